@@ -1,0 +1,417 @@
+"""One authenticated `requests.Session` for one account: it sends, retries, maps errors and hides secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from airflow_provider_crm import __version__
+from airflow_provider_crm.budget import Clock, Gate
+from airflow_provider_crm.exceptions import (
+    ConfigurationError,
+    CrmError,
+    IgnoredError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RejectedError,
+    TransientError,
+)
+from airflow_provider_crm.opportunity import offset_hours
+from airflow_provider_crm.vendors.answer import json_of
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.vendors import Call, Catalogue, Credentials, Json, Record, Vendor
+
+DEFAULT_TIMEOUT = 30.0
+LARGEST_POOL = 64
+
+_NOT_SENT = "UNREACHABLE"
+_REDIRECTS = frozenset({300, 301, 302, 303, 305, 307, 308})
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How to reach one customer of one vendor.
+
+    Attributes:
+        vendor: The adapter.
+        origin: Scheme, host and port; the vendor's own unless the connection names another.
+        credentials: What signs the calls.
+        timezone: IANA zone of dates and of `x-tz-offset` where a call names no other, or None when nobody named one;
+            the offset then says UTC.
+        timeout: Seconds to wait for an answer.
+        name: What the user calls the account, where the vendor does not tell.
+    """
+
+    vendor: Vendor
+    origin: str
+    credentials: Credentials
+    timezone: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    name: str = ""
+
+    def key(self, catalogue: Catalogue) -> str:
+        """Name of the account in reports and the ledger: vendor, host and organization."""
+        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{catalogue.organization or self.name}"
+
+
+def _never(err: TransientError) -> None:
+    """A call that may be repeated is repeated, whether it landed or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How long one call is tried.
+
+    Attributes:
+        attempts: At most that many answers of 5xx, resets or timeouts for one call; refusals by the budget don't count.
+        total: Seconds after which no new attempt starts.
+        first_wait: Seconds before the second attempt; doubled for each further one, with jitter from half to all of it.
+        longest_wait: Seconds at most between two attempts.
+        defer_after: A vendor that asks for a longer wait than these seconds ends the attempts, so that the caller can
+            free its worker slot.
+    """
+
+    attempts: int = 8
+    total: float = 600.0
+    first_wait: float = 0.25
+    longest_wait: float = 30.0
+    defer_after: float = 60.0
+
+    def backoff(self, attempt: int, jitter: float) -> float:
+        """Seconds to wait after that many failed attempts."""
+        return min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1)) * (0.5 + jitter / 2)
+
+
+class Session:
+    """The only way to a vendor's server.
+
+    Safe for many threads: they share the connection pool and the gate that holds all of them after a 429.
+
+    Args:
+        account: Whom to talk to, and how.
+        retry: How long each call is tried.
+        clock: Time; tests pass their own.
+    """
+
+    def __init__(self, account: Account, *, retry: RetryRules | None = None, clock: Clock | None = None) -> None:
+        self.account = account
+        self.retry = retry or RetryRules()
+        self.clock = clock or Clock()
+        self.gate = Gate(self.clock)
+        self.http = authenticated_session(account, self.clock)
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._catalogues: dict[tuple[str, ...], Catalogue] = {}
+
+    def __repr__(self) -> str:
+        """Name vendor and host only."""
+        return f"Session({self.account.vendor.name}, {self.account.origin})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.http.close()
+
+    @property
+    def calls(self) -> int:
+        """HTTP calls sent so far, attempts included."""
+        return self._calls
+
+    def write(self, call: Call, record_id: str, *, timezone: str | None = None) -> Record:
+        """Send one writing call until it is answered, and return the record that came back.
+
+        Args:
+            call: What to write.
+            record_id: The opportunity, for messages and for reading back.
+            timezone: IANA zone of the offset header; default: the account's.
+
+        Raises:
+            RejectedError: The vendor refused the row.
+            ConfigurationError: The set-up is wrong; no other row would land either.
+            TransientError: Attempts are exhausted, or the vendor asks for a wait longer than `defer_after`.
+            OutcomeUnknownError: Sent, no answer, not replayable, and the record could not be read back.
+        """
+
+        def landed(err: TransientError) -> Record | None:
+            return None if call.replayable or err.code == _NOT_SENT else self._read_back(call, record_id, err)
+
+        return self._answered(call, record_id, self.account.vendor.read, timezone=timezone, landed=landed)
+
+    def read(self, record_id: str) -> Record:
+        """Read one opportunity.
+
+        Raises:
+            CrmError: As for `write`.
+        """
+        return self._answered(self.account.vendor.read_call(record_id), record_id, self.account.vendor.read)
+
+    def fetch(self, call: Call) -> Json:
+        """Send a reading call and return its whole JSON body.
+
+        Raises:
+            CrmError: As for `write`.
+        """
+        return self._answered(call, None, lambda response: json_of(self.account.vendor.title, response))
+
+    def records(self, filters: Mapping[str, str]) -> Iterator[Record]:
+        """All opportunities that match, page by page."""
+        page, more = 0, True
+        while more:
+            found, more = self.account.vendor.listed(self.fetch(self.account.vendor.list_call(filters, page)))
+            yield from found
+            page += 1
+
+    def catalogue(self, names: tuple[str, ...]) -> Catalogue:
+        """What the account offers, as far as these field names need it; asked for once.
+
+        Raises:
+            ConfigurationError: If the vendor refuses to tell.
+        """
+        vendor = self.account.vendor
+        calls = vendor.discovery(names)
+        asked = tuple(call.path for call in calls)
+        try:
+            if asked not in self._catalogues:
+                self._catalogues[asked] = vendor.catalogue([self.fetch(call) for call in calls])
+            return self._catalogues[asked]
+        except RejectedError as err:
+            msg = f"{vendor.title} at {self.account.origin} does not tell what the account offers: {err}"
+            raise ConfigurationError(msg, vendor=vendor.name, status=err.status, code=err.code) from err
+
+    def probe(self) -> str:
+        """Test the connection with one call and no retry; say what it shows.
+
+        Raises:
+            CrmError: With the reason why the connection does not work.
+        """
+        response = self._send(self.account.vendor.probe(), None, None)
+        if response.status_code in _REDIRECTS:
+            raise self._redirected(response)
+        try:
+            return self.account.vendor.probed(response)
+        except CrmError as err:
+            raise self._redacted(err, None) from err
+
+    def _answered(
+        self,
+        call: Call,
+        record_id: str | None,
+        read: Callable[[requests.Response], _T],
+        *,
+        timezone: str | None = None,
+        landed: Callable[[TransientError], _T | None] = _never,
+    ) -> _T:
+        """Try a call until `read` accepts its answer; ask `landed` before a call is repeated."""
+        started, attempt = self.clock.monotonic(), 0
+        while True:
+            self.gate.wait()
+            try:
+                return read(self._answer(call, record_id, timezone))
+            except RateLimitedError as err:
+                wait = err.retry_after if err.retry_after is not None else self.retry.backoff(3, self.clock.jitter())
+                self._give_up(self._redacted(err, record_id), wait, started)
+                self.gate.hold(wait)
+            except TransientError as err:
+                attempt += 1
+                if (result := landed(err)) is not None:
+                    return result
+                wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
+                if attempt >= self.retry.attempts:
+                    raise self._redacted(err, record_id) from err
+                self._give_up(self._redacted(err, record_id), wait, started)
+                self.clock.sleep(wait)
+            except CrmError as err:
+                raise self._redacted(err, record_id) from err
+
+    def _give_up(self, err: CrmError, wait: float, started: float) -> None:
+        if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
+            err.retry_after = wait
+            raise err
+
+    def _answer(self, call: Call, record_id: str | None, timezone: str | None) -> requests.Response:
+        response = self._send(call, record_id, timezone)
+        if response.status_code in _REDIRECTS:
+            raise self._redirected(response)
+        if not response.ok:
+            raise self._refused(response)
+        return response
+
+    def _refused(self, response: requests.Response) -> CrmError:
+        err = self.account.vendor.error(response)
+        if isinstance(err, TransientError):
+            err.retry_after = self.account.vendor.limits(response, self.clock.now()).wait
+        return err
+
+    def _redirected(self, response: requests.Response) -> ConfigurationError:
+        target = urlsplit(response.headers.get("Location", "")).netloc or "another path"
+        msg = (
+            f"{self.account.origin} answered {response.status_code}, a redirect to {target}; it was not followed. "
+            "Check the connection's host."
+        )
+        return ConfigurationError(msg, vendor=self.account.vendor.name, status=response.status_code, code="REDIRECT")
+
+    def _send(self, call: Call, record_id: str | None, timezone: str | None) -> requests.Response:
+        headers = dict(call.headers)
+        if timezone is not None:
+            headers |= self.account.vendor.headers(offset_hours(self.clock.now(), timezone))
+        data = None
+        if call.json is not None:
+            data = json.dumps(call.json, allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        with self._lock:
+            self._calls += 1
+        try:
+            return self.http.request(
+                call.method, self.account.origin + call.path, params=call.params or None, data=data, headers=headers
+            )
+        except requests.RequestException as err:
+            raise self._transport_error(err, record_id) from err
+
+    def _transport_error(self, err: requests.RequestException, record_id: str | None) -> CrmError:
+        host, vendor = self.account.origin, self.account.vendor.name
+        if isinstance(err, requests.exceptions.SSLError):
+            msg = f"{host} has no valid TLS certificate for this machine."
+            return ConfigurationError(msg, vendor=vendor, code="TLS")
+        if isinstance(err, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _never_connected(err):
+            msg = f"{host} cannot be reached. Check the connection's host and the network."
+            return TransientError(msg, vendor=vendor, code=_NOT_SENT, record_id=record_id)
+        if isinstance(err, requests.Timeout):
+            msg = f"{host} did not answer within {self.account.timeout:g} seconds."
+            return TransientError(msg, vendor=vendor, code="TIMEOUT", record_id=record_id)
+        if isinstance(err, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+            msg = f"{host} cut the connection before its answer was complete."
+            return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
+        if isinstance(err, requests.exceptions.ContentDecodingError):
+            msg = f"{host} sent an answer that cannot be decoded."
+            return TransientError(msg, vendor=vendor, code="NO_RECORD", record_id=record_id)
+        msg = f"The request to {host} could not be made ({type(err).__name__}). Check the connection's host."
+        return ConfigurationError(msg, vendor=vendor, code="REQUEST")
+
+    def _read_back(self, call: Call, record_id: str, err: TransientError) -> Record | None:
+        """Whether a call that may not be repeated has landed: its record if so, None if it has not."""
+        try:
+            record = self.read(record_id)
+        except (ConfigurationError, RejectedError, TransientError) as read_err:
+            msg = f"{err} It is not known whether {', '.join(call.fields)} landed: reading it back failed ({read_err})"
+            raise OutcomeUnknownError(
+                msg, vendor=self.account.vendor.name, status=err.status, code="NO_ANSWER", record_id=record_id
+            ) from read_err
+        return record if self.account.vendor.applied(call, record) else None
+
+    def _redacted(self, err: CrmError, record_id: str | None) -> CrmError:
+        """Fill in the record, and take the account's secrets out of whatever the vendor wrote."""
+        credentials = self.account.credentials
+        secrets = [secret for secret in (credentials.api_key, *credentials.extra.values()) if secret]
+        text = str(err)
+        for secret in secrets:
+            text = text.replace(secret, "***")
+            err.field_errors = {name: told.replace(secret, "***") for name, told in err.field_errors.items()}
+            err.code = err.code.replace(secret, "***")
+        err.args = (text,)
+        err.vendor = err.vendor or self.account.vendor.name
+        err.record_id = err.record_id or record_id
+        return err
+
+
+def _never_connected(err: requests.RequestException) -> bool:
+    cause = getattr(err.args[0], "reason", None) if err.args else None
+    return type(cause).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
+
+
+def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
+    """Compare the record that came back with what was sent.
+
+    Raises:
+        IgnoredError: Naming the fields that the vendor accepted and did not write.
+    """
+    keys = vendor.unconfirmed(call, record)
+    if keys:
+        msg = f"{vendor.title} answered success, but its record does not show what was sent for {', '.join(keys)}."
+        raise IgnoredError(
+            msg,
+            vendor=vendor.name,
+            code="NOT_WRITTEN",
+            record_id=record_id,
+            field_errors=dict.fromkeys(keys, "not written"),
+        )
+
+
+class _Signature(AuthBase):
+    """Signs requests to the account's own origin, and no other, with credentials and the vendor's headers."""
+
+    def __init__(self, account: Account, clock: Clock) -> None:
+        self._account = account
+        self._auth = account.vendor.auth(account.credentials)
+        self._clock = clock
+        # As requests itself writes it: lower case, punycode.
+        self._origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if _origin_of(request.url or "") != self._origin:
+            return request
+        offset = offset_hours(self._clock.now(), self._account.timezone or "UTC")
+        for name, value in self._account.vendor.headers(offset).items():
+            request.headers.setdefault(name, value)
+        signed: requests.PreparedRequest = self._auth(request)
+        return signed
+
+
+class _NeverRedirected(requests.Session):
+    """A redirect is an answer like any other: following it would carry credentials to another place."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - part of requests' interface
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """Sets the account's timeout on every request that names none."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        super().__init__(pool_connections=1, pool_maxsize=LARGEST_POOL)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self._timeout
+        return super().send(request, *args, **kwargs)
+
+
+def authenticated_session(account: Account, clock: Clock) -> requests.Session:
+    """A plain session that signs calls to the account's origin and always has a timeout.
+
+    The environment's proxies and certificates are read once, here, instead of on every call.
+    """
+    session = _NeverRedirected()
+    session.headers["User-Agent"] = f"airflow-provider-crm/{__version__}"
+    session.headers["Accept"] = "application/json"
+    session.auth = _Signature(account, clock)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.proxies = requests.utils.get_environ_proxies(account.origin)
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.trust_env = False
+    adapter = _Adapter(account.timeout)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,266 @@
+"""What a vendor is: an object without I/O and without Airflow that knows one API to the letter.
+
+`VENDORS` is the only list of vendors. To add one, write `vendors/<name>.py` with an object that fits `Vendor`, add it
+to `_MODULES`, and give it a small hook class and a sandbox file; the contract tests run over all of `VENDORS`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from airflow_provider_crm.exceptions import CrmError
+from airflow_provider_crm.opportunity import Field, FieldValue, Update
+
+if TYPE_CHECKING:
+    import requests
+    from requests.auth import AuthBase
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+Record: TypeAlias = dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraField:
+    """One allowed key of a connection's extra, as the connection form shows it."""
+
+    label: str
+    description: str
+    type: str = "string"
+    secret: bool = False
+
+
+COMMON_EXTRA: Mapping[str, ExtraField] = {
+    "timezone": ExtraField(
+        "Time zone", "IANA name, such as America/New_York: the zone in which the CRM's dates are meant. Default UTC."
+    ),
+    "timeout": ExtraField("Timeout", "Seconds to wait for an answer. Default 30.", type="number"),
+    "account": ExtraField("Account", "Name of the account in reports, where the vendor does not tell one."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What authenticates an account; its repr shows nothing.
+
+    Attributes:
+        api_key: The connection's password, or None.
+        extra: The vendor's own secret keys of the connection's extra, such as `access_token`.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP call, described.
+
+    Attributes:
+        method: HTTP method.
+        path: Absolute path on the vendor's origin, already percent-encoded.
+        params: Query parameters.
+        json: Body to send, or None for no body.
+        headers: Headers of this call only.
+        replayable: Whether sending it twice does no harm when the first answer was lost.
+        writes: What the record must show afterwards, by key of the vendor's answer.
+        fields: Names of the update's fields that this call carries.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    json: Mapping[str, Json] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    replayable: bool = True
+    writes: Mapping[str, FieldValue] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one answer says about the budget; None where it says nothing.
+
+    Attributes:
+        wait: Seconds until the next call may be sent; only set on a refusal.
+        limit: Calls per window.
+        remaining: Calls left in this window.
+        reset: Seconds until the window opens anew.
+    """
+
+    wait: float | None = None
+    limit: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a pipeline.
+
+    Attributes:
+        id: The vendor's value to write.
+        label: What people call it.
+        type: `won`, `lost` or `active`.
+        pipeline: Name of its pipeline, or empty where the vendor has only one.
+    """
+
+    id: str
+    label: str
+    type: str
+    pipeline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What one account offers: its fields, stages, currency and name.
+
+    Attributes:
+        fields: Every writable field, by the names users may write (canonical and the vendor's own).
+        organization: The vendor's id of the customer, or None where the vendor does not tell.
+        currency: The one currency of the account, or None where each record has its own.
+        stages: All stages.
+    """
+
+    fields: Mapping[str, Field]
+    organization: str | None = None
+    currency: str | None = None
+    stages: tuple[Stage, ...] = ()
+
+
+class Vendor(Protocol):
+    """One CRM API. All methods are pure; those that read a `requests.Response` only look at it."""
+
+    name: str
+    """Connection type, such as `close`."""
+    title: str
+    """Name for people, such as `Close`."""
+    origin: str
+    """Scheme and host of the vendor's own service."""
+    extra: Mapping[str, ExtraField]
+    """Allowed keys of a connection's extra beyond `COMMON_EXTRA`."""
+    api_key_label: str
+    """What the form calls the password."""
+
+    def credential_problems(self, credentials: Credentials) -> list[str]:
+        """Say what is missing or contradictory, one sentence each."""
+        ...
+
+    def auth(self, credentials: Credentials) -> AuthBase:
+        """The object that signs requests."""
+        ...
+
+    def probe(self) -> Call:
+        """The cheapest documented call that any valid key may make or is refused in a telling way."""
+        ...
+
+    def probed(self, response: requests.Response) -> str:
+        """Say in one sentence what the probe's answer shows.
+
+        Raises:
+            CrmError: If the answer shows that the key does not work.
+        """
+        ...
+
+    def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:
+        """Calls whose answers `catalogue` needs for these field names; none where everything is documented."""
+        ...
+
+    def catalogue(self, answers: Sequence[Json]) -> Catalogue:
+        """What the account offers.
+
+        Args:
+            answers: Body of each call of `discovery`, in order.
+        """
+        ...
+
+    def unknown_field(self, name: str, catalogue: Catalogue) -> str:
+        """Say why a field name is not known, and which are."""
+        ...
+
+    def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:
+        """Whether the update sets a won stage and leaves the date of the win to the vendor's clock."""
+        ...
+
+    def dated(self, update: Update, day: dt.date) -> Update:
+        """The same update with the date of the win in it.
+
+        Raises:
+            InvalidValueError: If the vendor does not let anyone write that date.
+        """
+        ...
+
+    def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
+        """The calls that write an update, in order; none if there is nothing to write.
+
+        Raises:
+            InvalidValueError: If a value cannot be written to this account.
+        """
+        ...
+
+    def read_call(self, record_id: str) -> Call:
+        """The call that reads one opportunity."""
+        ...
+
+    def list_call(self, filters: Mapping[str, str], page: int) -> Call:
+        """The call that reads one page of opportunities; pages count from 0."""
+        ...
+
+    def listed(self, body: Json) -> tuple[list[Record], bool]:
+        """The records of one page, and whether there is another."""
+        ...
+
+    def headers(self, offset: str) -> Mapping[str, str]:
+        """Headers of every call.
+
+        Args:
+            offset: UTC offset of the account's zone now, in hours, positive east.
+        """
+        ...
+
+    def read(self, response: requests.Response) -> Record:
+        """The record in a 2xx answer.
+
+        Raises:
+            CrmError: If the answer says failure in spite of its status, or is no record.
+        """
+        ...
+
+    def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
+        """Keys of `call.writes` that the record does not show as written."""
+        ...
+
+    def applied(self, call: Call, record: Record) -> bool:
+        """Whether a record that was read (not echoed) shows that a call has already taken effect."""
+        ...
+
+    def error(self, response: requests.Response) -> CrmError:
+        """The error that an answer other than 2xx means."""
+        ...
+
+    def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
+        """What an answer says about the budget."""
+        ...
+
+
+_MODULES = {"close": "airflow_provider_crm.vendors.close", "raze": "airflow_provider_crm.vendors.raze"}
+
+
+class _Vendors(Mapping[str, Vendor]):
+    """Vendors by connection type, imported when first asked for: a DAG file pays for none of them."""
+
+    def __getitem__(self, name: str) -> Vendor:
+        vendor: Vendor = import_module(_MODULES[name]).VENDOR
+        return vendor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+VENDORS: Mapping[str, Vendor] = _Vendors()

@@ -1,0 +1,371 @@
+"""Everything that is true only of Close (https://developer.close.com).
+
+Sources of the rules: the vendor's page "Update an opportunity" with its OpenAPI schema, and its pages on
+authentication, rate limits, custom fields and pipelines. Where the vendor is silent, the choice made here says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, json_number, path_segment, same_value
+from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Stage
+from airflow_provider_crm.vendors.answer import (
+    answered,
+    body_of,
+    error_class,
+    member,
+    number_of,
+    record_error,
+    retry_after,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import requests
+    from requests.auth import AuthBase
+
+    from airflow_provider_crm.exceptions import CrmError
+
+_API = "/api/v1"
+_PAGE_SIZE = 100
+_TOO_MANY_REQUESTS = 429
+_SERVICE_UNAVAILABLE = 503
+
+# Close keeps money as an integer "in cents"; what it does for currencies with another number of decimals is not
+# documented, so those are refused rather than written a hundred times too large or small.
+_NOT_TWO_DECIMALS = frozenset(
+    ["BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD", "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF"]
+)
+
+_OWN_FIELDS = (
+    Field("deal_value", "value", Kind.MONEY),
+    Field("deal_currency", "value_currency", Kind.CURRENCY, clearable=False),
+    Field("stage", "status_id", Kind.STAGE, clearable=False),
+    Field("notes", "note"),
+    Field("responsible_user_id", "user_id", Kind.USER, clearable=False),
+    Field("date_won", "date_won", Kind.DATE),
+    Field("value", "value", Kind.INTEGER),
+    Field("value_period", "value_period", choices=("one_time", "monthly", "annual"), clearable=False),
+    Field("status_id", "status_id", clearable=False),
+    Field("note", "note"),
+    Field("user_id", "user_id", Kind.USER, clearable=False),
+    Field("confidence", "confidence", Kind.INTEGER, clearable=False),
+    Field("contact_id", "contact_id"),
+)
+_CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
+_ONE_OF_MANY = (".add", ".remove")
+
+
+class Close:
+    """The Close API, version 1."""
+
+    name = "close"
+    title = "Close"
+    origin = "https://api.close.com"
+    api_key_label = "API key"
+    extra = {  # noqa: RUF012 - a constant of the protocol
+        "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
+    }
+
+    def credential_problems(self, credentials: Credentials) -> list[str]:
+        """Exactly one of API key and access token is needed."""
+        token = credentials.extra.get("access_token")
+        if credentials.api_key and token:
+            return ["both an API key (password) and extra.access_token are set; keep one of them"]
+        if not credentials.api_key and not token:
+            return [
+                "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token)"
+            ]
+        return []
+
+    def auth(self, credentials: Credentials) -> AuthBase:
+        """Basic with the key as user name and an empty password, or an OAuth bearer token."""
+        from requests.auth import HTTPBasicAuth
+
+        from airflow_provider_crm.vendors.authentication import HeaderAuth
+
+        token = credentials.extra.get("access_token")
+        return HeaderAuth("Authorization", f"Bearer {token}") if token else HTTPBasicAuth(credentials.api_key or "", "")
+
+    def probe(self) -> Call:
+        """`GET /me/`: tells user, organization, currency and stages in one call."""
+        return Call("GET", f"{_API}/me/", params={"_fields": "id,organizations"})
+
+    def probed(self, response: requests.Response) -> str:
+        """Name the organization."""
+        catalogue = self.catalogue([self.read(response)])
+        organization, currency = catalogue.organization or "unknown", catalogue.currency or "no currency"
+        return f"Connected to Close, organization {organization} ({currency})."
+
+    def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:
+        """`/me/` for currency and stages; the schema of custom fields only if one is mapped."""
+        schema = Call("GET", f"{_API}/custom_field_schema/opportunity/")
+        return (self.probe(), schema) if any(name.startswith("custom.") for name in names) else (self.probe(),)
+
+    def catalogue(self, answers: Sequence[Json]) -> Catalogue:
+        """Own fields, plus custom fields (own and shared) if their schema is among the answers."""
+        organizations = member(answers[0], "organizations")
+        organization = organizations[0] if isinstance(organizations, list) and organizations else {}
+        fields = {field.name: field for field in _OWN_FIELDS}
+        for answer in answers[1:]:
+            for definition in _objects(member(answer, "fields")):
+                fields.update({field.name: field for field in _custom_fields(definition)})
+        return Catalogue(
+            fields=fields,
+            organization=text_of(member(organization, "id")) or None,
+            currency=text_of(member(organization, "currency")).upper() or None,
+            stages=tuple(
+                Stage(
+                    id=text_of(status.get("id")),
+                    label=text_of(status.get("label")),
+                    type=text_of(status.get("type")),
+                    pipeline=text_of(pipeline.get("name")),
+                )
+                for pipeline in _objects(member(organization, "pipelines"))
+                for status in _objects(pipeline.get("statuses"))
+            ),
+        )
+
+    def unknown_field(self, name: str, catalogue: Catalogue) -> str:
+        """Name the writable fields; for a custom field, those of this organization."""
+        if name.startswith("custom."):
+            known = sorted(field for field in catalogue.fields if field.startswith("custom."))
+            custom = ", ".join(known) or "none"
+            return f"Close has no opportunity field {name!r} in this organization; its custom fields: {custom}"
+        known = [field for field in catalogue.fields if not field.startswith("custom.")]
+        return f"Close has no writable field {name!r}; write one of {', '.join(known)}, or custom.<field id>"
+
+    def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:
+        """A status of type `won` without `date_won`: Close then sets today's date, unless the record has one."""
+        if update.fields.get("date_won") is not None:
+            return False
+        status = update.fields.get("status_id")
+        if isinstance(label := update.fields.get("stage"), str):
+            status = _stage(label, catalogue).id
+        return any(stage.id == status and stage.type == "won" for stage in catalogue.stages)
+
+    def dated(self, update: Update, day: dt.date) -> Update:
+        """Send `date_won` along."""
+        return dataclasses.replace(update, fields={**update.fields, "date_won": day})
+
+    def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
+        """One `PUT`, which changes only what it holds."""
+        payload: dict[str, Json] = {}
+        writes: dict[str, FieldValue] = {}
+        for name, value in update.fields.items():
+            field = catalogue.fields[name]
+            if name == "deal_currency":
+                _check_currency(value, catalogue)
+                continue
+            if name == "deal_value":
+                _check_decimals(catalogue)
+            written = _written(field, value, catalogue)
+            writes[field.target] = written
+            payload[field.target] = _encoded(written)
+        if not payload:
+            return ()
+        return (
+            Call(
+                "PUT",
+                _path(update.record_id),
+                json=payload,
+                replayable=not any(key.endswith(_ONE_OF_MANY) for key in payload),
+                writes={"id": update.record_id, **writes},
+                fields=tuple(update.fields),
+            ),
+        )
+
+    def read_call(self, record_id: str) -> Call:
+        """`GET /opportunity/{id}/`."""
+        return Call("GET", _path(record_id))
+
+    def list_call(self, filters: Mapping[str, str], page: int) -> Call:
+        """`GET /opportunity/` with `_skip` and `_limit`."""
+        return Call(
+            "GET",
+            f"{_API}/opportunity/",
+            params={**filters, "_skip": str(page * _PAGE_SIZE), "_limit": str(_PAGE_SIZE)},
+        )
+
+    def listed(self, body: Json) -> tuple[list[Record], bool]:
+        """`data` and `has_more`."""
+        return _objects(member(body, "data")), member(body, "has_more") is True
+
+    def headers(self, offset: str) -> Mapping[str, str]:
+        """`x-tz-offset`, always: what Close takes when it is absent is not documented."""
+        return {"x-tz-offset": offset}
+
+    def read(self, response: requests.Response) -> Record:
+        """The bare object."""
+        body = body_of(response)
+        if not isinstance(body, dict):
+            raise record_error(self.title, response)
+        return body
+
+    def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
+        """Compare each written key; `.add` and `.remove` look into the list, a user's name comes back as an id."""
+        return tuple(key for key, sent in call.writes.items() if not _shows(record, key, sent))
+
+    def applied(self, call: Call, record: Record) -> bool:
+        """A read record shows everything that an echo shows."""
+        return not self.unconfirmed(call, record)
+
+    def error(self, response: requests.Response) -> CrmError:
+        """400 in both shapes (`errors` + `field-errors`, or `error`), and every other status."""
+        status = response.status_code
+        body = body_of(response)
+        fields = _field_errors(member(body, "field-errors"))
+        error = member(body, "error")
+        texts = [text_of(item) for item in _list(member(body, "errors"))]
+        message = text_of(member(error, "message") if isinstance(error, dict) else error) or "; ".join(
+            filter(None, texts)
+        )
+        kind = error_class(status)
+        if fields and kind is AuthenticationError and status != 401:  # noqa: PLR2004 - a field that this role may not edit
+            kind = RejectedError
+        code = {400: "BAD_REQUEST", 404: "NOT_FOUND"}.get(status, f"HTTP_{status}")
+        return kind(
+            answered(self.title, status, code="", message=message, fields=fields),
+            vendor=self.name,
+            status=status,
+            code=code,
+            request_id=response.headers.get("x-request-id"),
+            field_errors=fields,
+        )
+
+    def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
+        """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
+        headers = response.headers
+        told = {
+            key.strip().lower(): number_of(value)
+            for key, _, value in (part.partition("=") for part in re.split(r"[,;]", headers.get("RateLimit", "")))
+        }
+        limit = _first(told.get("limit"), number_of(headers.get("x-rate-limit-limit")))
+        remaining = _first(told.get("remaining"), number_of(headers.get("x-rate-limit-remaining")))
+        reset = _first(told.get("reset"), number_of(headers.get("RateLimit-Reset")))
+        wait = None
+        if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
+            old_body = number_of(member(member(body_of(response), "error"), "rate_reset"))
+            wait = _first(reset, retry_after(response, now), old_body, number_of(headers.get("x-rate-limit-reset")))
+        return Limits(
+            wait=wait,
+            limit=None if limit is None else int(limit),
+            remaining=None if remaining is None else int(remaining),
+            reset=_first(reset, number_of(headers.get("x-rate-limit-reset"))),
+        )
+
+
+def _path(record_id: str) -> str:
+    return f"{_API}/opportunity/{path_segment(record_id)}/"
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _objects(value: Json) -> list[Record]:
+    return [item for item in _list(value) if isinstance(item, dict)]
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _custom_fields(definition: Record) -> list[Field]:
+    name = f"custom.{text_of(definition.get('id'))}"
+    multiple = definition.get("accepts_multiple_values") is True
+    kind = _CUSTOM_KINDS.get(text_of(definition.get("type")), Kind.TEXT)
+    field = Field(name, name, kind, multiple=multiple)
+    if not multiple:
+        return [field]
+    return [field, *(Field(name + suffix, name + suffix, kind, clearable=False) for suffix in _ONE_OF_MANY)]
+
+
+def _stage(label: str, catalogue: Catalogue) -> Stage:
+    """Find a stage by id, by `Pipeline/Label`, or by a label that only one pipeline has."""
+    wanted = label.strip()
+    found = [stage for stage in catalogue.stages if wanted in (stage.id, f"{stage.pipeline}/{stage.label}")]
+    found = found or [stage for stage in catalogue.stages if stage.label == wanted]
+    if len(found) == 1:
+        return found[0]
+    choices = ", ".join(f"{stage.pipeline}/{stage.label} ({stage.id})" for stage in found or catalogue.stages)
+    problem = "stands for several stages; write one of" if found else "is no stage of this organization; it has"
+    msg = f"stage {wanted[:60]!r} {problem} {choices}."
+    raise InvalidValueError(msg, vendor="close", code="STAGE", field_errors={"stage": problem})
+
+
+def _check_currency(value: FieldValue, catalogue: Catalogue) -> None:
+    if value != catalogue.currency:
+        msg = (
+            f"deal_currency is {value}, and this Close organization keeps all values in "
+            f"{catalogue.currency or 'an unknown currency'}; convert the value in the query."
+        )
+        raise InvalidValueError(msg, vendor="close", code="CURRENCY", field_errors={"deal_currency": msg})
+
+
+def _check_decimals(catalogue: Catalogue) -> None:
+    if catalogue.currency in _NOT_TWO_DECIMALS:
+        msg = (
+            f"This Close organization counts in {catalogue.currency}, whose minor unit is not documented by Close. "
+            "Map the column to 'value' instead and give it in Close's own integer unit."
+        )
+        raise ConfigurationError(msg, vendor="close", code="MINOR_UNIT")
+
+
+def _written(field: Field, value: FieldValue, catalogue: Catalogue) -> FieldValue:
+    """The value in Close's own terms: cents, a status id."""
+    if field.kind is Kind.MONEY and isinstance(value, Decimal):
+        return int(value.scaleb(2))
+    if field.kind is Kind.STAGE and isinstance(value, str):
+        return _stage(value, catalogue).id
+    return value
+
+
+def _encoded(value: FieldValue) -> Json:
+    if isinstance(value, tuple):
+        return [_encoded(item) for item in value]
+    if isinstance(value, Decimal):
+        return json_number(value)
+    if isinstance(value, (dt.date, dt.datetime)):
+        return value.isoformat()
+    return value
+
+
+def _shows(record: Record, key: str, sent: FieldValue) -> bool:
+    name, dot, suffix = key.rpartition(".")
+    if dot + suffix in _ONE_OF_MANY:
+        held = any(same_value(sent, item) for item in _list(record.get(name)))
+        return held is (suffix == "add")
+    shown = record.get(key)
+    if same_value(sent, shown):
+        return True
+    return key.startswith("custom.") and _is_user_name(sent) and text_of(shown).startswith("user_")
+
+
+def _is_user_name(sent: FieldValue) -> bool:
+    """A custom user field takes an exact name and answers the id, so the two cannot be compared."""
+    return isinstance(sent, str) and not sent.startswith("user_")
+
+
+def _field_errors(value: Json, prefix: str = "") -> dict[str, str]:
+    """Flatten nested field errors into `outer.inner: message`."""
+    errors: dict[str, str] = {}
+    for name, told in value.items() if isinstance(value, dict) else ():
+        if isinstance(told, dict):
+            errors.update(_field_errors(told, f"{prefix}{name}."))
+        else:
+            errors[prefix + name] = (
+                "; ".join(text_of(item) for item in told) if isinstance(told, list) else text_of(told)
+            )
+    return errors
+
+
+VENDOR = Close()

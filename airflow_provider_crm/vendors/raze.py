@@ -1,0 +1,266 @@
+"""Everything that is true only of Raze (https://developer.getraze.co).
+
+Sources of the rules: the vendor's pages "Update Opportunity" and "Update Stage", and its pages on authentication,
+errors and rate limits. A published version of its server differs from them; where it does, the documents are followed and the
+difference is survived: what the answer does not show as written is never reported as written.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    CrmError,
+    InvalidValueError,
+    RateLimitedError,
+    RejectedError,
+    TransientError,
+)
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, json_number, path_segment, same_value
+from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Stage
+from airflow_provider_crm.vendors.answer import (
+    answered,
+    body_of,
+    error_class,
+    member,
+    number_of,
+    record_error,
+    retry_after,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    import requests
+    from requests.auth import AuthBase
+
+_API = "/external/v1/opportunities"
+_PAGE_SIZE = 100
+_FORBIDDEN = 403
+_TOO_MANY_REQUESTS = 429
+_SERVICE_UNAVAILABLE = 503
+
+_STATUSES = ("new", "contacted", "qualified", "proposal", "negotiation", "won", "lost")
+_STATUS_TYPES = {"won": "won", "lost": "lost"}
+
+_FIELDS = (
+    Field("deal_value", "deal_value", Kind.MONEY),
+    Field("deal_currency", "deal_currency", Kind.CURRENCY),
+    Field("stage", "status", Kind.STAGE, clearable=False),
+    Field("notes", "notes"),
+    Field("responsible_user_id", "responsible_user_id", Kind.USER),
+    Field("name", "name", clearable=False, personal=True),
+    Field("email", "email", personal=True),
+    Field("phone", "phone", personal=True),
+    Field("company", "company"),
+    Field("position", "position"),
+    Field("status", "status", Kind.STAGE, clearable=False),
+)
+# The documented answer to the PUT leaves these out, so they can be compared only when a server shows them after all.
+_NOT_ECHOED = frozenset({"phone", "position", "responsible_user_id"})
+
+_BY_CODE: Mapping[str, type[CrmError]] = {
+    "MISSING_API_KEY": AuthenticationError,
+    "INVALID_API_KEY": AuthenticationError,
+    "EXPIRED_API_KEY": AuthenticationError,
+    "INSUFFICIENT_PERMISSIONS": AuthenticationError,
+    "RATE_LIMIT_EXCEEDED": RateLimitedError,
+    "INTERNAL_ERROR": TransientError,
+    "AUTHENTICATION_ERROR": TransientError,
+}
+
+
+class Raze:
+    """The Raze external API, version 1."""
+
+    name = "raze"
+    title = "Raze"
+    origin = "https://app.getraze.com"
+    api_key_label = "API key"
+    extra: Mapping[str, ExtraField] = {}
+
+    def credential_problems(self, credentials: Credentials) -> list[str]:
+        """The key is needed; its prefix is not checked, because the vendor's documents and server differ on it."""
+        return [] if credentials.api_key else ["the API key is missing: put it in the connection's password"]
+
+    def auth(self, credentials: Credentials) -> AuthBase:
+        """`X-API-Key`, the way the vendor recommends; as a query parameter the key would end up in logs."""
+        from airflow_provider_crm.vendors.authentication import HeaderAuth
+
+        return HeaderAuth("X-API-Key", credentials.api_key or "")
+
+    def probe(self) -> Call:
+        """The list with one record: a write-only key is refused with a code that still proves the key."""
+        return Call("GET", _API, params={"page": "1", "limit": "1"})
+
+    def probed(self, response: requests.Response) -> str:
+        """A key without `opportunities:read` is fine: updates need only `opportunities:write`."""
+        code = text_of(member(member(body_of(response), "error"), "code"))
+        if response.status_code == _FORBIDDEN and code == "INSUFFICIENT_PERMISSIONS":
+            return "Connected to Raze. The key may not read opportunities; updates need only opportunities:write."
+        if not response.ok:
+            raise self.error(response)
+        if member(body_of(response), "success") is not True:
+            raise record_error(self.title, response)
+        return "Connected to Raze. The key may read opportunities."
+
+    def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:  # noqa: ARG002 - part of the protocol
+        """Nothing: fields and stages are documented, and a write-only key may not read."""
+        return ()
+
+    def catalogue(self, answers: Sequence[Json]) -> Catalogue:  # noqa: ARG002 - part of the protocol
+        """The documented fields and stages; the currency belongs to each record."""
+        stages = tuple(Stage(id=status, label=status, type=_STATUS_TYPES.get(status, "active")) for status in _STATUSES)
+        return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages)
+
+    def unknown_field(self, name: str, catalogue: Catalogue) -> str:
+        """Name the writable fields, and the reason why the date of a win is none of them."""
+        known = ", ".join(catalogue.fields)
+        if name in ("date_won", "won_at"):
+            return f"Raze has no writable {name!r}: its server stamps won_at when the stage becomes won; leave it out"
+        return f"Raze has no writable field {name!r}; write one of {known}"
+
+    def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:  # noqa: ARG002 - part of the protocol
+        """Every won stage: `won_at` cannot be sent, the server stamps the moment of the call."""
+        return _status(update) == "won"
+
+    def dated(self, update: Update, day: dt.date) -> Update:
+        """Refuse: there is no way to send it."""
+        msg = (
+            f"Raze stamps the moment of the call as the win, and {day} cannot be sent; "
+            "pass date_won_default='server' to accept that."
+        )
+        raise InvalidValueError(msg, vendor=self.name, code="DATE_WON", record_id=update.record_id)
+
+    def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
+        """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
+        path = f"{_API}/{path_segment(update.record_id)}"
+        stage = tuple(name for name in update.fields if catalogue.fields[name].target == "status")
+        plain = tuple(name for name in update.fields if name not in stage)
+        calls = []
+        if plain:
+            writes = {catalogue.fields[name].target: update.fields[name] for name in plain}
+            body = {key: _encoded(value) for key, value in writes.items()}
+            calls.append(Call("PUT", path, json=body, writes={"id": update.record_id, **writes}, fields=plain))
+        if stage:
+            status = _status(update)
+            calls.append(
+                Call(
+                    "PATCH",
+                    f"{path}/stage",
+                    json={"status": status},
+                    # Setting `won` again moves `won_at` to the moment of the second call.
+                    replayable=False,
+                    writes={"id": update.record_id, "status": status},
+                    fields=stage,
+                )
+            )
+        return tuple(calls)
+
+    def read_call(self, record_id: str) -> Call:
+        """`GET /opportunities/:id`; needs `opportunities:read`."""
+        return Call("GET", f"{_API}/{path_segment(record_id)}")
+
+    def list_call(self, filters: Mapping[str, str], page: int) -> Call:
+        """`GET /opportunities` with `page` (from 1) and `limit`."""
+        return Call("GET", _API, params={**filters, "page": str(page + 1), "limit": str(_PAGE_SIZE)})
+
+    def listed(self, body: Json) -> tuple[list[Record], bool]:
+        """`data.opportunities` with `data.pagination`; or, as the published server has it, both at the top level."""
+        data = member(body, "data")
+        records = data if isinstance(data, list) else member(data, "opportunities")
+        pagination = member(data, "pagination") or member(body, "pagination")
+        page, pages = number_of(member(pagination, "page")), number_of(member(pagination, "total_pages"))
+        found = [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+        return found, bool(found) and page is not None and pages is not None and page < pages
+
+    def headers(self, offset: str) -> Mapping[str, str]:  # noqa: ARG002 - part of the protocol
+        """None: Raze keeps instants in UTC."""
+        return {}
+
+    def read(self, response: requests.Response) -> Record:
+        """`data` of the envelope, whose `success` is checked even on 200."""
+        body = body_of(response)
+        if member(body, "success") is False:
+            raise self.error(response)
+        data = member(body, "data")
+        if member(body, "success") is not True or not isinstance(data, dict):
+            raise record_error(self.title, response)
+        return data
+
+    def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
+        """Compare each written key that the documented answer has, and the others where they are shown."""
+        return tuple(
+            key
+            for key, sent in call.writes.items()
+            if not (key in _NOT_ECHOED and key not in record) and not same_value(sent, record.get(key))
+        )
+
+    def applied(self, call: Call, record: Record) -> bool:
+        """A read record shows every key."""
+        return all(key in record and same_value(sent, record[key]) for key, sent in call.writes.items())
+
+    def error(self, response: requests.Response) -> CrmError:
+        """The envelope's `error` by its code; other bodies (Express, proxies) by their status."""
+        body = body_of(response)
+        error = member(body, "error")
+        code = text_of(member(error, "code"))
+        message = text_of(
+            member(error, "message") or member(body, "message") or (error if isinstance(error, str) else None)
+        )
+        details = member(member(error, "details"), "fields")
+        fields = {name: text_of(told) for name, told in details.items()} if isinstance(details, dict) else {}
+        failed_with_200 = response.ok
+        kind = _BY_CODE.get(code) or (RejectedError if failed_with_200 else error_class(response.status_code))
+        # An unknown route has no envelope: the host is not Raze, and no row can land.
+        if response.status_code == 404 and not code:  # noqa: PLR2004
+            kind = ConfigurationError
+        return kind(
+            answered(self.title, response.status_code, code=code, message=message, fields=fields),
+            vendor=self.name,
+            status=response.status_code,
+            code=code or f"HTTP_{response.status_code}",
+            request_id=response.headers.get("x-request-id"),
+            field_errors=fields,
+        )
+
+    def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
+        """`X-RateLimit-*`, whose reset is epoch seconds; on a refusal `error.retry_after` first."""
+        headers = response.headers
+        limit = number_of(headers.get("X-RateLimit-Limit"))
+        remaining = number_of(headers.get("X-RateLimit-Remaining"))
+        epoch = number_of(headers.get("X-RateLimit-Reset"))
+        reset = None if epoch is None else max(0.0, epoch - now.timestamp())
+        wait = None
+        if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
+            told = number_of(member(member(body_of(response), "error"), "retry_after"))
+            wait = next((value for value in (told, retry_after(response, now), reset) if value is not None), None)
+        return Limits(
+            wait=wait,
+            limit=None if limit is None else int(limit),
+            remaining=None if remaining is None else int(remaining),
+            reset=reset,
+        )
+
+
+def _status(update: Update) -> str | None:
+    """The stage to write; a documented one in its documented spelling, any other as it stands for Raze to judge."""
+    stage = update.fields.get("stage", update.fields.get("status"))
+    if not isinstance(stage, str):
+        return None
+    wanted = stage.strip()
+    return wanted.lower() if wanted.lower() in _STATUSES else wanted
+
+
+def _encoded(value: FieldValue) -> Json:
+    if isinstance(value, Decimal):
+        return json_number(value)
+    return value if value is None or isinstance(value, (str, int)) else str(value)
+
+
+VENDOR = Raze()
