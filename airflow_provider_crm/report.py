@@ -1,0 +1,239 @@
+"""What became of a run: counts, the first refused rows, and a file of all of them."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.opportunity import FAILURES, Outcome, OutcomeWord
+
+_SHOWN = 20
+_DIGEST_LENGTH = 12
+REJECT_COLUMNS = ("record_id", "outcome", "code", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One row that did not land, as the report and the rejects file show it."""
+
+    record_id: str
+    outcome: str
+    code: str
+    reason: str
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Reject:
+        """Take what a person needs of an outcome."""
+        return cls(outcome.record_id, outcome.word.value, outcome.code, outcome.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """The result of one run; small enough for XCom, whatever the number of rows.
+
+    Attributes:
+        run_key: Names the run: Dag, task, run and map index.
+        vendor: Connection type.
+        account: Vendor, host and organization.
+        rows: Rows seen.
+        calls: HTTP calls made, retries and reads included.
+        seconds: Duration.
+        outcomes: Number of rows by outcome word; words without rows are left out.
+        rejects: The first 20 rows that did not land.
+        rejects_path: Where all of them are, or None.
+    """
+
+    run_key: str
+    vendor: str
+    account: str
+    rows: int
+    calls: int
+    seconds: float
+    outcomes: dict[str, int]
+    rejects: tuple[Reject, ...] = ()
+    rejects_path: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for XCom."""
+        return {
+            "run_key": self.run_key,
+            "vendor": self.vendor,
+            "account": self.account,
+            "rows": self.rows,
+            "calls": self.calls,
+            "seconds": round(self.seconds, 3),
+            "outcomes": dict(self.outcomes),
+            "rejects": [asdict(reject) for reject in self.rejects],
+            "rejects_path": self.rejects_path,
+        }
+
+    def count(self, *words: OutcomeWord) -> int:
+        """Rows with one of these outcomes."""
+        return sum(self.outcomes.get(word.value, 0) for word in words)
+
+    def summary(self) -> str:
+        """One line for logs and messages: `12 rows: 10 updated, 2 rejected`."""
+        told = ", ".join(f"{count} {word}" for word, count in self.outcomes.items())
+        return f"{self.rows} rows: {told or 'nothing to do'}"
+
+    def failure_text(self) -> str:
+        """What a person reads first when the task fails: counts, and a row for each of the three commonest causes."""
+        causes = Counter((reject.outcome, reject.code) for reject in self.rejects)
+        examples = {(reject.outcome, reject.code): reject for reject in reversed(self.rejects)}
+        lines = [f"Not every row landed. {self.summary()}."]
+        for cause, _ in causes.most_common(3):
+            reject = examples[cause]
+            lines.append(f"{reject.outcome} {reject.code}, such as record {reject.record_id!r}: {reject.reason}")
+        if self.rejects_path is not None:
+            lines.append(f"All of them are in {self.rejects_path}.")
+        return "\n".join(lines)
+
+
+class Settled:
+    """Which rows of a run have their outcome, small enough to be kept while the task is deferred.
+
+    A row is known by a digest of its record id, and counted, so that rows are found again whatever the order in which
+    a query returns them the next time.
+
+    Args:
+        text: What `text()` gave earlier, or empty.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self._before = Counter(text[start : start + _DIGEST_LENGTH] for start in range(0, len(text), _DIGEST_LENGTH))
+        self._since: list[str] = []
+        self._text = text
+
+    def skip(self, record_id: str) -> bool:
+        """Whether the next row of that id was settled before; each settled row is skipped once."""
+        if not self._before:
+            return False
+        digest = _digest(record_id)
+        self._before[digest] -= 1
+        return self._before[digest] >= 0
+
+    def add(self, record_id: str) -> None:
+        """Note that a row has its outcome."""
+        self._since.append(_digest(record_id))
+
+    def text(self) -> str:
+        """Everything that is settled, as text."""
+        return self._text + "".join(self._since)
+
+
+def _digest(record_id: str) -> str:
+    return base64.b64encode(
+        hashlib.blake2b(record_id.encode("utf-8", "surrogatepass"), digest_size=9).digest()
+    ).decode()
+
+
+@contextmanager
+def reopened(file: IO[str], before: str) -> Iterator[IO[str]]:
+    """A file that starts with what it held before, as object stores cannot append."""
+    with file:
+        file.write(before)
+        yield file
+
+
+class Tally:
+    """Counts outcomes as they come, keeps the first rejects and writes all of them to a file.
+
+    Args:
+        rejects: The opened rejects file, or None for no file. It is written even if no row fails, so that the
+            rejects of an earlier try do not stand there as if they were today's.
+        suffix: `.csv` or `.jsonl`.
+        failures: Words that make a row a reject.
+        earlier: The report of the part of the run before a deferral, as `SyncReport.as_dict` wrote it, or empty.
+    """
+
+    def __init__(
+        self,
+        rejects: IO[str] | None = None,
+        *,
+        suffix: str = ".csv",
+        failures: frozenset[OutcomeWord] = FAILURES,
+        earlier: Mapping[str, Any] | None = None,
+    ) -> None:
+        told = earlier or {}
+        self.counts: Counter[OutcomeWord] = Counter(
+            {OutcomeWord(word): count for word, count in told.get("outcomes", {}).items()}
+        )
+        self.rejects: list[Reject] = [Reject(**reject) for reject in told.get("rejects", ())]
+        self._failures = failures
+        self._write = None if rejects is None else _writer(rejects, suffix, header=not told)
+
+    @property
+    def rows(self) -> int:
+        """Rows counted so far."""
+        return self.counts.total()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one row."""
+        self.counts[outcome.word] += 1
+        if outcome.word not in self._failures:
+            return
+        reject = Reject.of(outcome)
+        if len(self.rejects) < _SHOWN:
+            self.rejects.append(reject)
+        if self._write is not None:
+            self._write(reject)
+
+    def outcomes(self) -> dict[str, int]:
+        """Number of rows by word, in the words' order, without zeros."""
+        return {word.value: self.counts[word] for word in OutcomeWord if self.counts[word]}
+
+
+def _writer(file: IO[str], suffix: str, *, header: bool) -> Callable[[Reject], object]:
+    if suffix == ".csv":
+        table = csv.DictWriter(file, REJECT_COLUMNS, lineterminator="\n")
+        if header:
+            table.writeheader()
+        return lambda reject: table.writerow(asdict(reject))
+    return lambda reject: file.write(json.dumps(asdict(reject)) + "\n")
+
+
+def check_rejects_path(path: str) -> None:
+    """Refuse a form that the rejects file does not have.
+
+    Raises:
+        ConfigurationError: Naming the forms it has.
+    """
+    if not path.endswith((".csv", ".jsonl")):
+        msg = f"rejects_path is {path!r}; let it end in .csv or .jsonl."
+        raise ConfigurationError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How many rows may fail before the task does.
+
+    Attributes:
+        max_rejected: A count (int) or a fraction of all rows (float from 0 to 1).
+    """
+
+    max_rejected: float = 0
+
+    def __post_init__(self) -> None:
+        """Check the number.
+
+        Raises:
+            ConfigurationError: If it is neither a count nor a fraction.
+        """
+        value = self.max_rejected
+        fraction = isinstance(value, float) and not 0 <= value <= 1
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or fraction:
+            msg = f"max_rejected is {value!r}; write a count such as 10, or a fraction such as 0.01."
+            raise ConfigurationError(msg)
+
+    def exceeded(self, failures: int, rows: int) -> bool:
+        """Whether that many failures are too many."""
+        allowed = self.max_rejected * rows if isinstance(self.max_rejected, float) else self.max_rejected
+        return failures > allowed
