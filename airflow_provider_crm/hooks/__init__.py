@@ -1,0 +1,1 @@
+"""Hooks: one for each vendor."""

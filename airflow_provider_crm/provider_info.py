@@ -1,0 +1,50 @@
+"""What Airflow asks a provider for: connection types with their forms, and where its parts are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_crm import __version__
+from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, ExtraField, Vendor
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the provider, with one connection type for each of `VENDORS`."""
+    titles = [vendor.title for vendor in VENDORS.values()]
+    return {
+        "package-name": "airflow-provider-crm",
+        "name": "CRM",
+        "description": f"Pushes warehouse values into CRM opportunities ({', '.join(titles)}); no row is lost.",
+        "versions": [__version__],
+        "integrations": [{"integration-name": title, "tags": ["service"]} for title in titles],
+        "hooks": [
+            {"integration-name": vendor.title, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
+            for vendor in VENDORS.values()
+        ],
+        "operators": [
+            {"integration-name": title, "python-modules": ["airflow_provider_crm.operators.opportunity"]}
+            for title in titles
+        ],
+        "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],
+    }
+
+
+def _connection_type(vendor: Vendor) -> dict[str, Any]:
+    return {
+        "connection-type": vendor.name,
+        "hook-class-name": f"airflow_provider_crm.hooks.{vendor.name}.{vendor.title}Hook",
+        "hook-name": vendor.title,
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "login", "port"],
+            "relabeling": {"password": vendor.api_key_label, "host": "Host (optional)"},
+            "placeholders": {"host": vendor.origin},
+        },
+        "conn-fields": {name: _form_field(field) for name, field in {**COMMON_EXTRA, **vendor.extra}.items()},
+    }
+
+
+def _form_field(field: ExtraField) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": [field.type, "null"]}
+    if field.secret:
+        schema["format"] = "password"
+    return {"label": field.label, "description": field.description, "schema": schema}
