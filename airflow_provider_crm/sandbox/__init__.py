@@ -1,0 +1,30 @@
+"""A faithful local Raze and Close over loopback HTTP, for demos and for tests of DAGs.
+
+`python -m airflow_provider_crm.sandbox` serves it in the foreground; the pytest fixture `crm_sandbox` runs one for a
+test. It shares no code with the rest of the package, so it can't share its bugs.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_crm.sandbox.audit import Audit, Call, Write
+from airflow_provider_crm.sandbox.clock import Clock
+from airflow_provider_crm.sandbox.close_account import CloseAccount
+from airflow_provider_crm.sandbox.faults import Fault, Script
+from airflow_provider_crm.sandbox.raze_account import RazeAccount
+from airflow_provider_crm.sandbox.sandbox import Sandbox
+from airflow_provider_crm.sandbox.switches import RAZE_SERVER_2025, RAZE_SERVER_2026, Switches
+
+__all__ = [
+    "RAZE_SERVER_2025",
+    "RAZE_SERVER_2026",
+    "Audit",
+    "Call",
+    "Clock",
+    "CloseAccount",
+    "Fault",
+    "RazeAccount",
+    "Sandbox",
+    "Script",
+    "Switches",
+    "Write",
+]

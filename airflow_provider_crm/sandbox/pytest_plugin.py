@@ -1,0 +1,23 @@
+"""The pytest fixture `crm_sandbox`. Every pytest run loads it, so it imports the sandbox only when it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_crm.sandbox.sandbox import Sandbox
+
+
+@pytest.fixture
+def crm_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A running sandbox; the Airflow connections `close_default` and `raze_default` lead to it during the test."""
+    from airflow_provider_crm.sandbox.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        for name, value in sandbox.connection_uris().items():
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", value)
+        yield sandbox

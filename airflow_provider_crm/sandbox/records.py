@@ -1,0 +1,49 @@
+"""The sandbox's memory of records, with enough history to answer stale reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+Fields = dict[str, Any]
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+_VERSIONS_KEPT = 8
+
+
+class Records:
+    """Records by id. Fields are replaced, never changed in place, so an earlier version stays what it was."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[tuple[datetime, Fields | None]]] = {}
+
+    def seed(self, record_id: str, fields: Fields) -> None:
+        """Put a record there as if it had always been there."""
+        self._versions[record_id] = [(_ALWAYS, fields)]
+
+    def write(self, record_id: str, fields: Fields | None, at: datetime) -> None:
+        """Replace a record's fields; None deletes it."""
+        versions = self._versions.setdefault(record_id, [])
+        versions.append((at, fields))
+        del versions[:-_VERSIONS_KEPT]
+
+    def get(self, record_id: str) -> Fields | None:
+        """The record as it is now, or None."""
+        versions = self._versions.get(record_id)
+        return versions[-1][1] if versions else None
+
+    def before(self, record_id: str) -> Fields | None:
+        """The record as it was before its last write; an unchanged record as it is."""
+        versions = self._versions.get(record_id)
+        return versions[-2:][0][1] if versions else None
+
+    def at(self, record_id: str, instant: datetime) -> Fields | None:
+        """The record as it was at an instant, or None if it was not there."""
+        for since, fields in reversed(self._versions.get(record_id, [])):
+            if since <= instant:
+                return fields
+        return None
+
+    def ids(self) -> list[str]:
+        """All ids ever seen, deleted ones too, in the order of their creation."""
+        return list(self._versions)

@@ -1,0 +1,87 @@
+"""The command line and the pytest fixture."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+DAG_TEST = """
+import os
+import requests
+
+def test_it(crm_sandbox):
+    assert crm_sandbox.url in os.environ["AIRFLOW_CONN_CLOSE_DEFAULT"]
+    assert crm_sandbox.url in os.environ["AIRFLOW_CONN_RAZE_DEFAULT"]
+    assert requests.get(crm_sandbox.url + "/health", timeout=5).status_code == 200
+
+def test_afterwards():
+    assert "AIRFLOW_CONN_CLOSE_DEFAULT" not in os.environ
+"""
+
+
+@pytest.fixture
+def served():
+    """The command line's process, serving on a free port, and its first lines."""
+    command = [sys.executable, "-m", "airflow_provider_crm.sandbox", "--port", "0", "--opportunities", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process, [process.stdout.readline().strip() for _ in range(5)]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+
+def connection(line):
+    """The connection of an export line, read as a shell would."""
+    _, assignment = shlex.split(line)
+    return json.loads(assignment.partition("=")[2])
+
+
+def test_prints_connections_that_work(served):
+    """The printed connections and record ids lead to the served records."""
+    _, lines = served
+    close, raze = connection(lines[1]), connection(lines[2])
+    first_close, first_raze = (line.partition(": ")[2].split(", ")[0] for line in lines[3:])
+    answers = [
+        requests.get(f"{close['host']}/api/v1/opportunity/{first_close}/", auth=(close["password"], ""), timeout=5),
+        requests.get(
+            f"{raze['host']}/external/v1/opportunities/{first_raze}", headers={"X-API-Key": raze["password"]}, timeout=5
+        ),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+def test_ctrl_c_ends_it_quietly(served):
+    """Ctrl-C ends the process with status 0 and nothing on stderr."""
+    process, _ = served
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_pytest_fixture(tmp_path):
+    """The plugin's fixture runs a sandbox and sets both connections for the time of the test."""
+    (tmp_path / "test_dag.py").write_text(DAG_TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.sandbox.pytest_plugin", "-W", "error"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
+    environment |= {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    command += ["-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=60
+    )
+    assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_plugin_imports_only_pytest_at_first():
+    """Loading the plugin costs no web framework, since every pytest run of a user loads it."""
+    code = "import sys, airflow_provider_crm.sandbox.pytest_plugin; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert not set(done.stdout.split()) & {"uvicorn", "fastapi", "starlette", "requests", "airflow"}
