@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = ["ColumnRules", "FrameReader", "frames"]
+__all__ = ["ColumnRules", "FrameReader", "frame_of_rows", "frames"]
 
 _NULL_RULES = ("skip", "clear", "error")
 _DUPLICATE_RULES = ("error", "last")
@@ -251,8 +251,8 @@ class FrameReader:
         column = self._columns.id_column
         record_ids = []
         for index, cell in enumerate(cells):
-            record_id, problem = _record_id(cell, limit)
-            if problem:
+            record_id, problem = _text_id(cell) if type(cell) is str else _record_id(cell, limit)
+            if problem is not None:
                 problems[index] = [_Problem(problem.code, f"column {column!r} {problem.text}")]
             record_ids.append(record_id)
         return record_ids
@@ -394,12 +394,13 @@ def _suggested(name: str, known: list[str]) -> str:
 
 
 def _row_names(rows: list[int], own: int) -> str:
-    others = [row for row in rows if row != own]
-    shown = [str(row) for row in others[:_ROWS_NAMED]]
-    if len(others) > _ROWS_NAMED:
-        shown.append(f"{len(others) - _ROWS_NAMED} more")
-    listed = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return f"row{'' if len(others) == 1 else 's'} {listed}"
+    """The other rows of an id, the first few of them by number."""
+    others = len(rows) - 1
+    shown = [str(row) for row in rows[: _ROWS_NAMED + 1] if row != own][:_ROWS_NAMED]
+    if others > _ROWS_NAMED:
+        shown.append(f"{others - _ROWS_NAMED} more")
+    listed = shown[0] if others == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f"row{'' if others == 1 else 's'} {listed}"
 
 
 def _record_id(cell: object, limit: int) -> tuple[str, _Refused | None]:
@@ -409,13 +410,14 @@ def _record_id(cell: object, limit: int) -> tuple[str, _Refused | None]:
     if isinstance(cell, _Refused):
         return "", _Refused("RECORD_ID", f"takes record ids (text or whole numbers), {cell.text}.")
     if isinstance(cell, str):
-        return _text_id(cell.strip())
+        return _text_id(cell)
     if isinstance(cell, (int, float, Decimal)) and not isinstance(cell, bool):
         return _number_id(cell, limit)
     return "", _Refused("RECORD_ID", f"takes record ids (text or whole numbers), the row has a {type(cell).__name__}.")
 
 
-def _text_id(text: str) -> tuple[str, _Refused | None]:
+def _text_id(cell: str) -> tuple[str, _Refused | None]:
+    text = cell.strip()
     if not text:
         return "", _Refused("NO_ID", "is empty; every row needs the id of its opportunity.")
     try:
@@ -687,6 +689,19 @@ def _frame_of_dicts(rows: Sequence[Any], keys: Mapping[str, None]) -> pd.DataFra
     return _frame({key: [row.get(key, _Mark.ABSENT) for row in rows] for key in keys}, len(rows))
 
 
+def frame_of_rows(names: Sequence[str], rows: Sequence[Sequence[object]]) -> pd.DataFrame:
+    """A frame of what a database cursor gave, every value as it came.
+
+    Args:
+        names: Name of each column; a name may occur twice as long as it is not used.
+        rows: One sequence of values per row.
+    """
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    frame = _frame(dict(enumerate(map(list, columns))), len(rows))
+    frame.columns = list(names)
+    return frame
+
+
 def _frame(columns: Mapping[Any, list[Any]], rows: int) -> pd.DataFrame:
     """A frame of objects: pandas would guess types, and lose digits."""
     import pandas as pd
@@ -761,19 +776,16 @@ def _from_csv(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
     rows = _csv_rows(reader, len(header))
     chunk = list(islice(rows, chunk_rows))
     while True:
-        columns = zip(*chunk, strict=True) if chunk else [()] * len(header)
-        frame = _frame({place: [cell or None for cell in cells] for place, cells in enumerate(columns)}, len(chunk))
-        frame.columns = header
-        yield frame
+        yield frame_of_rows(header, chunk)
         chunk = list(islice(rows, chunk_rows))
         if not chunk:
             return
 
 
-def _csv_rows(reader: Any, width: int) -> Iterator[list[str]]:  # noqa: ANN401 - the csv module does not export its type
+def _csv_rows(reader: Any, width: int) -> Iterator[list[str | None]]:  # noqa: ANN401 - the csv module does not export its type
     for row in reader:
         if len(row) == width:
-            yield row
+            yield [cell or None for cell in row]
         elif row:
             msg = f"line {reader.line_num} has {len(row)} cells, the header has {width}."
             raise ValueError(msg)

@@ -38,8 +38,11 @@ RawValue: TypeAlias = object
 
 # A JSON number is a double in most servers: 15 decimal digits are the most that survive the trip unchanged.
 _JSON_NUMBER_DIGITS = 15
+_SHOWN_BITS = 1_000
 _EXACT = decimal.Context(prec=400, Emin=-10_000, Emax=10_000)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII)
 
@@ -208,17 +211,14 @@ class ValueRules:
 
     def _number(self, target: Field, raw: RawValue) -> Decimal:
         number = exact_decimal(target, raw)
-        if len(number.normalize(_EXACT).as_tuple().digits) > _JSON_NUMBER_DIGITS:
+        if _digits(number) > _JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_PRECISE", "has more digits than a JSON number carries exactly (15):", raw)
         return number
 
     def _money(self, target: Field, raw: RawValue) -> Decimal:
         amount = exact_decimal(target, raw)
         amount = amount.quantize(Decimal(1).scaleb(-target.digits), self._decimal_rounding, _EXACT)
-        if (
-            len(amount.normalize(_EXACT).as_tuple().digits) > _JSON_NUMBER_DIGITS
-            or amount.adjusted() > _JSON_NUMBER_DIGITS
-        ):
+        if _digits(amount) > _JSON_NUMBER_DIGITS or amount.adjusted() > _JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_LARGE", "is larger than a JSON number carries exactly (15 digits):", raw)
         return amount + 0  # minus zero becomes zero
 
@@ -226,24 +226,30 @@ class ValueRules:
         number = exact_decimal(target, raw)
         if number != number.to_integral_value():
             raise _invalid(target, "NOT_WHOLE", "takes a whole number, the row has", raw)
-        if number.adjusted() > _JSON_NUMBER_DIGITS:
+        if _digits(number) > _JSON_NUMBER_DIGITS or number.adjusted() > _JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_LARGE", "is larger than a JSON number carries exactly (15 digits):", raw)
         return int(number)
 
     def _text(self, target: Field, raw: RawValue) -> str:
         if isinstance(raw, str):
+            if _SURROGATE.search(raw):
+                raise _invalid(
+                    target, "NOT_TEXT", "takes text, the row has characters that are none (a lone surrogate)"
+                )
             return raw
         if isinstance(raw, (dt.date, dt.datetime)):
             return raw.isoformat()
+        if isinstance(raw, float) and raw.is_integer():  # ids and phone numbers that pandas made floats
+            return str(int(exact_decimal(target, raw)))
         if isinstance(raw, (int, float, Decimal)):
             return format(exact_decimal(target, raw), "f")
         raise _invalid(target, "NOT_TEXT", f"takes text, the row has a {type(raw).__name__}")
 
     def _currency(self, target: Field, raw: RawValue) -> str:
-        code = raw.strip().upper() if isinstance(raw, str) else ""
-        if not re.fullmatch(r"[A-Z]{3}", code):
+        code = raw.strip() if isinstance(raw, str) else ""
+        if not _CURRENCY.fullmatch(code):
             raise _invalid(target, "CURRENCY", "takes a currency code of three letters (ISO 4217), the row has", raw)
-        return code
+        return code.upper()
 
     def _date(self, target: Field, raw: RawValue) -> dt.date:
         moment = _moment(target, raw)
@@ -307,9 +313,9 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
     if isinstance(raw, bool):
         raise _invalid(target, "BOOLEAN", f"takes {target.kind.value}, the row has a boolean")
     if isinstance(raw, int):
-        return Decimal(raw)
-    if isinstance(raw, float):
-        number = Decimal(repr(raw))
+        number = Decimal(raw)
+    elif isinstance(raw, float):
+        number = Decimal(float.__repr__(raw))  # of the float itself: numpy's subclass has another
     elif isinstance(raw, Decimal):
         number = raw
     elif isinstance(raw, str) and _NUMBER.fullmatch(raw.strip()):
@@ -321,6 +327,12 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
     if number and not -_EXACT.prec // 4 < number.adjusted() < _EXACT.prec // 4:
         raise _invalid(target, "TOO_LARGE", "is out of any sensible range:", raw)
     return number
+
+
+def _digits(number: Decimal) -> int:
+    """How many digits, without zeros at the end where those would make it too many."""
+    digits = number.as_tuple().digits
+    return len(digits) if len(digits) <= _JSON_NUMBER_DIGITS else len("".join(map(str, digits)).rstrip("0"))
 
 
 def json_number(number: Decimal) -> int | float:
@@ -335,10 +347,12 @@ def zone(name: str) -> pendulum.Timezone:
     Raises:
         ConfigurationError: If the zone database has no such name.
     """
+    msg = f"timezone {name!r} is not in the IANA zone database; write one such as 'America/New_York' or 'UTC'."
+    if not isinstance(name, str):  # pendulum reads a number as a fixed offset in seconds
+        raise ConfigurationError(msg)
     try:
         return pendulum.timezone(name)
     except (ValueError, OSError) as err:
-        msg = f"timezone {name!r} is not in the IANA zone database; write one such as 'America/New_York' or 'UTC'."
         raise ConfigurationError(msg) from err
 
 
@@ -385,11 +399,17 @@ def same_value(sent: FieldValue, shown: object) -> bool:
         return _shown_number(shown) == sent
     if isinstance(sent, dt.datetime):
         moment = _shown_moment(shown)
-        return isinstance(moment, dt.datetime) and moment.tzinfo is not None and moment == sent
+        return isinstance(moment, dt.datetime) and moment.tzinfo is not None and _instant(moment) == _instant(sent)
     if isinstance(sent, dt.date):
         moment = _shown_moment(shown)
         return (moment.date() if isinstance(moment, dt.datetime) else moment) == sent
     return shown is not None and str(shown).strip() == sent.strip()
+
+
+def _instant(moment: dt.datetime) -> dt.timedelta:
+    """A moment as the time since a fixed one: `==` is never true between zones in the hour that a clock repeats."""
+    wall = dt.datetime.combine(moment.date(), moment.time()) - dt.datetime.min  # noqa: DTZ901 - a span, not a moment
+    return wall - (moment.utcoffset() or dt.timedelta())
 
 
 def _same_values(sent: Sequence[FieldValue], shown: list[object]) -> bool:
@@ -435,5 +455,10 @@ def _moment(target: Field, raw: RawValue) -> dt.date | dt.datetime:
 
 def _invalid(target: Field, code: str, text: str, *shown: RawValue) -> InvalidValueError:
     """Build the error; the value is shown shortened, and not at all for a personal field."""
-    value = "" if not shown else " a value of another form" if target.personal else f" {str(shown[0])[:60]!r}"
+    value = "" if not shown else " a value of another form" if target.personal else f" {_shortened(shown[0])!r}"
     return InvalidValueError(f"{target.name} {text}{value}.", code=code, field_errors={target.name: text})
+
+
+def _shortened(raw: RawValue) -> str:
+    """The value as text; Python refuses to write whole numbers of thousands of digits."""
+    return hex(raw)[:60] if isinstance(raw, int) and raw.bit_length() > _SHOWN_BITS else str(raw)[:60]

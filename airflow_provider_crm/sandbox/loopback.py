@@ -132,8 +132,11 @@ class Loopback:
         def connect() -> asyncio.Protocol:
             self._on_connect()
             protocol: Any = AutoHTTPProtocol
-            made: asyncio.Protocol = protocol(config=config, server_state=self._state, app_state={})
-            return made
+            made = protocol(config=config, server_state=self._state, app_state={})
+            # The setting above silences uvicorn's logger, and whoever configures logging later wakes it up again.
+            made.access_log = False
+            silent: asyncio.Protocol = made
+            return silent
 
         server = await loop.create_server(connect, sock=self._socket, backlog=_BACKLOG)
         self._loop = loop

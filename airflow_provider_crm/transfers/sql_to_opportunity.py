@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.frame import frame_of_rows
 from airflow_provider_crm.operators.opportunity import OpportunityOperator
 
 if TYPE_CHECKING:
@@ -48,15 +50,28 @@ class SqlToOpportunityOperator(OpportunityOperator):
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The query's rows, chunk by chunk, each value exactly as the database gave it.
 
-        Without these options pandas turns decimals into floats, and a whole number beside a null into one.
+        Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
+        beside a null, and text of lists.
+
+        Raises:
+            ConfigurationError: If the connection runs no SQL, or the statement returns no rows at all.
         """
+        from airflow.providers.common.sql.hooks.sql import DbApiHook
+
         hook = BaseHook.get_hook(self.sql_conn_id)
-        if not hasattr(hook, "get_df_by_chunks"):
-            msg = (
-                f"Connection {self.sql_conn_id!r} is no SQL connection: {type(hook).__name__} runs no query by chunks."
-            )
+        if not isinstance(hook, DbApiHook):
+            msg = f"Connection {self.sql_conn_id!r} is no SQL connection: {type(hook).__name__} runs no query."
             raise ConfigurationError(msg)
-        chunks: Iterator[pd.DataFrame] = hook.get_df_by_chunks(
-            self.sql, self.parameters, chunksize=self.chunk_rows, coerce_float=False, dtype_backend="numpy_nullable"
-        )
-        return chunks
+        with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+            if self.parameters is None:
+                cursor.execute(self.sql)
+            else:
+                cursor.execute(self.sql, self.parameters)
+            if cursor.description is None:
+                msg = "The sql returns no rows; write a SELECT."
+                raise ConfigurationError(msg)
+            names = [column[0] for column in cursor.description]
+            rows = cursor.fetchmany(self.chunk_rows)
+            yield frame_of_rows(names, rows)
+            while rows := cursor.fetchmany(self.chunk_rows):
+                yield frame_of_rows(names, rows)
