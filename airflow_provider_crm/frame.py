@@ -486,7 +486,7 @@ def _converted(column: pd.Series[Any]) -> list[object]:  # noqa: PLR0911 - one p
     if isinstance(dtype, pd.ArrowDtype):
         return _arrow_cells(array.__arrow_array__())
     if isinstance(dtype, pd.SparseDtype):
-        return _converted(pd.Series(np.asarray(array)))
+        return _converted(column.astype(dtype.subtype))
     if isinstance(dtype, pd.StringDtype):
         return list(array.to_numpy(dtype=object, na_value=None))
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -768,18 +768,17 @@ def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
 
 def _from_csv(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
     """By the csv module: pandas fills rows that are too short, and shifts columns where rows are too long."""
-    reader = csv.reader(io.TextIOWrapper(raw, encoding="utf-8-sig", newline=""), strict=True)
-    header = next((row for row in reader if row), None)
-    if header is None:
-        msg = "it is empty; the first line of a CSV file names its columns."
-        raise ValueError(msg)
-    rows = _csv_rows(reader, len(header))
-    chunk = list(islice(rows, chunk_rows))
-    while True:
-        yield frame_of_rows(header, chunk)
+    with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, strict=True)
+        header = next((row for row in reader if row), None)
+        if header is None:
+            msg = "it is empty; the first line of a CSV file names its columns."
+            raise ValueError(msg)
+        rows = _csv_rows(reader, len(header))
         chunk = list(islice(rows, chunk_rows))
-        if not chunk:
-            return
+        yield frame_of_rows(header, chunk)
+        while chunk := list(islice(rows, chunk_rows)):
+            yield frame_of_rows(header, chunk)
 
 
 def _csv_rows(reader: Any, width: int) -> Iterator[list[str | None]]:  # noqa: ANN401 - the csv module does not export its type
@@ -792,11 +791,12 @@ def _csv_rows(reader: Any, width: int) -> Iterator[list[str | None]]:  # noqa: A
 
 
 def _from_json_lines(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    rows = _json_rows(io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n"))
     keys: dict[str, None] = {}
-    while chunk := list(islice(rows, chunk_rows)):
-        keys.update(dict.fromkeys(key for row in chunk for key in row))
-        yield _frame_of_dicts(chunk, keys)
+    with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") as lines:
+        rows = _json_rows(lines)
+        while chunk := list(islice(rows, chunk_rows)):
+            keys.update(dict.fromkeys(key for row in chunk for key in row))
+            yield _frame_of_dicts(chunk, keys)
 
 
 def _json_rows(lines: IO[str]) -> Iterator[dict[str, object]]:
