@@ -403,7 +403,7 @@ def same_value(sent: FieldValue, shown: object) -> bool:
     if isinstance(sent, dt.date):
         moment = _shown_moment(shown)
         return (moment.date() if isinstance(moment, dt.datetime) else moment) == sent
-    return shown is not None and str(shown).strip() == sent.strip()
+    return ("" if shown is None else str(shown)).strip() == sent.strip()
 
 
 def _instant(moment: dt.datetime) -> dt.timedelta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -225,17 +226,19 @@ class Session:
             try:
                 return read(self._answer(call, record_id, timezone))
             except RateLimitedError as err:
-                wait = err.retry_after if err.retry_after is not None else self.retry.backoff(3, self.clock.jitter())
+                # No wait, or none from now on (its clock differs from ours): calling again at once would go on for ever.
+                wait = err.retry_after or self.retry.backoff(3, self.clock.jitter())
                 self._give_up(self._redacted(err, record_id), wait, started)
                 self.gate.hold(wait)
             except TransientError as err:
                 attempt += 1
+                self._redacted(err, record_id)
                 if (result := landed(err)) is not None:
                     return result
                 wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
                 if attempt >= self.retry.attempts:
-                    raise self._redacted(err, record_id) from err
-                self._give_up(self._redacted(err, record_id), wait, started)
+                    raise
+                self._give_up(err, wait, started)
                 self.clock.sleep(wait)
             except CrmError as err:
                 raise self._redacted(err, record_id) from err
@@ -286,7 +289,7 @@ class Session:
 
     def _transport_error(self, err: requests.RequestException, record_id: str | None) -> CrmError:
         host, vendor = self.account.origin, self.account.vendor.name
-        if isinstance(err, requests.exceptions.SSLError):
+        if isinstance(err, requests.exceptions.SSLError) and not _cut(err):
             msg = f"{host} has no valid TLS certificate for this machine."
             return ConfigurationError(msg, vendor=vendor, code="TLS")
         if isinstance(err, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _never_connected(err):
@@ -317,10 +320,8 @@ class Session:
 
     def _redacted(self, err: CrmError, record_id: str | None) -> CrmError:
         """Fill in the record, and take the account's secrets out of whatever the vendor wrote."""
-        credentials = self.account.credentials
-        secrets = [secret for secret in (credentials.api_key, *credentials.extra.values()) if secret]
         text = str(err)
-        for secret in secrets:
+        for secret in self.account.credentials.secrets():
             text = text.replace(secret, "***")
             err.field_errors = {name: told.replace(secret, "***") for name, told in err.field_errors.items()}
             err.code = err.code.replace(secret, "***")
@@ -333,6 +334,12 @@ class Session:
 def _never_connected(err: requests.RequestException) -> bool:
     cause = getattr(err.args[0], "reason", None) if err.args else None
     return type(cause).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
+
+
+def _cut(err: requests.RequestException) -> bool:
+    """Whether a TLS error is only a connection that ended early: a reset by another name."""
+    cause = getattr(err.args[0], "reason", err.args[0]) if err.args else None
+    return any(isinstance(one, ssl.SSLEOFError) for one in (cause, *getattr(cause, "args", ())))
 
 
 def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
@@ -360,8 +367,11 @@ class _Signature(AuthBase):
         self._account = account
         self._auth = account.vendor.auth(account.credentials)
         self._clock = clock
-        # As requests itself writes it: lower case, punycode.
-        self._origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
+        try:  # as requests itself writes it: lower case, punycode
+            self._origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
+        except requests.RequestException as err:
+            msg = f"No request can be made to {account.origin!r}. Check the connection's host."
+            raise ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST") from err
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if _origin_of(request.url or "") != self._origin:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -234,11 +233,9 @@ def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[
 
 
 def _mask(credentials: Credentials) -> None:
-    """Hide the secrets, and the forms in which they travel (Basic authentication is base64)."""
-    for secret in (credentials.api_key, *credentials.extra.values()):
-        if secret:
-            mask_secret(secret)
-            mask_secret(b64encode(f"{secret}:".encode()).decode())
+    """Hide the secrets from logs, in every form in which they travel."""
+    for secret in credentials.secrets():
+        mask_secret(secret)
 
 
 def _origin(connection: Connection, vendor: Vendor, problems: list[str]) -> str:

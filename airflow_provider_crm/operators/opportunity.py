@@ -133,7 +133,12 @@ class OpportunityOperator(BaseOperator):
         return self.resume(context, settled="", report=None)
 
     def resume(
-        self, context: Context, *, settled: str, report: dict[str, Any] | None, event: Any = None
+        self,
+        context: Context,
+        *,
+        settled: str,
+        report: dict[str, Any] | None,
+        event: object = None,  # noqa: ARG002 - what the trigger passes
     ) -> dict[str, Any]:
         """Go on after a deferral.
 
@@ -287,11 +292,12 @@ class UpdateOpportunityOperator(OpportunityOperator):
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The data, chunk by chunk."""
-        return frames(self.data)
+        is_url = isinstance(self.data, str) and "://" in self.data
+        return frames(ObjectStoragePath(self.data) if is_url else self.data)
 
 
 def as_of_run(context: Context) -> dt.datetime | None:
-    """Data time of a run: its partition date, end of data interval, logical date or run_after, whichever it has first."""
+    """Data time of a run: the first it has of partition date, end of data interval, logical date and run_after."""
     moments = (context.get("partition_date"), context.get("data_interval_end"), context.get("logical_date"))
     return next((moment for moment in moments if moment is not None), context["dag_run"].run_after)
 

@@ -7,10 +7,11 @@ to `_MODULES`, and give it a small hook class and a sandbox file; the contract t
 from __future__ import annotations
 
 import datetime as dt
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias
 
 from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.opportunity import Field, FieldValue, Update
@@ -44,7 +45,7 @@ COMMON_EXTRA: Mapping[str, ExtraField] = {
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What authenticates an account; its repr shows nothing.
+    """What authenticates an account; its repr shows nothing, and it cannot be pickled.
 
     Attributes:
         api_key: The connection's password, or None.
@@ -53,6 +54,16 @@ class Credentials:
 
     api_key: str | None = field(default=None, repr=False)
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __reduce__(self) -> NoReturn:
+        """Keep secrets in this process: no XCom, trigger or cache can carry them away."""
+        msg = "Credentials are not pickled; read the connection again where they are needed."
+        raise TypeError(msg)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret, as it stands and as Basic authentication sends it, for whoever has to hide them."""
+        held = [secret for secret in (self.api_key, *self.extra.values()) if secret]
+        return (*held, *(b64encode(f"{secret}:".encode()).decode() for secret in held))
 
 
 @dataclass(frozen=True, slots=True)

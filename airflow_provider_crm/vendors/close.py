@@ -41,9 +41,12 @@ _SERVICE_UNAVAILABLE = 503
 
 # Close keeps money as an integer "in cents"; what it does for currencies with another number of decimals is not
 # documented, so those are refused rather than written a hundred times too large or small.
-_NOT_TWO_DECIMALS = frozenset(
-    ["BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD", "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF"]
-)
+# fmt: off
+_NOT_TWO_DECIMALS = frozenset({
+    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD",
+    "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF",
+})
+# fmt: on
 
 _OWN_FIELDS = (
     Field("deal_value", "value", Kind.MONEY),

@@ -1,8 +1,8 @@
 """Everything that is true only of Raze (https://developer.getraze.co).
 
 Sources of the rules: the vendor's pages "Update Opportunity" and "Update Stage", and its pages on authentication,
-errors and rate limits. A published version of its server differs from them; where it does, the documents are followed and the
-difference is survived: what the answer does not show as written is never reported as written.
+errors and rate limits. A published version of its server differs from them; where it does, the documents are followed
+and the difference is survived: what the answer does not show as written is never reported as written.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def update():
     """Run an `UpdateOpportunityOperator` on rows; arguments have the defaults of a deal value in Close."""
 
     def run(data, *, try_number=1, as_of=None, **arguments):
-        defaults = {"task_id": "task", "crm_conn_id": "close_default", "id_column": "id", "fields": {"arr": "deal_value"}}
-        operator = Impatient(data=data, **{**defaults, **arguments})
+        defaults = {"crm_conn_id": "close_default", "id_column": "id", "fields": {"arr": "deal_value"}}
+        operator = Impatient(task_id="task", data=data, **{**defaults, **arguments})
         return Run(try_number=try_number, as_of=as_of).of(operator.execute)
 
     return run

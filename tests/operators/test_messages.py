@@ -34,8 +34,9 @@ def test_a_missing_column_is_named_with_what_there_is(refused):
 def test_an_unknown_field_is_named_with_what_there_is(refused):
     """The message lists the fields that may be written."""
     assert refused(fields={"arr": "amount"}) == (
-        "Close has no writable field 'amount'; write one of deal_value, deal_currency, stage, notes, responsible_user_id, "
-        "date_won, value, value_period, status_id, note, user_id, confidence, contact_id, or custom.<field id>."
+        "Close has no writable field 'amount'; write one of deal_value, deal_currency, stage, notes, "
+        "responsible_user_id, date_won, value, value_period, status_id, note, user_id, confidence, contact_id, "
+        "or custom.<field id>."
     )
 
 
@@ -62,7 +63,10 @@ def test_a_bad_zone_is_named(refused):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"rounding": "bankers"}, "rounding is 'bankers'; write one of half-even, half-up, half-down, up, down, ceiling, floor."),
+        (
+            {"rounding": "bankers"},
+            "rounding is 'bankers'; write one of half-even, half-up, half-down, up, down, ceiling, floor.",
+        ),
         ({"nulls": "drop"}, "nulls is 'drop'; write one of skip, clear, error."),
         ({"on_duplicate": "first"}, "on_duplicate is 'first'; write one of error, last."),
         ({"max_rejected": -1}, "max_rejected is -1; write a count such as 10, or a fraction such as 0.01."),

@@ -10,6 +10,7 @@ import traceback
 
 import pytest
 
+from airflow_provider_crm.exceptions import RejectedError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 
@@ -24,8 +25,9 @@ FAULTS = (
 
 
 def forms(secret):
-    """The secret as it stands, and as Basic authentication and JSON carry it."""
-    return {secret, base64.b64encode(f"{secret}:".encode()).decode(), json.dumps(secret)[1:-1], secret.replace("/", "%2F")}
+    """The secret as it stands, and as Basic authentication, JSON and URLs carry it."""
+    basic = base64.b64encode(f"{secret}:".encode()).decode()
+    return {secret, basic, json.dumps(secret)[1:-1], secret.replace("/", "%2F")}
 
 
 SECRETS = set().union(*map(forms, (CLOSE_KEY, CLOSE_TOKEN, RAZE_KEY)))
@@ -58,7 +60,7 @@ def connections(crm_sandbox, monkeypatch):
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("crm_conn_id", ["by_key", "by_token", "raze"])
-def test_no_failure_shows_a_secret(connections, update, caplog, capfd, crm_conn_id, fault):
+def test_no_failure_shows_a_secret(connections, update, caplog, capfd, crm_conn_id, fault):  # noqa: PLR0917 - fixtures
     """Unknown keys, every status, cut connections, redirects: neither log nor exception nor XCom holds the secret."""
     caplog.set_level(logging.DEBUG)
     connections.set(fault_rates={fault: 1.0} if fault else {})
@@ -77,13 +79,15 @@ def test_no_object_shows_a_secret(connections):
         session = hook.get_conn()
         shown += [hook, hook.__dict__, hook.account(), hook.account().credentials, hook.session, session, session.auth]
         shown += [session.headers, vars(session)]
-    operator = UpdateOpportunityOperator(task_id="t", data=[], crm_conn_id="by_key", id_column="id", fields={"a": "deal_value"})
+    operator = UpdateOpportunityOperator(
+        task_id="t", data=[], crm_conn_id="by_key", id_column="id", fields={"a": "deal_value"}
+    )
     assert leaks(repr(shown) + repr(vars(operator))) == []
 
 
 @pytest.mark.parametrize("key", ["bad\nkey-5ecret", "bad key-5ecret", "bäd-5ecret"])
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(monkeypatch, key):
-    """requests would put such a key into its error; the connection check refuses it first."""
+    """The HTTP library would put such a key into its error; the connection check refuses it first."""
     monkeypatch.setenv("AIRFLOW_CONN_BAD", json.dumps({"conn_type": "raze", "password": key}))
     works, message = CrmHook.for_connection("bad").test_connection()
     assert not works
@@ -94,13 +98,7 @@ def test_a_vendor_that_repeats_the_key_is_redacted(connections):
     """If an answer quotes the key, the error shows stars in its place."""
     hook = CrmHook.for_connection("raze")
     session = hook.session
-    error = session._redacted(ValueErrorLike(f"bad key {RAZE_KEY}"), "opp_0")
+    quoted = RejectedError(f"bad key {RAZE_KEY}", code=RAZE_KEY, field_errors={"key": RAZE_KEY})
+    error = session._redacted(quoted, "opp_0")
     assert str(error) == "bad key ***"
     assert error.field_errors == {"key": "***"}
-
-
-def ValueErrorLike(text):  # noqa: N802 - builds an error as a vendor adapter would
-    """An error whose every part quotes the key."""
-    from airflow_provider_crm.exceptions import RejectedError
-
-    return RejectedError(text, code=RAZE_KEY, field_errors={"key": RAZE_KEY})

@@ -1,4 +1,4 @@
-"""`UpdateOpportunityOperator` against the sandbox over HTTP: every row one outcome, and a green task means all landed."""
+"""`UpdateOpportunityOperator` against the sandbox over HTTP: one outcome a row, and green means that all landed."""
 
 from __future__ import annotations
 
@@ -197,7 +197,8 @@ def test_a_run_without_rejects_leaves_no_old_ones(deals, update, tmp_path):
 def test_a_won_stage_in_a_late_run_names_both_ways_out(deals, update):
     """In a backfill a win without a date is refused, unless the user says which date is meant."""
     data = [{"id": "oppo_0", "stage": "Sales/Won"}]
-    late = {"as_of": dt.datetime(2026, 1, 5, 3, tzinfo=dt.UTC), "fields": {"stage": "stage"}, "timezone": "America/New_York"}
+    as_of = dt.datetime(2026, 1, 5, 3, tzinfo=dt.UTC)
+    late = {"as_of": as_of, "fields": {"stage": "stage"}, "timezone": "America/New_York"}
     run = update(data, **late)
     assert run.rejects == {"oppo_0": ("invalid", "DATE_WON")}
     reason = run.report["rejects"][0]["reason"]
@@ -222,7 +223,7 @@ def test_the_server_may_date_a_win_in_the_named_zone(deals, update):
 
 
 def test_a_long_wait_defers_and_the_rest_follows(deals, update, tmp_path):
-    """A Raze window of an hour frees the worker slot; after the wait only the missing rows are sent, and counted once."""
+    """A Raze window of an hour frees the worker slot; after it only the missing rows are sent, and counted once."""
     deals.set(raze_limit=2)
     deals.clock.set(dt.datetime(2026, 11, 20, 10, 15, tzinfo=dt.UTC))
     arguments = {"crm_conn_id": "raze_default", "concurrency": 1, "rejects_path": str(tmp_path / "rejects.csv")}
@@ -234,7 +235,9 @@ def test_a_long_wait_defers_and_the_rest_follows(deals, update, tmp_path):
 
     deals.clock.advance(2700)
     deals.audit.clear()
-    operator = UpdateOpportunityOperator(task_id="task", data=data, id_column="id", fields={"arr": "deal_value"}, **arguments)
+    operator = UpdateOpportunityOperator(
+        task_id="task", data=data, id_column="id", fields={"arr": "deal_value"}, **arguments
+    )
     run.of(lambda context: operator.resume(context, **run.deferred.kwargs, event=None))
     assert run.outcomes == {"updated": 3, "invalid": 1}
     assert [write.record_id for write in deals.audit.writes] == ["opp_2"]

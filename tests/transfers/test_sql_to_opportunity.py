@@ -46,10 +46,10 @@ def test_postgres_types_arrive_exactly(warehouse, crm_sandbox, transfer):
     report = transfer(
         """
         SELECT * FROM (VALUES
-          ('oppo_1', 1234567890123.45::numeric(20,2), 73::bigint, timestamptz '2026-11-02 04:30+00', ARRAY['Core','Support'], 0.1::real,
-           date '2027-01-31', 'x'::text),
+          ('oppo_1', 1234567890123.45::numeric(20,2), 73::bigint, timestamptz '2026-11-02 04:30+00',
+           ARRAY['Core','Support'], 0.1::real, date '2027-01-31', 'x'::text),
           ('oppo_2', NULL, NULL, NULL, NULL, NULL, NULL, NULL)
-        ) AS t 
+        ) AS t
           (id, arr, confidence, won, products, score, renewal, note)
         """,
         {
@@ -100,7 +100,8 @@ def test_a_query_is_read_by_chunks(sqlite_warehouse, crm_sandbox, transfer):
 
 def test_parameters_reach_the_database(sqlite_warehouse, crm_sandbox, transfer):
     """Placeholders are filled by the database driver."""
-    sqlite_warehouse("CREATE TABLE deals (id TEXT, arr TEXT, day TEXT); INSERT INTO deals VALUES ('oppo_1', '5', '2026-03-01')")
+    sqlite_warehouse("CREATE TABLE deals (id TEXT, arr TEXT, day TEXT)")
+    sqlite_warehouse("INSERT INTO deals VALUES ('oppo_1', '5', '2026-03-01')")
     crm_sandbox.close.add_opportunity("oppo_1")
     report = transfer("SELECT id, arr FROM deals WHERE day = ?", {"arr": "deal_value"}, parameters=["2026-03-01"])
     assert report["outcomes"] == {"updated": 1}

@@ -1,0 +1,192 @@
+"""Columns of any type to plain Python objects that lose nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+
+_PLAIN = frozenset({str, int, float, bool, Decimal, dt.date, dt.datetime, type(None)})
+_UNREADABLE = (ArithmeticError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
+
+
+class Mark(enum.Enum):
+    """What a cell can be that is no value."""
+
+    ABSENT = "the row of a list of dicts or a JSON line has no such key: neither null nor a value"
+    SKIP = "the field is left alone"
+
+
+class Refused(NamedTuple):
+    """A cell that no field takes: `text` goes on after "takes a number, "."""
+
+    code: str
+    text: str
+
+
+def exact_integers(dtype: object) -> int:
+    """The size from which floats of this column no longer tell neighbouring whole numbers apart."""
+    import numpy as np
+
+    plain = getattr(dtype, "numpy_dtype", dtype)
+    bits = np.finfo(plain).nmant + 1 if isinstance(plain, np.dtype) and plain.kind == "f" else 53
+    limit: int = 2 ** min(int(bits), 53)
+    return limit
+
+
+def cells_of(column: pd.Series[Any]) -> list[object]:
+    """Every cell as a plain Python object without loss, None for a null, `Refused` for what no field can hold."""
+    try:
+        return _converted(column)
+    except _UNREADABLE:  # one cell is out of the calendar or the like: halve until it stands alone
+        middle = len(column) // 2
+        if not middle:
+            return [Refused("TYPE", f"the row has a {column.dtype} that cannot be read")] * len(column)
+        return cells_of(column.iloc[:middle]) + cells_of(column.iloc[middle:])
+
+
+def _converted(column: pd.Series[Any]) -> list[object]:  # noqa: PLR0911 - one per family of types
+    import numpy as np
+    import pandas as pd
+
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        categories = [*cells_of(pd.Series(dtype.categories)), None]  # code -1 is a null, and the last place
+        return [categories[code] for code in column.cat.codes.tolist()]
+    array: Any = column.array
+    if isinstance(dtype, pd.ArrowDtype):
+        return _arrow_cells(array.__arrow_array__())
+    if isinstance(dtype, pd.SparseDtype):
+        return _converted(column.astype(dtype.subtype))
+    if isinstance(dtype, pd.StringDtype):
+        return list(array.to_numpy(dtype=object, na_value=None))
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return _moments(column)
+    if isinstance(dtype, np.dtype):
+        return _numpy_cells(column, dtype)
+    plain = getattr(dtype, "numpy_dtype", None)
+    if isinstance(plain, np.dtype) and plain.kind in "iufb":  # nullable: values and a mask
+        values = _numpy_cells(pd.Series(array.to_numpy(dtype=plain, na_value=plain.type(0))), plain)
+        return [None if null else value for value, null in zip(values, column.isna().tolist(), strict=True)]
+    return [_cell(value) for value in column.astype(object).tolist()]
+
+
+def _numpy_cells(column: pd.Series[Any], dtype: np.dtype[Any]) -> list[object]:
+    if dtype.kind == "f":
+        return _floats(column.to_numpy())
+    if dtype.kind == "M":
+        return _moments(column)
+    values: list[object] = column.tolist()
+    return values if dtype.kind in "iub" or _exact_plain(values) else [_cell(value) for value in values]
+
+
+def _exact_plain(values: list[object]) -> bool:
+    """Whether all are plain objects already, and none is a NaN."""
+    kinds = set(map(type, values))
+    return kinds <= _PLAIN and float not in kinds and Decimal not in kinds
+
+
+def _floats(values: np.ndarray) -> list[object]:
+    """Floats by the shortest text of their own width: 0.1 in float32 is 0.1, not 0.10000000149011612."""
+    if values.dtype.itemsize == 8:  # noqa: PLR2004 - bytes of a Python float
+        numbers = values.tolist()
+    elif values.dtype.itemsize < 8:  # noqa: PLR2004
+        numbers = [float(text) for text in values.astype(str).tolist()]
+    else:
+        numbers = [None if value != value else Decimal(str(value)) for value in values]  # noqa: PLR0124 - NaN
+    return [None if number != number else number for number in numbers]  # noqa: PLR0124 - NaN
+
+
+def _moments(column: pd.Series[Any]) -> list[object]:
+    moments: Any = column.array
+    nulls = column.isna().tolist()
+    return [None if null else moment for moment, null in zip(moments.to_pydatetime(), nulls, strict=True)]
+
+
+def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
+    import pyarrow as pa
+
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _arrow_cells(array.cast(kind.value_type))
+    if pa.types.is_floating(kind):
+        return _floats(_numpy_of(array))
+    if pa.types.is_timestamp(kind):
+        return _moments(array.to_pandas())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return [None if not item.is_valid else _list_cell(_arrow_cells(item.values)) for item in array]
+    values: list[object] = array.to_pylist()
+    return values if _exact_plain(values) else [_cell(value) for value in values]
+
+
+def _numpy_of(array: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    import pyarrow as pa
+
+    values: np.ndarray = array.to_numpy(**({} if isinstance(array, pa.ChunkedArray) else {"zero_copy_only": False}))
+    return values
+
+
+def _cell(value: Any) -> object:  # noqa: ANN401, C901, PLR0911 - one branch per type
+    """One cell of an object column."""
+    import numpy as np
+    import pandas as pd
+
+    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, (Mark, Refused)):
+        return None if value is pd.NA or value is pd.NaT else value
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (str, uuid.UUID)):
+        return str.__str__(value) if isinstance(value, str) else str(value)
+    if isinstance(value, Decimal):
+        return None if value.is_nan() else value
+    if isinstance(value, (np.datetime64, pd.Timestamp)):
+        return _timestamp(value)
+    if isinstance(value, (dt.date, dt.datetime)):
+        return value
+    if isinstance(value, np.floating):
+        return _floats(np.array([value]))[0]
+    if isinstance(value, (int, np.integer)) and not isinstance(value, np.timedelta64):
+        return int(value)
+    if isinstance(value, float):
+        return None if value != value else float(value)  # noqa: PLR0124 - NaN
+    if isinstance(value, np.ndarray):
+        return _list_cell([_cell(item) for item in value]) if value.ndim else _cell(value[()])
+    if type(value) in (list, tuple):
+        return _list_cell([_cell(item) for item in value])
+    if isinstance(value, (set, frozenset)):
+        return _list_cell(sorted((_cell(item) for item in value), key=str))
+    return Refused("TYPE", f"the row has a {type(value).__name__}")
+
+
+def _timestamp(value: np.datetime64 | pd.Timestamp) -> object:
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(value, np.datetime64):
+        if np.isnat(value):
+            return None
+        if np.datetime_data(value.dtype)[0] == "D":
+            date = value.item()
+            return date if isinstance(date, dt.date) else Refused("TYPE", "the row has a date out of the calendar")
+    try:
+        return pd.Timestamp(value).to_pydatetime(warn=False)
+    except (OverflowError, ValueError):
+        return Refused("TYPE", "the row has a point in time out of the calendar")
+
+
+def _list_cell(items: list[object]) -> object:
+    if any(item is None for item in items):
+        return Refused("NULL", "the row has a list with an empty (null) value in it; leave those out of the list")
+    refused = next((item for item in items if isinstance(item, Refused)), None)
+    if refused:
+        return Refused(refused.code, f"{refused.text} in a list")
+    if any(isinstance(item, list) for item in items):
+        return Refused("LIST", "the row has a list of lists")
+    return items

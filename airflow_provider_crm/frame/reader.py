@@ -1,0 +1,219 @@
+"""Rows to updates: each row of a frame becomes exactly one update or one outcome."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.frame.cells import Mark, Refused, cells_of, exact_integers
+from airflow_provider_crm.frame.record_ids import SeenIds, record_id_of, row_names, text_id
+from airflow_provider_crm.frame.rules import ColumnRules
+from airflow_provider_crm.opportunity import (
+    Field,
+    FieldValue,
+    Kind,
+    Outcome,
+    OutcomeWord,
+    Update,
+    ValueRules,
+    parse_moment,
+    zone,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AS_OF = Field("as_of", "as_of", Kind.DATETIME)
+# Equal values of these types are the same value, also written as text; datetimes of two zones or folds are not.
+_CACHEABLE = frozenset({str, int, float, dt.date, type(None)})
+
+
+class _Problem(NamedTuple):
+    """Why a row is refused."""
+
+    code: str
+    reason: str
+
+
+class FrameReader:
+    """Reads the frames of one run, chunk after chunk: row numbers run on, duplicate ids are noticed across chunks.
+
+    Args:
+        columns: The mapping and its rules.
+        fields: The account's catalogue by field name; holds every field that is mapped.
+        as_of: Data time of the rows when no column tells it, aware.
+    """
+
+    def __init__(self, columns: ColumnRules, fields: Mapping[str, Field], as_of: dt.datetime | None) -> None:
+        self._columns = columns
+        self._fields = {column: fields[name] for column, name in columns.fields.items()}
+        self._as_of = as_of
+        self._rules = columns.values  # noqa: PD011 - not pandas' attribute
+        self._rows = 0
+        self._seen = SeenIds()
+
+    def read(self, frame: pd.DataFrame) -> Iterator[Update | Outcome]:
+        """Make one update or one outcome of every row, in row order.
+
+        The frame is read when this is called; what it returns only puts the rows together.
+
+        Args:
+            frame: One row per opportunity; its index is not used.
+
+        Raises:
+            ConfigurationError: For a missing or doubled column, see `ColumnRules.check`.
+        """
+        self._columns.check(list(frame.columns))
+        problems: dict[int, list[_Problem]] = {}
+        first, self._rows = self._rows, self._rows + len(frame)
+        cells = {name: cells_of(frame[name]) for name in self._columns.used}
+        limit = exact_integers(frame[self._columns.id_column].dtype)
+        record_ids = self._record_ids(cells[self._columns.id_column], limit, problems)
+        superseded = self._duplicates(record_ids, first, problems)
+        times = self._times(cells, len(frame), problems)
+        values = [self._values(column, cells[column], problems) for column in self._fields]
+        return self._rows_of(
+            first, record_ids=record_ids, times=times, values=values, problems=problems, superseded=superseded
+        )
+
+    def _rows_of(
+        self,
+        first: int,
+        *,
+        record_ids: list[str],
+        times: Sequence[dt.datetime | None],
+        values: list[list[Any]],
+        problems: dict[int, list[_Problem]],
+        superseded: dict[int, int],
+    ) -> Iterator[Update | Outcome]:
+        names = [field.name for field in self._fields.values()]
+        skips = any(Mark.SKIP in column for column in values)
+        for index, row in enumerate(zip(*values, strict=True)):
+            number, record_id = first + index, record_ids[index]
+            if index in superseded:
+                reason = (
+                    f"Row {first + superseded[index]} has the same id {record_id!r}, comes later and is taken instead."
+                )
+                yield Outcome(number, record_id, OutcomeWord.STALE, "SUPERSEDED", reason)
+            elif index in problems:
+                reasons = " ".join(problem.reason for problem in problems[index])
+                yield Outcome(number, record_id, OutcomeWord.INVALID, problems[index][0].code, reasons)
+            else:
+                fields = dict(zip(names, row, strict=True))
+                if skips:
+                    fields = {name: value for name, value in fields.items() if value is not Mark.SKIP}
+                yield Update(number, record_id, fields, times[index])
+
+    def _record_ids(self, cells: list[object], limit: int, problems: dict[int, list[_Problem]]) -> list[str]:
+        """The id of every row as text; a row without a good one gets a problem and what can be shown of its id."""
+        column = self._columns.id_column
+        record_ids = []
+        for index, cell in enumerate(cells):
+            record_id, problem = text_id(cell) if type(cell) is str else record_id_of(cell, limit)
+            if problem is not None:
+                problems[index] = [_Problem(problem.code, f"column {column!r} {problem.text}")]
+            record_ids.append(record_id)
+        return record_ids
+
+    def _duplicates(self, record_ids: list[str], first: int, problems: dict[int, list[_Problem]]) -> dict[int, int]:
+        """Add a problem to doubled rows ("error"), or tell which later row supersedes a row ("last")."""
+        places: dict[str, list[int]] = {}
+        for index, record_id in enumerate(record_ids):
+            if index not in problems:
+                places.setdefault(record_id, []).append(index)
+        if self._columns.on_duplicate == "last":
+            return {index: rows[-1] for rows in places.values() if len(rows) > 1 for index in rows[:-1]}
+        before = self._seen.add({record_id: first + rows[0] for record_id, rows in places.items()})
+        for record_id, rows in places.items():
+            if len(rows) == 1 and record_id not in before:
+                continue
+            everywhere = [*([before[record_id]] if record_id in before else []), *(first + index for index in rows)]
+            for index in rows:
+                text = row_names(everywhere, first + index)
+                reason = (
+                    f"column {self._columns.id_column!r}: the id {record_id!r} is also in {text} (rows count from 0); "
+                    "make it unique, or pass on_duplicate='last'."
+                )
+                problems.setdefault(index, []).append(_Problem("DUPLICATE", reason))
+        return {}
+
+    def _times(
+        self, cells: Mapping[str, list[object]], rows: int, problems: dict[int, list[_Problem]]
+    ) -> Sequence[dt.datetime | None]:
+        if self._columns.as_of is None:
+            return [self._as_of] * rows
+        return self._fitted(cells[self._columns.as_of], self._time, problems)
+
+    def _time(self, cell: object) -> dt.datetime | _Problem:
+        """The data time in UTC: two times of one zone would compare by the clock on the wall, which repeats an hour."""
+        column = f"column {self._columns.as_of!r}: "
+        if cell is None or cell is Mark.ABSENT:
+            return _Problem("AS_OF", f"{column}the data time is empty (null); fill it, or leave as_of out.")
+        moment: dt.datetime | _Problem = self._value(_AS_OF, column, _moment_of_date(cell, self._rules))
+        if isinstance(moment, _Problem):
+            return _Problem("AS_OF", moment.reason)
+        try:
+            return moment.astimezone(dt.UTC)
+        except (OverflowError, ValueError):
+            return _Problem("AS_OF", f"{column}as_of is out of the calendar.")
+
+    def _values(self, column: str, cells: list[object], problems: dict[int, list[_Problem]]) -> list[Any]:
+        field = self._fields[column]
+        prefix = "" if column == field.name else f"column {column!r}: "
+        rule = self._columns.null_rule(column)
+
+        def value(cell: object) -> FieldValue | Mark | _Problem:
+            if cell is None or cell is Mark.ABSENT:
+                return self._null(field, prefix, column, "skip" if cell is Mark.ABSENT and rule == "clear" else rule)
+            fitted: FieldValue | _Problem = self._value(field, prefix, cell)
+            return fitted
+
+        return self._fitted(cells, value, problems)
+
+    def _value(self, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - FieldValue, or the type of the field's kind
+        if isinstance(cell, Refused):
+            return _Problem(cell.code, f"{prefix}{field.name} takes {field.kind.value}, {cell.text}.")
+        try:
+            return self._rules.value(field, cell)
+        except InvalidValueError as err:
+            return _Problem(err.code, f"{prefix}{err}")
+
+    def _null(self, field: Field, prefix: str, column: str, rule: str) -> FieldValue | Mark | _Problem:
+        if rule == "skip":
+            return Mark.SKIP
+        hint = f"fill it, or pass nulls={{{column!r}: 'skip'}} to leave the field alone."
+        if rule == "error":
+            return _Problem("NULL", f"{prefix}{field.name} is empty (null), and nulls is 'error'; {hint}")
+        if not field.clearable:
+            return _Problem("NOT_CLEARABLE", f"{prefix}{field.name} is empty (null), and cannot be cleared; {hint}")
+        return None
+
+    @staticmethod
+    def _fitted(cells: list[object], value: Callable[[object], Any], problems: dict[int, list[_Problem]]) -> list[Any]:
+        """Apply `value` to every cell, once per distinct one where that is safe, and note the problems."""
+        kinds = set(map(type, cells))
+        if kinds <= _CACHEABLE and not kinds >= {int, float}:  # 2**60 equals 2.0**60, and reads otherwise
+            known = {cell: value(cell) for cell in set(cells)}
+            values = [known[cell] for cell in cells]
+            wrong = any(type(found) is _Problem for found in known.values())
+        else:
+            values = [value(cell) for cell in cells]
+            wrong = True
+        if wrong:
+            for index, found in enumerate(values):
+                if type(found) is _Problem:
+                    problems.setdefault(index, []).append(found)
+        return values
+
+
+def _moment_of_date(cell: object, rules: ValueRules) -> object:
+    """A date, or a text that is one, as the first moment of that day in the time zone; anything else as it is."""
+    date = parse_moment(cell) if isinstance(cell, str) else cell
+    if not isinstance(date, dt.date) or isinstance(date, dt.datetime):
+        return cell
+    midnight = dt.datetime.combine(date, dt.time())
+    if rules.timezone is None:
+        return midnight
+    return midnight.replace(tzinfo=zone(rules.timezone))
