@@ -985,10 +985,10 @@ def test_what_is_no_source_is_told_at_once(tmp_path: Path) -> None:
     assert error(frames, [], chunk_rows=0) == "chunk_rows is 0; write at least 1."
     missing = tmp_path / "no.csv"
     assert error(lambda: list(frames(missing))) == f"There is no file {str(missing)!r}."
-    assert error(lambda: list(frames("memory://bucket/no.csv"))) == "There is no file 'memory://bucket/no.csv'."
+    assert error(lambda: list(frames("no/such.csv"))) == "There is no file 'no/such.csv'."
     (tmp_path / "dir.csv").mkdir()
     assert "cannot be opened" in error(lambda: list(frames(tmp_path / "dir.csv")))
-    assert "filesystem" in error(lambda: list(frames("nowhere://bucket/a.csv")))
+    assert "filesystem" in error(lambda: list(frames(ObjectStoragePath("nowhere://bucket/a.csv"))))
 
 
 def test_importing_the_module_loads_no_heavy_library() -> None:
