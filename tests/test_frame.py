@@ -988,7 +988,6 @@ def test_what_is_no_source_is_told_at_once(tmp_path: Path) -> None:
     assert error(lambda: list(frames("no/such.csv"))) == "There is no file 'no/such.csv'."
     (tmp_path / "dir.csv").mkdir()
     assert "cannot be opened" in error(lambda: list(frames(tmp_path / "dir.csv")))
-    assert "filesystem" in error(lambda: list(frames(ObjectStoragePath("nowhere://bucket/a.csv"))))
 
 
 def test_importing_the_module_loads_no_heavy_library() -> None:

@@ -230,10 +230,15 @@ class OpportunityOperator(BaseOperator):
         """The rejects file, opened for writing; after a deferral with what it held before."""
         if self.rejects_path is None:
             return nullcontext()
-        path = ObjectStoragePath(self.rejects_path)
-        before = path.read_text() if earlier else ""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return reopened(path.open("w", encoding="utf-8", newline=""), before)  # type: ignore[no-untyped-call]
+        path = object_path(self.rejects_path)
+        try:
+            before = path.read_text() if earlier else ""
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w", encoding="utf-8", newline="")  # type: ignore[no-untyped-call]
+        except OSError as err:
+            msg = f"rejects_path {self.rejects_path!r} cannot be written: {err}."
+            raise ConfigurationError(msg) from err
+        return reopened(file, before)
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
         from airflow_provider_crm.push import shown_payload
@@ -293,7 +298,20 @@ class UpdateOpportunityOperator(OpportunityOperator):
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The data, chunk by chunk."""
         is_url = isinstance(self.data, str) and "://" in self.data
-        return frames(ObjectStoragePath(self.data) if is_url else self.data)
+        return frames(object_path(self.data) if is_url else self.data)
+
+
+def object_path(path: str) -> ObjectStoragePath:
+    """A path on any object store.
+
+    Raises:
+        ConfigurationError: If no filesystem is known for its scheme.
+    """
+    try:
+        return ObjectStoragePath(path)
+    except ValueError as err:
+        msg = f"The path {path!r} cannot be opened: {err}."
+        raise ConfigurationError(msg) from err
 
 
 def as_of_run(context: Context) -> dt.datetime | None:

@@ -139,6 +139,16 @@ def test_a_missing_file_is_named(refused, tmp_path):
     assert str(tmp_path / "deals.parquet") in refused(str(tmp_path / "deals.parquet"))
 
 
+def test_a_path_on_an_unknown_store_is_refused(refused, tmp_path):
+    """A scheme that no filesystem answers to, for the data or for the rejects, and a folder that is a file."""
+    message = "The path 'nowhere://deals.csv' cannot be opened: Unsupported filesystem: 'nowhere'."
+    assert refused("nowhere://deals.csv") == message
+    assert refused(rejects_path="nowhere://deals.csv") == message
+    (tmp_path / "file").touch()
+    path = str(tmp_path / "file" / "rejects.csv")
+    assert refused(rejects_path=path).startswith(f"rejects_path {path!r} cannot be written: ")
+
+
 def test_a_naive_time_without_a_zone_is_refused(crm_sandbox, update, monkeypatch):
     """Which date a point in time is depends on a zone; without one the row is invalid and says how to name it."""
     connection = json.loads(crm_sandbox.connection_uris()["close_default"]) | {"extra": {}}
