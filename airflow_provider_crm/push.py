@@ -305,7 +305,7 @@ def _not_sent(update: Update, err: CrmError) -> Outcome:
 
 
 def _reason(err: CrmError) -> str:
-    return f"{', '.join(err.applied)} was written, the rest was not: {err}" if err.applied else str(err)
+    return f"{', '.join(err.applied)} landed, the rest did not: {err}" if err.applied else str(err)
 
 
 def shown_payload(call: Call, catalogue: Catalogue) -> str:

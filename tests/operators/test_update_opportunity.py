@@ -148,7 +148,7 @@ def test_a_half_applied_raze_row_says_so_and_its_retry_sends_the_missing_half(de
     data = [{"id": "opp_0", "arr": 10, "stage": "won"}]
     deals.script(vendor="raze", method="PATCH", faults=["http_503"] * 8)
     run = update(data, **arguments)
-    assert run.report["rejects"][0]["reason"].startswith("deal_value was written, the rest was not: Raze answered 503")
+    assert run.report["rejects"][0]["reason"].startswith("deal_value landed, the rest did not: Raze answered 503")
     deals.audit.clear()
     assert update(data, try_number=2, **arguments).outcomes == {"updated": 1}
     assert [call.method for call in deals.audit.calls] == ["GET", "PATCH"]
