@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+# A wait of less than a float's precision would never pass.
+_SHORTEST_SLEEP = 0.001
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -47,7 +50,7 @@ class Gate:
     def wait(self) -> None:
         """Return when the gate is open; a little spread keeps all threads from leaving in the same instant."""
         while (seconds := self._seconds_left()) > 0:
-            self._clock.sleep(seconds + 0.05 * self._clock.jitter())
+            self._clock.sleep(max(seconds, _SHORTEST_SLEEP) + 0.05 * self._clock.jitter())
 
     def _seconds_left(self) -> float:
         with self._lock:

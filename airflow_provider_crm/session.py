@@ -226,7 +226,7 @@ class Session:
             try:
                 return read(self._answer(call, record_id, timezone))
             except RateLimitedError as err:
-                # No wait, or none from now on (its clock differs from ours): calling again at once would go on for ever.
+                # Without a wait, or with one that is over by our clock, calling again at once would go on for ever.
                 wait = err.retry_after or self.retry.backoff(3, self.clock.jitter())
                 self._give_up(self._redacted(err, record_id), wait, started)
                 self.gate.hold(wait)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Record, Vendor
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1", re.ASCII)
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
+_USER = re.compile(r"^(\w+://)?.*@")
 
 
 class CrmHook(BaseHook):
@@ -240,20 +242,26 @@ def _mask(credentials: Credentials) -> None:
 
 def _origin(connection: Connection, vendor: Vendor, problems: list[str]) -> str:
     """Scheme, host and port; the vendor's own if the connection names no host."""
-    host = (connection.host or "").strip().rstrip("/")
+    host = (connection.host or "").strip().removesuffix("/")
     if not host:
         return vendor.origin
-    parts = urlsplit(host if "://" in host else f"https://{host}")
+    shown = _USER.sub(r"\1***@", host)
+    try:
+        parts = urlsplit(host if "://" in host else f"https://{host}")
+        name = parts.hostname or ""
+    except ValueError:  # an unfinished IPv6 address
+        parts, name = urlsplit(""), ""
     try:
         port = parts.port or connection.port
     except ValueError:
         port = None
-        problems.append(f"host {host!r} has no valid port")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or "@" in parts.netloc:
-        problems.append(f"host is {host!r}; write an origin such as {vendor.origin!r}, without path or user")
-    elif parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname):
-        problems.append(f"host is {host!r}: plain http would show the key to the network; write https")
-    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        problems.append(f"host {shown!r} has no valid port")
+    beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in ("http", "https") or not _HOST_NAME.fullmatch(name) or beyond:
+        problems.append(f"host is {shown!r}; write an origin such as {vendor.origin!r}, without path or user")
+    elif parts.scheme == "http" and not _LOOPBACK.fullmatch(name):
+        problems.append(f"host is {shown!r}: plain http would show the key to the network; write https")
+    name = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{name}:{port}" if port else f"{parts.scheme}://{name}"
 
 

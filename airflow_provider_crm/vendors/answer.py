@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ def body_of(response: requests.Response) -> Json:
     """The JSON body, or None if there is none or it is something else (a proxy's HTML page, a cut answer)."""
     try:
         body: Json = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body
 
@@ -47,22 +48,26 @@ def text_of(value: Json) -> str:
 
 
 def number_of(value: object) -> float | None:
-    """A plain non-negative number in a header or body, or None."""
-    if isinstance(value, bool):
+    """A plain number in a header or body, finite and not negative, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    if isinstance(value, (int, float)):
-        return float(value) if value >= 0 else None
-    return float(value.strip()) if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else None
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if 0 <= number < math.inf else None
 
 
 def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
     """Seconds in a `Retry-After` header, which may hold seconds or an HTTP date."""
-    value = response.headers.get("Retry-After")
-    if value is None or (seconds := number_of(value)) is not None:
-        return None if value is None else seconds
+    value = response.headers.get("Retry-After", "")
+    if (seconds := number_of(value)) is not None:
+        return seconds
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or dt.UTC) - now).total_seconds())
 

@@ -103,10 +103,13 @@ class Close:
         return Call("GET", f"{_API}/me/", params={"_fields": "id,organizations"})
 
     def probed(self, response: requests.Response) -> str:
-        """Name the organization."""
+        """Name the organization; an answer without one is not Close's."""
+        if not response.ok:
+            raise self.error(response)
         catalogue = self.catalogue([self.read(response)])
-        organization, currency = catalogue.organization or "unknown", catalogue.currency or "no currency"
-        return f"Connected to Close, organization {organization} ({currency})."
+        if catalogue.organization is None:
+            raise record_error(self.title, response)
+        return f"Connected to Close, organization {catalogue.organization} ({catalogue.currency or 'no currency'})."
 
     def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:
         """`/me/` for currency and stages; the schema of custom fields only if one is mapped."""

@@ -1,0 +1,198 @@
+"""Imports point one way, and heavy ones stay where they are needed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import airflow_provider_crm
+
+PACKAGE = Path(airflow_provider_crm.__file__).parent
+NAME = "airflow_provider_crm"
+LAYERS = (
+    {"exceptions"},
+    {"opportunity"},
+    {"vendors", "frame"},
+    {"session", "budget", "ledger"},
+    {"push", "plan", "report"},
+    {"hooks", "openlineage"},
+    {"operators", "transfers"},
+    {"ui"},
+)
+RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
+APART = {"sandbox", "demo", "provider_info", "__init__"}
+ALLOWED = {
+    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "demo"},
+    "pandas": {"frame", "hooks"},
+    "numpy": {"frame"},
+    "pyarrow": {"frame"},
+    "requests": {"session", "vendors"},
+    "fastapi": {"sandbox", "ui"},
+    "starlette": {"sandbox", "ui"},
+    "uvicorn": {"sandbox", "ui"},
+    "sqlalchemy": {"ledger"},
+    "pytest": {"sandbox"},
+}
+HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")
+
+
+class Import(NamedTuple):
+    """One import: who, what, in which function, and whether only for annotations."""
+
+    path: str
+    part: str
+    target: str
+    function: str
+    annotations_only: bool
+
+
+class Reader(ast.NodeVisitor):
+    """Collects the imports of one file."""
+
+    def __init__(self, path):
+        self.path = path
+        self.found = []
+        self.functions = [""]
+        self.annotations_only = False
+
+    def visit_FunctionDef(self, node):
+        """Note which function an import is in."""
+        self.functions.append(node.name)
+        self.generic_visit(node)
+        self.functions.pop()
+
+    def visit_If(self, node):
+        """Note which imports are for annotations only."""
+        before = self.annotations_only
+        self.annotations_only |= ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in node.body:
+            self.visit(child)
+        self.annotations_only = before
+        for child in node.orelse:
+            self.visit(child)
+
+    def visit_Import(self, node):
+        """`import a.b`."""
+        for alias in node.names:
+            self.note(alias.name)
+
+    def visit_ImportFrom(self, node):
+        """`from a import b`: of the package itself, b may be a module."""
+        assert node.level == 0, f"{self.path} has a relative import"
+        for alias in node.names if node.module == NAME else [None]:
+            self.note(node.module if alias is None else f"{NAME}.{alias.name}")
+
+    def note(self, target):
+        """Keep one import."""
+        relative = self.path.relative_to(PACKAGE)
+        part = relative.parts[0].removesuffix(".py")
+        self.found.append(Import(str(relative), part, target, self.functions[-1], self.annotations_only))
+
+
+def imports():
+    """All imports of the package."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        reader = Reader(path)
+        reader.visit(ast.parse(path.read_text(encoding="utf-8")))
+        found += reader.found
+    return found
+
+
+IMPORTS = imports()
+OWN = [one for one in IMPORTS if one.target.startswith(f"{NAME}.") and one.target != f"{NAME}.__version__"]
+
+
+def part_of(target):
+    """The part of the package that a target belongs to."""
+    return target.split(".")[1]
+
+
+def test_every_part_has_its_place():
+    """Each module and folder of the package is in the layers, or known to stand apart."""
+    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
+    assert parts - RANK.keys() - APART == set()
+
+
+def test_imports_point_one_way():
+    """From exceptions and values through vendors, session and push up to hooks, operators and UI, never back."""
+    layered = [one for one in OWN if one.part in RANK]
+    wrong = [one for one in layered if RANK.get(part_of(one.target), 99) > RANK[one.part]]
+    assert wrong == []
+    assert len(layered) > 30
+
+
+@pytest.mark.parametrize(("left", "right"), [("vendors", "frame"), ("push", "report"), ("operators", "transfers")])
+def test_neighbours_point_one_way_too(left, right):
+    """Parts of one layer do not import each other both ways; what reads rows and what sends them not at all."""
+    pairs = {(one.part, part_of(one.target)) for one in OWN}
+    assert (left, right) not in pairs
+    assert left == "operators" or (right, left) not in pairs
+
+
+def test_the_sandbox_stands_alone():
+    """The sandbox imports nothing of the package, so it cannot share its bugs."""
+    assert [one for one in OWN if one.part == "sandbox" and part_of(one.target) != "sandbox"] == []
+
+
+def test_nothing_of_the_product_needs_sandbox_or_demo():
+    """Only the demo uses the sandbox, and nothing uses the demo."""
+    users = [one for one in OWN if part_of(one.target) in {"sandbox", "demo"} and one.part not in {"sandbox", "demo"}]
+    assert users == []
+
+
+def test_provider_info_knows_only_the_vendors():
+    """What Airflow reads in every process imports the list of vendors and nothing else of the package."""
+    assert {part_of(one.target) for one in OWN if one.part == "provider_info"} == {"vendors"}
+
+
+def test_the_package_itself_imports_nothing():
+    """`import airflow_provider_crm` costs nothing: Airflow's discovery does it everywhere."""
+    assert [one for one in IMPORTS if one.path == "__init__.py" and one.target != "__future__"] == []
+
+
+@pytest.mark.parametrize(("library", "parts"), ALLOWED.items())
+def test_libraries_stay_in_their_place(library, parts):
+    """Only the parts that are named know a library; imports for annotations cost nothing and do not count."""
+    users = [one for one in IMPORTS if one.target.split(".")[0] == library and not one.annotations_only]
+    assert [one for one in users if one.part not in parts] == []
+
+
+def test_only_get_df_of_the_hooks_makes_frames():
+    """A hook imports pandas inside `get_df`, where the user asked for it."""
+    users = [one for one in IMPORTS if one.part == "hooks" and one.target == "pandas" and not one.annotations_only]
+    assert {one.function for one in users} == {"get_df"}
+
+
+def loaded(before, after):
+    """The libraries that a fresh interpreter has loaded by `after` beyond those of `before`."""
+    code = f"""
+import sys, json
+{before}
+known = set(sys.modules)
+{after}
+print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - known}})))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_dag_file_pays_for_nothing_heavy():
+    """Importing the operators loads no library that Airflow's own SDK had not loaded already."""
+    operators = f"from {NAME}.operators import opportunity; from {NAME}.transfers import sql_to_opportunity"
+    found = loaded("import airflow.sdk; airflow.sdk.DAG, airflow.sdk.BaseOperator", operators)
+    assert NAME in found
+    assert [name for name in HEAVY if name in found] == []
+
+
+def test_discovery_pays_for_nothing_heavy():
+    """Making the provider info loads no library at all that costs time, Airflow included."""
+    found = loaded("", f"from {NAME}.provider_info import get_provider_info; get_provider_info()")
+    assert NAME in found
+    assert [name for name in (*HEAVY, "airflow") if name in found] == []
