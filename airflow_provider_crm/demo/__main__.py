@@ -1,0 +1,206 @@
+"""Run the example DAGs against a local Close and Raze: `python -m airflow_provider_crm.demo`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from airflow_provider_crm.demo import crm, warehouse
+from airflow_provider_crm.demo.airflow_home import AirflowHome, AirflowHomeError
+from airflow_provider_crm.demo.expectations import TASKS, differences, expected, record_differences, total
+from airflow_provider_crm.demo.show import CONNECT, Screen
+from airflow_provider_crm.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from airflow_provider_crm.demo.airflow_home import Run
+    from airflow_provider_crm.demo.expectations import Expected
+    from airflow_provider_crm.demo.warehouse import Deal
+
+PLAN = (
+    ("close_daily_sql", "2026-03-08"),
+    ("close_daily_sql", "2026-03-09"),
+    ("close_daily_sql", "2026-11-01"),
+    ("raze_taskflow_stages", "2026-03-08"),
+    ("raze_taskflow_stages", "2026-03-09"),
+    ("both_crms", "2026-03-10"),
+    ("crm_backfill", "2026-10-31"),
+    ("crm_backfill", "2026-10-30"),
+    ("crm_backfill", "2026-10-29"),
+    ("crm_backfill", "2026-10-28"),
+)
+"""DAG and day of each run; the backfill has the latest day first."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 if everything came as planned."""
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_crm.demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="keep the throw-away Airflow home and say where it is")
+    options = parser.parse_args(arguments)
+    screen = Screen()
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="crm-demo-"))
+        if not options.keep:
+            folder.rmdir()
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crm-demo-")))
+        try:
+            return Demo(screen, folder, stack.enter_context(Sandbox())).run()
+        except AirflowHomeError as err:
+            screen.say_as_is(f"\nThe demo could not run: {err}")
+            return 1
+        finally:
+            if options.keep:
+                screen.say_as_is(f"Kept: {folder}")
+
+
+class Demo:
+    """One run of the demo.
+
+    Args:
+        screen: Where to print.
+        folder: An empty folder for warehouse and Airflow home.
+        sandbox: A running sandbox.
+    """
+
+    def __init__(self, screen: Screen, folder: Path, sandbox: Sandbox) -> None:
+        self._screen = screen
+        self._folder = folder
+        self._sandbox = sandbox
+        self._deals = warehouse.deals()
+        self._problems: list[str] = []
+        self._reports: list[tuple[str, str, Mapping[str, Any]]] = []
+
+    def run(self) -> int:
+        """Prepare, run the DAGs, compare, show; 0 if everything came as planned."""
+        started = time.monotonic()
+        screen = self._screen
+        airflow = f"Airflow {version('apache-airflow')}"
+        screen.say(f"The example DAGs in {airflow}, with a Close and a Raze on this machine.\n")
+        home = self._prepare()
+        self._read_back(self._run_dags(home))
+        screen.outcomes(self._reports)
+        screen.heading("Read back from the CRMs")
+        screen.records(self._samples())
+        screen.heading("Your own account")
+        screen.say_as_is(CONNECT)
+        return self._conclude(time.monotonic() - started)
+
+    def _prepare(self) -> AirflowHome:
+        path = self._folder / "warehouse.db"
+        dirty = sum(deal.flaw is not None for deal in self._deals)
+        planted = f"{len(self._deals)} deals of {len(warehouse.DAYS)} days, {dirty} with a flaw"
+        with self._screen.timed(f"warehouse: {planted}"):
+            warehouse.write(path, self._deals)
+        with self._screen.timed(f"sandbox: a Close and a Raze at {self._sandbox.url}"):
+            crm.fill(self._sandbox, self._deals)
+        connections = {
+            **self._sandbox.connection_uris(timezone=warehouse.TIMEZONE),
+            "warehouse": json.dumps({"conn_type": "sqlite", "host": str(path)}),
+        }
+        root = self._folder / "airflow"
+        root.mkdir()
+        home = AirflowHome(root, connections=connections)
+        with self._screen.timed("Airflow: a throw-away home, airflow db migrate"):
+            home.migrate()
+        return home
+
+    def _run_dags(self, home: AirflowHome) -> list[Expected]:
+        """Run the plan, compare each run as it ends; returns what was expected of each writing task."""
+        wanted: list[Expected] = []
+        ended = 0
+        last = time.monotonic()
+        for run in home.run([(dag_id, logical_date(day)) for dag_id, day in PLAN]):
+            deals = [deal for deal in self._deals if deal.day == _day(run)]
+            tasks = {name: expected(task, deals) for name, task in TASKS[run.dag_id].items()}
+            problems = differences(run, tasks)
+            now = time.monotonic()
+            told = "NOT as planned" if problems else "as planned"
+            self._screen.step(f"{run.dag_id} of {_day(run)}: {run.state}, {told}", now - last)
+            last = now
+            ended += 1
+            wanted += tasks.values()
+            self._problems += problems
+            self._reports += [(run.dag_id, _day(run), report) for report in run.reports.values()]
+        if ended != len(PLAN):
+            self._problems.append(f"{ended} runs ended, planned were {len(PLAN)}.")
+        return wanted
+
+    def _read_back(self, wanted: list[Expected]) -> None:
+        """Compare every record that the plan touches, written or not, with what it has to hold."""
+        records = total(wanted)
+        reader = crm.Reader(self._sandbox)
+        with self._screen.timed(f"{len(records)} opportunities read back and compared with the plan"):
+            for (vendor, record_id), fields in records.items():
+                self._problems += record_differences(vendor, record_id, fields, reader.read(vendor, record_id))
+        self._problems += self._created()
+
+    def _created(self) -> list[str]:
+        """An unknown id must not have become a new opportunity."""
+        known = [deal for deal in self._deals if deal.flaw is not warehouse.Flaw.UNKNOWN_ID]
+        filled = {id_ for deal in known for id_ in (deal.close_id, deal.raze_id)}
+        there = {*self._sandbox.close.records.ids(), *self._sandbox.raze.records.ids()}
+        return [f"Opportunity {id_} was created, which nothing may do." for id_ in sorted(there - filled)]
+
+    def _samples(self) -> list[tuple[str, str, Any, Any, str]]:
+        """A few fields of a few records, before and after."""
+        by_close_id = {deal.close_id: deal for deal in self._deals}
+        spring, summer, autumn = (
+            by_close_id[f"oppo_{warehouse.late_win(day)}"] for day in ("2026-03-08", "2026-10-31", "2026-11-01")
+        )
+        clean = by_close_id["oppo_0310_001"]
+        euros, empty = by_close_id["oppo_0308_currency"], by_close_id["oppo_0308_no_value"]
+        fields = (
+            ("close", spring, "date_won", f"{_moments(spring)}; clocks went forward"),
+            ("close", autumn, "date_won", f"{_moments(autumn)}; clocks went back"),
+            ("close", summer, "date_won", f"{_moments(summer)}; by the backfill"),
+            ("close", clean, "value", f"{clean.arr} in the warehouse; Close counts cents"),
+            ("raze", clean, "deal_value", f"{clean.arr} in the warehouse; Raze takes major units"),
+            ("close", euros, "value", "refused: euros in a dollar organization"),
+            ("raze", euros, "deal_currency", "the same row: in Raze each record has its own"),
+            ("close", empty, "value", "no value in the warehouse: left alone, not emptied"),
+        )
+        reader = crm.Reader(self._sandbox)
+        samples = []
+        for vendor, deal, name, remark in fields:
+            record_id = deal.close_id if vendor == "close" else deal.raze_id
+            after = reader.read(vendor, record_id).get(name)
+            samples.append((record_id, name, crm.BEFORE[vendor][name], after, remark))
+        return samples
+
+    def _conclude(self, seconds: float) -> int:
+        if self._problems:
+            self._screen.say(f"{len(self._problems)} things are NOT as planned:")
+            for problem in self._problems:
+                self._screen.say(f"- {problem}")
+            return 1
+        self._screen.say("Everything came as planned. Where a run failed, it had to: rows did not land.")
+        self._screen.say(f"Done in {seconds:.0f} s.")
+        return 0
+
+
+def logical_date(day: str) -> str:
+    """The start of a day in New York, which is the logical date of the DAGs' runs."""
+    return dt.datetime.combine(dt.date.fromisoformat(day), dt.time(), ZoneInfo(warehouse.TIMEZONE)).isoformat()
+
+
+def _day(run: Run) -> str:
+    return run.logical_date[:10]
+
+
+def _moments(deal: Deal) -> str:
+    return f"won 23:30 in New York, {(deal.won_at or '')[:16].replace('T', ' ')} UTC"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

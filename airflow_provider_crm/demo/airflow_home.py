@@ -1,0 +1,165 @@
+"""A throw-away Airflow: its own home, its own settings, nothing of the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import airflow_provider_crm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_TAIL_LINES = 60
+
+
+class AirflowHomeError(RuntimeError):
+    """A process of the throw-away Airflow failed; the message holds the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished DAG run.
+
+    Attributes:
+        dag_id: Which DAG.
+        logical_date: Which run of it, ISO with offset.
+        state: `success` or `failed`.
+        reports: The provider's report by task id, for each task that made one.
+        states: Task state by task id.
+        seconds: Duration.
+    """
+
+    dag_id: str
+    logical_date: str
+    state: str
+    reports: Mapping[str, dict[str, Any]]
+    states: Mapping[str, str]
+    seconds: float
+
+
+def example_dags() -> Path:
+    """The folder of the example DAGs: inside the installed package, beside it in a checkout."""
+    package = Path(airflow_provider_crm.__file__).parent
+    return next(folder for folder in (package / "example_dags", package.parent / "example_dags") if folder.is_dir())
+
+
+class AirflowHome:
+    """A folder that holds a whole Airflow: settings, metadata database, DAG files, logs.
+
+    Args:
+        root: An empty folder.
+        connections: The value of `AIRFLOW_CONN_<ID>` by connection id.
+        dags: Folder whose DAG files are copied into it; default: the example DAGs.
+    """
+
+    def __init__(self, root: Path, *, connections: Mapping[str, str], dags: Path | None = None) -> None:
+        self.root = root
+        self.dags = root / "dags"
+        self.log = root / "demo.log"
+        self.dag_ids: tuple[str, ...] = ()
+        """The DAGs that Airflow found in the files, known after the first run."""
+        self._connections = connections
+        shutil.copytree(dags or example_dags(), self.dags, ignore=shutil.ignore_patterns("__pycache__", "__init__.py"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its processes: the user's without any Airflow setting, then its own."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.upper().startswith(("AIRFLOW", "_AIRFLOW"))
+        }
+        own = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
+            "AIRFLOW_HOME": str(self.root),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.root / 'airflow.db'}",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.root / "logs"),
+            "PYTHONUTF8": "1",
+            "PYTHONWARNINGS": "ignore",
+        }
+        connections = {f"AIRFLOW_CONN_{name.upper()}": value for name, value in self._connections.items()}
+        return inherited | own | connections
+
+    def migrate(self) -> None:
+        """Create the metadata database.
+
+        Raises:
+            AirflowHomeError: `airflow db migrate` failed.
+        """
+        with self.log.open("ab") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=self.environment,
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                check=False,
+            )
+        if done.returncode:
+            raise AirflowHomeError(self._failure("airflow db migrate", done.returncode))
+
+    def run(self, plan: Iterable[tuple[str, str]]) -> Iterator[Run]:
+        """Run DAGs in one process, each with `dag.test()`; yields each result as it comes.
+
+        Args:
+            plan: DAG id and logical date (ISO with offset), in order.
+
+        Raises:
+            AirflowHomeError: A DAG file could not be imported, or the process failed.
+        """
+        steps = json.dumps([{"dag_id": dag_id, "logical_date": date} for dag_id, date in plan])
+        with (
+            self.log.open("ab") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "airflow_provider_crm.demo.run_dags", steps],
+                env=self.environment,
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+            ) as process,
+        ):
+            try:
+                yield from self._results(process.stdout)
+            finally:
+                if process.poll() is None and sys.exc_info()[0] is not None:
+                    process.terminate()
+        if process.returncode:
+            raise AirflowHomeError(self._failure("the process that runs the DAGs", process.returncode))
+
+    def _results(self, lines: IO[str] | None) -> Iterator[Run]:
+        for line in lines or ():
+            told = json.loads(line)
+            if "import_errors" in told:
+                if told["import_errors"]:
+                    raise AirflowHomeError("\n".join(told["import_errors"].values()))
+                self.dag_ids = tuple(told["dag_ids"])
+                continue
+            tasks = told["tasks"]
+            yield Run(
+                dag_id=told["dag_id"],
+                logical_date=told["logical_date"],
+                state=told["state"],
+                reports={name: task["report"] for name, task in tasks.items() if task["report"]},
+                states={name: task["state"] for name, task in tasks.items()},
+                seconds=told["seconds"],
+            )
+
+    def log_tail(self) -> str:
+        """The end of the log."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def _failure(self, what: str, status: int) -> str:
+        return f"{what} ended with status {status}. The end of its log:\n{self.log_tail()}"

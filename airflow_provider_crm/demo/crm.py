@@ -1,0 +1,69 @@
+"""The local CRM of the demo: filled before the runs, read back over HTTP as any client of the vendors would."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from base64 import b64encode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_crm.demo.warehouse import Flaw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_provider_crm.demo.warehouse import Deal
+    from airflow_provider_crm.sandbox import Sandbox
+
+Record = dict[str, Any]
+
+BEFORE: dict[str, Record] = {
+    "close": {
+        "value": 100_000,
+        "date_won": None,
+        "status_id": "stat_sales_active",
+        "note": "",
+        "custom.cf_health": None,
+    },
+    "raze": {"deal_value": Decimal("1000.00"), "deal_currency": "BRL", "status": "new", "notes": None},
+}
+"""What each opportunity holds before the runs, in the vendor's own words: 1,000 in cents and in major units."""
+
+_TIMEOUT = 10.0
+
+
+def fill(sandbox: Sandbox, deals: Iterable[Deal]) -> int:
+    """Add every deal to both CRMs, except those that no CRM is to know; returns the number of opportunities."""
+    ids = {(deal.close_id, deal.raze_id) for deal in deals if deal.flaw is not Flaw.UNKNOWN_ID}
+    for close_id, raze_id in sorted(ids):
+        sandbox.close.add_opportunity(close_id, **BEFORE["close"])
+        sandbox.raze.add_opportunity(raze_id, **BEFORE["raze"])
+    return 2 * len(ids)
+
+
+class Reader:
+    """Reads opportunities over HTTP.
+
+    Args:
+        sandbox: A running sandbox; only its address and keys are used.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._url = sandbox.url
+        self._close_key = b64encode(f"{sandbox.close.api_key}:".encode()).decode()
+        self._raze_key = sandbox.raze.api_key
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def read(self, vendor: str, record_id: str) -> Record:
+        """One opportunity as the vendor's API shows it; numbers with a fraction are `Decimal`."""
+        if vendor == "close":
+            return self._get(f"/api/v1/opportunity/{record_id}/", {"Authorization": f"Basic {self._close_key}"})
+        record: Record = self._get(f"/external/v1/opportunities/{record_id}", {"X-API-Key": self._raze_key})["data"]
+        return record
+
+    def _get(self, path: str, headers: dict[str, str]) -> Record:
+        request = urllib.request.Request(self._url + path, headers=headers)  # loopback only
+        with self._opener.open(request, timeout=_TIMEOUT) as answer:
+            body: Record = json.loads(answer.read(), parse_float=Decimal)
+        return body

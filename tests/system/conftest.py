@@ -1,0 +1,77 @@
+"""A small warehouse, a local Close and Raze, and a throw-away Airflow in which the example DAGs run for real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_crm.demo.airflow_home import AirflowHome, example_dags
+from airflow_provider_crm.demo.warehouse import Deal, write
+from airflow_provider_crm.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class World:
+    """One Airflow home with all that its DAGs talk to."""
+
+    home: AirflowHome
+    sandbox: Sandbox
+
+
+def deal(day, number, **changes):
+    """One warehouse row; `number` ends both of its ids."""
+    row = {
+        "day": day,
+        "close_id": f"oppo_{number}",
+        "raze_id": f"opp_{number}",
+        "arr": "12500.50",
+        "currency": "USD",
+        "stage": "proposal",
+        "won_at": None,
+        "changed_at": f"{day}T17:00:00+00:00",
+        "health": "green",
+        "note": "From the warehouse",
+    }
+    return Deal(**{**row, **changes})
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, airflow_db):
+    """Make a world of some deals and DAG files; every deal is an opportunity of both CRMs."""
+    sandboxes = []
+
+    def make(deals, *, dags=None) -> World:
+        folder: Path = tmp_path_factory.mktemp("world")
+        write(folder / "warehouse.db", deals)
+        sandbox = Sandbox()
+        sandbox.start()
+        sandboxes.append(sandbox)
+        for row in deals:
+            sandbox.close.add_opportunity(row.close_id)
+            sandbox.raze.add_opportunity(row.raze_id)
+        source = folder / "source"
+        source.mkdir()
+        for file in example_dags().glob("*.py"):
+            if dags is None or file.name in dags:
+                shutil.copy(file, source)
+        warehouse = json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")})
+        root = folder / "airflow"
+        root.mkdir()
+        home = AirflowHome(root, connections={**sandbox.connection_uris(), "warehouse": warehouse}, dags=source)
+        shutil.copy(airflow_db, root)
+        return World(home, sandbox)
+
+    yield make
+    for sandbox in sandboxes:
+        sandbox.stop()
+
+
+@pytest.fixture(scope="session")
+def row() -> Iterator:
+    """Make warehouse rows."""
+    return deal

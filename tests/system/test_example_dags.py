@@ -1,0 +1,112 @@
+"""Each example DAG, in real Airflow, against the sandbox: what it reports and what is in the CRM afterwards."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from airflow_provider_crm.demo.airflow_home import example_dags
+
+RUNS = (
+    ("close_daily_sql", "2026-03-08T00:00:00-05:00"),
+    ("close_daily_sql", "2026-11-01T00:00:00-04:00"),
+    ("raze_taskflow_stages", "2026-03-09T00:00:00-04:00"),
+    ("both_crms", "2026-03-10T00:00:00-04:00"),
+    ("crm_backfill", "2026-10-31T00:00:00-04:00"),
+    ("crm_backfill", "2026-10-30T00:00:00-04:00"),
+)
+
+
+@pytest.fixture(scope="module")
+def ran(world, row):
+    """All runs of this module, by DAG id and day, with the sandbox: one process, as Airflow takes seconds to start."""
+    made = world(
+        [
+            row("2026-03-08", 1, won_at="2026-03-09T03:30:00+00:00"),
+            row("2026-03-08", 2, arr="0.01", health=None),
+            row("2026-03-08", 3, currency="EUR"),
+            row("2026-11-01", 4, won_at="2026-11-02T04:30:00+00:00"),
+            row("2026-03-09", 5, stage="negotiation"),
+            row("2026-03-09", 6, won_at="2026-03-09T15:00:00+00:00", arr="99.90"),
+            row("2026-03-10", 7, won_at="2026-03-10T15:00:00+00:00"),
+            row("2026-10-31", 8, won_at="2026-11-01T03:30:00+00:00", changed_at="2026-11-01T03:30:00+00:00"),
+            row("2026-10-30", 9),
+        ]
+    )
+    runs = {(run.dag_id, run.logical_date[:10]): run for run in made.home.run(RUNS)}
+    return made, runs
+
+
+def test_each_file_is_one_dag_that_these_tests_run(ran):
+    """No example is shipped that does not import, or that nothing here has run."""
+    made, runs = ran
+    assert len(made.home.dag_ids) == len(list(example_dags().glob("*.py")))
+    assert set(made.home.dag_ids) == {dag_id for dag_id, _ in runs}
+
+
+def test_daily_sql_lands_money_and_the_local_date_in_spring(ran):
+    """Cents are exact, and a win at 23:30 on the day of the clock change has that day's date; UTC had the next one."""
+    made, _ = ran
+    record = made.sandbox.close.opportunity("oppo_1")
+    assert (record["value"], record["date_won"], record["custom.cf_health"]) == (1_250_050, "2026-03-08", "green")
+
+
+def test_daily_sql_lands_the_local_date_in_autumn(ran):
+    """The same on the day when clocks go back; the task is green, as every row landed."""
+    made, runs = ran
+    assert made.sandbox.close.opportunity("oppo_4")["date_won"] == "2026-11-01"
+    assert runs["close_daily_sql", "2026-11-01"].state == "success"
+
+
+def test_daily_sql_leaves_alone_what_has_no_value(ran):
+    """A null skips its field: one cent lands, the empty health field and the won date stay untouched."""
+    made, _ = ran
+    writes = [dict(write.fields) for write in made.sandbox.audit.writes if write.record_id == "oppo_2"]
+    assert writes == [{"value": 1}]
+
+
+def test_daily_sql_fails_when_a_row_does_not_land(ran):
+    """One refused row makes the task red; the report is in XCom all the same and names the row and the reason."""
+    made, runs = ran
+    run = runs["close_daily_sql", "2026-03-08"]
+    report = run.reports["deal_values"]
+    assert (run.state, report["outcomes"]) == ("failed", {"updated": 2, "invalid": 1})
+    assert [(reject["record_id"], reject["code"]) for reject in report["rejects"]] == [("oppo_3", "CURRENCY")]
+    assert made.sandbox.close.opportunity("oppo_3")["value"] is None
+
+
+def test_taskflow_frame_reaches_raze(ran):
+    """The frame of the first task arrives through XCom: values in major units, stages by their own call."""
+    made, runs = ran
+    assert runs["raze_taskflow_stages", "2026-03-09"].reports["stages"]["outcomes"] == {"updated": 2}
+    five, six = made.sandbox.raze.opportunity("opp_5"), made.sandbox.raze.opportunity("opp_6")
+    assert (five["deal_value"], five["status"]) == (Decimal("12500.50"), "negotiation")
+    assert (six["deal_value"], six["status"], six["won_at"] is not None) == (Decimal("99.90"), "won", True)
+    assert made.sandbox.audit.count("raze", "PATCH", "/external/v1/opportunities/opp_6/stage") == 1
+
+
+def test_one_query_serves_both_crms(ran):
+    """The same canonical fields land as cents and notes in Close, as major units and notes in Raze."""
+    made, runs = ran
+    run = runs["both_crms", "2026-03-10"]
+    assert {name: report["outcomes"] for name, report in run.reports.items()} == {
+        "close": {"updated": 1},
+        "raze": {"updated": 1},
+    }
+    close, raze = made.sandbox.close.opportunity("oppo_7"), made.sandbox.raze.opportunity("opp_7")
+    assert (close["value"], close["note"], close["date_won"]) == (1_250_050, "From the warehouse", "2026-03-10")
+    assert (raze["deal_value"], raze["deal_currency"], raze["notes"]) == (
+        Decimal("12500.50"),
+        "USD",
+        "From the warehouse",
+    )
+
+
+def test_backfill_writes_the_date_of_the_data(ran):
+    """A won stage months later gets the local date of the data, not today's; a deal that is not won gets none."""
+    made, runs = ran
+    assert [runs["crm_backfill", day].state for day in ("2026-10-31", "2026-10-30")] == ["success", "success"]
+    won, active = made.sandbox.close.opportunity("oppo_8"), made.sandbox.close.opportunity("oppo_9")
+    assert (won["status_type"], won["date_won"]) == ("won", "2026-10-31")
+    assert (active["status_type"], active["date_won"], active["value"]) == ("active", None, 1_250_050)

@@ -1,0 +1,111 @@
+"""What is shipped: the wheel's content and metadata, and what Airflow is told about the provider."""
+
+from __future__ import annotations
+
+import email
+import json
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import entry_points, requires
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+from packaging.requirements import Requirement
+
+from airflow_provider_crm.provider_info import get_provider_info
+
+ROOT = Path(__file__).parent.parent
+
+
+def schema(name):
+    """One of the schemas that Airflow ships."""
+    return json.loads(files("airflow").joinpath(name).read_text(encoding="utf-8"))
+
+
+def test_provider_info_has_the_form_airflow_loads():
+    """Airflow's own schema for provider info accepts it: a provider that does not fit is not loaded."""
+    jsonschema.validate(get_provider_info(), schema("provider_info.schema.json"))
+
+
+@pytest.mark.parametrize("key", ["connection-types", "hooks", "operators", "transfers"])
+def test_provider_info_has_no_misspelt_key(key):
+    """The stricter schema of Airflow's own providers accepts each part: misspelt keys are ignored without a word."""
+    info = get_provider_info()
+    if key in info:
+        jsonschema.validate(info[key], schema("provider.yaml.schema.json")["properties"][key])
+
+
+def test_provider_info_names_only_known_parts():
+    """Each key of provider info is one that Airflow's schemas know."""
+    known = [schema(name)["properties"] for name in ("provider_info.schema.json", "provider.yaml.schema.json")]
+    assert get_provider_info().keys() <= known[0].keys() | known[1].keys()
+
+
+def ours(group):
+    """The entry points of this package in one group."""
+    return [one for one in entry_points(group=group) if one.value.startswith("airflow_provider_crm.")]
+
+
+def test_entry_points_are_declared():
+    """Airflow finds the provider and pytest the fixture by entry points."""
+    (provider,) = ours("apache_airflow_provider")
+    assert provider.load()() == get_provider_info()
+    assert [one.name for one in ours("pytest11")] == ["airflow_provider_crm"]
+
+
+def test_constraints_pin_every_direct_dependency():
+    """Whatever the package asks for, in every extra, has exactly one version in constraints.txt, and no address."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    loose = [pin for pin in pins if pin.url or [one.operator for one in pin.specifier] != ["=="]]
+    pinned = {normal(pin.name) for pin in pins}
+    asked = {normal(Requirement(text).name) for text in requires("airflow-provider-crm")} - {"airflow-provider-crm"}
+    assert (loose, asked - pinned) == ([], set())
+
+
+def normal(name):
+    """A distribution's name as it is compared."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@pytest.mark.long
+def test_the_wheel_holds_the_package_and_the_examples_only(wheel):
+    """Every file of the package and every example DAG is in the wheel; tests and repository files are not."""
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    package = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "airflow_provider_crm").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    examples = {f"airflow_provider_crm/example_dags/{path.name}" for path in (ROOT / "example_dags").glob("*.py")}
+    assert names == package | examples
+    assert "airflow_provider_crm/py.typed" in names
+
+
+@pytest.mark.long
+def test_the_wheel_says_what_it_needs_and_offers(wheel):
+    """Metadata: Airflow 3.3, the extras demo and test, the license, and both entry points."""
+    info = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
+    metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
+    assert {"demo", "test"} <= set(metadata.get_all("Provides-Extra"))
+    assert "apache-airflow>=3.3" in metadata.get_all("Requires-Dist")
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert f"{info}/licenses/LICENSE" in wheel.namelist()
+    declared = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "provider_info = airflow_provider_crm.provider_info:get_provider_info" in declared
+    assert "airflow_provider_crm = airflow_provider_crm.sandbox.pytest_plugin" in declared
