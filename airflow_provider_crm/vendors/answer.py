@@ -49,9 +49,9 @@ def text_of(value: Json) -> str:
 
 def number_of(value: object) -> float | None:
     """A plain number in a header or body, finite and not negative, or None."""
+    if isinstance(value, str):
+        value = value.strip() if _NUMBER.fullmatch(value.strip()) else None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return None
     try:
         number = float(value)

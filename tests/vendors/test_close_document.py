@@ -503,7 +503,7 @@ def test_400_on_the_wire(close, sandbox, stored, switches):
     assert stored()["note"] == "old"
 
 
-@pytest.mark.parametrize("body", [{"error": "Unauthorized"}, "Unauthorized", None, []])
+@pytest.mark.parametrize("body", [{"error": "Unauthorized"}, "Unauthorized", None, [], {"field-errors": {"x": "y"}}])
 def test_401_of_any_type(answer, body):
     """401 has a body of any type: whatever it is, the whole key is refused and the run stops."""
     error = CLOSE.error(answer(401, json=body))
