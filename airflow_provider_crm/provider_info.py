@@ -16,13 +16,24 @@ def get_provider_info() -> dict[str, Any]:
         "name": "CRM",
         "description": f"Pushes warehouse values into CRM opportunities ({', '.join(titles)}); no row is lost.",
         "versions": [__version__],
-        "integrations": [{"integration-name": title, "tags": ["service"]} for title in titles],
+        "integrations": [
+            {"integration-name": vendor.title, "external-doc-url": vendor.documentation, "tags": ["service"]}
+            for vendor in VENDORS.values()
+        ],
         "hooks": [
             {"integration-name": vendor.title, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
             for vendor in VENDORS.values()
         ],
         "operators": [
             {"integration-name": title, "python-modules": ["airflow_provider_crm.operators.opportunity"]}
+            for title in titles
+        ],
+        "transfers": [
+            {
+                "source-integration-name": "Common SQL",
+                "target-integration-name": title,
+                "python-module": "airflow_provider_crm.transfers.sql_to_opportunity",
+            }
             for title in titles
         ],
         "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],

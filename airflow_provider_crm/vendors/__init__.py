@@ -151,6 +151,10 @@ class Vendor(Protocol):
     """Name for people, such as `Close`."""
     origin: str
     """Scheme and host of the vendor's own service."""
+    documentation: str
+    """Address of the vendor's API documentation."""
+    late_win_advice: str
+    """What to write when a won stage without a date comes from old data, as a sentence."""
     extra: Mapping[str, ExtraField]
     """Allowed keys of a connection's extra beyond `COMMON_EXTRA`."""
     api_key_label: str

@@ -73,6 +73,10 @@ class Close:
     name = "close"
     title = "Close"
     origin = "https://api.close.com"
+    documentation = "https://developer.close.com"
+    late_win_advice = (
+        "Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data)."
+    )
     api_key_label = "API key"
     extra = {  # noqa: RUF012 - a constant of the protocol
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),

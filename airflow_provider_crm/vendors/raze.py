@@ -81,6 +81,8 @@ class Raze:
     name = "raze"
     title = "Raze"
     origin = "https://app.getraze.com"
+    documentation = "https://developer.getraze.co"
+    late_win_advice = "Pass date_won_default='server' to accept that; Raze takes no other date, so 'as_of' cannot help."
     api_key_label = "API key"
     extra: Mapping[str, ExtraField] = {}
 

@@ -208,6 +208,29 @@ def test_a_won_stage_in_a_late_run_names_both_ways_out(deals, update):
     assert deals.close.opportunity("oppo_0")["date_won"] == "2026-01-04"
 
 
+def test_the_date_of_an_interval_is_its_last_day(deals, update):
+    """The end of a data interval is no longer part of it: the day of March 5 ends at midnight of March 6."""
+    end_of_day = dt.datetime(2026, 3, 6, 5, tzinfo=dt.UTC)  # midnight in New York
+    arguments = {"fields": {"stage": "stage"}, "timezone": "America/New_York", "date_won_default": "as_of"}
+    update([{"id": "oppo_0", "stage": "Sales/Won"}], as_of=end_of_day, **arguments)
+    assert deals.close.opportunity("oppo_0")["date_won"] == "2026-03-05"
+
+
+def test_a_403_after_other_rows_landed_is_about_its_row(deals, update):
+    """A key that has written other rows is good: the row it may not edit is rejected, and the others go on."""
+    deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_1/", faults=["http_403"])
+    run = update(rows("1", "2", "3"))
+    assert run.outcomes == {"updated": 2, "rejected": 1}
+    assert deals.close.opportunity("oppo_2")["value"] == 300
+
+
+def test_an_absurd_wait_is_deferred_for_a_day_at_most(deals, update):
+    """A vendor that asks for years is asked again tomorrow."""
+    deals.set(throttle_seconds=1e12, fault_rates={"http_429": 1.0}, fault_methods={"PUT"})
+    run = update(rows("1"))
+    assert (run.deferred.trigger.moment - dt.datetime.now(dt.UTC)).days <= 1
+
+
 def test_the_server_may_date_a_win_in_the_named_zone(deals, update):
     """With "server" Close sets its own today, in the zone that `x-tz-offset` tells."""
     deals.clock.set(dt.datetime(2026, 3, 8, 4, 30, tzinfo=dt.UTC))

