@@ -288,6 +288,7 @@ class Session:
             raise self._transport_error(err, record_id) from err
 
     def _transport_error(self, err: requests.RequestException, record_id: str | None) -> CrmError:
+        err.request = err.response = None  # they hold the credentials, and stay on the error as long as it lives
         host, vendor = self.account.origin, self.account.vendor.name
         if isinstance(err, requests.exceptions.SSLError) and not _cut(err):
             msg = f"{host} has no valid TLS certificate for this machine."

@@ -32,6 +32,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
+from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.session import Account, RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Call, Credentials
@@ -735,3 +736,13 @@ def test_values_of_a_row_stay_out_of_transport_errors(connect):
     with pytest.raises(TransientError) as failed:
         connect(closed_port(), attempts=1).write(call, "opp_1")
     assert "jane" not in shown(failed.value) + repr(vars(failed.value))
+
+
+def test_a_transport_error_keeps_no_request(crm_sandbox, monkeypatch):
+    """The HTTP library leaves the signed request on its errors; the cause of ours has none."""
+    hook = CrmHook.for_connection("close_default")
+    crm_sandbox.close.add_opportunity("oppo_1")
+    crm_sandbox.script(vendor="close", method="GET", faults=["reset_before"])
+    with pytest.raises(TransientError) as cut:
+        hook.session._send(hook.vendor.read_call("oppo_1"), "oppo_1", None)
+    assert cut.value.__cause__.request is None

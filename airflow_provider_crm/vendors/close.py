@@ -222,11 +222,15 @@ class Close:
 
     def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
         """Compare each written key; `.add` and `.remove` look into the list, a user's name comes back as an id."""
-        return tuple(key for key, sent in call.writes.items() if not _shows(record, key, sent))
+        return tuple(
+            key
+            for key, sent in call.writes.items()
+            if not _shows(record, key, sent) and not _shows_some_user(record, key, sent)
+        )
 
     def applied(self, call: Call, record: Record) -> bool:
-        """A read record shows everything that an echo shows."""
-        return not self.unconfirmed(call, record)
+        """Compare strictly: an id in place of a sent name may be anybody's, so such a call counts as not applied."""
+        return all(_shows(record, key, sent) for key, sent in call.writes.items())
 
     def error(self, response: requests.Response) -> CrmError:
         """400 in both shapes (`errors` + `field-errors`, or `error`), and every other status."""
@@ -354,15 +358,13 @@ def _shows(record: Record, key: str, sent: FieldValue) -> bool:
     if dot + suffix in _ONE_OF_MANY:
         held = any(same_value(sent, item) for item in _list(record.get(name)))
         return held is (suffix == "add")
-    shown = record.get(key)
-    if same_value(sent, shown):
-        return True
-    return key.startswith("custom.") and _is_user_name(sent) and text_of(shown).startswith("user_")
+    return same_value(sent, record.get(key))
 
 
-def _is_user_name(sent: FieldValue) -> bool:
-    """A custom user field takes an exact name and answers the id, so the two cannot be compared."""
-    return isinstance(sent, str) and not sent.startswith("user_")
+def _shows_some_user(record: Record, key: str, sent: FieldValue) -> bool:
+    """A custom user field takes an exact name and answers the id, so an echo can only tell that somebody was set."""
+    is_name = isinstance(sent, str) and not sent.startswith("user_")
+    return key.startswith("custom.") and is_name and text_of(record.get(key)).startswith("user_")
 
 
 def _field_errors(value: Json, prefix: str = "") -> dict[str, str]:

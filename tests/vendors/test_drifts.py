@@ -208,3 +208,13 @@ def test_a_used_up_budget_loses_no_row(connect, sandbox, kind, header):
     for row in range(20):
         hook.update_opportunity("oppo_1", {"note": f"row {row}"})
     assert [write.fields["note"] for write in sandbox.audit.writes] == [f"row {row}" for row in range(20)]
+
+
+def test_a_user_named_in_an_unanswered_call_is_not_taken_for_another(connect, sandbox):
+    """Close shows a user's id for a sent name: after a lost answer, somebody's id is no proof that the call landed."""
+    sandbox.close.add_opportunity("oppo_owned", **{"custom.cf_owner": "user_grace", "custom.cf_products": ["Core"]})
+    sandbox.script(vendor="close", method="PUT", faults=["reset_before"])
+    connect("close").update_opportunity(
+        "oppo_owned", {"custom.cf_owner": "Ada Lovelace", "custom.cf_products.add": "Core"}
+    )
+    assert sandbox.close.opportunity("oppo_owned")["custom.cf_owner"] == "user_ada"
