@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.exceptions import ConfigurationError, CrmError
+from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError
 from airflow_provider_crm.frame import ColumnRules, FrameReader, frames
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
@@ -151,10 +151,16 @@ class OpportunityOperator(BaseOperator):
         """
         try:
             return self._run(context, Settled(settled), report or {})
+        # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
-            raise AirflowFailException(str(err)) from err
+            raise AirflowFailException(self._advised(str(err), err)) from None
         except CrmError as err:
-            raise AirflowException(str(err)) from err
+            raise AirflowException(str(err)) from None
+
+    def _advised(self, message: str, err: CrmError | None) -> str:
+        """The message with the connection to look at, if the vendor refused its key."""
+        refused = isinstance(err, AuthenticationError)
+        return f"{message} Check the key in connection {self.crm_conn_id!r}." if refused else message
 
     def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:
         from airflow_provider_crm.push import Push, check_fields
@@ -274,7 +280,7 @@ class OpportunityOperator(BaseOperator):
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
         failed = [word for word in self._failures() if report.count(word)]
-        message = report.failure_text()
+        message = self._advised(report.failure_text(), stopped)
         if stopped is not None or tolerance.exceeded(report.count(*failed), report.rows):
             context["ti"].xcom_push(key="return_value", value=report.as_dict())
             if isinstance(stopped, ConfigurationError) or TRANSIENT_FAILURES.isdisjoint(failed):

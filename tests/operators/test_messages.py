@@ -126,7 +126,17 @@ def test_an_expired_key_is_told_as_the_vendor_tells_it(crm_sandbox, refused, mon
     monkeypatch.setenv("AIRFLOW_CONN_OLD", json.dumps({"conn_type": "raze", "password": key, "host": crm_sandbox.url}))
     message = refused(crm_conn_id="old")
     assert "Raze answered 401 EXPIRED_API_KEY" in message
+    assert message.endswith("Check the key in connection 'old'.")
     assert key not in message
+
+
+def test_an_unknown_key_names_the_connection_to_look_at(crm_sandbox, refused, monkeypatch):
+    """What Close says of a wrong key says little; the message names where to look."""
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WRONG", json.dumps({"conn_type": "close", "password": "api_wrong", "host": crm_sandbox.url})
+    )
+    message = refused(crm_conn_id="wrong")
+    assert message == "Close answered 401: Unauthorized. Check the key in connection 'wrong'."
 
 
 def test_data_of_a_wrong_kind_is_refused(refused):
