@@ -208,7 +208,8 @@ class Session:
         try:
             return self.account.vendor.probed(response)
         except CrmError as err:
-            raise self._redacted(err, None) from err
+            self._redact(err, None)
+            raise
 
     def _answered(
         self,
@@ -228,11 +229,12 @@ class Session:
             except RateLimitedError as err:
                 # Without a wait, or with one that is over by our clock, calling again at once would go on for ever.
                 wait = err.retry_after or self.retry.backoff(3, self.clock.jitter())
-                self._give_up(self._redacted(err, record_id), wait, started)
+                self._redact(err, record_id)
+                self._give_up(err, wait, started)
                 self.gate.hold(wait)
             except TransientError as err:
                 attempt += 1
-                self._redacted(err, record_id)
+                self._redact(err, record_id)
                 if (result := landed(err)) is not None:
                     return result
                 wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
@@ -241,7 +243,8 @@ class Session:
                 self._give_up(err, wait, started)
                 self.clock.sleep(wait)
             except CrmError as err:
-                raise self._redacted(err, record_id) from err
+                self._redact(err, record_id)
+                raise
 
     def _give_up(self, err: CrmError, wait: float, started: float) -> None:
         if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
@@ -319,7 +322,7 @@ class Session:
             ) from read_err
         return record if self.account.vendor.applied(call, record) else None
 
-    def _redacted(self, err: CrmError, record_id: str | None) -> CrmError:
+    def _redact(self, err: CrmError, record_id: str | None) -> None:
         """Fill in the record, and take the account's secrets out of whatever the vendor wrote."""
         text = str(err)
         for secret in self.account.credentials.secrets():
@@ -329,7 +332,6 @@ class Session:
         err.args = (text,)
         err.vendor = err.vendor or self.account.vendor.name
         err.record_id = err.record_id or record_id
-        return err
 
 
 def _never_connected(err: requests.RequestException) -> bool:

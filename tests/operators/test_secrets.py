@@ -98,7 +98,7 @@ def test_a_vendor_that_repeats_the_key_is_redacted(connections):
     """If an answer quotes the key, the error shows stars in its place."""
     hook = CrmHook.for_connection("raze")
     session = hook.session
-    quoted = RejectedError(f"bad key {RAZE_KEY}", code=RAZE_KEY, field_errors={"key": RAZE_KEY})
-    error = session._redacted(quoted, "opp_0")
+    error = RejectedError(f"bad key {RAZE_KEY}", code=RAZE_KEY, field_errors={"key": RAZE_KEY})
+    session._redact(error, "opp_0")
     assert str(error) == "bad key ***"
     assert error.field_errors == {"key": "***"}
