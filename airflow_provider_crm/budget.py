@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 _SHORTEST_SLEEP = 0.001
 
 
+# A wait of less than a float's precision would never pass.
+_SHORTEST_SLEEP = 0.001
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 

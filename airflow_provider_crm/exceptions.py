@@ -47,9 +47,11 @@ class CrmError(Exception):
         field_errors: Message by field, as the vendor gave them.
         retry_after: Seconds until another attempt makes sense, or None when unknown.
         applied: Names of the row's fields that were written before it failed: not empty for a half-applied row.
+        maybe_written: Whether an earlier attempt of the same call got no answer and may have landed.
     """
 
     applied: tuple[str, ...] = ()
+    maybe_written: bool = False
 
     def __init__(
         self,

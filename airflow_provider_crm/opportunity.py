@@ -74,6 +74,7 @@ class Field:
         clearable: Whether None may be written to it.
         choices: The only values it takes, or empty for any.
         personal: Whether it holds data about a person: its values never reach a log, report or message.
+        partial: Whether writing it adds to a list, or removes from it, so that a value alone cannot be put back.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Field:
     clearable: bool = True
     choices: tuple[str, ...] = ()
     personal: bool = False
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,24 @@ from typing import Any
 from airflow_provider_crm import __version__
 from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, ExtraField, Vendor
 
+_OPTIONS = {
+    "ledger_conn_id": {
+        "description": "Connection to the PostgreSQL or SQLite database that keeps the ledger. "
+        "Empty: a SQLite file in the Airflow home, which only local executors can share.",
+        "version_added": None,
+        "type": "string",
+        "example": "crm_ledger",
+        "default": "",
+    },
+    "ledger_hash_fields": {
+        "description": "Fields, as the CRM calls them and separated by commas, of which the ledger keeps only hashes.",
+        "version_added": None,
+        "type": "string",
+        "example": "email,phone,name",
+        "default": "",
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider, with one connection type for each of `VENDORS`."""
@@ -25,7 +43,10 @@ def get_provider_info() -> dict[str, Any]:
             for vendor in VENDORS.values()
         ],
         "operators": [
-            {"integration-name": title, "python-modules": ["airflow_provider_crm.operators.opportunity"]}
+            {
+                "integration-name": title,
+                "python-modules": ["airflow_provider_crm.operators.opportunity", "airflow_provider_crm.operators.plan"],
+            }
             for title in titles
         ],
         "transfers": [
@@ -36,6 +57,7 @@ def get_provider_info() -> dict[str, Any]:
             }
             for title in titles
         ],
+        "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
         "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],
     }
 

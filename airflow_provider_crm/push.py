@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -20,10 +23,12 @@ from airflow_provider_crm.exceptions import (
     TransientError,
     UnknownFieldError,
 )
+from airflow_provider_crm.ledger import Claim, Settlement, Verdict, Wish
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, local_date
-from airflow_provider_crm.session import LARGEST_POOL, check_echo
+from airflow_provider_crm.session import LARGEST_POOL, Permit, always, check_echo
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Call, Catalogue, Record, Vendor
 
@@ -34,6 +39,8 @@ _LATE = dt.timedelta(days=1)
 _INSTANT = dt.timedelta(microseconds=1)
 _FORBIDDEN = 403
 _OUTAGE_ROWS = 5
+_CLAIMED_AT_ONCE = 200
+_LONGEST_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,12 @@ class PushRules:
         concurrency: Rows in flight at once, at most.
         date_won_default: What a won stage without a date means in a late run: "server" lets the vendor set its today,
             "as_of" sends the date of the row's data, None refuses the row.
-        resumed: Whether an earlier try of this run may have written some rows already: what may not be written twice
-            is then read first.
+        resumed: Whether an earlier try of this run may have written some rows already: without a ledger, what may
+            not be written twice is then read first.
+        changes_only: With a ledger, send only what the CRM is not known to hold.
+        retry_rejected: With a ledger, send also the very values that the CRM has refused before.
+        capture_before: Read a record before it is written for the first time, so that the change log knows what stood
+            there.
         interval_end: End of the run's data interval. As an `as_of` it is the first moment that is no longer part of the
             data, so the date of the data is the one before it.
     """
@@ -58,6 +69,9 @@ class PushRules:
     date_won_default: str | None = None
     resumed: bool = False
     interval_end: dt.datetime | None = None
+    changes_only: bool = True
+    retry_rejected: bool = False
+    capture_before: bool = False
 
     def __post_init__(self) -> None:
         """Check the words and numbers.
@@ -104,31 +118,58 @@ def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
         columns[target] = column
 
 
-def prepare(
-    update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules, now: dt.datetime
-) -> tuple[Call, ...]:
-    """The calls that one update needs, after the rule for won dates.
+def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:
+    """The update with the date of its data as the date of the win, if the rules say so and it names none itself.
+
+    Raises:
+        InvalidValueError: If the vendor lets nobody write that date.
+    """
+    as_of = update.as_of
+    if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):
+        return vendor.dated(update, rules.day_of(as_of))
+    return update
+
+
+def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules, now: dt.datetime) -> None:
+    """Refuse a win whose date is open.
 
     A stage that wins a deal lets the vendor set today's date. A run whose data is more than a day old would so write
     the wrong date; it must say which one it means.
 
     Raises:
-        InvalidValueError: If a value cannot be written to this account, or the date of the win is open.
+        InvalidValueError: Naming both ways out.
     """
+    if rules.date_won_default is not None or update.as_of is None or now - update.as_of <= _LATE:
+        return
     if vendor.wins_without_date(update, catalogue):
-        if rules.date_won_default == "as_of" and update.as_of is not None:
-            update = vendor.dated(update, rules.day_of(update.as_of))
-        elif rules.date_won_default is None and update.as_of is not None and now - update.as_of > _LATE:
-            msg = (
-                f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
-                f"{vendor.title} would set today's date. {vendor.late_win_advice}"
-            )
-            raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
-    return vendor.calls(update, catalogue)
+        msg = (
+            f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
+            f"{vendor.title} would set today's date. {vendor.late_win_advice}"
+        )
+        raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
 
 
-def write_update(session: Session, calls: tuple[Call, ...], record_id: str, rules: PushRules) -> Record:
+def write_update(
+    session: Session,
+    calls: tuple[Call, ...],
+    record_id: str,
+    rules: PushRules,
+    *,
+    doubtful: bool = False,
+    permit: Permit = always,
+    seen: Record | None = None,
+) -> Record:
     """Send the calls of one row, in order.
+
+    Args:
+        session: Where to.
+        calls: What.
+        record_id: The opportunity.
+        rules: How.
+        doubtful: Whether an earlier attempt may have written some of it: what may not be written twice is then read
+            first.
+        permit: Asked before each attempt; raises if the row may not be sent any more.
+        seen: The record, if it was read a moment ago.
 
     Returns:
         The vendor's record: what all answers show, later ones on top.
@@ -137,8 +178,9 @@ def write_update(session: Session, calls: tuple[Call, ...], record_id: str, rule
         CrmError: A call failed; `applied` names the fields that earlier calls of the row have written.
     """
     vendor = session.account.vendor
-    seen: Record | None = None
-    if rules.resumed and any(not call.replayable for call in calls):
+    if all(call.replayable for call in calls):
+        seen = None
+    elif doubtful and seen is None:
         seen = _read_if_allowed(session, record_id)
     merged: Record = {}
     applied: list[str] = []
@@ -147,7 +189,7 @@ def write_update(session: Session, calls: tuple[Call, ...], record_id: str, rule
             merged |= seen
         else:
             try:
-                record = session.write(call, record_id, timezone=rules.timezone)
+                record = session.write(call, record_id, timezone=rules.timezone, permit=permit)
                 if rules.verify_echo:
                     check_echo(vendor, call, record, record_id)
             except CrmError as err:
@@ -167,6 +209,22 @@ def _read_if_allowed(session: Session, record_id: str) -> Record | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One row on its way: what it wants, what is sent, and under which claim."""
+
+    update: Update
+    calls: tuple[Call, ...]
+    wish: Wish
+    claim: Claim
+    held: frozenset[str] = frozenset()
+    seen: Mapping[str, str] = field(default_factory=dict)
+
+
+Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
+"""Looks at the record before a row is written; the outcome of a row that is not to be written, else None."""
+
+
 class Push:
     """Writes the rows of one run.
 
@@ -174,18 +232,30 @@ class Push:
         session: Where to.
         catalogue: What the account offers.
         rules: How.
+        ledger: What the CRM has acknowledged so far; None writes every row, in whatever order runs come.
+        inspect: If given, every record is read right before it is written: what it holds already is not sent, and this
+            decides about the rest, whatever the ledger says the CRM holds.
 
     Attributes:
         stopped: Why the run ended before its last row, or None: a `ConfigurationError` that no row survives, or a
             `TransientError` for an outage or a wait longer than a worker slot should be held.
     """
 
-    def __init__(self, session: Session, catalogue: Catalogue, rules: PushRules) -> None:
+    def __init__(
+        self,
+        session: Session,
+        catalogue: Catalogue,
+        rules: PushRules,
+        ledger: Ledger | None = None,
+        inspect: Inspect | None = None,
+    ) -> None:
         self.stopped: CrmError | None = None
+        self.catalogue = catalogue
         self._session = session
         self._vendor = session.account.vendor
-        self.catalogue = catalogue
         self._rules = rules
+        self._ledger = ledger
+        self._inspect = inspect
         self._failed_in_a_row = 0
         self._landed = False
 
@@ -206,23 +276,31 @@ class Push:
         Yields:
             Exactly one outcome for each row, in the order in which they become known.
         """
-        source = iter(rows)
-        yield from self._until_one_was_sent(source)
+        work = self._work(iter(rows))
+        yield from self._until_one_was_sent(work)
         in_flight: dict[Future[Outcome], str] = {}
         pool = ThreadPoolExecutor(self._rules.concurrency, thread_name_prefix="crm-push")
         try:
-            for row in source:
-                known = self._known(row)
-                if isinstance(known, Outcome):
-                    yield known
+            for item in work:
+                if isinstance(item, Outcome):
+                    yield item
                     continue
-                while len(in_flight) >= 2 * self._rules.concurrency or row.record_id in in_flight.values():
+                while len(in_flight) >= 2 * self._rules.concurrency or item.update.record_id in in_flight.values():
                     yield from self._settled(in_flight)
-                in_flight[pool.submit(self._outcome, *known)] = row.record_id
+                in_flight[pool.submit(self._outcome, item)] = item.update.record_id
             while in_flight:
                 yield from self._settled(in_flight)
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def close(self, report: Mapping[str, Any]) -> None:
+        """Store the report of the run in the ledger; a database that fails now stops the run, too."""
+        if self._ledger is None or self._without_ledger():
+            return
+        try:
+            self._ledger.close(report)
+        except TransientError as err:
+            self.stopped = self.stopped or err
 
     def rehearse(self, rows: Iterable[Update | Outcome]) -> Iterator[tuple[Outcome, tuple[Call, ...]]]:
         """Check every row and make its calls, and send none.
@@ -231,20 +309,19 @@ class Push:
             The outcome (`not_sent` with code `DRY_RUN` where calls would be made) and those calls.
         """
         for row in rows:
-            known = self._known(row)
+            known = self._prepared(row)
             if isinstance(known, Outcome):
                 yield known, ()
             else:
                 update, calls = known
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
-    def _until_one_was_sent(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome]:
-        for row in source:
-            known = self._known(row)
-            if isinstance(known, Outcome):
-                yield known
+    def _until_one_was_sent(self, work: Iterator[Outcome | _Job]) -> Iterator[Outcome]:
+        for item in work:
+            if isinstance(item, Outcome):
+                yield item
             else:
-                yield self._counted(self._outcome(*known))
+                yield self._counted(self._outcome(item))
                 return
 
     def _settled(self, in_flight: dict[Future[Outcome], str]) -> Iterator[Outcome]:
@@ -252,14 +329,33 @@ class Push:
             del in_flight[future]
             yield self._counted(future.result())
 
-    def _known(self, row: Update | Outcome) -> Outcome | tuple[Update, tuple[Call, ...]]:
-        """The outcome of a row that needs no call, else the update with its calls."""
+    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | _Job]:
+        """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
+        size = _CLAIMED_AT_ONCE if self._ledger is not None else 1
+        postponed: list[tuple[Update, tuple[Call, ...]]] = []
+        while batch := list(islice(source, size)):
+            prepared = [self._prepared(row) for row in batch]
+            known = [item for item in prepared if isinstance(item, Outcome)]
+            self._note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
+            yield from known
+            ready = [item for item in prepared if not isinstance(item, Outcome)]
+            postponed, _ = yield from self._claimed(postponed + ready)
+        while postponed:
+            postponed, seconds = yield from self._claimed(postponed)
+            if postponed:
+                self._session.clock.sleep(min(max(seconds, 0.05), 1.0))
+
+    def _prepared(self, row: Update | Outcome) -> Outcome | tuple[Update, tuple[Call, ...]]:
+        """The outcome of a row that needs no call, else the update with all of its calls."""
         if isinstance(row, Outcome):
             return row
         if self.stopped is not None:
             return _not_sent(row, self.stopped)
         try:
-            calls = prepare(row, self._vendor, self.catalogue, self._rules, self._session.clock.now())
+            update = dated(row, self._vendor, self.catalogue, self._rules)
+            if self._ledger is None:
+                check_won_date(update, self._vendor, self.catalogue, self._rules, self._session.clock.now())
+            calls = self._vendor.calls(update, self.catalogue)
         except InvalidValueError as err:
             return Outcome(row.row, row.record_id, OutcomeWord.INVALID, err.code, str(err))
         except ConfigurationError as err:
@@ -267,36 +363,206 @@ class Push:
             return _not_sent(row, err)
         if not calls:
             return Outcome(row.row, row.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
-        return row, calls
+        return update, calls
 
-    def _outcome(self, update: Update, calls: tuple[Call, ...]) -> Outcome:
-        """Write one row; runs in a thread of the pool."""
-        if self.stopped is not None:
-            return _not_sent(update, self.stopped)
+    def _claimed(
+        self, ready: list[tuple[Update, tuple[Call, ...]]]
+    ) -> Generator[Outcome | _Job, None, tuple[list[tuple[Update, tuple[Call, ...]]], float]]:
+        """Claim prepared rows; returns those that have to wait, and for how many seconds at least."""
+        postponed, shortest = [], _LONGEST_PAUSE
+        wishes = [wish_of(update, calls) for update, calls in ready]
         try:
-            write_update(self._session, calls, update.record_id, self._rules)
+            claims = self._claims(wishes)
+        except TransientError as err:
+            self.stopped = self.stopped or err
+            claims = [None] * len(wishes)
+        for (update, calls), wish, claim in zip(ready, wishes, claims, strict=True):
+            if self.stopped is not None and (claim is None or claim.verdict is not Verdict.SEND):
+                yield _not_sent(update, self.stopped)
+            elif claim is None:
+                continue
+            elif claim.verdict is Verdict.BUSY:
+                postponed.append((update, calls))
+                shortest = min(shortest, claim.busy_seconds)
+            elif claim.verdict is Verdict.SEND:
+                yield self._job(update, calls, wish, claim)
+            else:
+                yield _unsent(update, claim)
+        return postponed, shortest
+
+    def _claims(self, wishes: list[Wish]) -> list[Claim | None]:
+        if self._ledger is None or self.stopped is not None:
+            everything = [Claim(Verdict.SEND, fields=frozenset(wish.values), deadline=math.inf) for wish in wishes]
+            return [None] * len(wishes) if self.stopped is not None else list(everything)
+        changes_only = self._rules.changes_only and self._inspect is None
+        return list(self._ledger.claim(wishes, changes_only=changes_only, retry_rejected=self._rules.retry_rejected))
+
+    def _job(self, update: Update, calls: tuple[Call, ...], wish: Wish, claim: Claim) -> Outcome | _Job:
+        """Keep only the fields that were claimed; refuse a win whose date is open."""
+        if self._ledger is None:
+            return _Job(update, calls, wish, claim)
+        targets = {name: self.catalogue.fields[name].target for name in update.fields}
+        fields = {name: value for name, value in update.fields.items() if targets[name] in claim.fields}
+        smaller = replace(update, fields=fields)
+        try:
+            if self.catalogue.fields["stage"].target in claim.fields:
+                check_won_date(update, self._vendor, self.catalogue, self._rules, self._session.clock.now())
+            return _Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
+        except InvalidValueError as err:
+            outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
+            return self._recorded(_Job(smaller, (), wish, claim), outcome)
+
+    def _outcome(self, job: _Job) -> Outcome:
+        """Write one row and record what became of it; runs in a thread of the pool."""
+        update = job.update
+        if self.stopped is not None:
+            return self._recorded(job, _not_sent(update, self.stopped))
+        doubtful = self._rules.resumed if self._ledger is None else bool(job.claim.doubtful)
+        try:
+            record = self._read_before(job)
+            if record is not None:
+                job = self._compared(job, record)
+                if (known := self._known_from(job, record)) is not None:
+                    return self._recorded(job, known, sent=False)
+            write_update(
+                self._session,
+                job.calls,
+                update.record_id,
+                self._rules,
+                doubtful=doubtful,
+                permit=self._permit(job),
+                seen=record,
+            )
         except CrmError as err:
             if self._stops_the_run(err):
                 self.stopped = err
-                return _not_sent(update, err)
-            return _failure(update, err)
+                return self._recorded(job, _not_sent(update, err), doubtful=err.maybe_written)
+            return self._recorded(job, _failure(update, err), doubtful=err.maybe_written)
         self._landed = True
-        return Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
+        return self._recorded(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
+
+    def _read_before(self, job: _Job) -> Record | None:
+        """The record right before it is written, if anybody wants to know."""
+        unknown = job.claim.fields - set(job.claim.before)
+        if self._inspect is None and not (self._rules.capture_before and unknown):
+            return None
+        return self._session.read(job.update.record_id)
+
+    def _compared(self, job: _Job, record: Record) -> _Job:
+        """Note what the record showed; with an inspection, leave out what it holds already."""
+        seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
+        held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
+        fields = {name: value for name, value in job.update.fields.items() if not self._targets((name,)) <= held}
+        smaller = replace(job.update, fields=fields)
+        calls = self._vendor.calls(smaller, self.catalogue) if held else job.calls
+        return replace(job, update=smaller, calls=calls, held=held, seen=seen)
+
+    def _known_from(self, job: _Job, record: Record) -> Outcome | None:
+        """The outcome of a row that needs no write after all, or must not be written."""
+        if self._inspect is None:
+            return None
+        if not job.calls:
+            return Outcome(job.update.row, job.update.record_id, OutcomeWord.UNCHANGED)
+        return self._inspect(job.update, record)
+
+    def _permit(self, job: _Job) -> Permit:
+        """Allow an attempt only while the claim outlasts it: a call that lands late could overwrite a newer value."""
+        ledger = self._ledger
+        if ledger is None:
+            return always
+        deadline = job.claim.deadline
+
+        def permit() -> None:
+            nonlocal deadline
+            longest = 2 * self._session.account.timeout  # connecting and answering may take that long each
+            if self._session.clock.monotonic() + longest < deadline:
+                return
+            renewed = ledger.renew(job.wish, job.claim)
+            if renewed is None:
+                msg = "Another run has taken this row over while it waited."
+                raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
+            deadline = renewed
+
+        return permit
+
+    def _recorded(self, job: _Job, outcome: Outcome, *, sent: bool = True, doubtful: bool = False) -> Outcome:
+        """Store the outcome before it is told; if that fails, the run stops, and the row is sent again some day.
+
+        Once the database has failed, rows that were not sent are left to their leases instead of waiting for it again.
+        """
+        gone = (outcome.word, outcome.code) == (OutcomeWord.NOT_SENT, "LEDGER") and not (doubtful or outcome.applied)
+        if self._ledger is None or gone:
+            return outcome
+        written = frozenset(job.claim.fields) if outcome.word is OutcomeWord.UPDATED else self._targets(outcome.applied)
+        try:
+            self._ledger.settle(
+                Settlement(
+                    job.wish,
+                    job.claim,
+                    outcome,
+                    written,
+                    held=job.held,
+                    seen=job.seen,
+                    sent=sent,
+                    doubtful=doubtful,
+                )
+            )
+        except TransientError as err:
+            self.stopped = self.stopped or err
+        return outcome
+
+    def _note(self, outcomes: Iterable[Outcome]) -> None:
+        """Put refused rows on record that were never claimed."""
+        refused = [(outcome, ()) for outcome in outcomes]
+        if self._ledger is None or not refused or self._without_ledger():
+            return
+        try:
+            self._ledger.note(refused)
+        except TransientError as err:
+            self.stopped = self.stopped or err
+
+    def _without_ledger(self) -> bool:
+        """Whether the ledger's database has failed in this run."""
+        return self.stopped is not None and self.stopped.code == "LEDGER"
+
+    def _targets(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset(self.catalogue.fields[name].target for name in names)
 
     def _stops_the_run(self, err: CrmError) -> bool:
         if isinstance(err, TransientError):
-            return err.retry_after is not None and err.retry_after > self._session.retry.defer_after
+            long = err.retry_after is not None and err.retry_after > self._session.retry.defer_after
+            return long or err.code == "LEDGER"
         # A key that has just written other rows is good: what it may not do is about this row.
         about_this_row = err.status == _FORBIDDEN and self._landed
         return isinstance(err, ConfigurationError) and not about_this_row
 
     def _counted(self, outcome: Outcome) -> Outcome:
         """Stop the run after several rows in a row whose attempts were exhausted: the vendor is down."""
-        self._failed_in_a_row = self._failed_in_a_row + 1 if outcome.word is OutcomeWord.FAILED else 0
+        failed = outcome.word is OutcomeWord.FAILED and outcome.code != "TAKEN_OVER"
+        self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
         if self._failed_in_a_row >= _OUTAGE_ROWS and self.stopped is None:
             msg = f"{self._vendor.title} failed {_OUTAGE_ROWS} rows one after another, every attempt; {outcome.reason}"
             self.stopped = TransientError(msg, vendor=self._vendor.name, code="OUTAGE")
         return outcome
+
+
+def wish_of(update: Update, calls: Iterable[Call]) -> Wish:
+    """What a row wants, in the vendor's own keys and values."""
+    return Wish(update.record_id, wanted_values(calls), update.as_of or dt.datetime.now(dt.UTC))
+
+
+def _unsent(update: Update, claim: Claim) -> Outcome:
+    """The outcome of a row for which the ledger says that nothing is to be sent."""
+    if claim.verdict is Verdict.STALE:
+        reason = f"Newer data was written or claimed for {', '.join(sorted(claim.stale))}."
+        return Outcome(update.row, update.record_id, OutcomeWord.STALE, "NEWER_DATA", reason)
+    if claim.refused is not None:
+        reason = (
+            f"{claim.refused.reason} The same values were refused since {claim.refused.first_at:%Y-%m-%d}, "
+            f"{claim.refused.attempts} times; they are sent again when they change, or with retry_rejected=True."
+        )
+        return Outcome(update.row, update.record_id, OutcomeWord.REJECTED, claim.refused.code, reason)
+    return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
 
 
 _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -28,17 +28,41 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.opportunity import offset_hours
+from airflow_provider_crm.vendors import Credentials
 from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Call, Catalogue, Credentials, Json, Record, Vendor
+    from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
 
 DEFAULT_TIMEOUT = 30.0
 LARGEST_POOL = 64
 
 _NOT_SENT = "UNREACHABLE"
+_UNAUTHORIZED = 401
+_TOKEN_TIMEOUT = 10.0
 _REDIRECTS = frozenset({300, 301, 302, 303, 305, 307, 308})
 _T = TypeVar("_T")
+
+
+class TokenSource(Protocol):
+    """Gives access tokens that expire."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every token given so far, to be kept out of messages."""
+        ...
+
+    def token(self) -> str:
+        """A token that is good now as far as is known; may fetch one, which takes some seconds.
+
+        Raises:
+            CrmError: If there is none to be had.
+        """
+        ...
+
+    def refused(self, token: str) -> None:
+        """Note that the vendor refused a token, so that the next one is another."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,7 @@ class Account:
             the offset then says UTC.
         timeout: Seconds to wait for an answer.
         name: What the user calls the account, where the vendor does not tell.
+        tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
     """
 
     vendor: Vendor
@@ -61,10 +86,18 @@ class Account:
     timezone: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     name: str = ""
+    tokens: TokenSource | None = None
 
     def key(self, catalogue: Catalogue) -> str:
         """Name of the account in reports and the ledger: vendor, host and organization."""
         return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{catalogue.organization or self.name}"
+
+
+Permit: TypeAlias = Callable[[], None]
+
+
+def always() -> None:
+    """Permit every attempt."""
 
 
 def _never(err: TransientError) -> None:
@@ -135,13 +168,14 @@ class Session:
         """HTTP calls sent so far, attempts included."""
         return self._calls
 
-    def write(self, call: Call, record_id: str, *, timezone: str | None = None) -> Record:
+    def write(self, call: Call, record_id: str, *, timezone: str | None = None, permit: Permit = always) -> Record:
         """Send one writing call until it is answered, and return the record that came back.
 
         Args:
             call: What to write.
             record_id: The opportunity, for messages and for reading back.
             timezone: IANA zone of the offset header; default: the account's.
+            permit: Asked before each attempt; what it raises ends them.
 
         Raises:
             RejectedError: The vendor refused the row.
@@ -149,11 +183,22 @@ class Session:
             TransientError: Attempts are exhausted, or the vendor asks for a wait longer than `defer_after`.
             OutcomeUnknownError: Sent, no answer, not replayable, and the record could not be read back.
         """
+        unanswered = False
 
         def landed(err: TransientError) -> Record | None:
-            return None if call.replayable or err.code == _NOT_SENT else self._read_back(call, record_id, err)
+            nonlocal unanswered
+            if err.code == _NOT_SENT:
+                return None
+            unanswered = unanswered or call.replayable
+            return None if call.replayable else self._read_back(call, record_id, err)
 
-        return self._answered(call, record_id, self.account.vendor.read, timezone=timezone, landed=landed)
+        try:
+            return self._answered(
+                call, record_id, self.account.vendor.read, timezone=timezone, landed=landed, permit=permit
+            )
+        except CrmError as err:
+            err.maybe_written = unanswered
+            raise
 
     def read(self, record_id: str) -> Record:
         """Read one opportunity.
@@ -202,7 +247,11 @@ class Session:
         Raises:
             CrmError: With the reason why the connection does not work.
         """
+        token = self._token()
         response = self._send(self.account.vendor.probe(), None, None)
+        if token is not None and response.status_code == _UNAUTHORIZED:
+            self._refuse(token)
+            response = self._send(self.account.vendor.probe(), None, None)
         if response.status_code in _REDIRECTS:
             raise self._redirected(response)
         try:
@@ -219,11 +268,14 @@ class Session:
         *,
         timezone: str | None = None,
         landed: Callable[[TransientError], _T | None] = _never,
+        permit: Permit = always,
     ) -> _T:
         """Try a call until `read` accepts its answer; ask `landed` before a call is repeated."""
-        started, attempt = self.clock.monotonic(), 0
+        started, attempt, renewed = self.clock.monotonic(), 0, False
         while True:
             self.gate.wait()
+            token = self._token()  # before the permit: fetching one takes time
+            permit()
             try:
                 return read(self._answer(call, record_id, timezone))
             except RateLimitedError as err:
@@ -243,8 +295,18 @@ class Session:
                 self._give_up(err, wait, started)
                 self.clock.sleep(wait)
             except CrmError as err:
-                self._redact(err, record_id)
-                raise
+                if token is None or renewed or err.status != _UNAUTHORIZED:
+                    self._redact(err, record_id)
+                    raise
+                renewed = True
+                self._refuse(token)
+
+    def _token(self) -> str | None:
+        return None if self.account.tokens is None else self.account.tokens.token()
+
+    def _refuse(self, token: str) -> None:
+        if self.account.tokens is not None:
+            self.account.tokens.refused(token)
 
     def _give_up(self, err: CrmError, wait: float, started: float) -> None:
         if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
@@ -288,28 +350,7 @@ class Session:
                 call.method, self.account.origin + call.path, params=call.params or None, data=data, headers=headers
             )
         except requests.RequestException as err:
-            raise self._transport_error(err, record_id) from err
-
-    def _transport_error(self, err: requests.RequestException, record_id: str | None) -> CrmError:
-        err.request = err.response = None  # they hold the credentials, and stay on the error as long as it lives
-        host, vendor = self.account.origin, self.account.vendor.name
-        if isinstance(err, requests.exceptions.SSLError) and not _cut(err):
-            msg = f"{host} has no valid TLS certificate for this machine."
-            return ConfigurationError(msg, vendor=vendor, code="TLS")
-        if isinstance(err, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _never_connected(err):
-            msg = f"{host} cannot be reached. Check the connection's host and the network."
-            return TransientError(msg, vendor=vendor, code=_NOT_SENT, record_id=record_id)
-        if isinstance(err, requests.Timeout):
-            msg = f"{host} did not answer within {self.account.timeout:g} seconds."
-            return TransientError(msg, vendor=vendor, code="TIMEOUT", record_id=record_id)
-        if isinstance(err, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-            msg = f"{host} cut the connection before its answer was complete."
-            return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
-        if isinstance(err, requests.exceptions.ContentDecodingError):
-            msg = f"{host} sent an answer that cannot be decoded."
-            return TransientError(msg, vendor=vendor, code="NO_RECORD", record_id=record_id)
-        msg = f"The request to {host} could not be made ({type(err).__name__}). Check the connection's host."
-        return ConfigurationError(msg, vendor=vendor, code="REQUEST")
+            raise _transport_error(self.account, err, record_id) from err
 
     def _read_back(self, call: Call, record_id: str, err: TransientError) -> Record | None:
         """Whether a call that may not be repeated has landed: its record if so, None if it has not."""
@@ -325,13 +366,36 @@ class Session:
     def _redact(self, err: CrmError, record_id: str | None) -> None:
         """Fill in the record, and take the account's secrets out of whatever the vendor wrote."""
         text = str(err)
-        for secret in self.account.credentials.secrets():
+        fetched = self.account.tokens.secrets if self.account.tokens is not None else ()
+        for secret in (*self.account.credentials.secrets(), *fetched):
             text = text.replace(secret, "***")
             err.field_errors = {name: told.replace(secret, "***") for name, told in err.field_errors.items()}
             err.code = err.code.replace(secret, "***")
         err.args = (text,)
         err.vendor = err.vendor or self.account.vendor.name
         err.record_id = err.record_id or record_id
+
+
+def _transport_error(account: Account, err: requests.RequestException, record_id: str | None) -> CrmError:
+    err.request = err.response = None  # they hold credentials, and travel along when the error is pickled
+    host, vendor = account.origin, account.vendor.name
+    if isinstance(err, requests.exceptions.SSLError) and not _cut(err):
+        msg = f"{host} has no valid TLS certificate for this machine."
+        return ConfigurationError(msg, vendor=vendor, code="TLS")
+    if isinstance(err, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _never_connected(err):
+        msg = f"{host} cannot be reached. Check the connection's host and the network."
+        return TransientError(msg, vendor=vendor, code=_NOT_SENT, record_id=record_id)
+    if isinstance(err, requests.Timeout):
+        msg = f"{host} did not answer within {account.timeout:g} seconds."
+        return TransientError(msg, vendor=vendor, code="TIMEOUT", record_id=record_id)
+    if isinstance(err, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        msg = f"{host} cut the connection before its answer was complete."
+        return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
+    if isinstance(err, requests.exceptions.ContentDecodingError):
+        msg = f"{host} sent an answer that cannot be decoded."
+        return TransientError(msg, vendor=vendor, code="NO_RECORD", record_id=record_id)
+    msg = f"The request to {host} could not be made ({type(err).__name__}). Check the connection's host."
+    return ConfigurationError(msg, vendor=vendor, code="REQUEST")
 
 
 def _never_connected(err: requests.RequestException) -> bool:
@@ -368,7 +432,6 @@ class _Signature(AuthBase):
 
     def __init__(self, account: Account, clock: Clock) -> None:
         self._account = account
-        self._auth = account.vendor.auth(account.credentials)
         self._clock = clock
         try:  # as requests itself writes it: lower case, punycode
             self._origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
@@ -382,7 +445,10 @@ class _Signature(AuthBase):
         offset = offset_hours(self._clock.now(), self._account.timezone or "UTC")
         for name, value in self._account.vendor.headers(offset).items():
             request.headers.setdefault(name, value)
-        signed: requests.PreparedRequest = self._auth(request)
+        credentials = self._account.credentials
+        if self._account.tokens is not None:
+            credentials = Credentials(extra={"access_token": self._account.tokens.token()})
+        signed: requests.PreparedRequest = self._account.vendor.auth(credentials)(request)
         return signed
 
 
@@ -407,19 +473,36 @@ class _Adapter(HTTPAdapter):
 
 
 def authenticated_session(account: Account, clock: Clock) -> requests.Session:
-    """A plain session that signs calls to the account's origin and always has a timeout.
+    """A plain session that signs calls to the account's origin and always has a timeout."""
+    signature = _Signature(account, clock)
+    session = _plain_session(account, account.timeout)
+    session.auth = signature
+    return session
 
-    The environment's proxies and certificates are read once, here, instead of on every call.
+
+def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.Response:
+    """Post a form that holds secrets to the account's origin, unsigned, once; redirects are not followed.
+
+    Raises:
+        CrmError: If there is no answer.
     """
+    try:
+        with _plain_session(account, min(account.timeout, _TOKEN_TIMEOUT)) as session:
+            return session.post(account.origin + path, data=dict(form))
+    except requests.RequestException as err:
+        raise _transport_error(account, err, None) from err
+
+
+def _plain_session(account: Account, timeout: float) -> requests.Session:
+    """The environment's proxies and certificates are read once, here, instead of on every call."""
     session = _NeverRedirected()
     session.headers["User-Agent"] = f"airflow-provider-crm/{__version__}"
     session.headers["Accept"] = "application/json"
-    session.auth = _Signature(account, clock)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.proxies = requests.utils.get_environ_proxies(account.origin)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.trust_env = False
-    adapter = _Adapter(account.timeout)
+    adapter = _Adapter(timeout)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

@@ -19,8 +19,8 @@ LAYERS = (
     {"exceptions"},
     {"opportunity"},
     {"vendors", "frame"},
-    {"session", "budget", "ledger"},
-    {"push", "plan", "report"},
+    {"session", "budget", "ledger", "ledger_schema", "oauth", "comparison", "records", "spool"},
+    {"push", "plan", "plan_store", "plan_apply", "plan_summary", "report", "guardrails", "measure"},
     {"hooks", "openlineage"},
     {"operators", "transfers"},
     {"ui"},
@@ -36,7 +36,7 @@ ALLOWED = {
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
-    "sqlalchemy": {"ledger"},
+    "sqlalchemy": {"ledger", "ledger_schema", "oauth", "plan_store", "hooks"},
     "pytest": {"sandbox"},
 }
 HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")

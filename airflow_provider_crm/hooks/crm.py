@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, with_tokens
 from airflow_provider_crm.opportunity import Update, ValueRules, zone
 from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Credentials
 
@@ -36,6 +37,7 @@ class CrmHook(BaseHook):
 
     Args:
         crm_conn_id: Airflow connection of the hook's type.
+        ledger_conn_id: Ledger in which OAuth tokens are kept, for a connection that needs one; see the operators.
     """
 
     conn_name_attr = "crm_conn_id"
@@ -43,14 +45,19 @@ class CrmHook(BaseHook):
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
 
-    def __init__(self, crm_conn_id: str | None = None) -> None:
+    def __init__(self, crm_conn_id: str | None = None, *, ledger_conn_id: str | None = DEFAULT_LEDGER) -> None:
         super().__init__()
         self.crm_conn_id = crm_conn_id or self.default_conn_name
+        self.ledger_conn_id = ledger_conn_id
         self._session: Session | None = None
 
     @classmethod
-    def for_connection(cls, crm_conn_id: str) -> CrmHook:
+    def for_connection(cls, crm_conn_id: str, *, ledger_conn_id: str | None = DEFAULT_LEDGER) -> CrmHook:
         """The hook of the vendor that the connection's type names.
+
+        Args:
+            crm_conn_id: Airflow connection.
+            ledger_conn_id: As for the class.
 
         Raises:
             ConfigurationError: If the connection is of another type.
@@ -63,6 +70,7 @@ class CrmHook(BaseHook):
             )
             raise ConfigurationError(msg)
         hook: CrmHook = connection.get_hook()  # type: ignore[no-untyped-call]
+        hook.ledger_conn_id = ledger_conn_id
         return hook
 
     @property
@@ -89,7 +97,7 @@ class CrmHook(BaseHook):
         Raises:
             ConfigurationError: Naming everything in the connection that is missing or wrong.
         """
-        return account_of(_connection(self.crm_conn_id), self.vendor)
+        return with_tokens(account_of(_connection(self.crm_conn_id), self.vendor), self.ledger_conn_id)
 
     def get_conn(self) -> requests.Session:
         """The authenticated session: it signs requests to the account's own host and to no other.
@@ -123,7 +131,7 @@ class CrmHook(BaseHook):
             RejectedError: The vendor refused the row, or ignored a value (`IgnoredError`).
             CrmError: See `exceptions`.
         """
-        from airflow_provider_crm.push import PushRules, check_fields, prepare, write_update
+        from airflow_provider_crm.push import PushRules, check_fields, write_update
 
         session = self.session
         zone_name = timezone or session.account.timezone
@@ -136,7 +144,7 @@ class CrmHook(BaseHook):
             fields={name: values.value(catalogue.fields[name], raw) for name, raw in fields.items()},
         )
         rules = PushRules(timezone=zone_name, date_won_default="server")
-        calls = prepare(update, self.vendor, catalogue, rules, session.clock.now())
+        calls = self.vendor.calls(update, catalogue)
         return write_update(session, calls, record_id, rules) if calls else session.read(record_id)
 
     def get_opportunity(self, record_id: str) -> Record:
@@ -194,7 +202,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     extra = _extra(connection, vendor, problems)
     credentials = Credentials(
         api_key=connection.password or None,
-        extra={key: str(extra[key]) for key, field in vendor.extra.items() if field.secret and extra.get(key)},
+        extra={key: str(extra[key]) for key in vendor.extra if extra.get(key)},
     )
     _mask(credentials)
     problems += vendor.credential_problems(credentials)

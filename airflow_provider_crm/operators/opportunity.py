@@ -12,9 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError
-from airflow_provider_crm.frame import ColumnRules, FrameReader, frames
+from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
+from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.hooks.crm import CrmHook
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
 from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance, check_rejects_path, reopened
 
@@ -24,11 +26,17 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from airflow.sdk import Context
+    from sqlalchemy.engine import Engine
 
+    from airflow_provider_crm.guardrails import Guardrails
+    from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.operators.sources import Source
+    from airflow_provider_crm.plan_store import PlanStore
     from airflow_provider_crm.push import Push, PushRules
     from airflow_provider_crm.session import Account, Session
 
 _PREVIEWED = 20
+_LEASE_MARGIN = 30.0
 _PROGRESS_SECONDS = 10.0
 _LONGEST_DEFERRAL = 86_400.0
 
@@ -60,6 +68,13 @@ class OpportunityOperator(BaseOperator):
         date_won_default: In a run whose data is more than a day old, what a won stage without a date means: "server"
             (the vendor's today) or "as_of" (the date of the data). Left out, such a row is refused.
         defer_after: Seconds; a vendor that asks for a longer wait defers the task, which frees its worker slot.
+        changes_only: Send only what the CRM is not known to hold already.
+        retry_rejected: Send also the very values that the CRM has refused before.
+        ledger_conn_id: Connection to the ledger's database; default: what `[crm] ledger_conn_id` names, else a SQLite
+            file in the Airflow home. None goes without: every row is sent, and old data can overwrite newer.
+        guardrails: Limits to what the run may do, checked before the first call that writes.
+        capture_before: Read a record before it is written for the first time (one call more), so that
+            `RevertOpportunityUpdatesOperator` can put back what stood there.
     """
 
     template_fields: Sequence[str] = (
@@ -71,8 +86,10 @@ class OpportunityOperator(BaseOperator):
         "as_of",
         "rejects_path",
         "date_won_default",
+        "ledger_conn_id",
     )
     ui_color = "#e4f0e8"
+    _engine: Engine | None = None
 
     def __init__(
         self,
@@ -92,6 +109,11 @@ class OpportunityOperator(BaseOperator):
         dry_run: bool = False,
         date_won_default: str | None = None,
         defer_after: float = 60.0,
+        changes_only: bool = True,
+        retry_rejected: bool = False,
+        ledger_conn_id: str | None = DEFAULT_LEDGER,
+        guardrails: Guardrails | None = None,
+        capture_before: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -110,6 +132,11 @@ class OpportunityOperator(BaseOperator):
         self.sends = not dry_run
         self.date_won_default = date_won_default
         self.defer_after = defer_after
+        self.changes_only = changes_only
+        self.retry_rejected = retry_rejected
+        self.ledger_conn_id = ledger_conn_id
+        self.guardrails = guardrails
+        self.capture_before = capture_before
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:
         """The rows, chunk by chunk."""
@@ -156,6 +183,10 @@ class OpportunityOperator(BaseOperator):
             raise AirflowFailException(self._advised(str(err), err)) from None
         except CrmError as err:
             raise AirflowException(str(err)) from None
+        finally:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
 
     def _advised(self, message: str, err: CrmError | None) -> str:
         """The message with the connection to look at, if the vendor refused its key."""
@@ -163,28 +194,28 @@ class OpportunityOperator(BaseOperator):
         return f"{message} Check the key in connection {self.crm_conn_id!r}." if refused else message
 
     def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:
-        from airflow_provider_crm.push import Push, check_fields
+        from airflow_provider_crm.push import Push
 
         started = time.monotonic()
         tolerance = Tolerance(self.max_rejected)
         if self.rejects_path is not None:
             check_rejects_path(self.rejects_path)
-        account = CrmHook.for_connection(self.crm_conn_id).account()
+        account = CrmHook.for_connection(self.crm_conn_id, ledger_conn_id=self.ledger_conn_id).account()
         timezone = self.timezone or account.timezone
-        columns = self._columns(timezone)
         rules = self._push_rules(context, timezone)
-        frames = _checked(self.frames(context), columns)
-        first = next(frames, None)
-        if first is None:
-            self.log.info("The data has no rows: nothing to write.")
+        if self.capture_before:
+            self._ledger_database()
+        source = self.source(context, timezone, resumed=bool(earlier))
         with self.session_for(account) as session, self._rejects_file(earlier) as file:
-            catalogue = session.catalogue(tuple(columns.fields.values()))
-            check_fields(columns.fields, account.vendor, catalogue)
-            reader = FrameReader(columns, catalogue.fields, as_of_run(context))
-            rows = (
-                row for frame in _chain(first, frames) for row in reader.read(frame) if not settled.skip(row.record_id)
-            )
-            push = Push(session, catalogue, rules)
+            catalogue = session.catalogue(source.names)
+            ledger = self._ledger(context, session, account.key(catalogue))
+            work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
+            found = source.rows(work)
+            rows: Iterable[Update | Outcome] = found.items
+            if self.guardrails is not None and not earlier:
+                rows = self._guarded(rows, context, work, source.names)
+            rows = (row for row in rows if not settled.skip(row.record_id))
+            push = Push(session, catalogue, rules, ledger, found.inspect)
             tally = Tally(
                 file, suffix=PurePath(self.rejects_path or "").suffix, failures=self._failures(), earlier=earlier
             )
@@ -206,8 +237,44 @@ class OpportunityOperator(BaseOperator):
             )
         if push.wait is not None:
             self._defer(push.wait, settled, report)
+        if ledger is not None:
+            push.close(report.as_dict())
+            if push.stopped is None:
+                found.finish()
         self._conclude(context, report, push.stopped, tolerance)
         return report.as_dict()
+
+    def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> Source:  # noqa: ARG002 - for subclasses
+        """Where the rows come from: the frames, or what a subclass has instead.
+
+        Args:
+            context: Airflow's.
+            timezone: IANA zone of the run, or None.
+            resumed: Whether the task goes on after a deferral.
+        """
+        source = FrameSource(self.frames(context), self._columns(timezone), as_of_run(context))
+        if source.empty:
+            self.log.info("The data has no rows: nothing to write.")
+        return source
+
+    def _guarded(
+        self, rows: Iterable[Update | Outcome], context: Context, work: Work, names: Sequence[str]
+    ) -> Iterator[Update | Outcome]:
+        """Pass the rows on once all of them are known to stay within the guardrails."""
+        from airflow_provider_crm.guardrails import Guardrails
+        from airflow_provider_crm.measure import Measured
+        from airflow_provider_crm.spool import Spool
+
+        guardrails, measured = self.guardrails or Guardrails(), Measured(names)
+        guardrails.check()
+        with Spool(rows) as spool:
+            measured.add(spool)
+            if guardrails.compares:
+                self.plan_store()  # makes the tables where a dry run is the first to ask
+                ledger = work.ledger or self._book(context, work.session, work.account)
+                measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
+            guardrails.hold(measured)
+            yield from spool
 
     def _columns(self, timezone: str | None) -> ColumnRules:
         return ColumnRules(
@@ -217,6 +284,52 @@ class OpportunityOperator(BaseOperator):
             on_duplicate=self.on_duplicate,
             as_of=self.as_of,
             values=ValueRules(timezone=timezone, rounding=self.rounding),
+        )
+
+    def _database(self) -> Engine | None:
+        """The ledger's database, opened once and closed when the task ends; None for no ledger."""
+        if self._engine is None:
+            self._engine = ledger_engine(self.ledger_conn_id)
+        return self._engine
+
+    def plan_store(self) -> PlanStore:
+        """Where plans are kept.
+
+        Raises:
+            ConfigurationError: If there is no ledger.
+        """
+        from airflow_provider_crm.plan_store import PlanStore
+
+        return PlanStore(self._ledger_database())
+
+    def _ledger_database(self) -> Engine:
+        engine = self._database()
+        if engine is None:
+            msg = (
+                "Plans, capture_before and the guardrails max_changed_fraction and max_total_delta need the ledger, "
+                "and ledger_conn_id is None; name a connection to PostgreSQL or SQLite."
+            )
+            raise ConfigurationError(msg)
+        return engine
+
+    def _ledger(self, context: Context, session: Session, account: str) -> Ledger | None:
+        """The ledger in the hands of this try; a dry run needs none."""
+        if not self.sends or self._database() is None:
+            return None
+        ledger = self._book(context, session, account)
+        ledger.open(as_of_run(context))
+        return ledger
+
+    def _book(self, context: Context, session: Session, account: str) -> Ledger:
+        from airflow_provider_crm.ledger import Ledger
+
+        return Ledger(
+            self._ledger_database(),
+            account=account,
+            run_key=run_key(context),
+            lease=2 * session.account.timeout + _LEASE_MARGIN,
+            clock=session.clock,
+            hashed=hashed_fields(),
         )
 
     def _push_rules(self, context: Context, timezone: str | None) -> PushRules:
@@ -229,6 +342,9 @@ class OpportunityOperator(BaseOperator):
             date_won_default=self.date_won_default,
             resumed=context["ti"].try_number > 1,
             interval_end=interval_end(context),
+            changes_only=self.changes_only,
+            retry_rejected=self.retry_rejected,
+            capture_before=self.capture_before,
         )
 
     def _failures(self) -> frozenset[OutcomeWord]:
@@ -280,29 +396,84 @@ class OpportunityOperator(BaseOperator):
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
         failed = [word for word in self._failures() if report.count(word)]
-        message = self._advised(report.failure_text(), stopped)
+        told = report.failure_text() if failed or stopped is None else f"{stopped} {report.summary()}."
+        message = self._advised(told, stopped)
         if stopped is not None or tolerance.exceeded(report.count(*failed), report.rows):
             context["ti"].xcom_push(key="return_value", value=report.as_dict())
-            if isinstance(stopped, ConfigurationError) or TRANSIENT_FAILURES.isdisjoint(failed):
+            passes = isinstance(stopped, TransientError) or not TRANSIENT_FAILURES.isdisjoint(failed)
+            if isinstance(stopped, ConfigurationError) or not passes:
                 raise AirflowFailException(message)
             raise AirflowException(message)
         self.log.info("%s in %.1f s with %d calls.", report.summary(), report.seconds, report.calls)
 
 
 class UpdateOpportunityOperator(OpportunityOperator):
-    """Write the rows of a frame, a list or a file into CRM opportunities.
+    """Write the rows of a frame, a list or a file into CRM opportunities; or apply a plan that was made of them.
 
     Args:
         data: A DataFrame, a list of dicts, the output of another task (`XComArg`), or a path to parquet, CSV or JSON
             lines on any object store. One row per opportunity.
+        plan: Id of a plan, instead of `data`, `id_column` and `fields`: exactly that plan is written. Each record is
+            read first (one call more), and one that the CRM changed since the plan, or that was in conflict in the
+            plan itself, is not written.
+        on_conflict: What becomes of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`stale`, no
+            failure) or "overwrite" (written all the same).
+        id_column: See `OpportunityOperator`.
+        fields: See `OpportunityOperator`.
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.
     """
 
-    template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
+    template_fields: Sequence[str] = ("data", "plan", *OpportunityOperator.template_fields)
 
-    def __init__(self, *, data: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a frame, a list, a path or an XComArg
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        data: Any = None,  # noqa: ANN401 - a frame, a list, a path or an XComArg
+        plan: str | None = None,
+        on_conflict: str = "fail",
+        id_column: str = "",
+        fields: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(id_column=id_column, fields=fields or {}, **kwargs)
         self.data = data
+        self.plan = plan
+        self.on_conflict = on_conflict
+
+    def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> Source:
+        """The data, or the plan.
+
+        Raises:
+            ConfigurationError: If both or neither are given.
+        """
+        if self.plan is None and self.data is None:
+            msg = "data and plan are None; pass rows as data, or the id of a plan, such as plan.output['plan_id']."
+            raise ConfigurationError(msg)
+        if self.plan is None:
+            return super().source(context, timezone, resumed=resumed)
+        self._check_plan_arguments()
+        store = self.plan_store()
+        return PlanRowsSource(store, store.load(self.plan), self.on_conflict)
+
+    def _check_plan_arguments(self) -> None:
+        """Refuse what the plan has decided already."""
+        from airflow_provider_crm.plan_apply import check_conflict_rule
+
+        check_conflict_rule(self.on_conflict)
+        others = {
+            "data": self.data,
+            "id_column": self.id_column or None,
+            "fields": self.fields or None,
+            "as_of": self.as_of,
+            "guardrails": self.guardrails,
+        }
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            msg = f"plan is given, and so are {', '.join(given)}: those belong to PlanOpportunityUpdatesOperator."
+            raise ConfigurationError(msg)
+        if self.date_won_default == "as_of":
+            msg = "date_won_default='as_of' would add to the plan; pass it to PlanOpportunityUpdatesOperator."
+            raise ConfigurationError(msg)
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The data, chunk by chunk."""
@@ -340,18 +511,3 @@ def run_key(context: Context) -> str:
     ti = context["ti"]
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
     return f"{ti.dag_id}/{ti.task_id}{index}/{ti.run_id}"
-
-
-def _checked(source: Iterator[pd.DataFrame], columns: ColumnRules) -> Iterator[pd.DataFrame]:
-    """Check each chunk's columns; chunks without rows are dropped."""
-    for frame in source:
-        if len(frame.columns):
-            columns.check(list(frame.columns))
-        if len(frame):
-            yield frame
-
-
-def _chain(first: pd.DataFrame | None, rest: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    if first is not None:
-        yield first
-    yield from rest

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias
 
@@ -49,7 +50,7 @@ class Credentials:
 
     Attributes:
         api_key: The connection's password, or None.
-        extra: The vendor's own secret keys of the connection's extra, such as `access_token`.
+        extra: The vendor's own keys of the connection's extra, such as `access_token`.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -142,6 +143,42 @@ class Catalogue:
     stages: tuple[Stage, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a token endpoint issued; the repr shows nothing of it.
+
+    Attributes:
+        access_token: Signs calls.
+        refresh_token: Fetches the next pair; the one that fetched this pair is void.
+        expires_at: When the access token ends.
+        lifetime: How long it lived when it was issued.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: dt.datetime
+    lifetime: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How the access token of an account is fetched; its repr shows no secret.
+
+    Attributes:
+        path: Of the token endpoint, on the account's origin.
+        client_id: The OAuth application.
+        form: What is posted, but for `refresh_token`.
+        refresh_token: The connection's: the first of the chain.
+        read: Takes the answer and the time; returns the tokens, or raises a `CrmError` that holds no secret.
+    """
+
+    path: str
+    client_id: str
+    form: Mapping[str, str] = field(repr=False)
+    refresh_token: str = field(repr=False)
+    read: Callable[[requests.Response, dt.datetime], Tokens]
+
+
 class Vendor(Protocol):
     """One CRM API. All methods are pure; those that read a `requests.Response` only look at it."""
 
@@ -165,7 +202,11 @@ class Vendor(Protocol):
         ...
 
     def auth(self, credentials: Credentials) -> AuthBase:
-        """The object that signs requests."""
+        """The object that signs requests; a token that was fetched comes as `extra["access_token"]`."""
+        ...
+
+    def grant(self, credentials: Credentials) -> Grant | None:
+        """How access tokens are fetched with these credentials, or None if they sign calls themselves."""
         ...
 
     def probe(self) -> Call:
@@ -250,6 +291,18 @@ class Vendor(Protocol):
 
     def applied(self, call: Call, record: Record) -> bool:
         """Whether a record that was read (not echoed) shows that a call has already taken effect."""
+        ...
+
+    def shown(self, key: str, record: Record) -> tuple[Json, ...]:
+        """What a record that was read holds for a written key: one value, or none if the record does not tell."""
+        ...
+
+    def amount(self, key: str, value: Json) -> Decimal | None:
+        """The money, in major units, that a written value of this key stands for; None for a key that holds none."""
+        ...
+
+    def pages(self, body: Json) -> int | None:
+        """How many pages the list has to which this page belongs, or None if it does not tell."""
         ...
 
     def error(self, response: requests.Response) -> CrmError:

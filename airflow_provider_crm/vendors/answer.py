@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,17 @@ def number_of(value: object) -> float | None:
     except OverflowError:
         return None
     return number if 0 <= number < math.inf else None
+
+
+def exact_number(value: object) -> Decimal | None:
+    """A number of a JSON body, also as text, as a decimal; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        return None
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return number if number.is_finite() else None
 
 
 def retry_after(response: requests.Response, now: dt.datetime) -> float | None:

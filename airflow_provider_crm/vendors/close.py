@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, json_number, path_segment, same_value
-from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Stage
+from airflow_provider_crm.vendors import (
+    Call,
+    Catalogue,
+    Credentials,
+    ExtraField,
+    Grant,
+    Json,
+    Limits,
+    Record,
+    Stage,
+    Tokens,
+)
 from airflow_provider_crm.vendors.answer import (
     answered,
     body_of,
     error_class,
+    exact_number,
     member,
     number_of,
     record_error,
@@ -65,6 +78,8 @@ _OWN_FIELDS = (
 )
 _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
 _ONE_OF_MANY = (".add", ".remove")
+_TOKEN_SECONDS = 3600.0
+_OAUTH = ("client_id", "client_secret", "refresh_token")
 
 
 class Close:
@@ -80,17 +95,30 @@ class Close:
     api_key_label = "API key"
     extra = {  # noqa: RUF012 - a constant of the protocol
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
+        "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),
+        "client_secret": ExtraField("OAuth client secret", "Of the same OAuth application.", secret=True),
+        "refresh_token": ExtraField(
+            "OAuth refresh token", "The first one; its successors are kept in the ledger.", secret=True
+        ),
     }
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
-        """Exactly one of API key and access token is needed."""
+        """Exactly one of API key, access token and OAuth application is needed."""
         token = credentials.extra.get("access_token")
+        missing = [key for key in _OAUTH if not credentials.extra.get(key)]
+        if len(missing) < len(_OAUTH):
+            problems = [f"for OAuth extra.{key} is missing, too" for key in missing]
+            if credentials.api_key or token:
+                problems.append("besides OAuth (extra.client_id) an API key or access token is set; keep one of them")
+            return problems
         if credentials.api_key and token:
             return ["both an API key (password) and extra.access_token are set; keep one of them"]
         if not credentials.api_key and not token:
-            return [
-                "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token)"
-            ]
+            problem = (
+                "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token, "
+                "or extra.client_id, client_secret and refresh_token)"
+            )
+            return [problem]
         return []
 
     def auth(self, credentials: Credentials) -> AuthBase:
@@ -101,6 +129,14 @@ class Close:
 
         token = credentials.extra.get("access_token")
         return HeaderAuth("Authorization", f"Bearer {token}") if token else HTTPBasicAuth(credentials.api_key or "", "")
+
+    def grant(self, credentials: Credentials) -> Grant | None:
+        """`POST /oauth2/token/`, form-encoded; each refresh token is valid once."""
+        extra = credentials.extra
+        if not extra.get("refresh_token"):
+            return None
+        form = {"grant_type": "refresh_token", "client_id": extra["client_id"], "client_secret": extra["client_secret"]}
+        return Grant("/oauth2/token/", extra["client_id"], form, extra["refresh_token"], _tokens)
 
     def probe(self) -> Call:
         """`GET /me/`: tells user, organization, currency and stages in one call."""
@@ -232,6 +268,22 @@ class Close:
         """Compare strictly: an id in place of a sent name may be anybody's, so such a call counts as not applied."""
         return all(_shows(record, key, sent) for key, sent in call.writes.items())
 
+    def shown(self, key: str, record: Record) -> tuple[Json, ...]:
+        """A record lists every field; a custom field without a value has no key. `.add` and `.remove` show the list."""
+        name, dot, suffix = key.rpartition(".")
+        target = name if dot + suffix in _ONE_OF_MANY else key
+        return (record.get(target),) if target in record or target.startswith("custom.") else ()
+
+    def amount(self, key: str, value: Json) -> Decimal | None:
+        """`value` is in cents."""
+        number = exact_number(value) if key == "value" else None
+        return None if number is None else number.scaleb(-2)
+
+    def pages(self, body: Json) -> int | None:
+        """From `total_results`."""
+        total = number_of(member(body, "total_results"))
+        return None if total is None else math.ceil(total / _PAGE_SIZE)
+
     def error(self, response: requests.Response) -> CrmError:
         """400 in both shapes (`errors` + `field-errors`, or `error`), and every other status."""
         status = response.status_code
@@ -277,6 +329,36 @@ class Close:
         )
 
 
+def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
+    """The pair that the token endpoint issued; of a refusal only its code is told, as bodies may hold tokens."""
+    status, body = response.status_code, body_of(response)
+    code = text_of(member(body, "error"))
+    code = code if re.fullmatch(r"[a-z_]{1,40}", code) else ""
+    if code == "invalid_grant":
+        msg = (
+            "Close refused the refresh token (invalid_grant): it was revoked, or used by somebody who does not share "
+            "this ledger, or the answer with its successor was lost. Authorise the OAuth application again and put "
+            "the new refresh token into the connection's extra."
+        )
+        raise AuthenticationError(msg, vendor="close", status=status, code="INVALID_GRANT")
+    if not response.ok or response.is_redirect:
+        kind = ConfigurationError if status < 400 else error_class(status)  # noqa: PLR2004 - a redirect
+        kind = AuthenticationError if kind is RejectedError else kind
+        err = kind(
+            answered("Close's token endpoint", status, code="", message=code, fields={}),
+            vendor="close",
+            status=status,
+            code=f"HTTP_{status}",
+        )
+        err.retry_after = retry_after(response, now)
+        raise err
+    access, refresh = member(body, "access_token"), member(body, "refresh_token")
+    if not isinstance(access, str) or not isinstance(refresh, str):
+        raise record_error("Close's token endpoint", response)
+    lifetime = dt.timedelta(seconds=number_of(member(body, "expires_in")) or _TOKEN_SECONDS)
+    return Tokens(access, refresh, now + lifetime, lifetime)
+
+
 def _path(record_id: str) -> str:
     return f"{_API}/opportunity/{path_segment(record_id)}/"
 
@@ -300,7 +382,10 @@ def _custom_fields(definition: Record) -> list[Field]:
     field = Field(name, name, kind, multiple=multiple)
     if not multiple:
         return [field]
-    return [field, *(Field(name + suffix, name + suffix, kind, clearable=False) for suffix in _ONE_OF_MANY)]
+    return [
+        field,
+        *(Field(name + suffix, name + suffix, kind, clearable=False, partial=True) for suffix in _ONE_OF_MANY),
+    ]
 
 
 def _stage(label: str, catalogue: Catalogue) -> Stage:

@@ -25,6 +25,7 @@ from airflow_provider_crm.vendors.answer import (
     answered,
     body_of,
     error_class,
+    exact_number,
     member,
     number_of,
     record_error,
@@ -95,6 +96,10 @@ class Raze:
         from airflow_provider_crm.vendors.authentication import HeaderAuth
 
         return HeaderAuth("X-API-Key", credentials.api_key or "")
+
+    def grant(self, credentials: Credentials) -> None:  # noqa: ARG002 - part of the protocol
+        """Raze has no OAuth."""
+        return
 
     def probe(self) -> Call:
         """The list with one record: a write-only key is refused with a code that still proves the key."""
@@ -206,6 +211,20 @@ class Raze:
     def applied(self, call: Call, record: Record) -> bool:
         """A read record shows every key."""
         return all(key in record and same_value(sent, record[key]) for key, sent in call.writes.items())
+
+    def shown(self, key: str, record: Record) -> tuple[Json, ...]:
+        """What the record has under the key itself; a published server leaves some out or calls them otherwise."""
+        return (record[key],) if key in record else ()
+
+    def amount(self, key: str, value: Json) -> Decimal | None:
+        """`deal_value` is in major units."""
+        return exact_number(value) if key == "deal_value" else None
+
+    def pages(self, body: Json) -> int | None:
+        """From `pagination`, wherever it stands."""
+        pagination = member(member(body, "data"), "pagination") or member(body, "pagination")
+        pages = number_of(member(pagination, "total_pages"))
+        return None if pages is None else int(pages)
 
     def error(self, response: requests.Response) -> CrmError:
         """The envelope's `error` by its code; other bodies (Express, proxies) by their status."""

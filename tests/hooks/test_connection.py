@@ -123,7 +123,10 @@ def test_the_connection_is_read_once(connection, crm_sandbox):
     [
         (
             "close",
-            "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token).",
+            (
+                "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token, "
+                "or extra.client_id, client_secret and refresh_token)."
+            ),
         ),
         ("raze", "the API key is missing: put it in the connection's password."),
     ],
@@ -144,7 +147,8 @@ def test_key_and_token(told):
 def test_an_unknown_key_of_the_extra(told):
     """A misspelt key is told with all the known ones."""
     assert told(password="k", extra={"timezon": "UTC", "verify": False}) == (
-        f"its extra has unknown keys 'timezon', 'verify'; known are {EXTRA}, access_token."
+        f"its extra has unknown keys 'timezon', 'verify'; known are {EXTRA}, access_token, "
+        "client_id, client_secret, refresh_token."
     )
 
 

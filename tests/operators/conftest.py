@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import uuid
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_crm.budget import Clock
@@ -82,12 +85,45 @@ class Run:
 
 
 @pytest.fixture
-def update():
-    """Run an `UpdateOpportunityOperator` on rows; arguments have the defaults of a deal value in Close."""
+def update(tmp_path, monkeypatch):
+    """Run an `UpdateOpportunityOperator` on rows, with a ledger file of its own; defaults are a deal in Close."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
 
     def run(data, *, try_number=1, as_of=None, **arguments):
         defaults = {"crm_conn_id": "close_default", "id_column": "id", "fields": {"arr": "deal_value"}}
         operator = Impatient(task_id="task", data=data, **{**defaults, **arguments})
         return Run(try_number=try_number, as_of=as_of).of(operator.execute)
+
+    return run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_conn_id(request, tmp_path, monkeypatch):
+    """The connection to an empty ledger, of each kind of database."""
+    if request.param == "sqlite":
+        connection = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")})
+    else:
+        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
+        name = f"ledger_{uuid.uuid4().hex}"
+        with admin.connect() as opened:
+            opened.execute(sa.text(f"CREATE DATABASE {name}"))
+        place = {"host": admin.url.query["host"], "login": admin.url.username, "schema": name}
+        connection = json.dumps({"conn_type": "postgres", **place})
+        admin.dispose()
+    monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", connection)
+    return "crm_ledger"
+
+
+@pytest.fixture
+def task(ledger_conn_id):
+    """Run a task of any operator, with a ledger of its own; arguments have the defaults of a Close connection."""
+
+    def run(operator_class, *, run_id="run", as_of=None, try_number=1, **arguments):
+        defaults = {"task_id": "task", "crm_conn_id": "close_default", "ledger_conn_id": ledger_conn_id}
+        operator = operator_class(**{**defaults, **arguments})
+        end = Run(try_number=try_number, as_of=as_of)
+        end.context["ti"].task_id = operator.task_id
+        end.context["ti"].run_id = run_id
+        return end.of(operator.execute)
 
     return run

@@ -1,0 +1,157 @@
+"""Where the ledger is: an Airflow connection, or a SQLite file in the Airflow home."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook, conf
+from airflow.sdk.crypto import get_fernet
+from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_crm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+    from airflow_provider_crm.session import Account
+
+DEFAULT_LEDGER = "(the configured ledger)"
+FILE_NAME = "crm_ledger.db"
+_LOCAL_EXECUTORS = frozenset({"LocalExecutor"})
+_DIALECTS = frozenset({"postgresql", "sqlite"})
+
+
+def ledger_engine(ledger_conn_id: str | None) -> Engine | None:
+    """The ledger's database, ready for several processes.
+
+    Args:
+        ledger_conn_id: An Airflow connection to PostgreSQL or SQLite; `DEFAULT_LEDGER` for what `[crm] ledger_conn_id`
+            names, else a SQLite file in the Airflow home; None for no ledger.
+
+    Raises:
+        ConfigurationError: If workers on several machines would each have a SQLite file of their own, or the database
+            is of another kind.
+    """
+    from airflow_provider_crm.ledger_schema import prepare_engine
+
+    if ledger_conn_id is None:
+        return None
+    if ledger_conn_id == DEFAULT_LEDGER:
+        ledger_conn_id = conf.get("crm", "ledger_conn_id", fallback=None)
+    engine = _engine_of(ledger_conn_id) if ledger_conn_id else _engine_of_this_machine()
+    if engine.dialect.name not in _DIALECTS:
+        msg = f"The ledger cannot be kept in {engine.dialect.name}; name a connection to PostgreSQL or SQLite."
+        raise ConfigurationError(msg)
+    return prepare_engine(engine)
+
+
+def hashed_fields() -> frozenset[str]:
+    """Fields whose values the ledger keeps as hashes only: `[crm] ledger_hash_fields`."""
+    names = conf.get("crm", "ledger_hash_fields", fallback="") or ""
+    return frozenset(name.strip() for name in names.split(",") if name.strip())
+
+
+def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
+    """The account, with a source of access tokens if its credentials cannot sign calls themselves.
+
+    Raises:
+        ConfigurationError: If there is no ledger to keep the tokens in, or no key to encrypt them with.
+    """
+    grant = account.vendor.grant(account.credentials)
+    if grant is None:
+        return account
+    from airflow_provider_crm.budget import Clock
+    from airflow_provider_crm.oauth import StoredTokens
+
+    name = f"Connection {account.name!r} ({account.vendor.title})"
+    need = (
+        f"{name} signs in by OAuth, and its tokens, which are replaced at every use, are kept in the ledger: name a "
+        "connection to its database in [crm] ledger_conn_id (AIRFLOW__CRM__LEDGER_CONN_ID) or as the argument "
+        "ledger_conn_id, the same for every task on this connection; or use an API key instead."
+    )
+    try:
+        engine = ledger_engine(ledger_conn_id)
+    except ConfigurationError as err:
+        raise ConfigurationError(need if ledger_conn_id == DEFAULT_LEDGER else str(err)) from err
+    if engine is None:
+        raise ConfigurationError(need)
+    tokens = StoredTokens(engine, account=account, grant=grant, cipher=_Fernet(name), clock=Clock(), hide=mask_secret)
+    return replace(account, tokens=tokens)
+
+
+class _Fernet:
+    """Encrypts with Airflow's Fernet key.
+
+    Args:
+        name: Whose tokens, for messages.
+
+    Raises:
+        ConfigurationError: If Airflow has no valid key.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        try:
+            self._fernet = get_fernet()
+        except AirflowException as err:
+            raise self._unusable("is no valid key") from err
+        if not self._fernet.is_encrypted:
+            raise self._unusable("is empty, so tokens would be kept in clear")
+
+    def _unusable(self, why: str) -> ConfigurationError:
+        msg = (
+            f"{self._name} needs Airflow's Fernet key, and [core] fernet_key (AIRFLOW__CORE__FERNET_KEY) {why}. Make "
+            'one, the same for all of Airflow: python -c "from cryptography.fernet import Fernet; '
+            'print(Fernet.generate_key().decode())"'
+        )
+        return ConfigurationError(msg)
+
+    def encrypt(self, text: str) -> str:
+        """Text that only this key reads."""
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def decrypt(self, text: str) -> str:
+        """What was encrypted.
+
+        Raises:
+            ConfigurationError: If it was encrypted with another key.
+        """
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._fernet.decrypt(text.encode()).decode()
+        except InvalidToken as err:
+            msg = (
+                f"{self._name}: its tokens in the ledger were encrypted with another Fernet key. Add that key to "
+                "[core] fernet_key, behind a comma; or authorise the OAuth application again and put the new "
+                "refresh token into the connection's extra."
+            )
+            raise ConfigurationError(msg) from err
+
+
+def _engine_of(ledger_conn_id: str) -> Engine:
+    hook = BaseHook.get_hook(ledger_conn_id)
+    if not hasattr(hook, "get_sqlalchemy_engine"):
+        msg = f"ledger_conn_id {ledger_conn_id!r} is no database; name a connection to PostgreSQL or SQLite."
+        raise ConfigurationError(msg)
+    engine: Engine = hook.get_sqlalchemy_engine()
+    return engine
+
+
+def _engine_of_this_machine() -> Engine:
+    import sqlalchemy as sa
+
+    executor = conf.get("core", "executor", fallback="LocalExecutor")
+    if executor not in _LOCAL_EXECUTORS:
+        msg = (
+            f"With {executor} the workers need a ledger that they share: name a connection to PostgreSQL in "
+            "[crm] ledger_conn_id (AIRFLOW__CRM__LEDGER_CONN_ID) or as the argument ledger_conn_id, or go without by "
+            "ledger_conn_id=None: then rows are not compared with earlier runs, and old data can overwrite newer."
+        )
+        raise ConfigurationError(msg)
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return sa.create_engine(f"sqlite:///{home / FILE_NAME}")

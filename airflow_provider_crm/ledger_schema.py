@@ -1,0 +1,186 @@
+"""The tables of the ledger. They are public: users query them, so they are versioned and only ever migrated forward."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from airflow_provider_crm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Dialect, Engine
+
+VERSION = 1
+_SECONDS_TO_WAIT_FOR_A_LOCK = 30
+_POSTGRES_LOCK = 7_205_551  # any number that is this package's own
+
+
+class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
+    """A moment: `timestamptz` in PostgreSQL; in SQLite, which has no zones, text in UTC that sorts by time."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Store UTC."""
+        if value is None:
+            return None
+        moment = value.astimezone(dt.UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's interface
+        """Read UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+metadata = sa.MetaData()
+
+schema_version = sa.Table("crm_schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+runs = sa.Table(
+    "crm_runs",
+    metadata,
+    sa.Column("run_key", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("as_of", UtcDateTime),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("finished_at", UtcDateTime),
+    sa.Column("report", sa.Text),
+)
+
+field_states = sa.Table(
+    "crm_field_states",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("record_id", sa.Text, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text),
+    sa.Column("known", sa.Boolean, nullable=False),
+    sa.Column("as_of", UtcDateTime),
+    sa.Column("run_key", sa.Text),
+    sa.Column("acknowledged_at", UtcDateTime),
+    sa.Column("claim_token", sa.Text),
+    sa.Column("claim_as_of", UtcDateTime),
+    sa.Column("claim_run_key", sa.Text),
+    sa.Column("claimed_until", UtcDateTime),
+)
+
+changes = sa.Table(
+    "crm_changes",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("run_key", sa.Text, nullable=False, index=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("record_id", sa.Text, nullable=False),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("before", sa.Text),
+    sa.Column("before_known", sa.Boolean, nullable=False),
+    sa.Column("after", sa.Text),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("crm_changes_record", "account", "record_id"),
+)
+
+rejects = sa.Table(
+    "crm_rejects",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("record_id", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_at", UtcDateTime, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+)
+
+
+tokens = sa.Table(
+    "crm_tokens",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="Vendor, host, OAuth client, SHA-256 of the first token."),
+    sa.Column("access_token", sa.Text, comment="Encrypted with Airflow's Fernet key."),
+    sa.Column("refresh_token", sa.Text, comment="The only valid one, encrypted with Airflow's Fernet key."),
+    sa.Column("expires_at", UtcDateTime, comment="End of the access token."),
+    sa.Column("refreshed_at", UtcDateTime),
+    sa.Column("asked_at", UtcDateTime, comment="When the vendor was last asked; later than refreshed_at if in vain."),
+)
+
+plans = sa.Table(
+    "crm_plans",
+    metadata,
+    sa.Column("plan_id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("run_key", sa.Text, nullable=False, comment="The run that made the plan."),
+    sa.Column("reverts", sa.Text, comment="The run that it takes back, or null for a plan of new values."),
+    sa.Column("digest", sa.Text, nullable=False, comment="SHA-256 over account and rows: what was approved."),
+    sa.Column("rows", sa.Integer, nullable=False, comment="Rows of the source: one per opportunity."),
+    sa.Column("counts", sa.Text, nullable=False, comment="JSON: number of planned fields by verdict."),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("applied_by", sa.Text, comment="The only run that may apply it, from its first try on."),
+    sa.Column("applied_at", UtcDateTime, comment="When that run had gone through all rows."),
+)
+
+plan_rows = sa.Table(
+    "crm_plan_rows",
+    metadata,
+    sa.Column("plan_id", sa.Text, primary_key=True),
+    sa.Column("row_number", sa.Integer, primary_key=True, autoincrement=False, comment="Row of the source, from 0."),
+    sa.Column("field", sa.Text, primary_key=True, comment="The vendor's key; empty if it is about the whole row."),
+    sa.Column("record_id", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False, comment="update, unchanged, stale, invalid, missing or conflict."),
+    sa.Column("before", sa.Text, comment="JSON: what the CRM held at the time; SQL null if it did not tell."),
+    sa.Column("after", sa.Text, comment="JSON: what is to be written; SQL null if there is no such value."),
+    sa.Column("as_of", UtcDateTime, comment="Data time of the row."),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+
+def prepare_engine(engine: Engine) -> Engine:
+    """Make a SQLite engine safe for several processes; other databases are so already.
+
+    Every transaction takes SQLite's write lock when it begins, and waits for it, instead of failing half-way.
+    """
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_immediately)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Create the tables, or bring an older version up to this one.
+
+    Raises:
+        ConfigurationError: If the tables are of a newer version of this package.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
+        metadata.create_all(connection)
+        found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar()
+        if found is not None and found > VERSION:
+            msg = f"The ledger is of version {found}, this package knows up to {VERSION}; upgrade airflow-provider-crm."
+            raise ConfigurationError(msg)
+        if found is None:
+            connection.execute(sa.insert(schema_version).values(version=VERSION))
+
+
+def _configure_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA busy_timeout={_SECONDS_TO_WAIT_FOR_A_LOCK * 1000}")
+
+
+def _begin_immediately(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

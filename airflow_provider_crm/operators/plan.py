@@ -1,0 +1,169 @@
+"""Operators that see before they write: a plan of updates, and an undo, which is a plan as well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.frame import frames
+from airflow_provider_crm.hooks.crm import CrmHook
+from airflow_provider_crm.operators.opportunity import OpportunityOperator, run_key
+from airflow_provider_crm.operators.sources import Source, UndoSource, Work, ledger_of, stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from airflow.sdk import Context
+
+    from airflow_provider_crm.plan_store import Plan, PlanStore
+    from airflow_provider_crm.report import Settled
+
+_OWN_XCOMS = ("plan_id", "digest", "counts", "summary")
+
+
+class PlanningOperator(OpportunityOperator):
+    """What operators that store a plan have in common; all arguments are those of `OpportunityOperator`."""
+
+    def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
+        """Make and store the plan; returns it with its summary."""
+        raise NotImplementedError
+
+    def _planned(self, context: Context) -> dict[str, Any]:
+        """Store a plan, and write nothing to the CRM.
+
+        Returns:
+            `plan_id`, `digest`, `counts` of fields by verdict, `rows`, `account`, `run_key`, `calls`, `seconds`, and
+            `summary`: Markdown for `ApprovalOperator(body=...)`. The first three and the summary are also XComs of
+            their own, so that `plan.output["plan_id"]` is one.
+        """
+        started, store = time.monotonic(), self.plan_store()
+        account = CrmHook.for_connection(self.crm_conn_id, ledger_conn_id=self.ledger_conn_id).account()
+        timezone = self.timezone or account.timezone
+        rules = self._push_rules(context, timezone)
+        source = self.source(context, timezone)
+        with self.session_for(account) as session:
+            catalogue = session.catalogue(source.names)
+            name = account.key(catalogue)
+            ledger = self._ledger(context, session, name)
+            plan, summary = self.made(source, Work(session, catalogue, name, rules, run_key(context), ledger), store)
+            calls = session.calls
+        result: dict[str, Any] = {
+            "plan_id": plan.plan_id,
+            "digest": plan.digest,
+            "account": plan.account,
+            "run_key": plan.run_key,
+            "rows": plan.rows,
+            "counts": dict(plan.counts),
+            "calls": calls,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if ledger is not None:
+            ledger.close(result)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
+        self.log.info("Plan %s of %d rows, fields: %s; %d calls.", plan.plan_id, plan.rows, told, calls)
+        result["summary"] = summary
+        for key in _OWN_XCOMS:
+            context["ti"].xcom_push(key=key, value=result[key])
+        return result
+
+
+class PlanOpportunityUpdatesOperator(PlanningOperator):
+    """Compare rows with what the CRM and the ledger hold, and store the difference as a plan; write nothing to the CRM.
+
+    The plan says for each field what it is now, what it would be, and a verdict: `update`, `unchanged`, `stale` (newer
+    data was written), `invalid`, `missing` (no such record), `conflict` (changed in the CRM since it was last written
+    from here). `UpdateOpportunityOperator(plan=...)` applies it. The task succeeds whatever the verdicts are. It reads
+    the CRM, by list pages where that takes fewer calls than one per record.
+
+    Args:
+        data: A DataFrame, a list of dicts, the output of another task (`XComArg`), or a path, as for
+            `UpdateOpportunityOperator`.
+        kwargs: The arguments of `OpportunityOperator`, then Airflow's own. Those about writing have no effect here.
+    """
+
+    template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
+
+    def __init__(self, *, data: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a frame, a list, a path or an XComArg
+        super().__init__(**kwargs)
+        self.data = data
+        self.sends = True  # a plan is made in the ledger, also in a dry run
+
+    def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
+        """The data, chunk by chunk."""
+        return frames(self.data)
+
+    def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
+        """Compare the rows, within the guardrails."""
+        from airflow_provider_crm.guardrails import Guardrails
+        from airflow_provider_crm.measure import Measured
+        from airflow_provider_crm.plan import Planner
+        from airflow_provider_crm.spool import Spool
+
+        guardrails, measured = self.guardrails or Guardrails(), Measured(source.names)
+        guardrails.check()
+        planner = Planner(work.session, work.catalogue, work.rules, ledger_of(work))
+        with Spool(source.rows(work).items) as rows:
+            measured.add(rows)
+            guardrails.hold(measured)
+            with Spool(planner.updates(rows)) as planned:
+                measured.compare_plan(planned, work.session.account.vendor)
+                guardrails.hold(measured)
+                return stored(store, planned, work)
+
+    def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        return self._planned(context)
+
+
+class RevertOpportunityUpdatesOperator(PlanningOperator):
+    """Put back what stood in the CRM before a run, where the CRM still holds what that run wrote.
+
+    What stood before is known from the run's plan, else from the value that was last acknowledged before it, else
+    from a read before its first write (`capture_before=True`). A record of which one field is not known, or was changed
+    since by anybody, is left alone as a whole and reported. The undo is stored as a plan, and applied at once or later.
+
+    Args:
+        run_key: Key of the run to take back, `dag/task/run`, as its report tells it.
+        plan_only: Store the plan and write nothing; `UpdateOpportunityOperator(plan=...)` applies it.
+        on_conflict: What becomes of a record that was changed since: "fail" (`rejected`, code `CONFLICT`) or "skip"
+            (`stale`, no failure).
+        kwargs: The arguments of `OpportunityOperator` except `id_column` and `fields`, then Airflow's own.
+    """
+
+    template_fields: Sequence[str] = ("run_key", *OpportunityOperator.template_fields)
+
+    def __init__(self, *, run_key: str, plan_only: bool = False, on_conflict: str = "fail", **kwargs: Any) -> None:
+        super().__init__(id_column="", fields={}, **kwargs)
+        self.run_key = run_key
+        self.plan_only = plan_only
+        self.on_conflict = on_conflict
+
+    def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> UndoSource:  # noqa: ARG002 - part of the interface
+        """What stood before the run."""
+        return UndoSource(self.plan_store(), self.run_key, self.on_conflict, resumed=resumed)
+
+    def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:  # noqa: ARG002 - part of the interface
+        """Compare what the run wrote with what the CRM holds."""
+        if not isinstance(source, UndoSource):
+            raise TypeError(type(source).__name__)
+        return source.plan(work)
+
+    def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:
+        self._check_arguments()
+        if self.plan_only:
+            return self._planned(context)
+        report = super()._run(context, settled, earlier)
+        plan = self.plan_store().applied_by(report["run_key"])
+        return report if plan is None else {**report, "plan_id": plan.plan_id}
+
+    def _check_arguments(self) -> None:
+        """Refuse what has no meaning in an undo."""
+        if self.on_conflict not in ("fail", "skip"):
+            msg = f"on_conflict is {self.on_conflict!r}; write 'fail' or 'skip': an undo overwrites nobody's changes."
+            raise ConfigurationError(msg)
+        if not self.sends:
+            msg = "dry_run has no meaning in an undo; pass plan_only=True to see what it would do."
+            raise ConfigurationError(msg)
+        if self.guardrails is not None or self.as_of is not None:
+            msg = "guardrails and as_of have no meaning in an undo, whose data time is now; leave them out."
+            raise ConfigurationError(msg)

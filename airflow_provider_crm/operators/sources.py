@@ -1,0 +1,221 @@
+"""Where the rows of a run come from: a frame, or a plan that was stored before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_crm.frame import ColumnRules, FrameReader
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+
+    from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.opportunity import Outcome, Update
+    from airflow_provider_crm.plan import PlanRow
+    from airflow_provider_crm.plan_store import Plan, PlanStore
+    from airflow_provider_crm.push import Inspect, PushRules
+    from airflow_provider_crm.session import Session
+    from airflow_provider_crm.vendors import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is known of a run before its rows are read.
+
+    Attributes:
+        session: Where the CRM is.
+        catalogue: What the account offers.
+        account: Name of the account, as in the ledger.
+        rules: How rows are written.
+        run_key: Name of the run.
+        ledger: What was acknowledged so far; None in a dry run, or without a ledger.
+    """
+
+    session: Session
+    catalogue: Catalogue
+    account: str
+    rules: PushRules
+    run_key: str
+    ledger: Ledger | None
+
+
+def _nothing() -> None:
+    """What most sources do when all rows have their outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a run.
+
+    Attributes:
+        items: Updates and outcomes, in order.
+        inspect: Looks at each record before it is written, see `Push`.
+        finish: To be called when every row has its outcome.
+    """
+
+    items: Iterable[Update | Outcome]
+    inspect: Inspect | None = None
+    finish: Callable[[], None] = _nothing
+
+
+class Source(Protocol):
+    """Where rows come from; made before the first call, and read after it."""
+
+    names: tuple[str, ...]
+    """The fields that the rows are about, as far as the vendor has to be asked about them."""
+
+    def rows(self, work: Work) -> Rows:
+        """The rows.
+
+        Raises:
+            ConfigurationError: They do not fit the account.
+        """
+        ...
+
+
+class FrameSource:
+    """Rows of frames.
+
+    Args:
+        frames: The data, chunk by chunk; the first one is read at once.
+        columns: What is mapped.
+        as_of: Data time of rows that do not tell their own.
+
+    Attributes:
+        empty: Whether there are no rows at all.
+    """
+
+    def __init__(self, frames: Iterator[pd.DataFrame], columns: ColumnRules, as_of: dt.datetime | None) -> None:
+        self.names = tuple(columns.fields.values())
+        self._columns = columns
+        self._as_of = as_of
+        self._frames = _checked(frames, columns)
+        self._first = next(self._frames, None)
+        self.empty = self._first is None
+
+    def rows(self, work: Work) -> Rows:
+        """The rows, one by one."""
+        from airflow_provider_crm.push import check_fields
+
+        check_fields(self._columns.fields, work.session.account.vendor, work.catalogue)
+        reader = FrameReader(self._columns, work.catalogue.fields, self._as_of)
+        return Rows(row for frame in _chain(self._first, self._frames) for row in reader.read(frame))
+
+
+class PlanRowsSource:
+    """The rows of a stored plan, and no others.
+
+    Args:
+        store: Where it is.
+        plan: Which.
+        on_conflict: What becomes of records that the CRM changed on its own: "fail", "skip" or "overwrite".
+    """
+
+    def __init__(self, store: PlanStore, plan: Plan, on_conflict: str) -> None:
+        self.names = store.fields(plan)
+        self._store = store
+        self._plan = plan
+        self._on_conflict = on_conflict
+
+    def rows(self, work: Work) -> Rows:
+        """The rows, once the plan is known to be this account's, unaltered, and not applied by another run."""
+        from airflow_provider_crm.plan_apply import PlanSource, check_account
+
+        check_account(self._plan, work.account)
+        self._store.verify(self._plan)
+        if work.ledger is not None:
+            self._store.begin(self._plan, work.run_key)
+        source = PlanSource(
+            self._store,
+            self._plan,
+            on_conflict=self._on_conflict,
+            vendor=work.session.account.vendor,
+            catalogue=work.catalogue,
+            ledger=work.ledger,
+        )
+        return Rows(source.read(), source.inspect, self._finish(work))
+
+    def _finish(self, work: Work) -> Callable[[], None]:
+        return lambda: self._store.finish(self._plan, work.session.clock.now())
+
+
+class UndoSource:
+    """What stood before a run, to be put back.
+
+    Args:
+        store: Where plans and the change log are.
+        reverts: Key of the run to take back.
+        on_conflict: What becomes of records that no longer hold what the run wrote: "fail" or "skip".
+        resumed: Whether this run has made its plan before, and goes on applying it.
+    """
+
+    def __init__(self, store: PlanStore, reverts: str, on_conflict: str, *, resumed: bool = False) -> None:
+        self.names = store.written_fields(reverts)
+        self._store = store
+        self._reverts = reverts
+        self._on_conflict = on_conflict
+        self._resumed = resumed
+
+    def rows(self, work: Work) -> Rows:
+        """The rows of the plan, which is stored first."""
+        plan = self._store.applied_by(work.run_key) if self._resumed else None
+        if plan is None:
+            plan, _ = self.plan(work)
+        return PlanRowsSource(self._store, plan, self._on_conflict).rows(work)
+
+    def plan(self, work: Work) -> tuple[Plan, str]:
+        """Store the plan; returns it and its summary."""
+        from airflow_provider_crm.plan import Planner
+        from airflow_provider_crm.spool import Spool
+
+        now = work.session.clock.now()
+        planner = Planner(work.session, work.catalogue, work.rules, ledger_of(work))
+        with (
+            Spool(self._store.written(self._reverts, work.account)) as written,
+            Spool(planner.undo(written, now)) as rows,
+        ):
+            return stored(self._store, rows, work, reverts=self._reverts)
+
+
+def ledger_of(work: Work) -> Ledger:
+    """The ledger, where it is known that there is one: plans were refused before if not."""
+    if work.ledger is None:
+        raise TypeError(work.run_key)
+    return work.ledger
+
+
+def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: str | None = None) -> tuple[Plan, str]:
+    """Store a plan, and sum it up for a person.
+
+    Args:
+        store: Where to.
+        rows: Ready to be gone through twice.
+        work: The run that makes the plan.
+        reverts: The run that it takes back, or None.
+    """
+    from airflow_provider_crm.plan_summary import PlanSummary
+
+    summary = PlanSummary(work.session.account.vendor, work.catalogue)
+    for row in rows:
+        summary.add(row)
+    plan = store.save(rows, account=work.account, run_key=work.run_key, now=work.session.clock.now(), reverts=reverts)
+    return plan, summary.text(plan)
+
+
+def _checked(source: Iterator[pd.DataFrame], columns: ColumnRules) -> Iterator[pd.DataFrame]:
+    """Check each chunk's columns; chunks without rows are dropped."""
+    for frame in source:
+        if len(frame.columns):
+            columns.check(list(frame.columns))
+        if len(frame):
+            yield frame
+
+
+def _chain(first: pd.DataFrame | None, rest: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    if first is not None:
+        yield first
+    yield from rest

@@ -1,0 +1,179 @@
+"""The rows of a stored plan on their way to the CRM: exactly those, and no record that has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.comparison import field_value, shown_values, wanted_values
+from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.ledger import Wish
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.plan import PlanRow, PlanVerdict, is_hash
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.plan_store import Plan, PlanStore
+    from airflow_provider_crm.vendors import Catalogue, Record, Vendor
+
+CONFLICT_RULES = ("fail", "skip", "overwrite")
+_TO_WRITE = (PlanVerdict.UPDATE, PlanVerdict.CONFLICT)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUpdate(Update):
+    """An update of a plan.
+
+    Attributes:
+        expected: What the CRM showed when the plan was made, by key, also of keys that needed no change.
+        resting: Keys that needed no change.
+    """
+
+    expected: Mapping[str, str] = field(default_factory=dict)
+    resting: frozenset[str] = frozenset()
+
+
+class PlanSource:
+    """Turns the rows of one plan into updates and outcomes.
+
+    Args:
+        store: Where the plan is.
+        plan: The plan.
+        on_conflict: What becomes of a record that the CRM changed on its own: "fail" refuses it, "skip" leaves it and
+            is no failure, "overwrite" writes it all the same.
+        vendor: The adapter.
+        catalogue: What the account offers.
+        ledger: Where values that are in place already are noted, and which knows hashed fields; None in a dry run.
+
+    Raises:
+        ConfigurationError: For another word, or if the plan is for another account.
+    """
+
+    def __init__(
+        self,
+        store: PlanStore,
+        plan: Plan,
+        *,
+        on_conflict: str,
+        vendor: Vendor,
+        catalogue: Catalogue,
+        ledger: Ledger | None,
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._on_conflict = on_conflict
+        self._vendor = vendor
+        self._catalogue = catalogue
+        self._ledger = ledger
+
+    def read(self) -> Iterator[Update | Outcome]:
+        """One update or outcome for each row of the plan's source, in order."""
+        for batch in self._store.rows(self._plan):
+            self._observe(batch)
+            for _, rows in groupby(batch, key=lambda row: row.row):
+                yield self._row(list(rows))
+
+    def inspect(self, update: Update, record: Record) -> Outcome | None:
+        """Refuse a record that shows other values than it did when the plan was made."""
+        if self._on_conflict == "overwrite" or not isinstance(update, PlannedUpdate):
+            return None
+        keys = [key for key in update.expected if key in update.fields or key in update.resting]
+        shown = shown_values(keys, record, self._vendor, self._catalogue)
+        changed = [key for key in keys if self._kept(key, shown.get(key)) != update.expected[key]]
+        if not changed:
+            return None
+        return self._conflict(update.row, update.record_id, f"{', '.join(changed)} changed in the CRM since the plan.")
+
+    def _kept(self, key: str, value: str | None) -> str | None:
+        return value if value is None or self._ledger is None else self._ledger.kept(key, value)
+
+    def _observe(self, rows: Sequence[PlanRow]) -> None:
+        if self._ledger is None:
+            return
+        self._ledger.observe(
+            [
+                Wish(row.record_id, {row.field: row.after}, row.as_of)
+                for row in rows
+                if row.verdict is PlanVerdict.UNCHANGED
+                and row.after is not None
+                and row.as_of is not None
+                and not is_hash(row.after)
+            ]
+        )
+
+    def _row(self, rows: list[PlanRow]) -> Update | Outcome:
+        first = rows[0]
+        for verdict, word in _ENDS:
+            told = [row for row in rows if row.verdict is verdict]
+            if told:
+                reasons = " ".join(dict.fromkeys(row.reason for row in told))
+                return Outcome(first.row, first.record_id, word, told[0].code, reasons)
+        conflicts = [row.reason for row in rows if row.verdict is PlanVerdict.CONFLICT]
+        if conflicts and self._on_conflict != "overwrite":
+            return self._conflict(first.row, first.record_id, " ".join(conflicts))
+        if any(row.verdict in _TO_WRITE for row in rows):
+            return self._update(rows)
+        stale = next((row for row in rows if row.verdict is PlanVerdict.STALE), None)
+        if stale is not None:
+            return Outcome(first.row, first.record_id, OutcomeWord.STALE, stale.code, stale.reason)
+        return Outcome(first.row, first.record_id, OutcomeWord.UNCHANGED, first.code)
+
+    def _update(self, rows: list[PlanRow]) -> Update | Outcome:
+        """The update, if it still means what was planned."""
+        first = rows[0]
+        wanted = {row.field: row.after for row in rows if row.verdict in _TO_WRITE and row.after is not None}
+        try:
+            fields = {key: field_value(key, after, self._catalogue) for key, after in wanted.items()}
+            update = PlannedUpdate(
+                first.row,
+                first.record_id,
+                fields,
+                first.as_of,
+                expected={
+                    row.field: row.before
+                    for row in rows
+                    if row.before is not None and row.verdict is not PlanVerdict.STALE
+                },
+                resting=frozenset(row.field for row in rows if row.verdict is PlanVerdict.UNCHANGED),
+            )
+            means = wanted_values(self._vendor.calls(update, self._catalogue))
+        except InvalidValueError as err:
+            return Outcome(first.row, first.record_id, OutcomeWord.INVALID, err.code, str(err))
+        except KeyError as err:
+            reason = f"{err.args[0]} is no longer a field that can be written."
+            return Outcome(first.row, first.record_id, OutcomeWord.INVALID, "UNKNOWN_FIELD", reason)
+        if means != wanted:
+            reason = "What would be sent is no longer what was planned; plan again."
+            return Outcome(first.row, first.record_id, OutcomeWord.INVALID, "NOT_AS_PLANNED", reason)
+        return update
+
+    def _conflict(self, row: int, record_id: str, reason: str) -> Outcome:
+        word = OutcomeWord.STALE if self._on_conflict == "skip" else OutcomeWord.REJECTED
+        return Outcome(row, record_id, word, "CONFLICT", reason)
+
+
+_ENDS = ((PlanVerdict.INVALID, OutcomeWord.INVALID), (PlanVerdict.MISSING, OutcomeWord.REJECTED))
+
+
+def check_conflict_rule(word: str) -> None:
+    """Refuse a word that `on_conflict` does not know.
+
+    Raises:
+        ConfigurationError: Naming those that it knows.
+    """
+    if word not in CONFLICT_RULES:
+        msg = f"on_conflict is {word!r}; write one of {', '.join(CONFLICT_RULES)}."
+        raise ConfigurationError(msg)
+
+
+def check_account(plan: Plan, account: str) -> None:
+    """Refuse a plan that was made for another account.
+
+    Raises:
+        ConfigurationError: Naming both.
+    """
+    if plan.account != account:
+        msg = f"Plan {plan.plan_id} is for the account {plan.account!r}, and the connection leads to {account!r}."
+        raise ConfigurationError(msg)

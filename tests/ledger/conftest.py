@@ -1,0 +1,58 @@
+"""The ledger on both databases: every test of it runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.ledger import Ledger, Wish
+from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+
+from .race import Racer
+
+DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request, tmp_path):
+    """A prepared, empty database."""
+    if request.param == "sqlite":
+        made = sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    else:
+        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
+        name = f"ledger_{uuid.uuid4().hex}"
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        made = sa.create_engine(admin.url.set(database=name))
+        admin.dispose()
+    prepare_engine(made)
+    migrate(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="session")
+def racer():
+    """The process that starts pushes which may be killed."""
+    made = Racer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def ledger(engine):
+    """Make a ledger in the hands of one try of a run."""
+
+    def make(run_key="run", *, lease=60.0, hashed=frozenset(), account="close:test:orga"):
+        return Ledger(engine, account=account, run_key=run_key, lease=lease, clock=Clock(), hashed=hashed)
+
+    return make
+
+
+def wish(record_id="oppo_1", *, day=0, **values):
+    """A wish of so many days after the first."""
+    return Wish(record_id, {key: str(value) for key, value in values.items()}, DAY + dt.timedelta(days=day))

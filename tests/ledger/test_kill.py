@@ -1,0 +1,105 @@
+"""`kill -9` in mid-run: nothing is lost, nothing is told falsely, at most the rows in flight are sent twice."""
+
+from __future__ import annotations
+
+import bisect
+import random
+from collections import Counter
+
+import pytest
+
+from airflow_provider_crm.sandbox import Sandbox
+
+from .conftest import DAY
+from .race import told
+
+CONCURRENCY = 8
+LEASE, TIMEOUT = 2.5, 1.0
+
+
+def job_for(sandbox, engine, folder, rows, *, vendor="close", fields=("deal_value",)):
+    """One run of some rows."""
+    return {
+        "vendor": vendor,
+        "url": sandbox.url,
+        "key": getattr(sandbox, vendor).api_key,
+        "ledger": engine.url.render_as_string(hide_password=False),
+        "account": f"{vendor}:kill",
+        "run_key": "run",
+        "as_of": DAY.isoformat(),
+        "fields": fields,
+        "rows": rows,
+        "lease": LEASE,
+        "timeout": TIMEOUT,
+        "concurrency": CONCURRENCY,
+        "out": str(folder / "told"),
+    }
+
+
+def written(sandbox):
+    """How often each record was written."""
+    return Counter(write.record_id for write in sandbox.audit.writes)
+
+
+def killed(racer, job, sandbox, moments):
+    """Run until it ends, killed at each of these numbers of writes.
+
+    Returns:
+        For each kill, how many of the rows that its try had written were written once more by a later try.
+    """
+    ends = []
+    for moment in (*moments, None):
+        code = racer.push(
+            job, kill_when=None if moment is None else lambda moment=moment: sandbox.audit.count(method="PUT") >= moment
+        )
+        assert code == (0 if moment is None else -9)
+        ends.append(len(sandbox.audit.writes))
+    last, again = {}, [0] * len(ends)
+    for number, write in enumerate(sandbox.audit.writes):
+        if write.record_id in last:
+            again[last[write.record_id]] += 1
+        last[write.record_id] = bisect.bisect_right(ends, number)
+    return again
+
+
+def check(sandbox, rows, path):
+    """Everything is in the CRM, and whatever was told, before a kill or after, is true."""
+    held = {record: sandbox.close.opportunity(record)["value"] for record in rows}
+    assert held == {record: fields["deal_value"] * 100 for record, fields in rows.items()}
+    words = Counter(word for _, word, *_ in told(path))
+    landed = {record for record, word, *_ in told(path) if word in ("updated", "unchanged")}
+    assert words.keys() <= {"updated", "unchanged"}
+    assert landed <= written(sandbox).keys()
+    return words
+
+
+@pytest.mark.parametrize(
+    ("count", "kills"), [(300, 3), pytest.param(10_000, 20, marks=pytest.mark.long)], ids=["few", "many"]
+)
+def test_a_killed_run_goes_on_where_it_stopped(racer, engine, tmp_path, count, kills):
+    """Killed at random moments and tried again until it ends."""
+    rows = {f"oppo_{number}": {"deal_value": number} for number in range(count)}
+    moments = sorted(random.Random(count).sample(range(count - 50), kills))
+    with Sandbox() as sandbox:
+        for record in rows:
+            sandbox.close.add_opportunity(record)
+        job = job_for(sandbox, engine, tmp_path, rows)
+        again = killed(racer, job, sandbox, moments)
+        words = check(sandbox, rows, job["out"])
+        print(f"{engine.dialect.name}: sent again after each kill {again}; told {dict(words)}")  # noqa: T201 - the size of the proof
+    assert max(again) <= CONCURRENCY
+
+
+def test_what_may_not_be_sent_twice_is_read_first(racer, engine, tmp_path):
+    """A stage of Raze, whose every write stamps a time, is written once for each row, whatever was killed."""
+    rows = {f"opp_{number}": {"stage": "won"} for number in range(120)}
+    with Sandbox() as sandbox:
+        for record in rows:
+            sandbox.raze.add_opportunity(record)
+        job = job_for(sandbox, engine, tmp_path, rows, vendor="raze", fields=("stage",))
+        for moment in (40, 80):
+            ready = lambda moment=moment: sandbox.audit.count(method="PATCH") >= moment  # noqa: E731 - one condition
+            assert racer.push(job, kill_when=ready) == -9
+        assert racer.push(job) == 0
+        assert written(sandbox) == dict.fromkeys(rows, 1)
+        assert {sandbox.raze.opportunity(record)["status"] for record in rows} == {"won"}

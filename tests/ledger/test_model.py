@@ -1,0 +1,221 @@
+"""Any sequence of runs, outcomes, crashes and human edits, against a simple model of what CRM and ledger must hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.ledger import Claim, Ledger, Settlement, Verdict, Wish
+from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+
+from .conftest import DAY
+
+LEASE = 60.0
+SENT = [OutcomeWord.UPDATED, OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.REJECTED, OutcomeWord.IGNORED]
+LOST = (OutcomeWord.FAILED, OutcomeWord.UNKNOWN)
+UNSENT = [OutcomeWord.NOT_SENT, OutcomeWord.INVALID]
+RECORDS, FIELDS, VALUES = st.sampled_from("rs"), st.sampled_from("fg"), st.sampled_from("123")
+DAYS = st.integers(0, 3)
+WISHES = st.tuples(RECORDS, st.dictionaries(FIELDS, VALUES, min_size=1), DAYS)
+
+
+@dataclass
+class Sender:
+    """Somebody who has claimed a row and has not settled it."""
+
+    ledger: Ledger
+    wish: Wish
+    claim: Claim
+    deadline: float
+    lost: bool = False
+
+
+class Model(RuleBasedStateMachine):
+    """The CRM is a dict; so is what is known for sure about it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = 0.0
+        self.clock = Clock(
+            monotonic=lambda: self.seconds, now=lambda: DAY + dt.timedelta(days=100, seconds=self.seconds)
+        )
+        self.engine = prepare_engine(
+            sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+        )
+        migrate(self.engine)
+        self.crm = {}
+        self.edited = set()
+        self.acknowledged = {}
+        self.claimed = {}
+        self.refused = {}
+        self.senders = []
+
+    def teardown(self):
+        """Close the database."""
+        self.engine.dispose()
+
+    @rule(wishes=st.lists(WISHES, min_size=1, max_size=4), changes_only=st.booleans(), retry=st.booleans())
+    def run_begins(self, wishes, changes_only, retry):
+        """Claim a batch, which may hold one record several times, and check every verdict."""
+        ledger = Ledger(self.engine, account="a", run_key="r", lease=LEASE, clock=self.clock)
+        wanted = [Wish(record, values, DAY + dt.timedelta(days=day)) for record, values, day in wishes]
+        claims = ledger.claim(wanted, changes_only=changes_only, retry_rejected=retry)
+        for wish, claim in zip(wanted, claims, strict=True):
+            self._check(wish, claim)
+            if claim.verdict is Verdict.SEND:
+                assert retry or self.refused.get(wish.record_id) != wish.fingerprint
+                for key in claim.fields:
+                    self._free(wish.record_id, key)
+                    self.claimed[wish.record_id, key] = wish.as_of
+                self.senders.append(Sender(ledger, wish, claim, claim.deadline))
+
+    def _check(self, wish, claim):
+        places = {key: (wish.record_id, key) for key in wish.values}
+        newest = {key: self.claimed.get(place, wish.as_of) for key, place in places.items()}
+        if claim.verdict is Verdict.BUSY:
+            assert any(self._holder(*place) is not None for place in places.values())
+            return
+        if claim.verdict is Verdict.REFUSED_BEFORE:
+            assert self.refused[wish.record_id] == wish.fingerprint
+            return
+        assert all(newest[key] > wish.as_of for key in claim.stale)
+        assert all(newest[key] <= wish.as_of for key in wish.values if key not in claim.stale)
+        for key in wish.values.keys() - claim.fields - claim.stale:
+            assert places[key] in self.edited or self.crm[places[key]] == wish.values[key]
+            assert self._holder(*places[key]) is None
+            self.claimed[places[key]] = wish.as_of
+
+    def _holder(self, record_id, key):
+        """Who may send this field now."""
+        valid = [
+            sender
+            for sender in self.senders
+            if sender.wish.record_id == record_id
+            and key in sender.claim.fields
+            and not sender.lost
+            and sender.deadline > self.seconds
+        ]
+        assert len(valid) <= 1
+        return valid[0] if valid else None
+
+    def _free(self, record_id, key):
+        """Nobody else may send the field that was just claimed; who held it before has lost it."""
+        assert self._holder(record_id, key) is None
+        for sender in self.senders:
+            if sender.wish.record_id == record_id and key in sender.claim.fields:
+                sender.lost = True
+
+    def _renewed(self, sender):
+        """What a sender asks before it sends: whether its claim holds."""
+        if sender.deadline <= self.seconds:
+            deadline = sender.ledger.renew(sender.wish, sender.claim)
+            assert (deadline is None) is sender.lost
+            sender.deadline = deadline or sender.deadline
+        return sender.deadline > self.seconds and not sender.lost
+
+    def _land(self, sender, keys):
+        for key in keys:
+            place = sender.wish.record_id, key
+            assert self.acknowledged.get(place, sender.wish.as_of) <= sender.wish.as_of, "older data landed on newer"
+            self.crm[place] = sender.wish.values[key]
+            self.edited.discard(place)
+
+    @precondition(lambda self: self.senders)
+    @rule(
+        which=st.integers(0, 9), word=st.sampled_from(SENT + UNSENT), landed=st.sets(FIELDS), lost_answer=st.booleans()
+    )
+    def a_row_ends(self, which, word, landed, lost_answer):  # noqa: C901 - the table of all ends
+        """A sender that still may sends, and tells what became of its row; others tell that they were overtaken.
+
+        Some rows land in part. Before any last word an attempt may have landed of which no answer came.
+        """
+        sender = self.senders.pop(which % len(self.senders))
+        fields, reached = sender.claim.fields, False
+        if not self._renewed(sender):
+            word, written = OutcomeWord.FAILED, frozenset()
+        elif word in UNSENT and not lost_answer:
+            written = frozenset()
+        elif word is OutcomeWord.UPDATED:
+            written = fields
+            self._land(sender, fields)
+        else:
+            reached = lost_answer or word in LOST
+            written = frozenset() if reached or word is OutcomeWord.IGNORED else fields & landed
+            self._land(sender, written)
+            if reached:
+                self._land(sender, fields & landed)
+            elif word is OutcomeWord.IGNORED:
+                self.crm.update({(sender.wish.record_id, key): "another" for key in fields & landed})
+        outcome = Outcome(0, sender.wish.record_id, word, "CODE", "reason")
+        sender.ledger.settle(Settlement(sender.wish, sender.claim, outcome, written, doubtful=reached))
+        if not sender.lost:
+            for key in written:
+                self.acknowledged[sender.wish.record_id, key] = sender.wish.as_of
+            if word not in (OutcomeWord.UPDATED, *LOST) and not reached:
+                self._released(sender, fields - written)
+        if word is OutcomeWord.REJECTED:
+            self.refused[sender.wish.record_id] = sender.wish.fingerprint
+        elif word is OutcomeWord.UPDATED and sender.claim.refused is not None:
+            self.refused.pop(sender.wish.record_id, None)
+
+    def _released(self, sender, keys):
+        """What was claimed in vain does not keep older data out: only what the ledger still says counts."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(field_states.c.field, field_states.c.as_of).where(
+                    field_states.c.record_id == sender.wish.record_id, field_states.c.field.in_(keys)
+                )
+            ).all()
+        for key, as_of in rows:
+            place = sender.wish.record_id, key
+            assert as_of is None or as_of <= sender.wish.as_of
+            assert place not in self.acknowledged or as_of >= self.acknowledged[place]
+            self.claimed.pop(place)
+            if as_of is not None:
+                self.claimed[place] = as_of
+
+    @precondition(lambda self: self.senders)
+    @rule(which=st.integers(0, 9), landed=st.sets(FIELDS))
+    def a_worker_is_killed(self, which, landed):
+        """Some of what it sent has landed; its claim stays until the lease runs out."""
+        sender = self.senders[which % len(self.senders)]
+        if self._renewed(sender):
+            self._land(sender, sender.claim.fields & landed)
+        self.seconds += LEASE
+        self.senders.remove(sender)
+
+    @rule(seconds=st.sampled_from([1.0, LEASE / 2, LEASE]))
+    def time_passes(self, seconds):
+        """Leases run out."""
+        self.seconds += seconds
+
+    @rule(record=RECORDS, field=FIELDS, value=VALUES)
+    def somebody_edits(self, record, field, value):
+        """A person changes the CRM, which the ledger cannot know."""
+        self.crm[record, field] = value
+        self.edited.add((record, field))
+
+    @invariant()
+    def what_the_ledger_knows_is_what_the_crm_holds(self):
+        """A value that counts as known is the CRM's, unless a person changed it; a newer one is never forgotten."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(field_states)).all()
+        for row in rows:
+            place = row.record_id, row.field
+            if row.known and row.claim_token is None and place not in self.edited:
+                assert self.crm[place] == row.value
+            if place in self.acknowledged:
+                assert row.as_of >= self.acknowledged[place]
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(
+    max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
