@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_provider_crm.demo.airflow_home import AirflowHome, example_dags
 from airflow_provider_crm.demo.warehouse import Deal, write
@@ -69,6 +71,19 @@ def world(tmp_path_factory, airflow_db):
     yield make
     for sandbox in sandboxes:
         sandbox.stop()
+
+
+@pytest.fixture(scope="module")
+def metadata(postgres):
+    """The engine of an empty PostgreSQL database for the tables of an Airflow."""
+    name = f"airflow_{uuid.uuid4().hex}"
+    server = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine = sa.create_engine(server.url.set(database=name))
+    server.dispose()
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

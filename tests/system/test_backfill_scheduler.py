@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
 
+from .standalone import standalone
+
 pytestmark = pytest.mark.long
 
 DAYS = [f"2026-10-{day}" for day in range(26, 32)]
 PARALLEL = 3
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def scheduler(home, database):
-    """Scheduler, DAG processor and API server of a home, as `airflow standalone` starts them, on PostgreSQL.
-
-    With SQLite they lock each other out of the metadata database when the machine is busy.
-    """
-    port = free_port()
-    environment = home.environment | {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
-        "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": str(PARALLEL),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-    }
-    with (home.root / "standalone.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env=environment,
-            cwd=home.root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            yield environment
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def metadata(postgres):
-    """The engine of an empty PostgreSQL database for Airflow's own tables."""
-    server = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(sa.text("CREATE DATABASE airflow"))
-    engine = sa.create_engine(server.url.set(database="airflow"))
-    server.dispose()
-    yield engine
-    engine.dispose()
 
 
 def rows(metadata, sql):
@@ -108,14 +46,13 @@ def backfilled(world, row, metadata):
         deals.append(row(day, f"{day[-2:]}_2", arr=f"{day[-2:]}2.50", changed_at=moment))
     made = world(deals, dags={"backfill.py"})
     shutil.rmtree(made.home.root / "logs", ignore_errors=True)
-    database = metadata.url.render_as_string(hide_password=False)
-    with scheduler(made.home, database) as environment:
+    with standalone(made.home.root, made.home.environment, metadata, parallelism=PARALLEL) as airflow:
         wait_for(made.home, "serializing the DAG", 180, lambda: rows(metadata, "SELECT 1 FROM serialized_dag"))
         command = ["backfill", "create", "--dag-id", "crm_backfill", "--run-backwards"]
         command += ["--from-date", DAYS[0], "--to-date", "2026-11-01", "--max-active-runs", str(PARALLEL)]
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *command],
-            env=environment,
+            env=airflow.environment,
             cwd=made.home.root,
             capture_output=True,
             text=True,

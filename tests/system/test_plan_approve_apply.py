@@ -6,19 +6,18 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
 
 from airflow_provider_crm.sandbox import Sandbox
+
+from .standalone import standalone
 
 pytestmark = pytest.mark.long
 
@@ -27,19 +26,9 @@ DAG_ID = "plan_approve_apply"
 DAY = "2026-10-28"
 
 
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def standalone(root, connections):
-    """Scheduler, DAG processor and API server on a home of their own; yields the API's address."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("AIRFLOW")} | {
+def environment(root, connections):
+    """The environment of a home of its own; nothing of the test run's Airflow."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("AIRFLOW")} | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "PYTHONWARNINGS": "ignore",
@@ -47,38 +36,8 @@ def standalone(root, connections):
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "2",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{root / 'airflow.db'}",
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()},
     }
-    with (root / "standalone.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env=environment,
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            yield url
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(30)
 
 
 class Api:
@@ -122,12 +81,11 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory, airflow_db):
+def world(tmp_path_factory, metadata):
     """A sandbox with three deals, a warehouse that knows better, and a running Airflow."""
     root = tmp_path_factory.mktemp("home")
     (root / "dags").mkdir()
     shutil.copy(EXAMPLE, root / "dags")
-    shutil.copy(airflow_db, root)
     with closing(sqlite3.connect(root / "warehouse.db")) as database, database:
         database.execute("CREATE TABLE deals (day TEXT, close_id TEXT, arr TEXT, health TEXT)")
         database.executemany(
@@ -138,10 +96,11 @@ def world(tmp_path_factory, airflow_db):
         for number in range(1, 4):
             sandbox.close.add_opportunity(f"oppo_{number}", value=100)
         warehouse = json.dumps({"conn_type": "sqlite", "host": str(root / "warehouse.db")})
-        with standalone(root, {**sandbox.connection_uris(), "warehouse": warehouse}) as url:
-            api = Api(url, root / "standalone.log")
+        own = environment(root, {**sandbox.connection_uris(), "warehouse": warehouse})
+        with standalone(root, own, metadata, parallelism=2) as airflow:
+            api = Api(airflow.url, root / "standalone.log")
             api.wait("the API server", api.log_in)
-            api.wait("reading the DAG", lambda: api.http.get(f"{url}/api/v2/dags/{DAG_ID}", timeout=10).ok)
+            api.wait("reading the DAG", lambda: api.http.get(f"{api.url}/api/v2/dags/{DAG_ID}", timeout=10).ok)
             yield sandbox, api
 
 
