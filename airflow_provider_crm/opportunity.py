@@ -43,6 +43,7 @@ _EXACT = decimal.Context(prec=400, Emin=-10_000, Emax=10_000)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII)
 
@@ -377,6 +378,8 @@ def path_segment(record_id: str) -> str:
     Raises:
         InvalidValueError: For an empty id, and for `.` and `..`, which URL libraries resolve even when encoded.
     """
+    if _PLAIN_SEGMENT.fullmatch(record_id):
+        return record_id
     if not record_id.strip(".") or not record_id.strip():
         msg = f"{record_id!r} is not a record id."
         raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id)
