@@ -19,11 +19,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger_agreement import confirm, different
 from airflow_provider_crm.ledger_claims import (
     Book,
     Claim,
@@ -34,7 +32,9 @@ from airflow_provider_crm.ledger_claims import (
     StateOnRecord,
     Wish,
 )
-from airflow_provider_crm.ledger_schema import changes, field_states, migrate, rejects, runs
+from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
+from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, different, end_claims, storable
+from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
 if TYPE_CHECKING:
@@ -86,15 +86,8 @@ class Ledger:
             migrate(self._engine)
         with self._transaction() as connection:
             now = self._now(connection)
-            insert = _insert(connection, runs).values(
-                run_key=self._run_key, account=self._account, as_of=as_of, tries=1, started_at=now
-            )
-            connection.execute(
-                insert.on_conflict_do_update(
-                    index_elements=[runs.c.run_key, runs.c.account],
-                    set_={"tries": runs.c.tries + 1, "finished_at": None},
-                )
-            )
+            row = {"run_key": self._run_key, "account": self._account, "as_of": as_of, "tries": 1, "started_at": now}
+            connection.execute(begin_run(connection.dialect.name), row)
 
     def close(self, report: Mapping[str, Any]) -> None:
         """Store the report of the run."""
@@ -128,7 +121,14 @@ class Ledger:
                 )
                 for wish in wishes
             ]
-            _each(connection, _claim_upsert(connection), self._claim_rows(book.claimed, now))
+            claim(
+                connection,
+                self._account,
+                book.claimed,
+                token=self._token,
+                run_key=self._run_key,
+                until=now + dt.timedelta(seconds=self._lease),
+            )
             confirm(connection, self._account, book.confirmed)
         return claims
 
@@ -225,107 +225,80 @@ class Ledger:
                 for key, value in wish.values.items()
             ]
             rows.sort(key=lambda row: (row["record_id"], row["field"]))
-            _each(connection, _observation_upsert(connection), rows)
+            _each(connection, observe(connection.dialect.name), rows)
 
     def note(self, outcomes: Iterable[tuple[Outcome, Iterable[str]]]) -> None:
         """Write outcomes of rows that were never claimed into the change log, with the keys they are about."""
         with self._transaction() as connection:
             now = self._now(connection)
-            rows = [
-                self._change(outcome, key, outcome.word, now)
-                for outcome, keys in outcomes
-                for key in tuple(keys) or ("",)
-            ]
-            _each(connection, sa.insert(changes), rows)
+            rows = [self._line(outcome, key, now) for outcome, keys in outcomes for key in tuple(keys) or ("",)]
+            _each(connection, LOG, rows)
+
+    def _line(self, outcome: Outcome, key: str, now: dt.datetime) -> dict[str, Any]:
+        return {
+            "run_key": self._run_key,
+            "account": self._account,
+            "record_id": storable(outcome.record_id),
+            "field": key,
+            "before_known": False,
+            "outcome": outcome.word.value,
+            "code": storable(outcome.code),
+            "reason": storable(outcome.reason),
+            "at": now,
+        }
 
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
         return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if key in self._hashed else value
 
-    def _claim_rows(self, claimed: Mapping[Place, dt.datetime], now: dt.datetime) -> list[dict[str, Any]]:
-        return [
-            {
-                "account": self._account,
-                "record_id": record_id,
-                "field": key,
-                "known": False,
-                "claim_token": self._token,
-                "claim_as_of": as_of,
-                "claim_run_key": self._run_key,
-                "claimed_until": now + dt.timedelta(seconds=self._lease),
-            }
-            for (record_id, key), as_of in sorted(claimed.items())
-        ]
-
     def _store(self, batch: Sequence[Settlement]) -> None:
-        acknowledged, lost, released, log, refused, healed = [], [], [], [], [], []
         with self._transaction() as connection:
             self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
             now = self._now(connection)
-            for settlement in batch:
-                wish, claim, outcome = settlement.wish, settlement.claim, settlement.outcome
-                for key in claim.fields:
-                    place = {"b_record": wish.record_id, "b_field": key}
-                    after = self.kept(key, wish.values[key])
-                    word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
-                    word = OutcomeWord.UNCHANGED if key in settlement.held else word
-                    if word in _HELD:
-                        acknowledged.append({**place, "value": after, "as_of": wish.as_of})
-                    elif word in _DOUBTFUL or settlement.doubtful:
-                        lost.append({**place, "as_of": wish.as_of})
-                    else:
-                        released.append({**place, "known": claim.knows(key, word)})
-                    seen = settlement.seen.get(key)
-                    before = claim.before.get(key) if seen is None else self.kept(key, seen)
-                    log.append(self._change(outcome, key, word, now, before=before, after=after))
-                if outcome.word is OutcomeWord.REJECTED and settlement.sent:
-                    refused.append(self._refusal(wish, outcome, now))
-                elif outcome.word is OutcomeWord.UPDATED and claim.refused is not None:
-                    healed.append(wish.record_id)
-            mine = sa.update(field_states).where(
-                field_states.c.account == self._account,
-                field_states.c.record_id == sa.bindparam("b_record"),
-                field_states.c.field == sa.bindparam("b_field"),
-                field_states.c.claim_token == self._token,
-            )
-            stamped = mine.values(run_key=self._run_key, acknowledged_at=now, known=True, **_UNCLAIMED)
-            _each(connection, stamped.values(value=sa.bindparam("value"), as_of=sa.bindparam("as_of")), acknowledged)
-            _each(connection, mine.values(known=False, as_of=sa.bindparam("as_of"), **_UNCLAIMED), lost)
-            _each(connection, mine.values(known=sa.bindparam("known"), **_UNCLAIMED), released)
-            _each(connection, sa.insert(changes), log)
-            refused.sort(key=lambda row: row["record_id"])
-            if refused or healed:
-                self._lock_rejects(connection, [*(row["record_id"] for row in refused), *healed])
-            _each(connection, _refusal_upsert(connection), refused)
-            if healed:
-                connection.execute(
-                    sa.delete(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(healed))
-                )
+            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
+            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
+            self._store_refusals(connection, batch, now)
 
-    def _change(
-        self,
-        outcome: Outcome,
-        key: str,
-        word: OutcomeWord,
-        now: dt.datetime,
-        *,
-        before: str | None = None,
-        after: str | None = None,
-    ) -> dict[str, Any]:
-        landed = word in _HELD
-        return {
-            "run_key": self._run_key,
-            "account": self._account,
-            "record_id": outcome.record_id,
-            "field": key,
-            "before": before,
-            "before_known": before is not None,
-            "after": after,
-            "outcome": word.value,
-            "code": "" if landed else outcome.code,
-            "reason": "" if landed else outcome.reason,
-            "at": now,
-        }
+    def _ended(self, settlement: Settlement, key: str) -> EndedField:
+        """What is to be stored of one field."""
+        wish, claimed, outcome = settlement.wish, settlement.claim, settlement.outcome
+        after = self.kept(key, wish.values[key])
+        word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
+        word = OutcomeWord.UNCHANGED if key in settlement.held else word
+        held = word in _HELD
+        doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
+        seen = settlement.seen.get(key)
+        return EndedField(
+            wish.record_id,
+            key,
+            known=held or (not doubtful and claimed.knows(key, word)),
+            value=after if held else None,
+            as_of=wish.as_of if held or doubtful else None,
+            before=claimed.before.get(key) if seen is None else self.kept(key, seen),
+            after=after,
+            outcome=word.value,
+            code="" if held else outcome.code,
+            reason="" if held else outcome.reason,
+        )
+
+    def _store_refusals(self, connection: Connection, batch: Sequence[Settlement], now: dt.datetime) -> None:
+        refused = [
+            self._refusal(settlement.wish, settlement.outcome, now)
+            for settlement in sorted(batch, key=lambda settlement: settlement.wish.record_id)
+            if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
+        ]
+        healed = [
+            settlement.wish.record_id
+            for settlement in batch
+            if settlement.outcome.word is OutcomeWord.UPDATED and settlement.claim.refused is not None
+        ]
+        if not refused and not healed:
+            return
+        self._lock_rejects(connection, [*(row["record_id"] for row in refused), *healed])
+        _each(connection, refuse(connection.dialect.name), refused)
+        connection.execute(
+            sa.delete(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(healed))
+        )
 
     def _refusal(self, wish: Wish, outcome: Outcome, now: dt.datetime) -> dict[str, Any]:
         return {
@@ -333,8 +306,8 @@ class Ledger:
             "record_id": wish.record_id,
             "fingerprint": wish.fingerprint,
             "outcome": outcome.word.value,
-            "code": outcome.code,
-            "reason": outcome.reason,
+            "code": storable(outcome.code),
+            "reason": storable(outcome.reason),
             "attempts": 1,
             "first_at": now,
             "last_at": now,
@@ -420,52 +393,8 @@ def ledger_errors() -> Iterator[None]:
 
 _HELD = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})
 _DOUBTFUL = frozenset({OutcomeWord.FAILED, OutcomeWord.UNKNOWN})
-_UNCLAIMED = {"claim_token": None, "claim_as_of": None, "claim_run_key": None, "claimed_until": None}
 
 
 def _each(connection: Connection, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(statement, rows)
-
-
-def _insert(connection: Connection, table: sa.Table) -> Any:  # noqa: ANN401 - two dialects' classes with one interface
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def _claim_upsert(connection: Connection) -> sa.Executable:
-    insert = _insert(connection, field_states)
-    upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[field_states.c.account, field_states.c.record_id, field_states.c.field],
-        set_={name: insert.excluded[name] for name in _UNCLAIMED},
-    )
-    return upsert
-
-
-def _observation_upsert(connection: Connection) -> sa.Executable:
-    insert = _insert(connection, field_states)
-    names = ("value", "known", "as_of", "run_key", "acknowledged_at")
-    upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[field_states.c.account, field_states.c.record_id, field_states.c.field],
-        set_={name: insert.excluded[name] for name in names},
-        where=field_states.c.claim_token.is_(None)
-        & (field_states.c.as_of.is_(None) | (field_states.c.as_of <= insert.excluded.as_of)),
-    )
-    return upsert
-
-
-def _refusal_upsert(connection: Connection) -> sa.Executable:
-    insert = _insert(connection, rejects)
-    again = rejects.c.fingerprint == insert.excluded.fingerprint
-    upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[rejects.c.account, rejects.c.record_id],
-        set_={
-            "fingerprint": insert.excluded.fingerprint,
-            "outcome": insert.excluded.outcome,
-            "code": insert.excluded.code,
-            "reason": insert.excluded.reason,
-            "attempts": sa.case((again, rejects.c.attempts + 1), else_=1),
-            "first_at": sa.case((again, rejects.c.first_at), else_=insert.excluded.first_at),
-            "last_at": insert.excluded.last_at,
-        },
-    )
-    return upsert

@@ -220,7 +220,7 @@ class ValueRules:
 
     def _money(self, target: Field, raw: RawValue) -> Decimal:
         amount = exact_decimal(target, raw)
-        amount = amount.quantize(Decimal(1).scaleb(-target.digits), self._decimal_rounding, _EXACT)
+        amount = amount.quantize(_unit(target.digits), self._decimal_rounding, _EXACT)
         if _digits(amount) > _JSON_NUMBER_DIGITS or amount.adjusted() > _JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_LARGE", "is larger than a JSON number carries exactly (15 digits):", raw)
         return amount + 0  # minus zero becomes zero
@@ -235,7 +235,7 @@ class ValueRules:
 
     def _text(self, target: Field, raw: RawValue) -> str:
         if isinstance(raw, str):
-            if _SURROGATE.search(raw):
+            if not raw.isascii() and _SURROGATE.search(raw):
                 raise _invalid(
                     target, "NOT_TEXT", "takes text, the row has characters that are none (a lone surrogate)"
                 )
@@ -330,6 +330,12 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
     if number and not -_EXACT.prec // 4 < number.adjusted() < _EXACT.prec // 4:
         raise _invalid(target, "TOO_LARGE", "is out of any sensible range:", raw)
     return number
+
+
+@lru_cache(maxsize=16)
+def _unit(digits: int) -> Decimal:
+    """One of the last decimal place."""
+    return Decimal(1).scaleb(-digits)
 
 
 def _digits(number: Decimal) -> int:

@@ -23,9 +23,10 @@ LAYERS = (
         "session",
         "budget",
         "ledger",
-        "ledger_agreement",
+        "ledger_sets",
         "ledger_claims",
         "ledger_schema",
+        "ledger_statements",
         "oauth",
         "comparison",
         "records",
@@ -47,7 +48,7 @@ ALLOWED = {
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
-    "sqlalchemy": {"ledger", "ledger_agreement", "ledger_schema", "oauth", "plan_store", "hooks"},
+    "sqlalchemy": {"ledger", "ledger_sets", "ledger_schema", "ledger_statements", "oauth", "plan_store", "hooks"},
     "pytest": {"sandbox"},
 }
 HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")

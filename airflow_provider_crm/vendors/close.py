@@ -435,13 +435,13 @@ def _in_own_terms(field: Field, value: FieldValue, catalogue: Catalogue) -> Fiel
 
 
 def _encoded(value: FieldValue) -> Json:
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, tuple):
         return [_encoded(item) for item in value]
     if isinstance(value, Decimal):
         return json_number(value)
-    if isinstance(value, (dt.date, dt.datetime)):
-        return value.isoformat()
-    return value
+    return value.isoformat()
 
 
 def _shows(record: Record, key: str, sent: FieldValue) -> bool:
