@@ -109,12 +109,12 @@ class Ledger:
         Returns:
             One claim per wish, in order.
         """
-        started = self._clock.monotonic()
         with self._transaction() as connection:
             self._serialize(connection)
-            now = self._now(connection)
             records = sorted({wish.record_id for wish in wishes})
-            book = Book(now, self._states(connection, records), self._refusals(connection, records), self.kept)
+            states, refusals = self._states(connection, records, lock=True), self._refusals(connection, records)
+            started, now = self._clock.monotonic(), self._now(connection)
+            book = Book(now, states, refusals, self.kept)
             claims = [
                 book.decide(
                     wish, changes_only=changes_only, retry_rejected=retry_rejected, deadline=started + self._lease
@@ -156,8 +156,8 @@ class Ledger:
 
     def renew(self, wish: Wish, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""
-        started = self._clock.monotonic()
         with self._transaction() as connection:
+            started = self._clock.monotonic()
             until = self._now(connection) + dt.timedelta(seconds=self._lease)
             renewed = connection.execute(
                 sa.update(field_states)
@@ -313,11 +313,17 @@ class Ledger:
             "last_at": now,
         }
 
-    def _states(self, connection: Connection, records: Sequence[str]) -> dict[Place, StateOnRecord]:
+    def _states(
+        self, connection: Connection, records: Sequence[str], *, lock: bool = False
+    ) -> dict[Place, StateOnRecord]:
         columns = [field_states.c[name] for name in ("record_id", "field", *StateOnRecord._fields)]
         query = sa.select(*columns).where(
             field_states.c.account == self._account, field_states.c.record_id.in_(records)
         )
+        if lock and connection.dialect.name == "postgresql":
+            # What is decided here stays true until it is written: a holder whose lease ran out may be renewing it.
+            order = field_states.c.record_id.collate("C"), field_states.c.field.collate("C")
+            query = query.order_by(*order).with_for_update()
         return {(record_id, key): StateOnRecord(*state) for record_id, key, *state in connection.execute(query)}
 
     def _refusals(self, connection: Connection, records: Sequence[str]) -> dict[str, Refusal]:

@@ -511,6 +511,12 @@ class Push:
             if renewed is None:
                 msg = "Another run has taken this row over while it waited."
                 raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
+            if self._session.clock.monotonic() + longest >= renewed:
+                msg = (
+                    "The ledger cannot be used: its database is so slow that a claim runs out while it is renewed. "
+                    "Nothing is sent that could not be recorded; run again when its database is back."
+                )
+                raise TransientError(msg, code="LEDGER", record_id=job.update.record_id)
             deadline = renewed
 
         return permit

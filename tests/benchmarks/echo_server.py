@@ -2,7 +2,7 @@
 
     python tests/benchmarks/echo_server.py [seconds of latency]
 
-Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, and any other call with its own JSON body and
+Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, any other call with its own JSON body and
 the id of its path, as Close's record would show it.
 """
 
