@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -18,7 +21,9 @@ RUNS = (
     ("crm_backfill", "2026-10-31T00:00:00-04:00"),
     ("crm_backfill", "2026-10-30T00:00:00-04:00"),
     ("close_daily_sql", "2026-03-12T00:00:00-04:00"),
+    ("crm_sharded", "2026-03-11T00:00:00-04:00"),
 )
+SHARDED = range(100, 140)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,7 @@ def ran(world, row):
             row("2026-10-30", 9),
             row("2026-03-12", 10),
             row("2026-03-12", 11),
+            *(row("2026-03-11", number, arr=f"{number}.50") for number in SHARDED),
         ]
     )
     with made.home.start() as process:
@@ -122,6 +128,19 @@ def test_backfill_writes_the_date_of_the_data(ran):
     won, active = made.sandbox.close.opportunity("oppo_8"), made.sandbox.close.opportunity("oppo_9")
     assert (won["status_type"], won["date_won"]) == ("won", "2026-10-31")
     assert (active["status_type"], active["date_won"], active["value"]) == ("active", None, 1_250_050)
+
+
+def test_sharded_tasks_write_each_row_once(ran):
+    """Eight mapped tasks share the rows of the day: every row lands, by one write, and each task has some of them."""
+    made, runs = ran
+    assert runs["crm_sharded", "2026-03-11"].state == "success"
+    cents = {f"oppo_{number}": number * 100 + 50 for number in SHARDED}
+    assert {name: made.sandbox.close.opportunity(name)["value"] for name in cents} == cents
+    written = Counter(write.record_id for write in made.sandbox.audit.writes if write.record_id in cents)
+    assert written == dict.fromkeys(cents, 1)
+    with closing(sqlite3.connect(made.home.root / "crm_ledger.db")) as ledger:
+        found = ledger.execute("SELECT DISTINCT run_key FROM crm_changes WHERE run_key LIKE 'crm_sharded/%'").fetchall()
+    assert {key.split("/")[1] for (key,) in found} == {f"deal_values[{shard}]" for shard in range(8)}
 
 
 def test_undo_puts_back_what_the_run_found(ran):
