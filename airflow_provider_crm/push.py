@@ -7,9 +7,10 @@ import json
 import logging
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
@@ -229,6 +230,31 @@ class _Job:
     seen: Mapping[str, str] = field(default_factory=dict)
 
 
+class _InFlight:
+    """The rows that threads are writing; unlike `concurrent.futures.wait`, the next one costs the same however many."""
+
+    def __init__(self) -> None:
+        self._record_ids: set[str] = set()
+        self._ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._record_ids)
+
+    def __contains__(self, record_id: str) -> bool:
+        return record_id in self._record_ids
+
+    def add(self, record_id: str, future: Future[Outcome]) -> None:
+        """Wait for one more."""
+        self._record_ids.add(record_id)
+        future.add_done_callback(self._ended.put)
+
+    def next(self) -> Outcome:
+        """The next one that ends, waiting for it."""
+        outcome = self._ended.get().result()
+        self._record_ids.remove(outcome.record_id)
+        return outcome
+
+
 Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
 """Looks at the record before a row is written; the outcome of a row that is not to be written, else None."""
 
@@ -286,18 +312,19 @@ class Push:
         """
         work = self._work(iter(rows))
         yield from self._until_one_was_sent(work)
-        in_flight: dict[Future[Outcome], str] = {}
+        in_flight = _InFlight()
         pool = ThreadPoolExecutor(self._rules.concurrency, thread_name_prefix="crm-push")
         try:
             for item in work:
                 if isinstance(item, Outcome):
                     yield item
                     continue
-                while len(in_flight) >= 2 * self._rules.concurrency or item.update.record_id in in_flight.values():
-                    yield from self._settled(in_flight)
-                in_flight[pool.submit(self._outcome, item)] = item.update.record_id
-            while in_flight:
-                yield from self._settled(in_flight)
+                record_id = item.update.record_id
+                while len(in_flight) >= 2 * self._rules.concurrency or record_id in in_flight:
+                    yield self._counted(in_flight.next())
+                in_flight.add(record_id, pool.submit(self._outcome, item))
+            while len(in_flight):
+                yield self._counted(in_flight.next())
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -332,11 +359,6 @@ class Push:
             else:
                 yield self._counted(self._outcome(item))
                 return
-
-    def _settled(self, in_flight: dict[Future[Outcome], str]) -> Iterator[Outcome]:
-        for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
-            del in_flight[future]
-            yield self._counted(future.result())
 
     def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | _Job]:
         """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
@@ -431,9 +453,11 @@ class Push:
         """Keep only the fields that were claimed; refuse a win whose date is open."""
         if self._ledger is None:
             return _Job(update, self._vendor.calls(update, self.catalogue), wish, claim)
-        targets = {name: self.catalogue.fields[name].target for name in update.fields}
-        fields = {name: value for name, value in update.fields.items() if targets[name] in claim.fields}
-        smaller = replace(update, fields=fields)
+        smaller = update
+        if len(claim.fields) < len(wish.values):
+            targets = {name: self.catalogue.fields[name].target for name in update.fields}
+            fields = {name: value for name, value in update.fields.items() if targets[name] in claim.fields}
+            smaller = replace(update, fields=fields)
         try:
             if self.catalogue.fields["stage"].target in claim.fields:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
