@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import weakref
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused
-from airflow_provider_crm.opportunity import (
-    path_segment,
-)
-
-if TYPE_CHECKING:
-    import numpy as np
+from airflow_provider_crm.opportunity import path_segment
 
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40
+_CACHE_KILOBYTES = 8_000
+_SEEN = "CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
 
 
 def record_id_of(cell: object, limit: int) -> tuple[str, Refused | None]:
@@ -57,43 +56,24 @@ def _number_id(cell: float | Decimal, limit: int) -> tuple[str, Refused | None]:
 
 
 class SeenIds:
-    """The ids of earlier chunks by 64-bit hash: 16 bytes per row, where a dict of texts takes some 200.
-
-    Kept as sorted runs that are merged when a newer one is as large, so a look-up reads few of them. Two ids of one
-    hash (one pair in 10**7 runs of a million rows) would refuse a row, never write one.
-    """
+    """The ids of earlier chunks and their rows, in a temporary file: the memory they take does not grow with them."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._file = sqlite3.connect("", isolation_level=None)  # SQLite's name for a database that nobody else sees
+        weakref.finalize(self, self._file.close)
+        for statement in ("PRAGMA journal_mode = OFF", f"PRAGMA cache_size = -{_CACHE_KILOBYTES}", _SEEN):
+            self._file.execute(statement)
 
     def add(self, row_by_id: Mapping[str, int]) -> dict[str, int]:
-        """Remember these ids; returns the earlier row of each that is known already."""
-        import numpy as np
-
-        hashes = np.fromiter(map(hash, row_by_id), np.int64, len(row_by_id))
-        rows = np.fromiter(row_by_id.values(), np.int64, len(row_by_id))
-        found: dict[str, int] = {}
-        for known, known_rows in self._runs:
-            places = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-            hits = np.flatnonzero(known[places] == hashes)
-            if len(hits):
-                names = list(row_by_id)
-                found.update((names[hit], int(known_rows[places[hit]])) for hit in hits.tolist())
-        if len(hashes):
-            self._remember(hashes, rows)
-        return found
-
-    def _remember(self, hashes: np.ndarray, rows: np.ndarray) -> None:
-        import numpy as np
-
-        while True:
-            order = np.argsort(hashes, kind="stable")
-            hashes, rows = hashes[order], rows[order]
-            if not self._runs or len(self._runs[-1][0]) > len(hashes):
-                break
-            earlier, earlier_rows = self._runs.pop()
-            hashes, rows = np.concatenate([earlier, hashes]), np.concatenate([earlier_rows, rows])
-        self._runs.append((hashes, rows))
+        """Remember these ids, whose rows come after all earlier ones; returns the first row of each that was known."""
+        before = self._file.total_changes
+        self._file.execute("BEGIN")
+        self._file.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", row_by_id.items())
+        self._file.execute("COMMIT")
+        if self._file.total_changes - before == len(row_by_id):
+            return {}
+        known = "SELECT id, row FROM seen WHERE row < ? AND id IN (SELECT value FROM json_each(?))"
+        return dict(self._file.execute(known, (min(row_by_id.values()), json.dumps(list(row_by_id)))))
 
 
 def row_names(rows: list[int], own: int) -> str:
