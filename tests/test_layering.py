@@ -19,7 +19,10 @@ LAYERS = (
     {"exceptions"},
     {"opportunity"},
     {"vendors", "frame"},
-    {"session", "budget", "ledger", "ledger_schema", "oauth", "comparison", "records", "spool"},
+    {
+        *("session", "budget", "budget_window", "budget_bucket", "budget_rate", "budget_lease", "budget_store"),
+        *("ledger", "ledger_schema", "oauth", "comparison", "records", "spool"),
+    },
     {"push", "plan", "plan_store", "plan_apply", "plan_summary", "report", "guardrails", "measure"},
     {"hooks", "openlineage"},
     {"operators", "transfers"},
@@ -36,7 +39,7 @@ ALLOWED = {
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
-    "sqlalchemy": {"ledger", "ledger_schema", "oauth", "plan_store", "hooks"},
+    "sqlalchemy": {"ledger", "ledger_schema", "budget_store", "oauth", "plan_store", "hooks"},
     "pytest": {"sandbox"},
 }
 HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")

@@ -15,7 +15,7 @@ from airflow_provider_crm.hooks.raze import RazeHook
 from airflow_provider_crm.vendors import VENDORS
 
 HOOKS = {"close": CloseHook, "raze": RazeHook}
-EXTRA = "timezone, timeout, account"
+EXTRA = "timezone, timeout, account, budget"
 
 
 @pytest.fixture
