@@ -156,23 +156,20 @@ class Pacer:
         with self._lock:
             now = self._clock.monotonic()
             wait = max(self._held_until - now, self._plan.wait(now, self._in_flight))
-            if wait > 0:
+            leases, plan = self._leases, self._plan
+            if leases is None or isinstance(plan, TokenBucket):
+                return wait if wait > 0 else self._ticket(now)
+            owes = isinstance(plan, FixedWindow) and plan.end_known and leases.owes(plan.number)
+            if wait > 0 and not owes:
                 return wait
-            leases = self._leases
-            if leases is None or isinstance(self._plan, TokenBucket):
+            if wait <= 0 and (leases.use(plan.number) if isinstance(plan, FixedWindow) else leases.asked):
                 return self._ticket(now)
-            if isinstance(self._plan, FixedWindow):
-                held = leases.use(self._plan.number)
-            else:
-                held = leases.asked
-            if held:
-                return self._ticket(now)
-            if (wait := leases.begin(now)) > 0:
-                return wait
-            need = self._plan.need(now, self._in_flight)
-        grant = leases.ask(need)
+            if (pause := leases.begin(now, report=wait > 0)) > 0:
+                return max(wait, pause)
+            need = plan.need(now, self._in_flight)
+        grant = leases.ask(need, asks=wait <= 0)
         with self._lock:
-            return self._joined(leases, grant)
+            return max(self._joined(leases, grant), wait)
 
     def _joined(self, leases: Leases, grant: Grant) -> float:
         """Take over what the store knows and gives; a limit that it does not know either has to be found out."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _GRAIN = 0.001
 # A call that is on its way when another one is answered, or one of another program.
 _RESERVE = 1
+# So much more than it could hold, as part of the limit, was never in a bucket.
+_MISREAD = 0.5
 
 
 class TokenBucket:
@@ -27,7 +29,7 @@ class TokenBucket:
         share: Part of the limit that may be used.
 
     Attributes:
-        unfit: Whether a refusal shows that the answers were misread.
+        unfit: Whether a refusal, or calls that remain against expectation, show that the answers were misread.
     """
 
     def __init__(self, share: float) -> None:
@@ -73,6 +75,9 @@ class TokenBucket:
             self._rate = min(self._rate, answer.counted / (answer.reset - _GRAIN))
         if not math.isfinite(self._rate):
             return
+        held = self._limit - (self._full_at - answer.received_at) * self._rate
+        if math.isfinite(self._full_at) and answer.remaining - held > self._limit * _MISREAD:
+            self.unfit = True
         missing = 0.0 if answer.remaining else (self._limit - 1) / self._rate
         latest = answer.received_at + min(answer.reset + missing, self._limit / self._rate)
         self._full_at = max(self._full_at, latest)

@@ -98,6 +98,7 @@ class Leases:
         self._asking = False
         self._ask_at = -math.inf
         self.asked = False
+        self._untold = False
 
     def use(self, window: int) -> bool:
         """Use one of the calls held for this worker's window of that number, if there is one."""
@@ -111,15 +112,19 @@ class Leases:
         if window == self._window:
             self._left += 1
 
-    def begin(self, now: float) -> float:
-        """0 if this thread is to ask the store, else the seconds after which to look again."""
-        if self._asking or now < self._ask_at:
+    def owes(self, window: int) -> bool:
+        """Whether the store does not know yet when the window ends, of which the answers have told it here."""
+        return self._untold and window == self._window and not self._asking
+
+    def begin(self, now: float, *, report: bool) -> float:
+        """0 if this thread is to ask the store, or to report to it, else the seconds after which to look again."""
+        if self._asking or (now < self._ask_at and not report):
             return max(self._ask_at - now, _PAUSE)
         self._asking = True
         return 0.0
 
-    def ask(self, need: Need) -> Grant:
-        """Ask the store for a batch of calls.
+    def ask(self, need: Need, *, asks: bool) -> Grant:
+        """Tell the store what is known here, and take a batch of calls if asked to.
 
         Raises:
             TransientError: If its database cannot be used.
@@ -137,6 +142,7 @@ class Leases:
                     number=self._number,
                     ends_in=None if end is None else end - need.at,
                     length=need.length,
+                    asks=asks,
                 ),
             )
             return replace(grant, anew=grant.anew and not ended)
@@ -147,6 +153,7 @@ class Leases:
     def granted(self, grant: Grant, window: int, now: float) -> None:
         """Hold what was granted for this worker's window of that number."""
         self._asking, self.asked, self._ask_at = False, True, now + grant.wait
+        self._untold = grant.ends_at is None
         self._left = grant.calls + (self._left if window == self._window else 0)
         self._number, self._window = grant.number, window
 

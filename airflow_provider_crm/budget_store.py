@@ -69,8 +69,9 @@ class SharedWindow:
                 counted=max(self.counted, ask.counted),
                 ends_at=min((one for one in ends if one is not None), default=None),
             )
-        # A window of which no answer ever told the end, because its workers died, is over after its length.
-        end = window.ends_at if window.ends_at is not None else window.opened_at + window.length
+        # A window of which no answer ever told the end, because its workers died, is over after its length; which may
+        # be known from an answer in the middle of a window only.
+        end = window.ends_at if window.ends_at is not None else window.opened_at + 2 * window.length
         if now < end or not window.length:
             return window
         return replace(

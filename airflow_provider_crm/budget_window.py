@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from airflow_provider_crm.budget_allowance import Allowance
+
 POLL = 0.005
 """Seconds after which to ask again where an answer on its way will tell more."""
 
@@ -22,10 +24,6 @@ _TOLERANCE = 0.02
 _DRIFT = 0.001
 _CONTRADICTIONS = 2
 _UNKNOWN = 1_000_000_000
-# Of a limit that other programs use too, that part is left free, so that their growth shows before anybody is refused.
-_SPARE, _LEAST_SPARE = 0.04, 1.75
-_AFTER_REFUSAL = 0.9
-_STEP, _GIVE_WAY, _FAIR, _CAUTIOUS, _FADING = 0.5, 0.1, 0.0025, 0.02, 8
 # Other programs' calls are foreseen within windows of up to that many seconds by spreading our own over the window. A
 # longer one is used at once: whoever has nothing left to send then frees its worker slot until the next.
 _LONGEST_SPREAD = 60.0
@@ -113,8 +111,8 @@ class FixedWindow:
 
     def __init__(self, share: float, *, shared: bool) -> None:
         self.number = 0
-        self._share = 1.0 if shared else share
         self._alone = not shared
+        self._allowance = Allowance(1.0 if shared else share)
         self._limit = 0
         self._earliest = -math.inf
         self._latest: float | None = None
@@ -122,15 +120,11 @@ class FixedWindow:
         self._length = 0.0
         self._told = False
         self._counted = 0
+        self._counted_at = math.inf
         self._own = _UNKNOWN
         self._late = 0
         self._refusals = 0
         self._contradictions = 0
-        self._strangers = 0
-        self._cautious = False
-        self._allowance = math.inf
-        self._quota = 0
-        self._carried = 0.0
         self._last_sent = -math.inf
 
     @property
@@ -138,13 +132,18 @@ class FixedWindow:
         """Whether the end of the window moves with the calls, as that of a token bucket does."""
         return self._contradictions >= _CONTRADICTIONS
 
+    @property
+    def end_known(self) -> bool:
+        """Whether it is known when the window ends."""
+        return self._latest is not None
+
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until the next call may be sent; 0 for now."""
-        if self._latest is not None and now >= self._latest:
-            self._begin(self._latest, in_flight)
-        cap = self._cap()
+        if (end := self._end(in_flight)) is not None and now >= end:
+            self._begin(end, in_flight)
+        cap = self._allowance.cap(self._limit)
         # With others on the limit, one of their calls may be on its way, too.
-        others = 1 if self._alone and self._strangers and self._own else 0
+        others = 1 if self._allowance.strangers and self._own else 0
         if self._own < cap and self._counted + in_flight + others < self._limit:
             return self._spread(now, cap)
         if self._latest is None and not in_flight:
@@ -173,31 +172,30 @@ class FixedWindow:
         """A call was refused: others use the limit too, or a stricter one holds."""
         self._refusals += 1
         if self._counted < self._limit:
-            self._cautious = True
+            self._allowance.be_cautious()
         elif wait > 0 and self._latest is not None:
             self._latest = min(self._latest, now + wait)
 
     def told(self, answer: Answer, in_flight: int) -> None:
         """Take in what an answer says."""
-        if answer.limit != self._limit:
-            self._limit = answer.limit
+        self._limit = answer.limit
         tolerance = _TOLERANCE + _DRIFT * answer.reset
         if self._latest is None:
             if answer.window < self.number and answer.earliest_end <= self._opened_at:
-                self._own = max(self._own - 1, 0)  # it landed in the window before
+                self._landed_before()
                 return
-            self._first(answer, in_flight)
-        elif answer.earliest_end > self._latest + tolerance:
-            if answer.received_at < self._earliest - tolerance:
-                self._contradictions += 1
-            self._begin(self._latest, in_flight)
-            self._own += 1
             self._first(answer, in_flight)
         elif answer.latest_end < self._earliest - tolerance:
             if answer.window < self.number:
-                self._own = max(self._own - 1, 0)
+                self._landed_before()
                 return
-            self._contradictions += 1
+            self._contradicted(answer)
+            self._first(answer, in_flight)
+        elif answer.earliest_end > self._latest + tolerance or self._counts_anew(answer):
+            if answer.received_at < self._earliest - tolerance:
+                self._contradicted(answer)
+            self._begin(min(self._latest, answer.received_at), in_flight)
+            self._own += 1
             self._first(answer, in_flight)
         else:
             self._narrow(answer, in_flight)
@@ -221,20 +219,28 @@ class FixedWindow:
         if ends_at is not None:
             self._latest = ends_at if self._latest is None else min(ends_at, self._latest)
 
-    def _cap(self) -> int:
-        return max(
-            min(
-                math.floor(self._share * self._limit + 1e-9),
-                self._limit if self._allowance == math.inf else self._quota,
-            ),
-            1,
-        )
+    def _end(self, in_flight: int) -> float | None:
+        """When the window surely is over; where no answer tells any more, after its length."""
+        if self._latest is None and self._alone and not in_flight and math.isfinite(self._opened_at):
+            return self._opened_at + self._length
+        return self._latest
+
+    def _contradicted(self, answer: Answer) -> None:
+        """The end of the window moved; of whole seconds that cannot be said."""
+        if not answer.whole:
+            self._contradictions += 1
+
+    def _landed_before(self) -> None:
+        """A call that was on its way when this window began was counted in the one before."""
+        self._own = max(self._own - 1, 0)
+
+    def _counts_anew(self, answer: Answer) -> bool:
+        """Whether a call that was sent after an answer was counted below it: where whole seconds hide a new window."""
+        return answer.whole and answer.sent_at >= self._counted_at and answer.counted <= self._counted
 
     def _spread(self, now: float, cap: int) -> float:
         """With other programs on the limit, leave time between calls, so that what they use shows in time."""
-        if not (self._alone and self._strangers) or self._length > _LONGEST_SPREAD:
-            return 0.0
-        if self._last_sent < self._opened_at:
+        if not self._allowance.strangers or self._length > _LONGEST_SPREAD or self._last_sent < self._opened_at:
             return 0.0
         end = self._latest if self._latest is not None else self._opened_at + self._length
         gap = max(end - self._length * (1 - _SPREAD_OVER) - now, 0.0) / (cap - self._own)
@@ -244,7 +250,7 @@ class FixedWindow:
         """The first answer of a window tells its end, and what was counted before."""
         self._length = max(self._length, answer.reset)
         self._earliest, self._latest = answer.earliest_end, min(answer.latest_end, self._predicted(answer))
-        self._counted = answer.counted
+        self._counted, self._counted_at = answer.counted, answer.received_at
         self._told = True
         self._own = min(self._own, answer.counted + in_flight)
         self._late = 0
@@ -265,7 +271,8 @@ class FixedWindow:
             self._earliest = max(self._earliest, min(answer.earliest_end, self._latest))
         if not self._told and answer.window == self.number:
             self._counted, self._late, self._told = 0, 0, True
-        self._counted = max(self._counted, answer.counted)
+        if answer.counted > self._counted:
+            self._counted, self._counted_at = answer.counted, answer.received_at
         self._own = min(self._own, self._counted + in_flight)
 
     def _note_late(self, now: float) -> None:
@@ -274,40 +281,11 @@ class FixedWindow:
             self._late += 1
 
     def _begin(self, at: float, in_flight: int) -> None:
-        self._adapt()
+        if self._alone and self._told:
+            self._allowance.reckon(self._limit, counted=self._counted, own=self._own, refused=self._refusals)
         self.number += 1
         self._opened_at = at
         self._earliest, self._latest = -math.inf, None
         self._counted, self._own, self._late = self._late, in_flight + self._late, 0
+        self._counted_at = math.inf
         self._refusals, self._told = 0, False
-
-    def _adapt(self) -> None:
-        """Make room for other programs: what they used in this window, they will use in the next."""
-        if not self._alone or not self._told:
-            return
-        seen = self._counted - self._own
-        # They fade slowly: of a window in which we sent little we saw little.
-        self._strangers = max(seen, self._strangers - 1 - self._strangers // _FADING, 0)
-        landed = self._own - min(self._refusals, self._own)
-        ours = min(float(max(landed, 1)), self._share * self._limit) if self._allowance == math.inf else self._allowance
-        if self._refusals:
-            self._allowance = max(_AFTER_REFUSAL * landed, 1.0)
-        elif self._cautious:
-            self._allowance = ours * (1 + _CAUTIOUS)
-        elif self._strangers:
-            used = max(self._counted, landed + self._strangers)
-            room = self._limit - max(self._limit * _SPARE, _LEAST_SPARE) - used
-            if used >= self._limit:
-                room -= _GIVE_WAY * self._limit
-            # In proportion to what we use, so that workers that take each other for strangers share the room; and a
-            # little more for everybody, so that one who came late gets a part, too.
-            self._allowance = max(ours + _STEP * room * landed / used + _FAIR * self._limit, 1.0)
-        else:
-            self._allowance = math.inf
-        if self._allowance >= self._share * self._limit:
-            self._allowance, self._cautious = math.inf, False
-        if self._allowance < math.inf:
-            # Of a fraction of a call some windows get one more, so that small limits are shared evenly, too.
-            exact = self._allowance + self._carried
-            self._quota = math.floor(exact)
-            self._carried = exact - self._quota

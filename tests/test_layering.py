@@ -20,7 +20,16 @@ LAYERS = (
     {"opportunity"},
     {"vendors", "frame"},
     {
-        *("session", "budget", "budget_window", "budget_bucket", "budget_rate", "budget_lease", "budget_store"),
+        *(
+            "session",
+            "budget",
+            "budget_window",
+            "budget_bucket",
+            "budget_rate",
+            "budget_lease",
+            "budget_allowance",
+            "budget_store",
+        ),
         *("ledger", "ledger_schema", "oauth", "comparison", "records", "spool"),
     },
     {"push", "plan", "plan_store", "plan_apply", "plan_summary", "report", "guardrails", "measure"},
