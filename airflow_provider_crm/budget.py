@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget_bucket import TokenBucket
 from airflow_provider_crm.budget_rate import FoundRate
-from airflow_provider_crm.budget_window import Answer, FixedWindow
+from airflow_provider_crm.budget_window import POLL, Answer, FixedWindow
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ class Pacer:
         self._leases = leases
         self._lock = threading.Lock()
         self._in_flight = 0
+        self._heard = False
         self._held_until = clock.monotonic()
         start = None if stated is None else (stated.calls, float(stated.seconds))
         self._plan: FixedWindow | TokenBucket | FoundRate = FoundRate(share, start)
@@ -162,26 +163,30 @@ class Pacer:
             owes = isinstance(plan, FixedWindow) and plan.end_known and leases.owes(plan.number)
             if wait > 0 and not owes:
                 return wait
-            if wait <= 0 and (leases.use(plan.number) if isinstance(plan, FixedWindow) else leases.asked):
+            if isinstance(plan, FoundRate) and leases.asked and wait <= 0:
+                # The store counted one call, by which this worker finds out the limit.
+                return self._ticket(now) if self._heard or not self._in_flight else POLL
+            if isinstance(plan, FixedWindow) and wait <= 0 and leases.use(plan.number):
                 return self._ticket(now)
             if (pause := leases.begin(now, report=wait > 0)) > 0:
                 return max(wait, pause)
             need = plan.need(now, self._in_flight)
         grant = leases.ask(need, asks=wait <= 0)
         with self._lock:
-            return max(self._joined(leases, grant), wait)
+            return max(self._joined(leases, grant, need.number), wait)
 
-    def _joined(self, leases: Leases, grant: Grant) -> float:
+    def _joined(self, leases: Leases, grant: Grant, asked_in: int) -> float:
         """Take over what the store knows and gives; a limit that it does not know either has to be found out."""
         now = self._clock.monotonic()
         if isinstance(self._plan, FoundRate) and grant.limit:
             self._plan = FixedWindow(self._share, shared=True)
             self._plan.known(grant.limit)
         if not isinstance(self._plan, FixedWindow):
-            leases.granted(replace(grant, wait=0.0), 0, now)
+            leases.granted(replace(grant, wait=0.0), 0, 0, now)
             return 0.0
-        self._plan.joined(now, self._in_flight, anew=grant.anew, ends_at=grant.ends_at)
-        leases.granted(grant, self._plan.number, now)
+        anew = grant.anew and self._plan.number == asked_in
+        self._plan.joined(now, self._in_flight, anew=anew, ends_at=grant.ends_at)
+        leases.granted(grant, asked_in, self._plan.number, now)
         return grant.wait
 
     def _ticket(self, now: float) -> Ticket:
@@ -207,6 +212,7 @@ class Pacer:
         with self._lock:
             now = self._clock.monotonic()
             self._in_flight -= 1
+            self._heard = True
             wait = limits.wait if limits is not None else None
             first = refused and now >= self._held_until
             if limits is None or None in (limits.limit, limits.remaining, limits.reset):

@@ -150,8 +150,17 @@ class Leases:
             self._asking = False
             raise
 
-    def granted(self, grant: Grant, window: int, now: float) -> None:
-        """Hold what was granted for this worker's window of that number."""
+    def granted(self, grant: Grant, asked_in: int, window: int, now: float) -> None:
+        """Hold what was granted.
+
+        Args:
+            grant: It.
+            asked_in: This worker's number of the window in which it asked.
+            window: Its number of the present window.
+            now: Monotonic seconds.
+        """
+        if grant.number == self._number:
+            window = asked_in  # what was granted in a window that ended meanwhile is of no use in the next
         self._asking, self.asked, self._ask_at = False, True, now + grant.wait
         self._untold = grant.ends_at is None
         self._left = grant.calls + (self._left if window == self._window else 0)

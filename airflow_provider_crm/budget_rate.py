@@ -41,8 +41,7 @@ class FoundRate:
         self._refused_rate = math.inf
         self._quota: tuple[int, float] | None = None
         if stated is not None and stated[1] <= _LONGEST_SPACED:
-            self._refused_rate = stated[0] / stated[1]
-            self._rate = self._target()
+            self._rate = min(share, _CLOSE_TO_REFUSED) * stated[0] / stated[1]
         elif stated is not None:
             self._quota = (max(math.floor(share * stated[0]), 1), stated[1])
         self._next_at = -math.inf
@@ -63,7 +62,7 @@ class FoundRate:
     def sent(self, now: float) -> int:
         """Count a call that leaves now."""
         if self._since is None:
-            self._since = now
+            self._since = self._next_at = now
         self._sent += 1
         if self._rate is not None:
             self._next_at = max(self._next_at, now - _CATCH_UP) + 1 / self._rate

@@ -71,8 +71,10 @@ class SharedWindow:
             )
         # A window of which no answer ever told the end, because its workers died, is over after its length; which may
         # be known from an answer in the middle of a window only.
-        end = window.ends_at if window.ends_at is not None else window.opened_at + 2 * window.length
-        if now < end or not window.length:
+        end = window.ends_at
+        if end is None and window.length:
+            end = window.opened_at + 2 * window.length
+        if end is None or now < end:
             return window
         return replace(
             window,
