@@ -15,7 +15,8 @@ from airflow_provider_crm.budget_window import Need
 _LONGEST_SPACED = 60.0
 _CLOSE_TO_REFUSED = 0.965
 _FAST, _SLOW, _SLOWEST = 0.01, 0.0003, 0.00003
-_FIRST_GUESS = 1.25
+# Seconds without a refusal after which growth beyond the last refused rate speeds up.
+_PATIENCE = 60.0
 _LEAST_FACTOR = 0.5
 # A thread that wakes late may catch up by that many seconds, so that the rate is kept.
 _CATCH_UP = 0.01
@@ -83,7 +84,7 @@ class FoundRate:
             self._rate = min(self._rate * (1 + _FAST * passed), self._target())
         else:
             speed = _SLOW if self._share > _CLOSE_TO_REFUSED else _SLOWEST
-            self._rate *= 1 + speed * passed
+            self._rate *= 1 + speed * passed * max((now - (self._since or now)) / _PATIENCE, 1.0)
             self._refused_rate = max(self._refused_rate, self._rate)
 
     def refused(self, now: float, wait: float, *, first: bool) -> None:
@@ -96,7 +97,7 @@ class FoundRate:
         if wait > _LONGEST_SPACED or borne <= 0:
             return
         if self._rate is None:
-            self._rate, self._refused_rate = self._share * borne, _FIRST_GUESS * borne
+            self._rate = self._share * borne
         else:
             self._refused_rate = self._rate
             self._rate = min(max(self._share * borne, _LEAST_FACTOR * self._rate), self._target())

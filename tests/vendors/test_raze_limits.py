@@ -36,6 +36,10 @@ def limited(retry_after=None):
             {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "999", "X-RateLimit-Reset": str(EPOCH + 1800)},
             Limits(None, 1000, 999, 1800.0),
         ),
+        (
+            {"X-RateLimit-Reset": str(EPOCH + 1800), "Date": "Mon, 15 Jun 2026 12:10:00 GMT"},
+            Limits(None, None, None, 1200.0),
+        ),
         ({"x-ratelimit-remaining": "0"}, Limits(None, None, 0, None)),
         ({"X-RateLimit-Reset": str(EPOCH - 5)}, Limits(None, None, None, 0.0)),
         ({"X-RateLimit-Reset": str(EPOCH + 0.5)}, Limits(None, None, None, 0.5)),
@@ -44,7 +48,7 @@ def limited(retry_after=None):
     ],
 )
 def test_an_answer_that_is_no_refusal(answer, headers, expected):
-    """The reset is epoch seconds, not seconds from now, and a 200 asks for no wait."""
+    """The reset is epoch seconds of the vendor's clock, which a `Date` shows, and a 200 asks for no wait."""
     assert RAZE.limits(answer(200, headers=headers, json={}), NOW) == expected
 
 
