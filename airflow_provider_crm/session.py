@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import ssl
 import threading
@@ -36,6 +37,8 @@ from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Call, Catalogue, Json, Limits, Record, Vendor
+
+log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 30.0
 LARGEST_POOL = 64
@@ -197,8 +200,11 @@ class Session:
     def close(self) -> None:
         """Give back what was leased of the budget, and close all connections."""
         self.http.close()
-        for pacer in self._pacers.values():
-            pacer.close()
+        for group, pacer in self._pacers.items():
+            try:
+                pacer.close()
+            except TransientError as err:
+                log.warning("Unused calls of %r are free again only when their window ends: %s", group, err)
 
     @property
     def calls(self) -> int:

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget import Clock, Pacer, Ticket
+from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Ask, Leases
 from airflow_provider_crm.budget_store import BudgetStore, SharedWindow
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger_schema import budgets, prepare_engine
-from airflow_provider_crm.vendors import Limits
+from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
 
 ASK = Ask(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
@@ -112,10 +113,6 @@ def test_a_closed_worker_leaves_nothing_behind(engine, store):
 
 def test_the_name_of_a_budget_holds_no_secret(engine, store, crm_sandbox):
     """What the store shows is a digest of the key."""
-    from airflow_provider_crm.budget import Budget
-    from airflow_provider_crm.session import Account, Session
-    from airflow_provider_crm.vendors import VENDORS, Credentials
-
     crm_sandbox.raze.add_opportunity("opp_1")
     account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
     with Session(account, budget=Budget(1.0, store)) as session:
@@ -134,6 +131,20 @@ def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
         with pytest.raises(TransientError) as failed:
             pacer.take()
         assert failed.value.code == "LEDGER"
+
+
+def test_a_store_that_fails_at_the_end_fails_nobody(tmp_path, crm_sandbox, caplog):
+    """What cannot be given back is told, and is free again when its window ends: the calls have landed."""
+    crm_sandbox.raze.add_opportunity("opp_1")
+    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
+    account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
+    with Session(account, budget=Budget(1.0, BudgetStore(engine, Clock()))) as session:
+        for _ in range(2):
+            session.read("opp_1")
+        with engine.begin() as connection:
+            budgets.drop(connection)
+    engine.dispose()
+    assert "free again only when their window ends" in caplog.text
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
