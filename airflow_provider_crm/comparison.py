@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _RULES = ValueRules()
 _ANY_RECORD = "any"
+_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
@@ -59,9 +60,13 @@ def _holds(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
     return vendor.applied(call, record) or (key in record and not vendor.unconfirmed(call, record))
 
 
-def wanted_values(calls: Iterable[Call]) -> Mapping[str, str]:
-    """What the calls of one row would write: JSON text by key."""
-    return {key: json.dumps(value, sort_keys=True) for call in calls for key, value in (call.json or {}).items()}
+def wanted_values(payload: Mapping[str, Json]) -> dict[str, str]:
+    """What a row would write, as it is kept: JSON text by key."""
+    return {key: _json_text(value) for key, value in payload.items()}
+
+
+def _json_text(value: Json) -> str:
+    return repr(value) if type(value) is int else _encode(value)
 
 
 def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str:
@@ -69,7 +74,7 @@ def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str
     raw = json.dumps(value, sort_keys=True)
     try:
         update = Update(0, _ANY_RECORD, {key: field_value(key, raw, catalogue)})
-        return wanted_values(vendor.calls(update, catalogue)).get(key, raw)
+        return wanted_values(vendor.payload(update, catalogue)).get(key, raw)
     except (InvalidValueError, ConfigurationError, KeyError):
         return raw
 

@@ -9,145 +9,38 @@ again.
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import hashlib
 import json
 import threading
 import uuid
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger_schema import changes, field_states, migrate, rejects, runs
+from airflow_provider_crm.ledger_claims import (
+    Book,
+    Claim,
+    FieldState,
+    Place,
+    Refusal,
+    Settlement,
+    StateOnRecord,
+    Wish,
+)
+from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
+from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, different, end_claims, storable
+from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine, Row
+    from sqlalchemy.engine import Connection, Engine
 
     from airflow_provider_crm.budget import Clock
-
-
-class Verdict(enum.Enum):
-    """What the ledger says to one row."""
-
-    SEND = "send"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    BUSY = "busy"
-    REFUSED_BEFORE = "refused before"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What one row wants, as it would be sent.
-
-    Attributes:
-        record_id: The opportunity.
-        values: JSON text by the vendor's key; None clears.
-        as_of: Data time of the row.
-    """
-
-    record_id: str
-    values: Mapping[str, str]
-    as_of: dt.datetime
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same values of the same fields."""
-        return hashlib.sha256(json.dumps(dict(sorted(self.values.items()))).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The last time the CRM refused a row.
-
-    Attributes:
-        fingerprint: Of the values that were refused.
-        code: The vendor's.
-        reason: What was told.
-        attempts: How often those values were refused.
-        first_at: When they were first refused.
-    """
-
-    fingerprint: str
-    code: str
-    reason: str
-    attempts: int
-    first_at: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The ledger's answer to a wish.
-
-    Attributes:
-        verdict: What to do with the row.
-        fields: Keys to send.
-        stale: Keys for which a newer value was claimed or acknowledged.
-        doubtful: Keys that an earlier attempt may have sent without an acknowledgement.
-        before: Last acknowledged value of each key to send, where it is known.
-        deadline: Monotonic seconds after which the claim may have been taken over: nothing is sent then.
-        busy_seconds: Seconds until the claim in the way runs out.
-        refused: The refusal on record for this row, if there is one.
-    """
-
-    verdict: Verdict
-    fields: frozenset[str] = frozenset()
-    stale: frozenset[str] = frozenset()
-    doubtful: frozenset[str] = frozenset()
-    before: Mapping[str, str] = field(default_factory=dict)
-    deadline: float = 0.0
-    busy_seconds: float = 0.0
-    refused: Refusal | None = None
-
-    def knows(self, key: str, word: OutcomeWord) -> bool:
-        """Whether the value on record still is what the CRM holds after the row ended without being written."""
-        return key in self.before and word is not OutcomeWord.IGNORED
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of a claimed row.
-
-    Attributes:
-        wish: What the row wanted.
-        claim: The claim it was sent under.
-        outcome: How it ended.
-        written: Keys that the CRM acknowledged, also of a row that failed half-way.
-        held: Keys that a read under the claim showed to be as wanted, so that they were not sent.
-        seen: What that read showed, by key.
-        sent: Whether anything was sent: what the CRM was not asked it has not refused.
-        doubtful: Whether an attempt may have landed without an answer, whatever the last one was told.
-    """
-
-    wish: Wish
-    claim: Claim
-    outcome: Outcome
-    written: frozenset[str]
-    held: frozenset[str] = frozenset()
-    seen: Mapping[str, str] = field(default_factory=dict)
-    sent: bool = True
-    doubtful: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FieldState:
-    """What is on record for one field of one opportunity.
-
-    Attributes:
-        value: The last acknowledged value as it is kept, or None if it is not known what the CRM holds.
-        newest: The newest data time that was acknowledged or claimed.
-    """
-
-    value: str | None
-    newest: dt.datetime | None
 
 
 class Ledger:
@@ -193,15 +86,8 @@ class Ledger:
             migrate(self._engine)
         with self._transaction() as connection:
             now = self._now(connection)
-            insert = _insert(connection, runs).values(
-                run_key=self._run_key, account=self._account, as_of=as_of, tries=1, started_at=now
-            )
-            connection.execute(
-                insert.on_conflict_do_update(
-                    index_elements=[runs.c.run_key, runs.c.account],
-                    set_={"tries": runs.c.tries + 1, "finished_at": None},
-                )
-            )
+            row = {"run_key": self._run_key, "account": self._account, "as_of": as_of, "tries": 1, "started_at": now}
+            connection.execute(begin_run(connection.dialect.name), row)
 
     def close(self, report: Mapping[str, Any]) -> None:
         """Store the report of the run."""
@@ -223,25 +109,55 @@ class Ledger:
         Returns:
             One claim per wish, in order.
         """
-        started = self._clock.monotonic()
         with self._transaction() as connection:
             self._serialize(connection)
-            now = self._now(connection)
             records = sorted({wish.record_id for wish in wishes})
-            book = _Book(self, now, self._states(connection, records), self._refusals(connection, records))
+            states, refusals = self._states(connection, records, lock=True), self._refusals(connection, records)
+            started, now = self._clock.monotonic(), self._now(connection)
+            book = Book(now, states, refusals, self.kept)
             claims = [
                 book.decide(
                     wish, changes_only=changes_only, retry_rejected=retry_rejected, deadline=started + self._lease
                 )
                 for wish in wishes
             ]
-            book.write(connection)
+            claim(
+                connection,
+                self._account,
+                book.claimed,
+                token=self._token,
+                run_key=self._run_key,
+                until=now + dt.timedelta(seconds=self._lease),
+            )
+            confirm(connection, self._account, book.confirmed)
         return claims
+
+    def settled(self, wishes: Sequence[Wish]) -> frozenset[int]:
+        """Which rows want only what the CRM is known to hold, by position.
+
+        Older data does not get past them any more. A record that occurs twice is not among them: its rows have to be
+        decided one after another.
+
+        Args:
+            wishes: One per row; at most some thousands at once.
+        """
+        records = Counter(wish.record_id for wish in wishes)
+        wanted = {number: wish for number, wish in enumerate(wishes) if records[wish.record_id] == 1 and wish.values}
+        with self._transaction() as connection:
+            self._serialize(connection)
+            for number in different(connection, self._account, wanted, self.kept):
+                del wanted[number]
+            confirm(
+                connection,
+                self._account,
+                {(wish.record_id, key): wish.as_of for wish in wanted.values() for key in wish.values},
+            )
+        return frozenset(wanted)
 
     def renew(self, wish: Wish, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""
-        started = self._clock.monotonic()
         with self._transaction() as connection:
+            started = self._clock.monotonic()
             until = self._now(connection) + dt.timedelta(seconds=self._lease)
             renewed = connection.execute(
                 sa.update(field_states)
@@ -274,14 +190,14 @@ class Ledger:
                 del self._queue[: len(batch)]
                 self._settled += len(batch)
 
-    def states(self, records: Iterable[str]) -> dict[tuple[str, str], FieldState]:
+    def states(self, records: Iterable[str]) -> dict[Place, FieldState]:
         """What is on record for these opportunities, by record and key; at most some hundreds of records at once."""
         with self._transaction() as connection:
             rows = self._states(connection, sorted(set(records)))
         return {
             place: FieldState(
                 row.value if row.known and row.claim_token is None else None,
-                max((moment for moment in (row.as_of, row.claim_as_of) if moment is not None), default=None),
+                row.newest,
             )
             for place, row in rows.items()
         }
@@ -309,104 +225,80 @@ class Ledger:
                 for key, value in wish.values.items()
             ]
             rows.sort(key=lambda row: (row["record_id"], row["field"]))
-            _each(connection, _observation_upsert(connection), rows)
+            _each(connection, observe(connection.dialect.name), rows)
 
     def note(self, outcomes: Iterable[tuple[Outcome, Iterable[str]]]) -> None:
         """Write outcomes of rows that were never claimed into the change log, with the keys they are about."""
         with self._transaction() as connection:
             now = self._now(connection)
-            rows = [
-                self._change(outcome, key, outcome.word, now)
-                for outcome, keys in outcomes
-                for key in tuple(keys) or ("",)
-            ]
-            _each(connection, sa.insert(changes), rows)
+            rows = [self._line(outcome, key, now) for outcome, keys in outcomes for key in tuple(keys) or ("",)]
+            _each(connection, LOG, rows)
 
-    def _claim_rows(self, claimed: Mapping[tuple[str, str], dt.datetime], now: dt.datetime) -> list[dict[str, Any]]:
-        return [
-            {
-                "account": self._account,
-                "record_id": record_id,
-                "field": key,
-                "known": False,
-                "claim_token": self._token,
-                "claim_as_of": as_of,
-                "claim_run_key": self._run_key,
-                "claimed_until": now + dt.timedelta(seconds=self._lease),
-            }
-            for (record_id, key), as_of in sorted(claimed.items())
-        ]
+    def _line(self, outcome: Outcome, key: str, now: dt.datetime) -> dict[str, Any]:
+        return {
+            "run_key": self._run_key,
+            "account": self._account,
+            "record_id": storable(outcome.record_id),
+            "field": key,
+            "before_known": False,
+            "outcome": outcome.word.value,
+            "code": storable(outcome.code),
+            "reason": storable(outcome.reason),
+            "at": now,
+        }
 
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
         return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if key in self._hashed else value
 
     def _store(self, batch: Sequence[Settlement]) -> None:
-        acknowledged, lost, released, log, refused, healed = [], [], [], [], [], []
         with self._transaction() as connection:
             self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
             now = self._now(connection)
-            for settlement in batch:
-                wish, claim, outcome = settlement.wish, settlement.claim, settlement.outcome
-                for key in claim.fields:
-                    place = {"b_record": wish.record_id, "b_field": key}
-                    after = self.kept(key, wish.values[key])
-                    word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
-                    word = OutcomeWord.UNCHANGED if key in settlement.held else word
-                    if word in _HELD:
-                        acknowledged.append({**place, "value": after, "as_of": wish.as_of})
-                    elif word in _DOUBTFUL or settlement.doubtful:
-                        lost.append({**place, "as_of": wish.as_of})
-                    else:
-                        released.append({**place, "known": claim.knows(key, word)})
-                    seen = settlement.seen.get(key)
-                    before = claim.before.get(key) if seen is None else self.kept(key, seen)
-                    log.append(self._change(outcome, key, word, now, before=before, after=after))
-                if outcome.word is OutcomeWord.REJECTED and settlement.sent:
-                    refused.append(self._refusal(wish, outcome, now))
-                elif outcome.word is OutcomeWord.UPDATED and claim.refused is not None:
-                    healed.append(wish.record_id)
-            mine = sa.update(field_states).where(
-                field_states.c.account == self._account,
-                field_states.c.record_id == sa.bindparam("b_record"),
-                field_states.c.field == sa.bindparam("b_field"),
-                field_states.c.claim_token == self._token,
-            )
-            stamped = mine.values(run_key=self._run_key, acknowledged_at=now, known=True, **_UNCLAIMED)
-            _each(connection, stamped.values(value=sa.bindparam("value"), as_of=sa.bindparam("as_of")), acknowledged)
-            _each(connection, mine.values(known=False, as_of=sa.bindparam("as_of"), **_UNCLAIMED), lost)
-            _each(connection, mine.values(known=sa.bindparam("known"), **_UNCLAIMED), released)
-            _each(connection, sa.insert(changes), log)
-            _each(connection, _refusal_upsert(connection), refused)
-            if healed:
-                connection.execute(
-                    sa.delete(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(healed))
-                )
+            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
+            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
+            self._store_refusals(connection, batch, now)
 
-    def _change(
-        self,
-        outcome: Outcome,
-        key: str,
-        word: OutcomeWord,
-        now: dt.datetime,
-        *,
-        before: str | None = None,
-        after: str | None = None,
-    ) -> dict[str, Any]:
-        landed = word in _HELD
-        return {
-            "run_key": self._run_key,
-            "account": self._account,
-            "record_id": outcome.record_id,
-            "field": key,
-            "before": before,
-            "before_known": before is not None,
-            "after": after,
-            "outcome": word.value,
-            "code": "" if landed else outcome.code,
-            "reason": "" if landed else outcome.reason,
-            "at": now,
-        }
+    def _ended(self, settlement: Settlement, key: str) -> EndedField:
+        """What is to be stored of one field."""
+        wish, claimed, outcome = settlement.wish, settlement.claim, settlement.outcome
+        after = self.kept(key, wish.values[key])
+        word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
+        word = OutcomeWord.UNCHANGED if key in settlement.held else word
+        held = word in _HELD
+        doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
+        seen = settlement.seen.get(key)
+        return EndedField(
+            wish.record_id,
+            key,
+            known=held or (not doubtful and claimed.knows(key, word)),
+            value=after if held else None,
+            as_of=wish.as_of if held or doubtful else None,
+            before=claimed.before.get(key) if seen is None else self.kept(key, seen),
+            after=after,
+            outcome=word.value,
+            code="" if held else outcome.code,
+            reason="" if held else outcome.reason,
+        )
+
+    def _store_refusals(self, connection: Connection, batch: Sequence[Settlement], now: dt.datetime) -> None:
+        refused = [
+            self._refusal(settlement.wish, settlement.outcome, now)
+            for settlement in sorted(batch, key=lambda settlement: settlement.wish.record_id)
+            if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
+        ]
+        healed = [
+            settlement.wish.record_id
+            for settlement in batch
+            if settlement.outcome.word is OutcomeWord.UPDATED and settlement.claim.refused is not None
+        ]
+        if not refused and not healed:
+            return
+        self._lock_rejects(connection, [*(row["record_id"] for row in refused), *healed])
+        _each(connection, refuse(connection.dialect.name), refused)
+        connection.execute(
+            sa.delete(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(healed))
+        )
 
     def _refusal(self, wish: Wish, outcome: Outcome, now: dt.datetime) -> dict[str, Any]:
         return {
@@ -414,18 +306,25 @@ class Ledger:
             "record_id": wish.record_id,
             "fingerprint": wish.fingerprint,
             "outcome": outcome.word.value,
-            "code": outcome.code,
-            "reason": outcome.reason,
+            "code": storable(outcome.code),
+            "reason": storable(outcome.reason),
             "attempts": 1,
             "first_at": now,
             "last_at": now,
         }
 
-    def _states(self, connection: Connection, records: Sequence[str]) -> dict[tuple[str, str], Row[Any]]:
-        query = sa.select(field_states).where(
+    def _states(
+        self, connection: Connection, records: Sequence[str], *, lock: bool = False
+    ) -> dict[Place, StateOnRecord]:
+        columns = [field_states.c[name] for name in ("record_id", "field", *StateOnRecord._fields)]
+        query = sa.select(*columns).where(
             field_states.c.account == self._account, field_states.c.record_id.in_(records)
         )
-        return {(row.record_id, row.field): row for row in connection.execute(query)}
+        if lock and connection.dialect.name == "postgresql":
+            # What is decided here stays true until it is written: a holder whose lease ran out may be renewing it.
+            order = field_states.c.record_id.collate("C"), field_states.c.field.collate("C")
+            query = query.order_by(*order).with_for_update()
+        return {(record_id, key): StateOnRecord(*state) for record_id, key, *state in connection.execute(query)}
 
     def _refusals(self, connection: Connection, records: Sequence[str]) -> dict[str, Refusal]:
         query = sa.select(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(records))
@@ -433,6 +332,16 @@ class Ledger:
             row.record_id: Refusal(row.fingerprint, row.code, row.reason, row.attempts, row.first_at)
             for row in connection.execute(query)
         }
+
+    def _lock_rejects(self, connection: Connection, records: Iterable[str]) -> None:
+        """The same for the rejects that are to be changed: one thread may refuse what another one heals."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(
+                sa.select(rejects.c.record_id)
+                .where(rejects.c.account == self._account, rejects.c.record_id.in_(list(records)))
+                .order_by(rejects.c.record_id.collate("C"))
+                .with_for_update()
+            )
 
     def _lock_mine(self, connection: Connection, records: Iterable[str]) -> None:
         """Take the rows in the order in which claims take them: whoever takes one over waits, never in a circle."""
@@ -488,145 +397,10 @@ def ledger_errors() -> Iterator[None]:
         raise TransientError(msg, code="LEDGER") from err
 
 
-class _Book:
-    """The states of one batch while its rows are decided; what is decided is written at the end, set by set."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        now: dt.datetime,
-        states: dict[tuple[str, str], Row[Any]],
-        refusals: dict[str, Refusal],
-    ) -> None:
-        self._ledger = ledger
-        self._now = now
-        self._states = states
-        self._refusals = refusals
-        self._claimed: dict[tuple[str, str], dt.datetime] = {}
-        self._confirmed: dict[tuple[dt.datetime, frozenset[str]], list[str]] = defaultdict(list)
-        self._agreed: dict[tuple[str, str], dt.datetime] = {}
-
-    def decide(self, wish: Wish, *, changes_only: bool, retry_rejected: bool, deadline: float) -> Claim:
-        """Compare one row with what is on record, and claim what is to be sent."""
-        verdicts = {key: self._verdict(wish, key, changes_only=changes_only) for key in wish.values}
-        busy = max((seconds for verdict, seconds in verdicts.values() if verdict is Verdict.BUSY), default=None)
-        if busy is not None:
-            return Claim(Verdict.BUSY, busy_seconds=busy)
-        send = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.SEND)
-        stale = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.STALE)
-        refused = self._refusals.get(wish.record_id)
-        if send and refused is not None and refused.fingerprint == wish.fingerprint and not retry_rejected:
-            return Claim(Verdict.REFUSED_BEFORE, refused=refused)
-        self._confirm(wish, frozenset(wish.values) - send - stale)
-        if not send:
-            return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=stale)
-        self._claimed.update({(wish.record_id, key): wish.as_of for key in send})
-        on_record = {key: self._states.get((wish.record_id, key)) for key in send}
-        return Claim(
-            Verdict.SEND,
-            fields=send,
-            stale=stale,
-            doubtful=frozenset(
-                key for key, row in on_record.items() if row is not None and (row.claim_token or not row.known)
-            ),
-            before={
-                key: row.value
-                for key, row in on_record.items()
-                if row is not None and row.known and row.claim_token is None
-            },
-            deadline=deadline,
-            refused=refused,
-        )
-
-    def _verdict(self, wish: Wish, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
-        place = (wish.record_id, key)
-        if place in self._claimed:
-            return (Verdict.STALE, 0.0) if wish.as_of < self._claimed[place] else (Verdict.BUSY, 0.0)
-        row = self._states.get(place)
-        if row is None:
-            return Verdict.SEND, 0.0
-        moments = (row.as_of, row.claim_as_of, self._agreed.get(place))
-        newest = max((moment for moment in moments if moment is not None), default=None)
-        if newest is not None and wish.as_of < newest:
-            return Verdict.STALE, 0.0
-        if row.claim_token is not None:
-            seconds = (row.claimed_until - self._now).total_seconds()
-            return (Verdict.BUSY, seconds) if seconds > 0 else (Verdict.SEND, 0.0)
-        same = row.known and row.value == self._ledger.kept(key, wish.values[key])
-        return (Verdict.UNCHANGED if same and changes_only else Verdict.SEND), 0.0
-
-    def _confirm(self, wish: Wish, keys: frozenset[str]) -> None:
-        """Note that newer data agrees with what the CRM holds, so that older data does not get past it."""
-        older = frozenset(key for key in keys if self._states[wish.record_id, key].as_of != wish.as_of)
-        if older:
-            self._confirmed[wish.as_of, older].append(wish.record_id)
-            self._agreed.update({(wish.record_id, key): wish.as_of for key in older})
-
-    def write(self, connection: Connection) -> None:
-        """Store all claims and confirmations of the batch."""
-        ledger = self._ledger
-        for (as_of, keys), records in sorted(self._confirmed.items(), key=lambda group: group[0][0]):
-            connection.execute(
-                sa.update(field_states)
-                .where(
-                    field_states.c.account == ledger._account,  # noqa: SLF001 - the other half of one class
-                    field_states.c.record_id.in_(records),
-                    field_states.c.field.in_(keys),
-                )
-                .values(as_of=as_of)
-            )
-        if self._claimed:
-            connection.execute(_claim_upsert(connection), ledger._claim_rows(self._claimed, self._now))  # noqa: SLF001
-
-
 _HELD = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})
 _DOUBTFUL = frozenset({OutcomeWord.FAILED, OutcomeWord.UNKNOWN})
-_UNCLAIMED = {"claim_token": None, "claim_as_of": None, "claim_run_key": None, "claimed_until": None}
 
 
 def _each(connection: Connection, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(statement, rows)
-
-
-def _insert(connection: Connection, table: sa.Table) -> Any:  # noqa: ANN401 - two dialects' classes with one interface
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def _claim_upsert(connection: Connection) -> sa.Executable:
-    insert = _insert(connection, field_states)
-    upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[field_states.c.account, field_states.c.record_id, field_states.c.field],
-        set_={name: insert.excluded[name] for name in _UNCLAIMED},
-    )
-    return upsert
-
-
-def _observation_upsert(connection: Connection) -> sa.Executable:
-    insert = _insert(connection, field_states)
-    names = ("value", "known", "as_of", "run_key", "acknowledged_at")
-    upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[field_states.c.account, field_states.c.record_id, field_states.c.field],
-        set_={name: insert.excluded[name] for name in names},
-        where=field_states.c.claim_token.is_(None)
-        & (field_states.c.as_of.is_(None) | (field_states.c.as_of <= insert.excluded.as_of)),
-    )
-    return upsert
-
-
-def _refusal_upsert(connection: Connection) -> sa.Executable:
-    insert = _insert(connection, rejects)
-    again = rejects.c.fingerprint == insert.excluded.fingerprint
-    upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[rejects.c.account, rejects.c.record_id],
-        set_={
-            "fingerprint": insert.excluded.fingerprint,
-            "outcome": insert.excluded.outcome,
-            "code": insert.excluded.code,
-            "reason": insert.excluded.reason,
-            "attempts": sa.case((again, rejects.c.attempts + 1), else_=1),
-            "first_at": sa.case((again, rejects.c.first_at), else_=insert.excluded.first_at),
-            "last_at": insert.excluded.last_at,
-        },
-    )
-    return upsert

@@ -69,6 +69,7 @@ field_states = sa.Table(
     sa.Column("claim_as_of", UtcDateTime),
     sa.Column("claim_run_key", sa.Text),
     sa.Column("claimed_until", UtcDateTime),
+    postgresql_with={"fillfactor": 70},  # a quiet run only moves as_of: with room in the page no index is touched
 )
 
 changes = sa.Table(

@@ -99,6 +99,6 @@ def _is_older(row: Update, newest: dt.datetime | None) -> bool:
 def _wanted(row: Update, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
     """What a row would write; nothing if it is refused later anyway."""
     try:
-        return dict(wanted_values(vendor.calls(row, catalogue)))
+        return wanted_values(vendor.payload(row, catalogue))
     except InvalidValueError:
         return {}

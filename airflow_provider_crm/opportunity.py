@@ -43,6 +43,7 @@ _EXACT = decimal.Context(prec=400, Emin=-10_000, Emax=10_000)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII)
 
@@ -219,7 +220,7 @@ class ValueRules:
 
     def _money(self, target: Field, raw: RawValue) -> Decimal:
         amount = exact_decimal(target, raw)
-        amount = amount.quantize(Decimal(1).scaleb(-target.digits), self._decimal_rounding, _EXACT)
+        amount = amount.quantize(_unit(target.digits), self._decimal_rounding, _EXACT)
         if _digits(amount) > _JSON_NUMBER_DIGITS or amount.adjusted() > _JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_LARGE", "is larger than a JSON number carries exactly (15 digits):", raw)
         return amount + 0  # minus zero becomes zero
@@ -234,7 +235,7 @@ class ValueRules:
 
     def _text(self, target: Field, raw: RawValue) -> str:
         if isinstance(raw, str):
-            if _SURROGATE.search(raw):
+            if not raw.isascii() and _SURROGATE.search(raw):
                 raise _invalid(
                     target, "NOT_TEXT", "takes text, the row has characters that are none (a lone surrogate)"
                 )
@@ -331,6 +332,12 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
     return number
 
 
+@lru_cache(maxsize=16)
+def _unit(digits: int) -> Decimal:
+    """One of the last decimal place."""
+    return Decimal(1).scaleb(-digits)
+
+
 def _digits(number: Decimal) -> int:
     """How many digits, without zeros at the end where those would make it too many."""
     digits = number.as_tuple().digits
@@ -377,6 +384,8 @@ def path_segment(record_id: str) -> str:
     Raises:
         InvalidValueError: For an empty id, and for `.` and `..`, which URL libraries resolve even when encoded.
     """
+    if _PLAIN_SEGMENT.fullmatch(record_id):
+        return record_id
     if not record_id.strip(".") or not record_id.strip():
         msg = f"{record_id!r} is not a record id."
         raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id)

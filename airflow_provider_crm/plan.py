@@ -19,7 +19,8 @@ from airflow_provider_crm.push import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ledger import FieldState, Ledger
+    from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.ledger_claims import FieldState
     from airflow_provider_crm.push import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.spool import Spool
@@ -185,7 +186,7 @@ class Planner:
         record: Record | RejectedError | None,
         states: Mapping[tuple[str, str], FieldState],
     ) -> Iterator[PlanRow]:
-        wanted = wanted_values(calls)
+        wanted = wanted_values(self._vendor.payload(update, self._catalogue))
         refused = self._unreadable(record)
         readable = record if isinstance(record, dict) else {}
         shown = shown_values(wanted, readable, self._vendor, self._catalogue) if readable else {}
@@ -260,7 +261,7 @@ class Planner:
             return "HASHED", f"The ledger keeps only hashes of {field.key}, so what stood there is not known."
         try:
             value = field_value(field.key, field.before, self._catalogue)
-            self._vendor.calls(Update(0, "any", {field.key: value}), self._catalogue)
+            self._vendor.payload(Update(0, "any", {field.key: value}), self._catalogue)
         except (InvalidValueError, ConfigurationError) as err:
             return err.code, f"What stood in {field.key} before cannot be written: {err}"
         return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
 from airflow_provider_crm.exceptions import (
@@ -23,8 +23,8 @@ from airflow_provider_crm.exceptions import (
     TransientError,
     UnknownFieldError,
 )
-from airflow_provider_crm.ledger import Claim, Settlement, Verdict, Wish
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, local_date
+from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, local_date, path_segment
 from airflow_provider_crm.session import LARGEST_POOL, Permit, always, check_echo
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _LATE = dt.timedelta(days=1)
 _INSTANT = dt.timedelta(microseconds=1)
 _FORBIDDEN = 403
 _OUTAGE_ROWS = 5
+_COMPARED_AT_ONCE = 2_000
 _CLAIMED_AT_ONCE = 200
 _LONGEST_PAUSE = 1.0
 
@@ -209,6 +210,13 @@ def _read_if_allowed(session: Session, record_id: str) -> Record | None:
         return None
 
 
+class _Prepared(NamedTuple):
+    """One row that passed its checks, and what it wants in the vendor's own keys and values."""
+
+    update: Update
+    wish: Wish
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """One row on its way: what it wants, what is sent, and under which claim."""
@@ -313,7 +321,8 @@ class Push:
             if isinstance(known, Outcome):
                 yield known, ()
             else:
-                update, calls = known
+                update = known.update
+                calls = self._vendor.calls(update, self.catalogue)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
     def _until_one_was_sent(self, work: Iterator[Outcome | _Job]) -> Iterator[Outcome]:
@@ -331,22 +340,23 @@ class Push:
 
     def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | _Job]:
         """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
-        size = _CLAIMED_AT_ONCE if self._ledger is not None else 1
-        postponed: list[tuple[Update, tuple[Call, ...]]] = []
+        size = _COMPARED_AT_ONCE if self._ledger is not None else 1
+        postponed: list[_Prepared] = []
         while batch := list(islice(source, size)):
             prepared = [self._prepared(row) for row in batch]
             known = [item for item in prepared if isinstance(item, Outcome)]
             self._note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
-            ready = [item for item in prepared if not isinstance(item, Outcome)]
-            postponed, _ = yield from self._claimed(postponed + ready)
+            changed = yield from self._changed([item for item in prepared if isinstance(item, _Prepared)])
+            for first in range(0, len(changed), _CLAIMED_AT_ONCE):
+                postponed, _ = yield from self._claimed(postponed + changed[first : first + _CLAIMED_AT_ONCE])
         while postponed:
             postponed, seconds = yield from self._claimed(postponed)
             if postponed:
                 self._session.clock.sleep(min(max(seconds, 0.05), 1.0))
 
-    def _prepared(self, row: Update | Outcome) -> Outcome | tuple[Update, tuple[Call, ...]]:
-        """The outcome of a row that needs no call, else the update with all of its calls."""
+    def _prepared(self, row: Update | Outcome) -> Outcome | _Prepared:
+        """The outcome of a row that needs no call, else what it wants."""
         if isinstance(row, Outcome):
             return row
         if self.stopped is not None:
@@ -354,59 +364,79 @@ class Push:
         try:
             update = dated(row, self._vendor, self.catalogue, self._rules)
             if self._ledger is None:
-                check_won_date(update, self._vendor, self.catalogue, self._rules, self._session.clock.now())
-            calls = self._vendor.calls(update, self.catalogue)
+                check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
+            path_segment(update.record_id)  # what cannot be in a path is no id for the ledger, either
+            payload = self._vendor.payload(update, self.catalogue)
         except InvalidValueError as err:
             return Outcome(row.row, row.record_id, OutcomeWord.INVALID, err.code, str(err))
         except ConfigurationError as err:
             self.stopped = err
             return _not_sent(row, err)
-        if not calls:
+        if not payload:
             return Outcome(row.row, row.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
-        return update, calls
+        return _Prepared(update, Wish(update.record_id, wanted_values(payload), update.as_of or self._now()))
 
-    def _claimed(
-        self, ready: list[tuple[Update, tuple[Call, ...]]]
-    ) -> Generator[Outcome | _Job, None, tuple[list[tuple[Update, tuple[Call, ...]]], float]]:
-        """Claim prepared rows; returns those that have to wait, and for how many seconds at least."""
-        postponed, shortest = [], _LONGEST_PAUSE
-        wishes = [wish_of(update, calls) for update, calls in ready]
+    def _changed(self, rows: list[_Prepared]) -> Generator[Outcome, None, list[_Prepared]]:
+        """Tell the rows of which the CRM holds everything already; returns the others."""
+        if self._ledger is None or not self._changes_only or self.stopped is not None:
+            return rows
         try:
-            claims = self._claims(wishes)
+            settled = self._ledger.settled([row.wish for row in rows])
         except TransientError as err:
             self.stopped = self.stopped or err
-            claims = [None] * len(wishes)
-        for (update, calls), wish, claim in zip(ready, wishes, claims, strict=True):
+            return rows
+        for number in sorted(settled):
+            update = rows[number].update
+            yield Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
+        return [row for number, row in enumerate(rows) if number not in settled]
+
+    def _claimed(self, ready: list[_Prepared]) -> Generator[Outcome | _Job, None, tuple[list[_Prepared], float]]:
+        """Claim prepared rows; returns those that have to wait, and for how many seconds at least."""
+        postponed, shortest = [], _LONGEST_PAUSE
+        try:
+            claims = self._claims([row.wish for row in ready])
+        except TransientError as err:
+            self.stopped = self.stopped or err
+            claims = [None] * len(ready)
+        for row, claim in zip(ready, claims, strict=True):
             if self.stopped is not None and (claim is None or claim.verdict is not Verdict.SEND):
-                yield _not_sent(update, self.stopped)
+                yield _not_sent(row.update, self.stopped)
             elif claim is None:
                 continue
             elif claim.verdict is Verdict.BUSY:
-                postponed.append((update, calls))
+                postponed.append(row)
                 shortest = min(shortest, claim.busy_seconds)
             elif claim.verdict is Verdict.SEND:
-                yield self._job(update, calls, wish, claim)
+                yield self._job(row.update, row.wish, claim)
             else:
-                yield _unsent(update, claim)
+                yield _unsent(row.update, claim)
         return postponed, shortest
 
     def _claims(self, wishes: list[Wish]) -> list[Claim | None]:
         if self._ledger is None or self.stopped is not None:
             everything = [Claim(Verdict.SEND, fields=frozenset(wish.values), deadline=math.inf) for wish in wishes]
             return [None] * len(wishes) if self.stopped is not None else list(everything)
-        changes_only = self._rules.changes_only and self._inspect is None
-        return list(self._ledger.claim(wishes, changes_only=changes_only, retry_rejected=self._rules.retry_rejected))
+        retry_rejected = self._rules.retry_rejected
+        return list(self._ledger.claim(wishes, changes_only=self._changes_only, retry_rejected=retry_rejected))
 
-    def _job(self, update: Update, calls: tuple[Call, ...], wish: Wish, claim: Claim) -> Outcome | _Job:
+    @property
+    def _changes_only(self) -> bool:
+        """An inspection reads every record, whatever the ledger says that it holds."""
+        return self._rules.changes_only and self._inspect is None
+
+    def _now(self) -> dt.datetime:
+        return self._session.clock.now()
+
+    def _job(self, update: Update, wish: Wish, claim: Claim) -> Outcome | _Job:
         """Keep only the fields that were claimed; refuse a win whose date is open."""
         if self._ledger is None:
-            return _Job(update, calls, wish, claim)
+            return _Job(update, self._vendor.calls(update, self.catalogue), wish, claim)
         targets = {name: self.catalogue.fields[name].target for name in update.fields}
         fields = {name: value for name, value in update.fields.items() if targets[name] in claim.fields}
         smaller = replace(update, fields=fields)
         try:
             if self.catalogue.fields["stage"].target in claim.fields:
-                check_won_date(update, self._vendor, self.catalogue, self._rules, self._session.clock.now())
+                check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
             return _Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
@@ -481,6 +511,12 @@ class Push:
             if renewed is None:
                 msg = "Another run has taken this row over while it waited."
                 raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
+            if self._session.clock.monotonic() + longest >= renewed:
+                msg = (
+                    "The ledger cannot be used: its database is so slow that a claim runs out while it is renewed. "
+                    "Nothing is sent that could not be recorded; run again when its database is back."
+                )
+                raise TransientError(msg, code="LEDGER", record_id=job.update.record_id)
             deadline = renewed
 
         return permit
@@ -544,11 +580,6 @@ class Push:
             msg = f"{self._vendor.title} failed {_OUTAGE_ROWS} rows one after another, every attempt; {outcome.reason}"
             self.stopped = TransientError(msg, vendor=self._vendor.name, code="OUTAGE")
         return outcome
-
-
-def wish_of(update: Update, calls: Iterable[Call]) -> Wish:
-    """What a row wants, in the vendor's own keys and values."""
-    return Wish(update.record_id, wanted_values(calls), update.as_of or dt.datetime.now(dt.UTC))
 
 
 def _unsent(update: Update, claim: Claim) -> Outcome:

@@ -182,7 +182,9 @@ class Session:
         self.clock = clock or Clock()
         self.budget = budget or Budget()
         self._pacers: dict[str, Pacer] = {}
-        self.http = authenticated_session(account, self.clock)
+        self._signature = Signature(account, self.clock)
+        self._origin = self._signature.origin
+        self.http = authenticated_session(account, self._signature)
         self._lock = threading.Lock()
         self._calls = 0
         self._catalogues: dict[tuple[str, ...], Catalogue] = {}
@@ -418,21 +420,29 @@ class Session:
         return ConfigurationError(msg, vendor=self.account.vendor.name, status=response.status_code, code="REDIRECT")
 
     def _send(self, call: Call, record_id: str | None, timezone: str | None) -> requests.Response:
-        headers = dict(call.headers)
-        if timezone is not None:
-            headers |= self.account.vendor.headers(offset_hours(self.clock.now(), timezone))
-        data = None
-        if call.json is not None:
-            data = json.dumps(call.json, allow_nan=False).encode()
-            headers["Content-Type"] = "application/json"
         with self._lock:
             self._calls += 1
         try:
-            return self.http.request(
-                call.method, self.account.origin + call.path, params=call.params or None, data=data, headers=headers
-            )
+            return sent(self.http, self._prepared(call, timezone))
         except requests.RequestException as err:
             raise _transport_error(self.account, err, record_id) from err
+
+    def _prepared(self, call: Call, timezone: str | None) -> requests.PreparedRequest:
+        """The signed request, put together by hand: what `requests.Session` merges for each call never differs."""
+        request = requests.PreparedRequest()
+        request.prepare_method(call.method)
+        request.prepare_headers(self.http.headers)
+        request.headers.update(call.headers)
+        if timezone is not None:
+            request.headers.update(self.account.vendor.headers(offset_hours(self.clock.now(), timezone)))
+        if call.params:
+            request.prepare_url(self.account.origin + call.path, call.params)
+        else:  # whose path is percent-encoded already
+            request.url = self._origin + call.path
+        if call.json is not None:
+            request.headers["Content-Type"] = "application/json"
+            request.prepare_body(json.dumps(call.json, allow_nan=False).encode(), None)
+        return self._signature(request)
 
     def _read_back(self, call: Call, record_id: str, err: TransientError) -> Record | None:
         """Whether a call that may not be repeated has landed: its record if so, None if it has not."""
@@ -509,20 +519,21 @@ def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> No
         )
 
 
-class _Signature(AuthBase):
+class Signature(AuthBase):
     """Signs requests to the account's own origin, and no other, with credentials and the vendor's headers."""
 
     def __init__(self, account: Account, clock: Clock) -> None:
         self._account = account
         self._clock = clock
         try:  # as requests itself writes it: lower case, punycode
-            self._origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
+            self.origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
         except requests.RequestException as err:
             msg = f"No request can be made to {account.origin!r}. Check the connection's host."
             raise ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST") from err
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if _origin_of(request.url or "") != self._origin:
+        """Sign; a request to another origin stays as it is."""
+        if _origin_of(request.url or "") != self.origin:
             return request
         offset = offset_hours(self._clock.now(), self._account.timezone or "UTC")
         for name, value in self._account.vendor.headers(offset).items():
@@ -554,9 +565,22 @@ class _Adapter(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
-def authenticated_session(account: Account, clock: Clock) -> requests.Session:
+def sent(http: requests.Session, request: requests.PreparedRequest) -> requests.Response:
+    """Send one request and read the whole answer, without the hooks, cookies and redirects that nothing here has.
+
+    Raises:
+        requests.RequestException: As `requests.Session.send` does.
+    """
+    adapter = http.get_adapter(request.url or "")
+    response = adapter.send(
+        request, verify=True if http.verify is None else http.verify, cert=http.cert, proxies=http.proxies
+    )
+    _ = response.content  # read here, where a cut answer is an error of the transport
+    return response
+
+
+def authenticated_session(account: Account, signature: Signature) -> requests.Session:
     """A plain session that signs calls to the account's origin and always has a timeout."""
-    signature = _Signature(account, clock)
     session = _plain_session(account, account.timeout)
     session.auth = signature
     return session

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 _HOME = Path(tempfile.mkdtemp(prefix="crm-tests-"))
 
@@ -57,3 +59,18 @@ def postgres():
         server.psql("SELECT pg_reload_conf();")
         yield server.get_uri()
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres):
+    """Make an empty PostgreSQL database; returns its URL. It goes with the server."""
+
+    def make() -> sa.URL:
+        name = f"tests_{uuid.uuid4().hex}"
+        server = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        server.dispose()
+        return server.url.set(database=name)
+
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import subprocess
 import sys
 from collections import Counter
@@ -10,9 +11,12 @@ from decimal import Decimal
 
 import pytest
 
+from airflow_provider_crm.demo import crm
 from airflow_provider_crm.demo.airflow_home import AirflowHome, AirflowHomeError, Run
 from airflow_provider_crm.demo.expectations import TASKS, differences, expected, record_differences, total
+from airflow_provider_crm.demo.ledger_story import CORRECTED, DAY, EDITED, PLANNED, Act, LedgerStory
 from airflow_provider_crm.demo.warehouse import DAYS, DIRTY_DAYS, Flaw, deals, write
+from airflow_provider_crm.sandbox.audit import Write
 
 DAILY = TASKS["close_daily_sql"]["deal_values"]
 
@@ -66,6 +70,32 @@ def test_the_demo_shows_outcomes_reasons_and_won_dates(shown):
     assert ["oppo_1101_040", "date_won", "(empty)", "2026-11-01"] in [words[:4] for words in lines]
     assert ["invalid", "NOT_A_NUMBER"] in [words[:2] for words in lines]
     assert "airflow connections add close_default --conn-type close" in shown[0].stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "same data again close_daily_sql 40 unchanged 2 0",
+        "one deal changed close_daily_sql 1 updated, 39 unchanged 3 1",
+        "older day, late close_daily_sql 40 stale 2 0",
+        "plan 3 changes plan_approve_apply 3 update, 77 unchanged 3 0",
+        "write the three close_daily_sql 3 updated, 37 unchanged 5 3",
+        "undo the write crm_undo 2 updated, 1 rejected 6 2",
+    ],
+)
+def test_the_demo_shows_what_the_ledger_is_for(shown, line):
+    """Each act of the story is a line: outcomes, the provider's calls, and the writes that Close saw."""
+    assert line in [" ".join(words.split()) for words in shown[0].stdout.splitlines()]
+
+
+def test_the_demo_shows_the_plan_with_the_most_money_first(shown):
+    """The approver's table goes by the size of the change, up or down, not by record."""
+    lines = [words.split() for words in shown[0].stdout.splitlines()]
+    assert [words for words in lines if words[1:2] == ["deal_value"] and words[-1] == "update"] == [
+        ["oppo_0309_021", "deal_value", "8,921.25", "58,921.25", "+50,000.00", "update"],
+        ["oppo_0309_010", "deal_value", "228,107.86", "208,107.86", "-20,000.00", "update"],
+        ["oppo_0309_003", "deal_value", "113,690.49", "114,590.49", "+900.00", "update"],
+    ]
 
 
 def test_the_demo_keeps_airflows_logs_and_warnings_to_itself(shown):
@@ -154,6 +184,148 @@ def test_refused_rows_are_expected_to_leave_the_record_alone(dirty_day):
     assert records["close", "oppo_0308_currency"]["value"] == 100_000
     assert records["close", "oppo_0308_001"]["value"] != 100_000
     assert ("close", "oppo_0308_unknown_id") not in records
+
+
+NO_WRITE = Act(title="same data again", counts={"unchanged": 40})
+ONE_WRITE = Act(title="one deal changed", counts={"updated": 1}, writes={"oppo_1": {"value": 100}})
+DIFF = (
+    "| oppo_2 | deal_value | 1.00 | 9.00 | +8.00 | update |",
+    "| oppo_1 | deal_value | 1.00 | 2.00 | +1.00 | update |",
+)
+PLAN = Act(title="plan", dag_id="plan_approve_apply", task_id="plan", counts={"update": 2}, diff=DIFF)
+HEADS = ("| record | field | before | after | difference | verdict |", "| --- | --- | --- | --- | --- | --- |")
+
+
+def daily(**outcomes):
+    """A green run of the daily DAG with these outcomes."""
+    report = {"vendor": "close", "outcomes": outcomes, "rejects": []}
+    return Run("close_daily_sql", DAY, "success", {"deal_values": report}, {"deal_values": "success"}, 1.0)
+
+
+def plan(*lines, **counts):
+    """A run that planned, with these lines in its summary."""
+    summary = "\n".join(["**2 records.**", "", *HEADS, *lines, "", "Plan `1`."]).replace("_", "\\_")
+    made = {"counts": {"stale": 0, **counts}, "summary": summary}
+    return Run("plan_approve_apply", DAY, "success", {"plan": made}, {"plan": "success"}, 1.0)
+
+
+def seen(record_id="oppo_1", vendor="close", **fields):
+    """A write as the sandbox tells it."""
+    return Write(
+        number=1, vendor=vendor, method="PUT", path="/", record_id=record_id, fields=fields, at=dt.datetime.now(dt.UTC)
+    )
+
+
+@pytest.mark.parametrize(
+    ("act", "run", "writes"),
+    [
+        (NO_WRITE, daily(unchanged=40), []),
+        (ONE_WRITE, daily(updated=1), [seen(value=100)]),
+        (PLAN, plan(*DIFF, update=2), []),
+    ],
+)
+def test_an_act_as_planned_has_no_differences(act, run, writes):
+    """The comparison is quiet when nothing is wrong."""
+    assert act.differences(run, writes) == []
+
+
+@pytest.mark.parametrize(
+    ("act", "writes", "sentence"),
+    [
+        (NO_WRITE, [seen(value=100)], "wrote close oppo_1 {'value': 100}, which was not planned."),
+        (ONE_WRITE, [], "did not write close oppo_1 {'value': 100}, which was planned."),
+        (ONE_WRITE, [seen(value=100)] * 2, "wrote close oppo_1 {'value': 100}, which was not planned."),
+        (
+            ONE_WRITE,
+            [seen(value=100), seen("oppo_2", note="")],
+            "wrote close oppo_2 {'note': ''}, which was not planned.",
+        ),
+        (
+            ONE_WRITE,
+            [seen(value=100), seen(vendor="raze", value=100)],
+            "wrote raze oppo_1 {'value': 100}, which was not planned.",
+        ),
+    ],
+)
+def test_a_write_too_many_or_too_few_is_told(act, writes, sentence):
+    """Whatever the report says: the writes that arrived are compared, each planned one once."""
+    run = daily(**act.counts)
+    assert act.differences(run, writes) == [f"close_daily_sql ({act.title}) {sentence}"]
+
+
+def test_a_write_of_another_value_is_told():
+    """One cent off is a write that was not planned, and one that is lacking."""
+    assert ONE_WRITE.differences(daily(updated=1), [seen(value=101)]) == [
+        "close_daily_sql (one deal changed) wrote close oppo_1 {'value': 101}, which was not planned.",
+        "close_daily_sql (one deal changed) did not write close oppo_1 {'value': 100}, which was planned.",
+    ]
+
+
+def test_an_old_row_that_lands_is_told():
+    """A run of an older day that writes its rows shows in the outcomes, not only among the writes."""
+    act = Act(title="older day, late", counts={"stale": 40})
+    assert act.differences(daily(updated=40), []) == [
+        f"close_daily_sql.deal_values of {DAY} has 0 rows stale, planned were 40.",
+        f"close_daily_sql.deal_values of {DAY} has 40 rows updated, planned were 0.",
+    ]
+
+
+def test_a_plan_in_another_order_is_told():
+    """The most money has to come first."""
+    (told,) = PLAN.differences(plan(*reversed(DIFF), update=2), [])
+    assert told.startswith(f"plan_approve_apply.plan of {DAY} shows [{DIFF[1]!r}, {DIFF[0]!r}], planned was ")
+
+
+def test_a_plan_of_other_fields_is_told():
+    """A field too many shows in the counts, and in the table."""
+    told = PLAN.differences(plan(*DIFF, DIFF[0], update=3), [])
+    assert told[0] == f"plan_approve_apply.plan of {DAY} plans 3 fields as update, planned were 2."
+    assert len(told) == 2
+
+
+def test_a_plan_that_was_not_made_is_told():
+    """A task that failed, and left nothing, is two sentences."""
+    run = dataclasses.replace(plan(), states={"plan": "failed"}, reports={})
+    assert PLAN.differences(run, []) == [
+        f"plan_approve_apply.plan of {DAY} is failed, planned was success.",
+        f"plan_approve_apply.plan of {DAY} left no plan in XCom.",
+    ]
+
+
+class IdleProcess:
+    """Stands for an Airflow whose tasks say that all is well and write nothing."""
+
+    def run(self, dag_id, logical_date, *, conf=None, until=None):
+        """A green run without any effect."""
+        tasks = {"close_daily_sql": "deal_values", "plan_approve_apply": "plan", "crm_undo": "undo"}
+        report = {"vendor": "close", "outcomes": {}, "rejects": [], "counts": {}, "summary": "", "run_key": "a/b/c"}
+        return Run(dag_id, logical_date, "success", {tasks[dag_id]: report}, {tasks[dag_id]: "success"}, 0.1)
+
+
+@pytest.fixture
+def idle_story(tmp_path, crm_sandbox):
+    """The story as it goes if nothing is ever written; its acts by title."""
+    write(tmp_path / "warehouse.db", deals())
+    crm.fill(crm_sandbox, deals())
+    story = LedgerStory(IdleProcess(), crm_sandbox, tmp_path / "warehouse.db", deals())
+    return {played.act.title: " ".join(played.problems) for played in story.play()}
+
+
+def test_a_story_without_writes_fails_in_every_act(idle_story):
+    """No act passes on the word of a report: each that has to write names the write that never came."""
+    assert all(idle_story.values())
+    for title, record_ids in (("one deal changed", CORRECTED), ("write the three", PLANNED)):
+        assert all(f"did not write close {record_id} " in idle_story[title] for record_id in record_ids)
+
+
+def test_a_story_reads_every_deal_of_the_day_back(idle_story):
+    """What Close holds after each act is compared, for every deal of the day; a colleague's change belongs to it."""
+    ids = [deal.close_id for deal in deals() if deal.day == DAY]
+    assert all(
+        f"close {record_id} shows value 100000, planned was " in idle_story["same data again"] for record_id in ids
+    )
+    assert f"close {EDITED} shows value 100000" in idle_story["write the three"]
+    assert f"close {EDITED} shows value" not in idle_story["undo the write"]
 
 
 def test_a_broken_dag_file_is_told_with_its_error(tmp_path, airflow_db):

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import traceback
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -44,13 +43,7 @@ def database(request, tmp_path):
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
-    admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
-    name = f"oauth_{uuid.uuid4().hex}"
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    url = admin.url.set(database=name).render_as_string(hide_password=False)
-    admin.dispose()
-    return url
+    return request.getfixturevalue("new_database")().render_as_string(hide_password=False)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from decimal import Decimal
 
 import pytest
@@ -38,14 +37,10 @@ CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"
 def store(request, tmp_path):
     """An empty store."""
     if request.param == "sqlite":
-        engine = sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
-        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
-        name = f"plans_{uuid.uuid4().hex}"
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        engine = sa.create_engine(admin.url.set(database=name))
-        admin.dispose()
+        url = request.getfixturevalue("new_database")()
+    engine = sa.create_engine(url)
     made = PlanStore(prepare_engine(engine))
     made.engine = engine
     yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import sys
 import tempfile
@@ -12,11 +11,11 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from airflow_provider_crm.demo import crm, warehouse
 from airflow_provider_crm.demo.airflow_home import AirflowHome, AirflowHomeError
 from airflow_provider_crm.demo.expectations import TASKS, differences, expected, record_differences, total
+from airflow_provider_crm.demo.ledger_story import LedgerStory
 from airflow_provider_crm.demo.show import CONNECT, Screen
 from airflow_provider_crm.sandbox import Sandbox
 
@@ -24,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from airflow_provider_crm.demo.airflow_home import Run
+    from airflow_provider_crm.demo.airflow_home import DagProcess, Run
     from airflow_provider_crm.demo.expectations import Expected
+    from airflow_provider_crm.demo.ledger_story import Played
     from airflow_provider_crm.demo.warehouse import Deal
 
 PLAN = (
@@ -76,6 +76,7 @@ class Demo:
     def __init__(self, screen: Screen, folder: Path, sandbox: Sandbox) -> None:
         self._screen = screen
         self._folder = folder
+        self._warehouse = folder / "warehouse.db"
         self._sandbox = sandbox
         self._deals = warehouse.deals()
         self._problems: list[str] = []
@@ -88,25 +89,29 @@ class Demo:
         airflow = f"Airflow {version('apache-airflow')}"
         screen.say(f"The example DAGs in {airflow}, with a Close and a Raze on this machine.\n")
         home = self._prepare()
-        self._read_back(self._run_dags(home))
+        with ExitStack() as stack:
+            with screen.timed("Airflow: a process that has read the example DAGs"):
+                process = stack.enter_context(home.start())
+            self._read_back(self._run_dags(process))
+            acts = self._play(process)
         screen.outcomes(self._reports)
         screen.heading("Read back from the CRMs")
         screen.records(self._samples())
+        screen.ledger(acts)
         screen.heading("Your own account")
         screen.say_as_is(CONNECT)
         return self._conclude(time.monotonic() - started)
 
     def _prepare(self) -> AirflowHome:
-        path = self._folder / "warehouse.db"
         dirty = sum(deal.flaw is not None for deal in self._deals)
         planted = f"{len(self._deals)} deals of {len(warehouse.DAYS)} days, {dirty} with a flaw"
         with self._screen.timed(f"warehouse: {planted}"):
-            warehouse.write(path, self._deals)
+            warehouse.write(self._warehouse, self._deals)
         with self._screen.timed(f"sandbox: a Close and a Raze at {self._sandbox.url}"):
             crm.fill(self._sandbox, self._deals)
         connections = {
             **self._sandbox.connection_uris(timezone=warehouse.TIMEZONE),
-            "warehouse": json.dumps({"conn_type": "sqlite", "host": str(path)}),
+            "warehouse": json.dumps({"conn_type": "sqlite", "host": str(self._warehouse)}),
         }
         root = self._folder / "airflow"
         root.mkdir()
@@ -115,26 +120,29 @@ class Demo:
             home.migrate()
         return home
 
-    def _run_dags(self, home: AirflowHome) -> list[Expected]:
+    def _run_dags(self, process: DagProcess) -> list[Expected]:
         """Run the plan, compare each run as it ends; returns what was expected of each writing task."""
         wanted: list[Expected] = []
-        ended = 0
-        last = time.monotonic()
-        for run in home.run([(dag_id, logical_date(day)) for dag_id, day in PLAN]):
-            deals = [deal for deal in self._deals if deal.day == _day(run)]
-            tasks = {name: expected(task, deals) for name, task in TASKS[run.dag_id].items()}
-            problems = differences(run, tasks)
-            now = time.monotonic()
-            told = "NOT as planned" if problems else "as planned"
-            self._screen.step(f"{run.dag_id} of {_day(run)}: {run.state}, {told}", now - last)
-            last = now
-            ended += 1
+        for dag_id, day in PLAN:
+            run = process.run(dag_id, warehouse.logical_date(day))
+            deals = [deal for deal in self._deals if deal.day == day]
+            tasks = {name: expected(task, deals) for name, task in TASKS[dag_id].items()}
+            self._ended(f"{dag_id} of {day}", run, differences(run, tasks))
             wanted += tasks.values()
-            self._problems += problems
-            self._reports += [(run.dag_id, _day(run), report) for report in run.reports.values()]
-        if ended != len(PLAN):
-            self._problems.append(f"{ended} runs ended, planned were {len(PLAN)}.")
+            self._reports += [(dag_id, day, report) for report in run.reports.values()]
         return wanted
+
+    def _play(self, process: DagProcess) -> list[Played]:
+        """Let the ledger show what it is for; returns the acts as they ended."""
+        acts = []
+        for played in LedgerStory(process, self._sandbox, self._warehouse, self._deals).play():
+            self._ended(f"{played.act.dag_id}, {played.act.title}", played.run, played.problems)
+            acts.append(played)
+        return acts
+
+    def _ended(self, what: str, run: Run, problems: Sequence[str]) -> None:
+        self._problems += problems
+        self._screen.step(f"{what}: {run.state}, {'NOT as planned' if problems else 'as planned'}", run.seconds)
 
     def _read_back(self, wanted: list[Expected]) -> None:
         """Compare every record that the plan touches, written or not, with what it has to hold."""
@@ -187,15 +195,6 @@ class Demo:
         self._screen.say("Everything came as planned. Where a run failed, it had to: rows did not land.")
         self._screen.say(f"Done in {seconds:.0f} s.")
         return 0
-
-
-def logical_date(day: str) -> str:
-    """The start of a day in New York, which is the logical date of the DAGs' runs."""
-    return dt.datetime.combine(dt.date.fromisoformat(day), dt.time(), ZoneInfo(warehouse.TIMEZONE)).isoformat()
-
-
-def _day(run: Run) -> str:
-    return run.logical_date[:10]
 
 
 def _moments(deal: Deal) -> str:

@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import airflow_provider_crm
 
@@ -31,7 +32,7 @@ class Run:
         dag_id: Which DAG.
         logical_date: Which run of it, ISO with offset.
         state: `success` or `failed`.
-        reports: The provider's report by task id, for each task that made one.
+        reports: The provider's report, or plan, by task id, for each task that made one.
         states: Task state by task id.
         seconds: Duration.
     """
@@ -42,6 +43,65 @@ class Run:
     reports: Mapping[str, dict[str, Any]]
     states: Mapping[str, str]
     seconds: float
+
+
+class DagProcess:
+    """A running `run_dags`, which waits for the next run while the caller looks at the last one.
+
+    Args:
+        process: With text pipes; its DAG files are read when this returns.
+
+    Attributes:
+        dag_ids: The DAGs that Airflow found in the files.
+
+    Raises:
+        AirflowHomeError: A DAG file could not be imported.
+        EOFError: The process ended before it answered.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        told = self._answer()
+        if told["import_errors"]:
+            raise AirflowHomeError("\n".join(told["import_errors"].values()))
+        self.dag_ids: tuple[str, ...] = tuple(told["dag_ids"])
+
+    def run(
+        self, dag_id: str, logical_date: str, *, conf: Mapping[str, str] | None = None, until: str | None = None
+    ) -> Run:
+        """Run a DAG with `dag.test()`.
+
+        Args:
+            dag_id: Which.
+            logical_date: ISO with offset; the same one twice is the same run twice.
+            conf: The run's configuration, which sets its params.
+            until: The last task to run, after all those that it needs; default: the whole DAG.
+
+        Raises:
+            EOFError: The process ended before it answered.
+        """
+        if self._process.stdin is None:
+            raise EOFError
+        step = {"dag_id": dag_id, "logical_date": logical_date, "conf": dict(conf or {}), "until": until}
+        self._process.stdin.write(json.dumps(step) + "\n")
+        self._process.stdin.flush()
+        told = self._answer()
+        tasks = told["tasks"]
+        return Run(
+            dag_id=told["dag_id"],
+            logical_date=told["logical_date"],
+            state=told["state"],
+            reports={name: task["report"] for name, task in tasks.items() if task["report"]},
+            states={name: task["state"] for name, task in tasks.items()},
+            seconds=told["seconds"],
+        )
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise EOFError
+        told: dict[str, Any] = json.loads(line)
+        return told
 
 
 def example_dags() -> Path:
@@ -116,14 +176,24 @@ class AirflowHome:
         Raises:
             AirflowHomeError: A DAG file could not be imported, or the process failed.
         """
-        steps = json.dumps([{"dag_id": dag_id, "logical_date": date} for dag_id, date in plan])
+        with self.start() as process:
+            for dag_id, date in plan:
+                yield process.run(dag_id, date)
+
+    @contextmanager
+    def start(self) -> Iterator[DagProcess]:
+        """A process that has read the DAG files and runs DAGs on demand; it ends with the context.
+
+        Raises:
+            AirflowHomeError: A DAG file could not be imported, or the process failed.
+        """
         with (
             self.log.open("ab") as log,
             subprocess.Popen(
-                [sys.executable, "-m", "airflow_provider_crm.demo.run_dags", steps],
+                [sys.executable, "-m", "airflow_provider_crm.demo.run_dags"],
                 env=self.environment,
                 cwd=self.root,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -131,30 +201,16 @@ class AirflowHome:
             ) as process,
         ):
             try:
-                yield from self._results(process.stdout)
+                started = DagProcess(process)
+                self.dag_ids = started.dag_ids
+                yield started
+            except EOFError as err:
+                raise AirflowHomeError(self._failure("the process that runs the DAGs", process.wait())) from err
             finally:
                 if process.poll() is None and sys.exc_info()[0] is not None:
                     process.terminate()
         if process.returncode:
             raise AirflowHomeError(self._failure("the process that runs the DAGs", process.returncode))
-
-    def _results(self, lines: IO[str] | None) -> Iterator[Run]:
-        for line in lines or ():
-            told = json.loads(line)
-            if "import_errors" in told:
-                if told["import_errors"]:
-                    raise AirflowHomeError("\n".join(told["import_errors"].values()))
-                self.dag_ids = tuple(told["dag_ids"])
-                continue
-            tasks = told["tasks"]
-            yield Run(
-                dag_id=told["dag_id"],
-                logical_date=told["logical_date"],
-                state=told["state"],
-                reports={name: task["report"] for name, task in tasks.items() if task["report"]},
-                states={name: task["state"] for name, task in tasks.items()},
-                seconds=told["seconds"],
-            )
 
     def log_tail(self) -> str:
         """The end of the log."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.demo.airflow_home import Run
     from airflow_provider_crm.demo.crm import Record
     from airflow_provider_crm.demo.warehouse import Deal
+    from airflow_provider_crm.sandbox.audit import Write
 
 CLOSE_WON = "stat_sales_won"
 FAILURES = frozenset({"invalid", "rejected", "ignored", "failed", "unknown", "not_sent"})
@@ -168,6 +169,50 @@ def _report_differences(name: str, report: Mapping[str, Any], expectation: Expec
     found += [f"{name} reports {_words(reject)}, which was not planned." for reject in sorted(surplus.elements())]
     found += [f"{name} does not report {_words(reject)}, which was planned." for reject in sorted(lacking.elements())]
     return found
+
+
+def plan_differences(run: Run, task_id: str, counts: Mapping[str, int], diff: Sequence[str]) -> list[str]:
+    """Compare a run that only plans with what had to be planned.
+
+    Args:
+        run: The run.
+        task_id: Its task that plans.
+        counts: Fields by verdict.
+        diff: The rows of the summary's table, in order, without Markdown's escapes.
+    """
+    name = f"{run.dag_id}.{task_id} of {run.logical_date}"
+    state, plan = run.states.get(task_id, "missing"), run.reports.get(task_id)
+    found = [] if state == "success" else [f"{name} is {state}, planned was success."]
+    if plan is None:
+        return [*found, f"{name} left no plan in XCom."]
+    verdicts, planned = Counter(plan["counts"]), Counter(counts)
+    found += [
+        f"{name} plans {verdicts[word]} fields as {word}, planned were {planned[word]}."
+        for word in sorted(verdicts.keys() | planned.keys())
+        if verdicts[word] != planned[word]
+    ]
+    table = [line for line in plan["summary"].replace("\\", "").splitlines() if line.startswith("| ")][2:]
+    if table != list(diff):
+        found.append(f"{name} shows {table}, planned was {list(diff)}.")
+    return found
+
+
+def write_differences(name: str, seen: Sequence[Write], planned: Mapping[str, Record]) -> list[str]:
+    """Compare the writes that the sandbox saw during one run with those that were planned, each of them once.
+
+    Args:
+        name: The run, for the sentences.
+        seen: What reached either CRM.
+        planned: The fields that Close has to receive, by record id; Raze is to receive nothing.
+    """
+    lacking = dict(planned)
+    found = []
+    for write in seen:
+        if write.vendor == "close" and lacking.get(write.record_id) == write.fields:
+            del lacking[write.record_id]
+        else:
+            found.append(f"{name} wrote {write.vendor} {write.record_id} {dict(write.fields)}, which was not planned.")
+    return found + [f"{name} did not write close {one} {lacking[one]}, which was planned." for one in lacking]
 
 
 def record_differences(vendor: str, record_id: str, wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:

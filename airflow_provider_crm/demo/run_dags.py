@@ -1,7 +1,8 @@
-"""Runs DAGs with `dag.test()` and tells each result as a JSON line; the process that a throw-away Airflow home starts.
+"""Runs DAGs with `dag.test()` on demand; the process that a throw-away Airflow home starts.
 
-Its argument is JSON: `[{"dag_id": "...", "logical_date": "2026-03-08T05:00:00+00:00"}, ...]`. The first line tells the
-import errors of all DAG files, each other line one run. Everything that Airflow and the tasks print goes to stderr.
+Each line of stdin is one run, as JSON: `{"dag_id": "...", "logical_date": "2026-03-08T05:00:00+00:00", "conf": {...},
+"until": null}`; `until` names the last task to run. The first line of stdout tells the import errors of all DAG files,
+each other line one run that ended. Everything that Airflow and the tasks print goes to stderr.
 """
 
 from __future__ import annotations
@@ -11,45 +12,59 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow.sdk import DAG
 
 
-def main(plan: list[dict[str, str]]) -> None:
-    """Run the planned DAGs, one after the other."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+def main() -> None:
+    """Run what stdin asks for, one after the other, until it ends."""
+    steps, out = _own_streams()
 
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag()
     _tell(out, {"import_errors": bag.import_errors, "dag_ids": sorted(bag.dags)})
-    for step in plan:
+    for line in steps:
+        step = json.loads(line)
         started = time.monotonic()
         dag: DAG = bag.dags[step["dag_id"]]
-        run = dag.test(logical_date=dt.datetime.fromisoformat(step["logical_date"]))
-        _tell(out, {**step, **_result(run), "seconds": round(time.monotonic() - started, 3)})
+        if step["until"] is not None:
+            dag = dag.partial_subset([step["until"]])
+        run = dag.test(logical_date=dt.datetime.fromisoformat(step["logical_date"]), run_conf=step["conf"])
+        told = {"dag_id": step["dag_id"], "logical_date": step["logical_date"], **_result(run)}
+        _tell(out, {**told, "seconds": round(time.monotonic() - started, 3)})
+
+
+def _own_streams() -> tuple[IO[str], IO[str]]:
+    """The real stdin and stdout; tasks get an empty stdin, and stderr for their stdout."""
+    steps = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return steps, out
 
 
 def _result(run: DagRun) -> dict[str, Any]:
-    """The state of the run and of each task; what a task returned, if that is a report of the provider."""
+    """The state of the run and of each task; what a task returned, if that is a report or a plan of the provider."""
     tasks = {}
     for ti in run.get_task_instances():
         returned = ti.xcom_pull(task_ids=ti.task_id)
         tasks[ti.task_id] = {
             "state": str(ti.state),
-            "report": returned if isinstance(returned, dict) and "outcomes" in returned else None,
+            "report": returned if isinstance(returned, dict) and "run_key" in returned else None,
         }
     return {"state": str(run.state), "tasks": tasks}
 
 
-def _tell(out: Any, line: dict[str, Any]) -> None:  # noqa: ANN401 - a text file
+def _tell(out: IO[str], line: dict[str, Any]) -> None:
     out.write(json.dumps(line) + "\n")
     out.flush()
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main()

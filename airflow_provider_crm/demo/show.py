@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +18,8 @@ from airflow_provider_crm.demo.expectations import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from airflow_provider_crm.demo.ledger_story import Played
 
 _TITLES = {"close": "Close", "raze": "Raze"}
 _NARROW, _WIDE = 60, 120
@@ -91,17 +95,40 @@ class Screen:
             self._rejects(report for _, _, report in chosen)
 
     def _rejects(self, reports: Iterable[Mapping[str, Any]]) -> None:
-        """Why rows did not land: each reason once per record."""
+        """Why rows did not land: of each cause the first row, and how many there are."""
         rejects = [reject for report in reports for reject in report["rejects"]]
         if not rejects:
             return
-        table = _table("row that did not land", "why")
-        told = dict.fromkeys(
-            (reject["record_id"], f"{reject['outcome']} {reject['code']}", reject["reason"]) for reject in rejects
-        )
-        for record_id, cause, reason in told:
-            table.add_row(Text(f"{record_id}\n{cause}"), Text(reason))
+        table = _table("did not land (rows)", "why")
+        counts = Counter(_cause(reject) for reject in rejects)
+        first = {_cause(reject): reject for reject in reversed(rejects)}
+        for cause, count in counts.items():
+            table.add_row(Text(f"{first[cause]['record_id']}\n{cause} ({count})"), Text(first[cause]["reason"]))
         self._console.print(table)
+
+    def ledger(self, acts: Sequence[Played]) -> None:
+        """The acts of the ledger's story: what each run did, the plan as its approver sees it, and who was left alone.
+
+        Args:
+            acts: In order.
+        """
+        self.heading("The ledger: one day's deals in Close again and again; writes as Close saw them")
+        table = _table()
+        for name in ("run", "DAG", "outcomes"):
+            table.add_column(name, no_wrap=name != "outcomes")
+        for name in ("calls", "writes"):
+            table.add_column(name, justify="right")
+        for played in acts:
+            counts = played.report.get("outcomes") or played.report.get("counts") or {}
+            told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            calls, writes = str(played.report.get("calls", "")), str(len(played.writes))
+            table.add_row(played.act.title, played.act.dag_id, told, calls, writes)
+        self._console.print(table)
+        for plan in (played.report["summary"] for played in acts if "summary" in played.report):
+            self.heading("The plan, as its approver sees it")
+            self._console.print(Markdown(plan))
+        self._console.print()
+        self._rejects(played.report for played in acts if "rejects" in played.report)
 
     def records(self, rows: Iterable[tuple[str, str, Any, Any, str]]) -> None:
         """Records before and after.
@@ -120,6 +147,10 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _cause(reject: Mapping[str, str]) -> str:
+    return f"{reject['outcome']} {reject['code']}"
 
 
 def _shown(value: object) -> Text:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 TIMEZONE = "America/New_York"
@@ -104,13 +104,37 @@ def late_win(day: str) -> str:
     return f"{day[5:7]}{day[8:]}_{_CLEAN:03d}"
 
 
+def logical_date(day: str, hour: int = 0) -> str:
+    """The logical date of a run of a day: its start in New York; a later hour makes another run of the same day."""
+    return dt.datetime.combine(dt.date.fromisoformat(day), dt.time(hour), _ZONE).isoformat()
+
+
 def write(path: Path, rows: Iterable[Deal]) -> None:
     """Make the SQLite file."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE deals ({', '.join(f'{name} TEXT' for name in _STORED)})")
-        marks = ", ".join("?" * len(_STORED))
-        values = ([getattr(row, name) for name in _STORED] for row in rows)
+    add(path, rows)
+
+
+def add(path: Path, rows: Iterable[Deal]) -> None:
+    """Add rows to the SQLite file."""
+    marks = ", ".join("?" * len(_STORED))
+    values = ([getattr(row, name) for name in _STORED] for row in rows)
+    with closing(sqlite3.connect(path)) as database, database:
         database.executemany(f"INSERT INTO deals VALUES ({marks})", values)
+
+
+def change(path: Path, day: str, arr: Mapping[str, str]) -> None:
+    """Give deals of a day other values.
+
+    Args:
+        path: The SQLite file.
+        day: Which rows.
+        arr: The new value by id in Close.
+    """
+    rows = [(value, close_id, day) for close_id, value in arr.items()]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executemany("UPDATE deals SET arr = ? WHERE close_id = ? AND day = ?", rows)
 
 
 def _deal(day: str, number: int, rng: random.Random) -> Deal:

@@ -1,12 +1,14 @@
 """DataFrames, files and cursors to updates: the only place that knows pandas.
 
 A column is turned once into a list of plain Python objects that lose nothing (`cells`), each distinct value is fitted
-to its field once, and the rows are put together from those lists (`reader`). pandas, numpy and pyarrow are imported
-inside functions: a DAG file that imports an operator does not pay for them.
+to its field once, and the rows are put together from those lists (`reader`). Before that, rows can be dealt out to
+several tasks (`shards`). pandas, numpy and pyarrow are imported inside functions: a DAG file that imports an operator
+does not pay for them.
 """
 
 from airflow_provider_crm.frame.reader import FrameReader
 from airflow_provider_crm.frame.rules import ColumnRules
+from airflow_provider_crm.frame.shards import Shard
 from airflow_provider_crm.frame.sources import frame_of_rows, frames
 
-__all__ = ["ColumnRules", "FrameReader", "frame_of_rows", "frames"]
+__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames"]

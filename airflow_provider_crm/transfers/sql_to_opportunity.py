@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame import frame_of_rows
+from airflow_provider_crm.frame import Shard, frame_of_rows
 from airflow_provider_crm.operators.opportunity import OpportunityOperator
 
 if TYPE_CHECKING:
@@ -20,15 +20,38 @@ if TYPE_CHECKING:
 class SqlToOpportunityOperator(OpportunityOperator):
     """Write the rows of a query into CRM opportunities.
 
+    One query can be shared by several tasks, on as many workers as the executor has:
+
+    ```python
+    SqlToOpportunityOperator.partial(task_id="deal_values", ..., shards=8).expand(shard=list(range(8)))
+    ```
+
+    (Write the `list`: Airflow serializes a bare `range` as text.)
+
+    Each task reads the whole query and keeps its part: the rows whose record id falls to its shard, the same on every
+    machine, whatever the order of the rows. All that an operator promises holds for each task on its own, for its own
+    rows: the report, `max_rejected`, `guardrails`, `concurrency`, and row numbers in reasons. `rejects_path` is a file
+    per task: write `{{ ti.map_index }}` into it. With more than one machine the ledger has to be in PostgreSQL.
+
     Args:
         sql: The query; templated, also from a `.sql` file. One row per opportunity.
         sql_conn_id: Any connection whose hook is a common-sql `DbApiHook`.
         parameters: Values for the query's placeholders.
         chunk_rows: Rows fetched at once.
+        shard: Which part of the rows this task writes, from 0; a whole number, also as text from a template. Default:
+            all rows.
+        shards: How many tasks share the rows, the same number for all of them; likewise.
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.
     """
 
-    template_fields: Sequence[str] = ("sql", "sql_conn_id", "parameters", *OpportunityOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "sql",
+        "sql_conn_id",
+        "parameters",
+        "shard",
+        "shards",
+        *OpportunityOperator.template_fields,
+    )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql"}  # noqa: RUF012 - Airflow's own form
 
@@ -39,6 +62,8 @@ class SqlToOpportunityOperator(OpportunityOperator):
         sql_conn_id: str,
         parameters: Sequence[Any] | dict[str, Any] | None = None,
         chunk_rows: int = 10_000,
+        shard: int | str | None = None,
+        shards: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -46,15 +71,25 @@ class SqlToOpportunityOperator(OpportunityOperator):
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
         self.chunk_rows = chunk_rows
+        self.shard = shard
+        self.shards = shards
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
-        """The query's rows, chunk by chunk, each value exactly as the database gave it.
+        """The rows of this task's shard, or all rows, chunk by chunk, each value exactly as the database gave it.
+
+        Raises:
+            ConfigurationError: If the connection runs no SQL, the statement returns no rows at all, or there is no
+                such shard.
+        """
+        shard = Shard.of(self.shard, self.shards)
+        for frame in self._chunks():
+            yield frame if shard is None else shard.part(frame, self.id_column)
+
+    def _chunks(self) -> Iterator[pd.DataFrame]:
+        """All rows of the query.
 
         Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
         beside a null, and text of lists.
-
-        Raises:
-            ConfigurationError: If the connection runs no SQL, or the statement returns no rows at all.
         """
         from airflow.providers.common.sql.hooks.sql import DbApiHook
 
@@ -71,6 +106,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
                 msg = "The sql returns no rows; write a SELECT."
                 raise ConfigurationError(msg)
             names = [column[0] for column in cursor.description]
+            self._columns(self.timezone).check(names)
             rows = cursor.fetchmany(self.chunk_rows)
             yield frame_of_rows(names, rows)
             while rows := cursor.fetchmany(self.chunk_rows):

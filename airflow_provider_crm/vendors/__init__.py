@@ -252,6 +252,14 @@ class Vendor(Protocol):
         """
         ...
 
+    def payload(self, update: Update, catalogue: Catalogue) -> dict[str, Json]:
+        """What an update writes: JSON values by the vendor's key, over all of its calls; empty for nothing to write.
+
+        Raises:
+            InvalidValueError: If a value cannot be written to this account.
+        """
+        ...
+
     def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
         """The calls that write an update, in order; none if there is nothing to write.
 

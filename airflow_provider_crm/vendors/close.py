@@ -202,28 +202,21 @@ class Close:
         """Send `date_won` along."""
         return dataclasses.replace(update, fields={**update.fields, "date_won": day})
 
+    def payload(self, update: Update, catalogue: Catalogue) -> dict[str, Json]:
+        """Cents, status ids, ISO dates."""
+        return {key: _encoded(value) for key, value in _writes(update, catalogue).items()}
+
     def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
         """One `PUT`, which changes only what it holds."""
-        payload: dict[str, Json] = {}
-        writes: dict[str, FieldValue] = {}
-        for name, value in update.fields.items():
-            field = catalogue.fields[name]
-            if name == "deal_currency":
-                _check_currency(value, catalogue)
-                continue
-            if name == "deal_value":
-                _check_decimals(catalogue)
-            written = _written(field, value, catalogue)
-            writes[field.target] = written
-            payload[field.target] = _encoded(written)
-        if not payload:
+        writes = _writes(update, catalogue)
+        if not writes:
             return ()
         return (
             Call(
                 "PUT",
                 _path(update.record_id),
-                json=payload,
-                replayable=not any(key.endswith(_ONE_OF_MANY) for key in payload),
+                json={key: _encoded(value) for key, value in writes.items()},
+                replayable=not any(key.endswith(_ONE_OF_MANY) for key in writes),
                 writes={"id": update.record_id, **writes},
                 fields=tuple(update.fields),
             ),
@@ -429,8 +422,21 @@ def _check_decimals(catalogue: Catalogue) -> None:
         raise ConfigurationError(msg, vendor="close", code="MINOR_UNIT")
 
 
-def _written(field: Field, value: FieldValue, catalogue: Catalogue) -> FieldValue:
-    """The value in Close's own terms: cents, a status id."""
+def _writes(update: Update, catalogue: Catalogue) -> dict[str, FieldValue]:
+    """The values in Close's own keys and terms: cents, a status id; the currency is only checked."""
+    writes: dict[str, FieldValue] = {}
+    for name, value in update.fields.items():
+        field = catalogue.fields[name]
+        if field.kind is Kind.CURRENCY:
+            _check_currency(value, catalogue)
+            continue
+        if field.kind is Kind.MONEY:
+            _check_decimals(catalogue)
+        writes[field.target] = _in_own_terms(field, value, catalogue)
+    return writes
+
+
+def _in_own_terms(field: Field, value: FieldValue, catalogue: Catalogue) -> FieldValue:
     if field.kind is Kind.MONEY and isinstance(value, Decimal):
         return int(value.scaleb(2))
     if field.kind is Kind.STAGE and isinstance(value, str):
@@ -439,13 +445,13 @@ def _written(field: Field, value: FieldValue, catalogue: Catalogue) -> FieldValu
 
 
 def _encoded(value: FieldValue) -> Json:
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, tuple):
         return [_encoded(item) for item in value]
     if isinstance(value, Decimal):
         return json_number(value)
-    if isinstance(value, (dt.date, dt.datetime)):
-        return value.isoformat()
-    return value
+    return value.isoformat()
 
 
 def _shows(record: Record, key: str, sent: FieldValue) -> bool:

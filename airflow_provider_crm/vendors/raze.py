@@ -145,6 +145,11 @@ class Raze:
         )
         raise InvalidValueError(msg, vendor=self.name, code="DATE_WON", record_id=update.record_id)
 
+    def payload(self, update: Update, catalogue: Catalogue) -> dict[str, Json]:
+        """The keys of the `PUT`, and `status` for the `PATCH`."""
+        payload = {catalogue.fields[name].target: _encoded(value) for name, value in update.fields.items()}
+        return payload | {"status": _status(update)} if "status" in payload else payload
+
     def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
         """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
         path = f"{_API}/{path_segment(update.record_id)}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.ledger import Ledger, Wish
+from airflow_provider_crm.ledger import Ledger
+from airflow_provider_crm.ledger_claims import Wish
 from airflow_provider_crm.ledger_schema import migrate, prepare_engine
 
 from .race import Racer
@@ -21,15 +21,10 @@ DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 def engine(request, tmp_path):
     """A prepared, empty database."""
     if request.param == "sqlite":
-        made = sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
-        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
-        name = f"ledger_{uuid.uuid4().hex}"
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        made = sa.create_engine(admin.url.set(database=name))
-        admin.dispose()
-    prepare_engine(made)
+        url = request.getfixturevalue("new_database")()
+    made = prepare_engine(sa.create_engine(url))
     migrate(made)
     yield made
     made.dispose()

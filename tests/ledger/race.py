@@ -16,6 +16,7 @@ from pathlib import Path
 
 import airflow_provider_crm
 
+OUT_OF_TIME = -signal.SIGPROF
 _LONGEST = 240.0
 
 
@@ -44,13 +45,13 @@ class Racer:
         self._reader.join(timeout=30)
         self._process.stdout.close()
 
-    def push(self, job, *, kill_after=None, kill_when=None):
-        """Run one push to its end, or kill it after so many seconds, or as soon as a condition holds.
+    def push(self, job, *, kill_when=None):
+        """Run one push to its end, or kill it as soon as a condition holds, or when its `cpu_seconds` are used up.
 
-        Without either, a push that hangs is killed all the same, and -9 tells so.
+        A push that hangs is killed all the same, and -9 tells so.
 
         Returns:
-            0 if every row is settled, 1 if some are left for a retry, -9 if it was killed first.
+            0 if every row is settled, 1 if some are left for a retry, -9 or `OUT_OF_TIME` if it was killed first.
         """
         name = uuid.uuid4().hex
         events = queue.SimpleQueue()
@@ -59,7 +60,7 @@ class Racer:
             self._process.stdin.write(json.dumps({**job, "name": name}) + "\n")
             self._process.stdin.flush()
         _, pid = events.get(timeout=60)
-        deadline = time.monotonic() + (_LONGEST if kill_after is None else kill_after)
+        deadline = time.monotonic() + _LONGEST
         ended = None
         while ended is None and time.monotonic() < deadline and not (kill_when is not None and kill_when()):
             wait = 0.002 if kill_when is not None else max(0.0, deadline - time.monotonic())
@@ -71,7 +72,7 @@ class Racer:
             ended = events.get(timeout=60)
         status = ended[1]
         code = os.waitstatus_to_exitcode(status)
-        assert code in (0, 1, -signal.SIGKILL), f"a push broke: {code}"
+        assert code in (0, 1, -signal.SIGKILL, OUT_OF_TIME), f"a push broke: {code}"
         return code
 
     def _dispatch(self):

@@ -3,12 +3,13 @@
 Run as a script. It reads one job (JSON) per line from its input, forks, and writes `[name, "started", pid]` and then
 `[name, "ended", wait status]` to its output. A child writes every outcome that it is told into the job's file at once,
 so that what was reported before a kill can be compared with what the CRM holds. Forking costs a hundredth of what
-starting Python and importing the package does, so that a hundred seeds are affordable.
+starting Python and importing the package and a database's driver does, so that a hundred seeds are affordable.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import os
 import select
@@ -20,6 +21,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_schema import prepare_engine
 from airflow_provider_crm.opportunity import Update, ValueRules
@@ -27,7 +29,9 @@ from airflow_provider_crm.push import Push, PushRules
 from airflow_provider_crm.session import Account, RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
-ADAPTERS = {name: VENDORS[name] for name in VENDORS}  # imported before the first fork, once for all children
+# Imported before the first fork, once for all children.
+ADAPTERS = {name: VENDORS[name] for name in VENDORS}
+DRIVERS = [sa.make_url(f"{name}://").get_dialect().import_dbapi() for name in ("sqlite", "postgresql")]
 AGAIN, BROKEN = 1, 2
 _AGAIN_WORDS = {"failed", "unknown", "not_sent"}
 
@@ -66,8 +70,11 @@ def push(job):
 def _child(job):
     """Never returns: the parent's loop is no business of the child."""
     status = BROKEN
+    signal.setitimer(signal.ITIMER_PROF, job.get("cpu_seconds") or 0.0)  # its signal kills; 0 sets none
     try:
         status = 0 if push(job) else AGAIN
+    except TransientError:  # before the first row: the task is tried again
+        status = AGAIN
     except BaseException:  # noqa: BLE001 - told by the status, the reason is in the test's output
         traceback.print_exc()
     os._exit(status)
@@ -84,6 +91,7 @@ def main():
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    gc.freeze()  # a child that never looks at what all share does not copy it
     names, text = {}, b""
     while True:
         readable, _, _ = select.select([0, awake], [], [])

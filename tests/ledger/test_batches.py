@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_crm.ledger import Verdict
+from airflow_provider_crm.ledger_claims import Verdict
 
 from .conftest import wish
 from .test_claims import push

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger import Settlement, Verdict
+from airflow_provider_crm.ledger_claims import Settlement, Verdict
 from airflow_provider_crm.ledger_schema import changes, field_states
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 

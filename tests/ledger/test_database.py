@@ -5,87 +5,23 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import time
-from collections import Counter
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_schema import prepare_engine
-from airflow_provider_crm.opportunity import Update, ValueRules
-from airflow_provider_crm.push import Push, PushRules
-from airflow_provider_crm.session import Account, RetryRules, Session
-from airflow_provider_crm.vendors import VENDORS, Credentials
 
-from .conftest import DAY
+from .deals import CONCURRENCY, Deals
 
-CONCURRENCY = 4
-ROWS = 600
-LEASE, TIMEOUT = 2.5, 1.0
-
-
-class Crm:
-    """A sandbox with some deals, and runs over all of them."""
-
-    def __init__(self, sandbox):
-        self.sandbox = sandbox
-        self.records = [f"oppo_{number}" for number in range(ROWS)]
-        for record in self.records:
-            sandbox.close.add_opportunity(record)
-
-    def run(self, engine, *, after=None):
-        """Push once.
-
-        Args:
-            engine: The ledger's database.
-            after: Number of outcomes, and what happens to the database then.
-        """
-        account = Account(VENDORS["close"], self.sandbox.url, Credentials(self.sandbox.close.api_key), timeout=TIMEOUT)
-        with Session(account, retry=RetryRules(first_wait=0.01)) as session:
-            catalogue = session.catalogue(("value",))
-            ledger = Ledger(engine, account="close:test", run_key="run", lease=LEASE, clock=Clock())
-            ledger.open(DAY)
-            value = ValueRules().value(catalogue.fields["value"], 5)
-            rows = [Update(number, record, {"value": value}, DAY) for number, record in enumerate(self.records)]
-            push = Push(session, catalogue, PushRules(concurrency=CONCURRENCY), ledger)
-            words = Counter()
-            for number, outcome in enumerate(push.run(rows)):
-                if after is not None and number == after[0]:
-                    after[1]()
-                words[outcome.word.value] += 1
-            push.close({})
-        assert sum(words.values()) == ROWS
-        return words, push.stopped
-
-    def sent(self):
-        """How often each row was sent."""
-        return Counter(write.record_id for write in self.sandbox.audit.writes)
-
-    def check_stop(self, words, stopped, cause):
-        """The run said why it stopped, and sent nothing afterwards."""
-        assert isinstance(stopped, TransientError)
-        assert stopped.code == "LEDGER"
-        assert cause in str(stopped)
-        assert "Nothing is sent that could not be recorded" in str(stopped)
-        assert words.keys() <= {"updated", "not_sent"}
-        assert words["not_sent"] > 0
-        assert self.sent().total() == words["updated"]
-
-    def check_resumption(self, engine):
-        """With the database back, the same run writes what is left, and at most what was in flight twice."""
-        words, stopped = self.run(engine)
-        assert (stopped, words["not_sent"], words["failed"]) == (None, 0, 0)
-        assert self.sent().keys() == set(self.records)
-        assert self.sent().total() <= ROWS + CONCURRENCY
+LEASE = 2.5
 
 
 @pytest.fixture
 def crm(crm_sandbox):
     """Deals in a sandbox."""
-    return Crm(crm_sandbox)
+    return Deals(crm_sandbox, 600, lease=LEASE, timeout=1.0)
 
 
 @pytest.fixture

@@ -4,10 +4,48 @@ from __future__ import annotations
 
 import threading
 
-from airflow_provider_crm.ledger import Settlement
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_crm.ledger_claims import Settlement
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
 from .conftest import wish
+
+SLOWLY = """
+CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_sleep(0.2); RETURN COALESCE(NEW, OLD); END $$;
+CREATE TRIGGER slowly BEFORE UPDATE OR DELETE ON crm_rejects FOR EACH ROW EXECUTE FUNCTION slowly();
+"""
+
+
+def settlements(ledger, wishes, word):
+    """Claim rows, and say how each of them ended."""
+    claims = ledger.claim(wishes)
+    done = {one.record_id: frozenset(one.values) if word is OutcomeWord.UPDATED else frozenset() for one in wishes}
+    return [
+        Settlement(one, claim, Outcome(0, one.record_id, word, "CODE", "reason"), done[one.record_id])
+        for one, claim in zip(wishes, claims, strict=True)
+    ]
+
+
+def store_at_once(*pairs):
+    """Store the rows of several workers at the same time, those of one in one transaction; returns what went wrong."""
+    errors, start = [], threading.Barrier(len(pairs))
+
+    def store(ledger, ends):
+        start.wait()
+        try:
+            ledger._store(ends)
+        except Exception as err:  # noqa: BLE001 - told below
+            errors.append(err)
+
+    threads = [threading.Thread(target=store, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
 
 
 def test_a_late_word_and_a_take_over_meet(ledger):
@@ -15,11 +53,7 @@ def test_a_late_word_and_a_take_over_meet(ledger):
     wishes = [wish(f"oppo_{number:03d}", value=1) for number in range(150)]
     for _ in range(60):
         late = ledger("late", lease=-1.0)
-        claims = late.claim(wishes)
-        ends = [
-            Settlement(one, claim, Outcome(0, one.record_id, OutcomeWord.FAILED), frozenset())
-            for one, claim in zip(wishes, claims, strict=True)
-        ]
+        ends = settlements(late, wishes, OutcomeWord.FAILED)
         errors = []
 
         def settle(late=late, ends=ends, errors=errors):
@@ -33,3 +67,27 @@ def test_a_late_word_and_a_take_over_meet(ledger):
         ledger("next", lease=-1.0).claim(wishes)
         thread.join()
         assert errors == []
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("word", [OutcomeWord.REJECTED, OutcomeWord.UPDATED], ids=["refused", "healed"])
+@pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
+def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, word, step):
+    """Two workers write two fields of the same two records; one refuses them, the other refuses or heals them.
+
+    A trigger makes every row of `crm_rejects` take its time, so that both hold one record when they ask for the other.
+    """
+    records = ["oppo_1", "oppo_2"]
+    first = ledger("first")
+    for end in settlements(first, [wish(record, note="refused") for record in records], OutcomeWord.REJECTED):
+        first.settle(end)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(SLOWLY)
+    one, other = ledger("one"), ledger("other")
+    refusals = settlements(one, [wish(record, value=1, day=1) for record in records], OutcomeWord.REJECTED)
+    words = settlements(other, [wish(record, note="new", day=1) for record in reversed(records)], word)
+    assert all(end.claim.refused is not None for end in words)
+    assert store_at_once((one, refusals[::step]), (other, words)) == []
+    with engine.connect() as connection:
+        states = connection.execute(sa.text("SELECT count(*) FROM crm_field_states WHERE claim_token IS NOT NULL"))
+        assert states.scalar_one() == 0

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.ledger import Claim, Ledger, Settlement, Verdict, Wish
+from airflow_provider_crm.ledger import Ledger
+from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
 from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import uuid
 from types import SimpleNamespace
 
 import pytest
-import sqlalchemy as sa
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_crm.budget import Clock
@@ -103,13 +101,9 @@ def ledger_conn_id(request, tmp_path, monkeypatch):
     if request.param == "sqlite":
         connection = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")})
     else:
-        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
-        name = f"ledger_{uuid.uuid4().hex}"
-        with admin.connect() as opened:
-            opened.execute(sa.text(f"CREATE DATABASE {name}"))
-        place = {"host": admin.url.query["host"], "login": admin.url.username, "schema": name}
+        url = request.getfixturevalue("new_database")()
+        place = {"host": url.query["host"], "login": url.username, "schema": url.database}
         connection = json.dumps({"conn_type": "postgres", **place})
-        admin.dispose()
     monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", connection)
     return "crm_ledger"
 
@@ -127,3 +121,12 @@ def task(ledger_conn_id):
         return end.of(operator.execute)
 
     return run
+
+
+@pytest.fixture
+def deals(crm_sandbox):
+    """Three opportunities in each CRM."""
+    for number in range(3):
+        crm_sandbox.close.add_opportunity(f"oppo_{number}", value=100, note="n")
+        crm_sandbox.raze.add_opportunity(f"opp_{number}", deal_value="1.00", status="new")
+    return crm_sandbox

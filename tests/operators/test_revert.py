@@ -19,15 +19,6 @@ CLOSE = {"id_column": "id", "fields": {"arr": "deal_value", "text": "notes"}}
 
 
 @pytest.fixture
-def deals(crm_sandbox):
-    """Three opportunities in each CRM."""
-    for number in range(3):
-        crm_sandbox.close.add_opportunity(f"oppo_{number}", value=100, note="n")
-        crm_sandbox.raze.add_opportunity(f"opp_{number}", deal_value="1.00", status="new")
-    return crm_sandbox
-
-
-@pytest.fixture
 def write(task):
     """Write rows to Close; what stood there is read first."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,14 +73,9 @@ def world(tmp_path_factory, airflow_db):
 
 
 @pytest.fixture(scope="module")
-def metadata(postgres):
+def metadata(new_database):
     """The engine of an empty PostgreSQL database for the tables of an Airflow."""
-    name = f"airflow_{uuid.uuid4().hex}"
-    server = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine = sa.create_engine(server.url.set(database=name))
-    server.dispose()
+    engine = sa.create_engine(new_database())
     yield engine
     engine.dispose()
 

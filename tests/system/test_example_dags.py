@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
 
 from airflow_provider_crm.demo.airflow_home import example_dags
+from airflow_provider_crm.demo.crm import edit
+from airflow_provider_crm.demo.warehouse import change
 
 RUNS = (
     ("close_daily_sql", "2026-03-08T00:00:00-05:00"),
@@ -15,7 +20,10 @@ RUNS = (
     ("both_crms", "2026-03-10T00:00:00-04:00"),
     ("crm_backfill", "2026-10-31T00:00:00-04:00"),
     ("crm_backfill", "2026-10-30T00:00:00-04:00"),
+    ("close_daily_sql", "2026-03-12T00:00:00-04:00"),
+    ("crm_sharded", "2026-03-11T00:00:00-04:00"),
 )
+SHARDED = range(100, 140)
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +40,19 @@ def ran(world, row):
             row("2026-03-10", 7, won_at="2026-03-10T15:00:00+00:00"),
             row("2026-10-31", 8, won_at="2026-11-01T03:30:00+00:00", changed_at="2026-11-01T03:30:00+00:00"),
             row("2026-10-30", 9),
+            row("2026-03-12", 10),
+            row("2026-03-12", 11),
+            *(row("2026-03-11", number, arr=f"{number}.50") for number in SHARDED),
         ]
     )
-    runs = {(run.dag_id, run.logical_date[:10]): run for run in made.home.run(RUNS)}
+    with made.home.start() as process:
+        runs = {(dag_id, date[:10]): process.run(dag_id, date) for dag_id, date in RUNS}
+        warehouse = made.home.root.parent / "warehouse.db"
+        change(warehouse, "2026-03-12", {"oppo_10": "99.00", "oppo_11": "99.00"})
+        later = process.run("close_daily_sql", "2026-03-12T01:00:00-04:00")
+        edit(made.sandbox, "oppo_11", {"value": 7_700})
+        conf = {"run_key": later.reports["deal_values"]["run_key"]}
+        runs["crm_undo", "2026-03-12"] = process.run("crm_undo", "2026-03-12T02:00:00-04:00", conf=conf)
     return made, runs
 
 
@@ -110,3 +128,34 @@ def test_backfill_writes_the_date_of_the_data(ran):
     won, active = made.sandbox.close.opportunity("oppo_8"), made.sandbox.close.opportunity("oppo_9")
     assert (won["status_type"], won["date_won"]) == ("won", "2026-10-31")
     assert (active["status_type"], active["date_won"], active["value"]) == ("active", None, 1_250_050)
+
+
+def test_sharded_tasks_write_each_row_once(ran):
+    """Eight mapped tasks share the rows of the day: every row lands, by one write, and each task has some of them."""
+    made, runs = ran
+    assert runs["crm_sharded", "2026-03-11"].state == "success"
+    cents = {f"oppo_{number}": number * 100 + 50 for number in SHARDED}
+    assert {name: made.sandbox.close.opportunity(name)["value"] for name in cents} == cents
+    written = Counter(write.record_id for write in made.sandbox.audit.writes if write.record_id in cents)
+    assert written == dict.fromkeys(cents, 1)
+    with closing(sqlite3.connect(made.home.root / "crm_ledger.db")) as ledger:
+        found = ledger.execute("SELECT DISTINCT run_key FROM crm_changes WHERE run_key LIKE 'crm_sharded/%'").fetchall()
+    assert {key.split("/")[1] for (key,) in found} == {f"deal_values[{shard}]" for shard in range(8)}
+
+
+def test_undo_puts_back_what_the_run_found(ran):
+    """The run named by its key is taken back: the value that it replaced stands there again, by one write."""
+    made, _ = ran
+    writes = [write.fields.get("value") for write in made.sandbox.audit.writes if write.record_id == "oppo_10"]
+    assert writes == [1_250_050, 9_900, 1_250_050]
+    assert made.sandbox.close.opportunity("oppo_10")["value"] == 1_250_050
+
+
+def test_undo_leaves_alone_what_somebody_changed_since(ran):
+    """A colleague's value stays; the task is red and names the deal, as not all of the run is taken back."""
+    made, runs = ran
+    undo = runs["crm_undo", "2026-03-12"]
+    report = undo.reports["undo"]
+    assert (undo.state, report["outcomes"]) == ("failed", {"updated": 1, "rejected": 1})
+    assert [(reject["record_id"], reject["code"]) for reject in report["rejects"]] == [("oppo_11", "CONFLICT")]
+    assert made.sandbox.close.opportunity("oppo_11")["value"] == 7_700

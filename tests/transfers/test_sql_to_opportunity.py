@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 AS_OF = dt.datetime.now(dt.UTC)
@@ -130,3 +132,79 @@ def test_a_column_that_the_query_lacks_is_named(sqlite_warehouse, crm_sandbox, t
     message = transfer("SELECT id, arr_usd FROM deals", {"arr": "deal_value"})
     assert message == "The data has no column 'arr' (did you mean 'arr_usd'?); its columns are: id, arr_usd."
     assert crm_sandbox.audit.calls == []
+
+
+@pytest.fixture
+def deals(sqlite_warehouse, crm_sandbox):
+    """Forty deals, two of them with one id, and two rows without an id that the CRM can have."""
+    sqlite_warehouse("CREATE TABLE deals (id TEXT, arr TEXT)")
+    for number in range(40):
+        crm_sandbox.close.add_opportunity(f"oppo_{number}")
+        sqlite_warehouse(f"INSERT INTO deals VALUES ('oppo_{number}', '{number}.00')")
+    sqlite_warehouse("INSERT INTO deals VALUES (' oppo_7 ', '1'), (NULL, '1'), ('..', '1')")
+    return crm_sandbox
+
+
+def test_shards_share_the_rows_of_a_query(deals, transfer):
+    """Each row is in one report and sent once; a later duplicate is noticed as ever, and a bad id is told once."""
+    query = ("SELECT id, arr FROM deals", {"arr": "deal_value"})
+    reports = [transfer(*query, shard=shard, shards=4, chunk_rows=10, ledger_conn_id=None) for shard in range(4)]
+    assert sum(report["rows"] for report in reports) == 43
+    assert all(0 < report["rows"] < 43 for report in reports)
+    outcomes = Counter()
+    for report in reports:
+        outcomes.update(report["outcomes"])
+    assert outcomes == {"updated": 40, "invalid": 3}
+    rejects = sorted((reject["record_id"], reject["code"]) for report in reports for reject in report["rejects"])
+    assert rejects == [("", "NO_ID"), ("..", "RECORD_ID"), ("oppo_7", "DUPLICATE")]
+    written = [write.record_id for write in deals.audit.writes]
+    assert sorted(written) == sorted(f"oppo_{number}" for number in range(40))
+
+
+def test_a_shard_without_rows_is_an_ordinary_day(sqlite_warehouse, crm_sandbox, transfer):
+    """One row and two shards: one task writes it, the other is green with nothing to do."""
+    sqlite_warehouse("CREATE TABLE deals (id TEXT, arr TEXT); INSERT INTO deals VALUES ('oppo_1', '5')")
+    crm_sandbox.close.add_opportunity("oppo_1")
+    reports = [transfer("SELECT * FROM deals", {"arr": "deal_value"}, shard=shard, shards=2) for shard in range(2)]
+    assert sorted(report["rows"] for report in reports) == [0, 1]
+
+
+def test_a_shard_that_there_is_not_stops_before_the_first_call(deals, transfer):
+    """The message says what to write; neither the warehouse nor the CRM was asked anything."""
+    message = transfer("SELECT nothing FROM nowhere", {"arr": "deal_value"}, shard=4, shards=4)
+    assert message == "shard is 4, and shards is 4; write a whole number from 0 to 3."
+    assert deals.audit.calls == []
+
+
+def test_a_sharded_query_without_the_id_column_names_its_columns(sqlite_warehouse, crm_sandbox, transfer):
+    """The same message as without shards."""
+    sqlite_warehouse("CREATE TABLE deals (crm_id TEXT, arr TEXT)")
+    message = transfer("SELECT crm_id, arr FROM deals", {"arr": "deal_value"}, shard=0, shards=2)
+    assert message == "The data has no column 'id'; its columns are: crm_id, arr."
+
+
+def test_guardrails_hold_for_each_shard(deals, transfer):
+    """A limit above a shard's rows and below the query's lets the shard write."""
+    query = ("SELECT id, arr FROM deals WHERE arr != '1'", {"arr": "deal_value"})
+    guardrails = Guardrails(max_rows=20)
+    assert "20" in transfer(*query, guardrails=guardrails)
+    assert transfer(*query, guardrails=guardrails, shard=0, shards=4)["rows"] < 20
+
+
+def test_both_arguments_are_templates(deals, transfer):
+    """`shard` and `shards` can come from the task's place and from params: text that shows a number is that number."""
+    query = ("SELECT id, arr FROM deals", {"arr": "deal_value"})
+    operator = SqlToOpportunityOperator(
+        task_id="t",
+        sql="SELECT 1",
+        sql_conn_id="warehouse",
+        crm_conn_id="close_default",
+        id_column="id",
+        fields={"arr": "deal_value"},
+        shard="{{ ti.map_index }}",
+        shards="{{ params.shards }}",
+    )
+    operator.render_template_fields({"ti": SimpleNamespace(map_index=1), "params": {"shards": 4}})
+    rendered = transfer(*query, dry_run=True, shard=operator.shard, shards=operator.shards)
+    assert (operator.shard, operator.shards) == ("1", "4")
+    assert rendered["rows"] == transfer(*query, dry_run=True, shard=1, shards=4)["rows"]

@@ -1,0 +1,63 @@
+"""The ledger's statements, built once: SQLAlchemy takes longer to build one than the database takes to run it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from airflow_provider_crm.ledger_schema import changes, field_states, rejects, runs
+
+_PLACE = [field_states.c.account, field_states.c.record_id, field_states.c.field]
+
+LOG = sa.insert(changes)
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:  # noqa: ANN401 - two dialects' classes with one interface
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@lru_cache(maxsize=2)
+def begin_run(dialect: str) -> sa.Executable:
+    """Note that a try of a run begins."""
+    insert: Any = _insert(dialect, runs)
+    upsert: sa.Executable = insert.on_conflict_do_update(
+        index_elements=[runs.c.run_key, runs.c.account], set_={"tries": runs.c.tries + 1, "finished_at": None}
+    )
+    return upsert
+
+
+@lru_cache(maxsize=2)
+def observe(dialect: str) -> sa.Executable:
+    """Note what a field was seen to hold, unless it is claimed or newer data is on record."""
+    insert = _insert(dialect, field_states)
+    names = ("value", "known", "as_of", "run_key", "acknowledged_at")
+    upsert: sa.Executable = insert.on_conflict_do_update(
+        index_elements=_PLACE,
+        set_={name: insert.excluded[name] for name in names},
+        where=field_states.c.claim_token.is_(None)
+        & (field_states.c.as_of.is_(None) | (field_states.c.as_of <= insert.excluded.as_of)),
+    )
+    return upsert
+
+
+@lru_cache(maxsize=2)
+def refuse(dialect: str) -> sa.Executable:
+    """Count a refusal; of other values than the last time, anew."""
+    insert = _insert(dialect, rejects)
+    again = rejects.c.fingerprint == insert.excluded.fingerprint
+    upsert: sa.Executable = insert.on_conflict_do_update(
+        index_elements=[rejects.c.account, rejects.c.record_id],
+        set_={
+            "fingerprint": insert.excluded.fingerprint,
+            "outcome": insert.excluded.outcome,
+            "code": insert.excluded.code,
+            "reason": insert.excluded.reason,
+            "attempts": sa.case((again, rejects.c.attempts + 1), else_=1),
+            "first_at": sa.case((again, rejects.c.first_at), else_=insert.excluded.first_at),
+            "last_at": insert.excluded.last_at,
+        },
+    )
+    return upsert

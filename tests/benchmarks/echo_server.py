@@ -1,0 +1,77 @@
+"""A Close that does nothing but echo, after a set time: fast enough never to be what a benchmark measures.
+
+    python tests/benchmarks/echo_server.py [seconds of latency]
+
+Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, any other call with its own JSON body and
+the id of its path, as Close's record would show it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+ME = {"id": "user_1", "organizations": [{"id": "orga_1", "currency": "USD", "pipelines": []}]}
+CUSTOM = {"fields": []}
+
+
+class Echo(asyncio.Protocol):
+    """One connection, kept alive; requests of one connection come one after another."""
+
+    connections = 0
+
+    def __init__(self, latency: float) -> None:
+        self.latency = latency
+        self.buffer = b""
+
+    def connection_made(self, transport):
+        """Count the connections."""
+        Echo.connections += 1
+        self.transport = transport
+
+    def data_received(self, data):
+        """Answer each whole request."""
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end]
+            at = head.lower().find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self.buffer) < end + 4 + length:
+                return
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            answer = self.answer(head.split(b" ", 2)[1].split(b"?")[0], body)
+            if self.latency:
+                asyncio.get_running_loop().call_later(self.latency, self.send, answer)
+            else:
+                self.send(answer)
+
+    def answer(self, path, body):
+        """The record that the call would have made."""
+        parts = path.strip(b"/").split(b"/")
+        if parts[-1] == b"me":
+            text = json.dumps(ME).encode()
+        elif parts[-1] == b"connections":
+            text = json.dumps(Echo.connections).encode()
+        elif body:
+            text = b'{"id": "' + parts[-1] + b'", ' + body.lstrip()[1:]
+        else:
+            text = json.dumps(CUSTOM).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+
+    def send(self, answer):
+        """Write, unless the client has gone."""
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+
+
+async def main(latency):
+    """Serve until killed."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Echo(latency), "127.0.0.1", 0, backlog=256)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - for the parent
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
