@@ -1,20 +1,35 @@
-"""Pacing: what all threads of one account share about the vendor's budget."""
+"""Pacing: how many calls may go out, and when, so that the vendor's budget is used and never overdrawn.
+
+The vendor counts arrivals, and says what is left in its answers. A `Pacer` learns from them which kind of limit it is
+under, and hands the question "may I send now?" to the plan that fits:
+
+- `budget_window.FixedWindow`: so many calls per window; the answers tell its limit, what remains and when it ends;
+- `budget_bucket.TokenBucket`: the same headers, of a limit that is refilled all the time;
+- `budget_rate.FoundRate`: no header; the limit is found from refusals.
+"""
 
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-# A wait of less than a float's precision would never pass.
-_SHORTEST_SLEEP = 0.001
+from airflow_provider_crm.budget_bucket import TokenBucket
+from airflow_provider_crm.budget_rate import FoundRate
+from airflow_provider_crm.budget_window import POLL, Answer, FixedWindow
+from airflow_provider_crm.exceptions import ConfigurationError
 
+if TYPE_CHECKING:
+    from airflow_provider_crm.budget_lease import Grant, Leases, SharedBudget
+    from airflow_provider_crm.vendors import Limits
 
-# A wait of less than a float's precision would never pass.
-_SHORTEST_SLEEP = 0.001
+_STATED = re.compile(r"(\d{1,9})/(\d{1,5})(s|m|h)", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def _utc_now() -> datetime:
@@ -38,24 +53,196 @@ class Clock:
     jitter: Callable[[], float] = random.random
 
 
-class Gate:
-    """Lets calls pass, or holds all threads together until the vendor's window opens."""
+@dataclass(frozen=True, slots=True)
+class StatedLimit:
+    """What a connection says about the vendor's limit: where pacing starts, until answers tell more.
 
-    def __init__(self, clock: Clock) -> None:
+    Attributes:
+        calls: Calls per window.
+        seconds: Length of the window.
+    """
+
+    calls: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: object) -> StatedLimit:
+        """Read `40/1s`, `600/1m` or `1000/1h`.
+
+        Raises:
+            ConfigurationError: Saying what to write instead.
+        """
+        found = _STATED.fullmatch(text.strip()) if isinstance(text, str) else None
+        if found is None or not int(found[1]) or not int(found[2]):
+            msg = f"budget is {text!r}; write calls per time, such as '40/1s', '600/1m' or '1000/1h'."
+            raise ConfigurationError(msg)
+        return cls(int(found[1]), int(found[2]) * _UNITS[found[3]])
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of the vendor's budget a session may use.
+
+    Attributes:
+        share: Part of the vendor's limit, above 0, at most 1; the rest is left to people and other programs.
+        store: Where workers on one account share it; None where each converges by what the vendor says remains.
+    """
+
+    share: float = 1.0
+    store: SharedBudget | None = None
+
+
+def check_share(name: str, value: object) -> float:
+    """A share as an argument has it.
+
+    Raises:
+        ConfigurationError: Saying what to write instead.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < float(str(value)) <= 1:
+        msg = (
+            f"{name} is {value!r}; write the part of the vendor's limit that the run may use, such as 0.9 (at most 1)."
+        )
+        raise ConfigurationError(msg)
+    return float(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Permission for one call.
+
+    Attributes:
+        sent_at: Monotonic seconds; the call leaves then or later.
+        window: Number of the window for which it was given.
+    """
+
+    sent_at: float
+    window: int
+
+
+class Pacer:
+    """Says for one key and endpoint group when the next call may go out; safe for many threads, and never sleeps.
+
+    Args:
+        clock: Time.
+        share: Part of the vendor's limit that may be used.
+        stated: What the connection says about the limit, or None.
+        leases: Where calls come from that are shared with other workers; None for a worker of its own.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        share: float = 1.0,
+        stated: StatedLimit | None = None,
+        leases: Leases | None = None,
+    ) -> None:
         self._clock = clock
+        self._share = share
+        self._leases = leases
         self._lock = threading.Lock()
-        self._opens_at = clock.monotonic()
+        self._in_flight = 0
+        self._heard = False
+        self._held_until = clock.monotonic()
+        start = None if stated is None else (stated.calls, float(stated.seconds))
+        self._plan: FixedWindow | TokenBucket | FoundRate = FoundRate(share, start)
+
+    def take(self) -> Ticket | float:
+        """A ticket for a call that leaves now, or else the seconds after which to ask again.
+
+        Raises:
+            TransientError: The store of a shared budget cannot be used.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            wait = max(self._held_until - now, self._plan.wait(now, self._in_flight))
+            leases, plan = self._leases, self._plan
+            if leases is None or isinstance(plan, TokenBucket):
+                return wait if wait > 0 else self._ticket(now)
+            owes = isinstance(plan, FixedWindow) and plan.end_known and leases.owes(plan.number)
+            if wait > 0 and not owes:
+                return wait
+            if isinstance(plan, FoundRate) and leases.asked and wait <= 0:
+                # The store counted one call, by which this worker finds out the limit.
+                return self._ticket(now) if self._heard or not self._in_flight else POLL
+            if isinstance(plan, FixedWindow) and wait <= 0 and leases.use(plan.number):
+                return self._ticket(now)
+            if (pause := leases.begin(now, report=wait > 0)) > 0:
+                return max(wait, pause)
+            need = plan.need(now, self._in_flight)
+        grant = leases.ask(need, asks=wait <= 0)
+        with self._lock:
+            return max(self._joined(leases, grant, need.number), wait)
+
+    def _joined(self, leases: Leases, grant: Grant, asked_in: int) -> float:
+        """Take over what the store knows and gives; a limit that it does not know either has to be found out."""
+        now = self._clock.monotonic()
+        if isinstance(self._plan, FoundRate) and grant.limit:
+            self._plan = FixedWindow(self._share, shared=True)
+            self._plan.known(grant.limit)
+        if not isinstance(self._plan, FixedWindow):
+            leases.granted(replace(grant, wait=0.0), 0, 0, now)
+            return 0.0
+        anew = grant.anew and self._plan.number == asked_in
+        self._plan.joined(now, self._in_flight, anew=anew, ends_at=grant.ends_at)
+        leases.granted(grant, asked_in, self._plan.number, now)
+        return grant.wait
+
+    def _ticket(self, now: float) -> Ticket:
+        self._in_flight += 1
+        return Ticket(now, self._plan.sent(now))
+
+    def unused(self, ticket: Ticket) -> None:
+        """Take a ticket back: its call was not sent."""
+        with self._lock:
+            self._in_flight -= 1
+            self._plan.unsent(ticket.window)
+            if self._leases is not None:
+                self._leases.back(ticket.window)
+
+    def answered(self, ticket: Ticket, limits: Limits | None, *, refused: bool = False) -> None:
+        """Learn from what became of a call.
+
+        Args:
+            ticket: Its ticket.
+            limits: What the answer says about the budget; None if there was no answer.
+            refused: Whether the budget was the reason of a refusal (429).
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            self._in_flight -= 1
+            self._heard = True
+            wait = limits.wait if limits is not None else None
+            first = refused and now >= self._held_until
+            if limits is None or None in (limits.limit, limits.remaining, limits.reset):
+                told = None
+            else:
+                told = Answer(
+                    ticket.sent_at, now, ticket.window, limits.limit or 0, limits.remaining or 0, limits.reset or 0.0
+                )
+            self._learn(told, ticket, now)
+            if refused:
+                self._plan.refused(now, wait or 0.0, first=first)
+                self._held_until = max(self._held_until, now + (wait or 0.0))
 
     def hold(self, seconds: float) -> None:
-        """Close the gate for everybody; a shorter hold never opens it earlier."""
+        """Let nobody pass for that long; a shorter hold never ends a longer one."""
         with self._lock:
-            self._opens_at = max(self._opens_at, self._clock.monotonic() + seconds)
+            self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
 
-    def wait(self) -> None:
-        """Return when the gate is open; a little spread keeps all threads from leaving in the same instant."""
-        while (seconds := self._seconds_left()) > 0:
-            self._clock.sleep(max(seconds, _SHORTEST_SLEEP) + 0.05 * self._clock.jitter())
+    def close(self) -> None:
+        """Give back what was leased and not used."""
+        if self._leases is not None:
+            self._leases.close()
 
-    def _seconds_left(self) -> float:
-        with self._lock:
-            return self._opens_at - self._clock.monotonic()
+    def _learn(self, told: Answer | None, ticket: Ticket, now: float) -> None:
+        if told is None:
+            self._plan.untold(ticket.window, now)
+            return
+        if isinstance(self._plan, FoundRate) or self._plan.unfit:
+            bucket = isinstance(self._plan, FixedWindow)
+            self._plan = (
+                TokenBucket(self._share) if bucket else FixedWindow(self._share, shared=self._leases is not None)
+            )
+        self._plan.told(told, self._in_flight)

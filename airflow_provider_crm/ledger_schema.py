@@ -147,6 +147,21 @@ plan_rows = sa.Table(
 )
 
 
+budgets = sa.Table(
+    "crm_budgets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="Vendor, host, SHA-256 of the key, endpoint group."),
+    sa.Column("number", sa.BigInteger, nullable=False, comment="Of the vendor's present window, counted here."),
+    sa.Column("call_limit", sa.Integer, nullable=False, comment="Calls per window, as the vendor told."),
+    sa.Column("granted", sa.Integer, nullable=False, comment="Calls given to workers in this window."),
+    sa.Column("counted", sa.Integer, nullable=False, comment="Calls that the vendor has counted in it."),
+    sa.Column("strangers", sa.Integer, nullable=False, comment="Calls of other programs that are expected in it."),
+    sa.Column("opened_at", UtcDateTime, nullable=False),
+    sa.Column("ends_at", UtcDateTime, comment="Its latest end; null until an answer tells."),
+    sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last."),
+)
+
+
 def prepare_engine(engine: Engine) -> Engine:
     """Make a SQLite engine safe for several processes; other databases are so already.
 

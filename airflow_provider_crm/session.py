@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
@@ -17,7 +20,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from airflow_provider_crm import __version__
-from airflow_provider_crm.budget import Clock, Gate
+from airflow_provider_crm.budget import Budget, Clock, Pacer, StatedLimit, Ticket
+from airflow_provider_crm.budget_lease import Leases
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -32,13 +36,18 @@ from airflow_provider_crm.vendors import Credentials
 from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
+    from airflow_provider_crm.vendors import Call, Catalogue, Json, Limits, Record, Vendor
+
+log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 30.0
 LARGEST_POOL = 64
 
 _NOT_SENT = "UNREACHABLE"
 _UNAUTHORIZED = 401
+_TOO_MANY_REQUESTS = 429
+# A wait of less than a float's precision would never pass.
+_SHORTEST_SLEEP = 0.001
 _TOKEN_TIMEOUT = 10.0
 _REDIRECTS = frozenset({300, 301, 302, 303, 305, 307, 308})
 _T = TypeVar("_T")
@@ -78,6 +87,7 @@ class Account:
         timeout: Seconds to wait for an answer.
         name: What the user calls the account, where the vendor does not tell.
         tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
+        stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
     """
 
     vendor: Vendor
@@ -87,6 +97,16 @@ class Account:
     timeout: float = DEFAULT_TIMEOUT
     name: str = ""
     tokens: TokenSource | None = None
+    stated: StatedLimit | None = None
+
+    def budget_name(self, group: str) -> str:
+        """Name of the budget that all workers with these credentials share: vendors count by key.
+
+        Args:
+            group: The endpoint group.
+        """
+        key = hashlib.sha256("\n".join(self.credentials.secrets()).encode()).hexdigest()
+        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{key}:{group}"
 
     def key(self, catalogue: Catalogue) -> str:
         """Name of the account in reports and the ledger: vendor, host and organization."""
@@ -128,22 +148,40 @@ class RetryRules:
         return min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1)) * (0.5 + jitter / 2)
 
 
+@dataclass(slots=True)
+class _Passage:
+    """One attempt on its way through the budget."""
+
+    sent: bool = False
+    limits: Limits | None = None
+    refused: bool = False
+
+
 class Session:
     """The only way to a vendor's server.
 
-    Safe for many threads: they share the connection pool and the gate that holds all of them after a 429.
+    Safe for many threads: they share the connection pool and the pacers, one for each endpoint group.
 
     Args:
         account: Whom to talk to, and how.
         retry: How long each call is tried.
         clock: Time; tests pass their own.
+        budget: How much of the vendor's limit may be used, and where it is shared.
     """
 
-    def __init__(self, account: Account, *, retry: RetryRules | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        account: Account,
+        *,
+        retry: RetryRules | None = None,
+        clock: Clock | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         self.account = account
         self.retry = retry or RetryRules()
         self.clock = clock or Clock()
-        self.gate = Gate(self.clock)
+        self.budget = budget or Budget()
+        self._pacers: dict[str, Pacer] = {}
         self._signature = Signature(account, self.clock)
         self._origin = self._signature.origin
         self.http = authenticated_session(account, self._signature)
@@ -162,8 +200,13 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Give back what was leased of the budget, and close all connections."""
         self.http.close()
+        for group, pacer in self._pacers.items():
+            try:
+                pacer.close()
+            except TransientError as err:
+                log.warning("Unused calls of %r are free again only when their window ends: %s", group, err)
 
     @property
     def calls(self) -> int:
@@ -274,18 +317,22 @@ class Session:
     ) -> _T:
         """Try a call until `read` accepts its answer; ask `landed` before a call is repeated."""
         started, attempt, renewed = self.clock.monotonic(), 0, False
+        pacer = self._pacer(call)
         while True:
-            self.gate.wait()
-            token = self._token()  # before the permit: fetching one takes time
-            permit()
+            ticket = self._ticket(pacer, started)
+            token: str | None = None
             try:
-                return read(self._answer(call, record_id, timezone))
+                with self._passage(pacer, ticket) as passage:
+                    token = self._token()  # before the permit: fetching one takes time
+                    permit()
+                    answer = self._answer(call, record_id, timezone, passage)
+                return read(answer)
             except RateLimitedError as err:
                 # Without a wait, or with one that is over by our clock, calling again at once would go on for ever.
                 wait = err.retry_after or self.retry.backoff(3, self.clock.jitter())
                 self._redact(err, record_id)
+                pacer.hold(wait)
                 self._give_up(err, wait, started)
-                self.gate.hold(wait)
             except TransientError as err:
                 attempt += 1
                 self._redact(err, record_id)
@@ -303,6 +350,38 @@ class Session:
                 renewed = True
                 self._refuse(token)
 
+    def _pacer(self, call: Call) -> Pacer:
+        group = self.account.vendor.budget_group(call)
+        with self._lock:
+            if group not in self._pacers:
+                share, store = self.budget.share, self.budget.store
+                leases = None if store is None else Leases(store, self.account.budget_name(group), share)
+                self._pacers[group] = Pacer(self.clock, share=share, stated=self.account.stated, leases=leases)
+            return self._pacers[group]
+
+    def _ticket(self, pacer: Pacer, started: float) -> Ticket:
+        """Wait for the budget, but not longer than a worker slot should be held."""
+        while not isinstance(wait := pacer.take(), Ticket):
+            vendor = self.account.vendor
+            if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
+                msg = f"{vendor.title}'s budget is used up; there is more of it in {wait:.0f} seconds."
+                raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
+            if wait > 0:
+                self.clock.sleep(max(wait, _SHORTEST_SLEEP))
+        return wait
+
+    @contextmanager
+    def _passage(self, pacer: Pacer, ticket: Ticket) -> Iterator[_Passage]:
+        """Tell the pacer what became of a call, whatever became of it."""
+        passage = _Passage()
+        try:
+            yield passage
+        finally:
+            if passage.sent:
+                pacer.answered(ticket, passage.limits, refused=passage.refused)
+            else:
+                pacer.unused(ticket)
+
     def _token(self) -> str | None:
         return None if self.account.tokens is None else self.account.tokens.token()
 
@@ -315,18 +394,21 @@ class Session:
             err.retry_after = wait
             raise err
 
-    def _answer(self, call: Call, record_id: str | None, timezone: str | None) -> requests.Response:
+    def _answer(self, call: Call, record_id: str | None, timezone: str | None, passage: _Passage) -> requests.Response:
+        passage.sent = True
         response = self._send(call, record_id, timezone)
+        passage.limits = self.account.vendor.limits(response, self.clock.now())
+        passage.refused = response.status_code == _TOO_MANY_REQUESTS
         if response.status_code in _REDIRECTS:
             raise self._redirected(response)
         if not response.ok:
-            raise self._refused(response)
+            raise self._refused(response, passage.limits)
         return response
 
-    def _refused(self, response: requests.Response) -> CrmError:
+    def _refused(self, response: requests.Response, limits: Limits) -> CrmError:
         err = self.account.vendor.error(response)
         if isinstance(err, TransientError):
-            err.retry_after = self.account.vendor.limits(response, self.clock.now()).wait
+            err.retry_after = limits.wait
         return err
 
     def _redirected(self, response: requests.Response) -> ConfigurationError:

@@ -22,6 +22,12 @@ LAYERS = (
     {
         "session",
         "budget",
+        "budget_window",
+        "budget_bucket",
+        "budget_rate",
+        "budget_lease",
+        "budget_allowance",
+        "budget_store",
         "ledger",
         "ledger_sets",
         "ledger_claims",
@@ -48,7 +54,16 @@ ALLOWED = {
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
-    "sqlalchemy": {"ledger", "ledger_sets", "ledger_schema", "ledger_statements", "oauth", "plan_store", "hooks"},
+    "sqlalchemy": {
+        "ledger",
+        "ledger_sets",
+        "ledger_schema",
+        "budget_store",
+        "ledger_statements",
+        "oauth",
+        "plan_store",
+        "hooks",
+    },
     "pytest": {"sandbox"},
 }
 HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import requests
     from airflow.sdk import Connection
 
+    from airflow_provider_crm.budget import StatedLimit
     from airflow_provider_crm.session import Account, Session
     from airflow_provider_crm.vendors import Record, Vendor
 
@@ -214,6 +215,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     origin = _origin(connection, vendor, problems)
     timezone = _timezone(extra, problems)
     timeout = _timeout(extra, DEFAULT_TIMEOUT, problems)
+    stated = _stated(extra, problems)
     if problems:
         msg = f"Connection {connection.conn_id!r} ({vendor.title}): {'; '.join(problems)}."
         raise ConfigurationError(msg, vendor=vendor.name)
@@ -224,6 +226,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
         timezone=timezone,
         timeout=timeout,
         name=str(extra.get("account") or connection.conn_id),
+        stated=stated,
     )
 
 
@@ -295,6 +298,19 @@ def _timeout(extra: Mapping[str, Any], default: float, problems: list[str]) -> f
     if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour
         problems.append(f"timeout is {value!r}; write seconds, such as 30")
     return seconds
+
+
+def _stated(extra: Mapping[str, Any], problems: list[str]) -> StatedLimit | None:
+    from airflow_provider_crm.budget import StatedLimit
+
+    text = extra.get("budget")
+    if text in (None, ""):
+        return None
+    try:
+        return StatedLimit.parse(text)
+    except ConfigurationError as err:
+        problems.append(str(err).rstrip("."))
+        return None
 
 
 def _query_value(value: object) -> str:

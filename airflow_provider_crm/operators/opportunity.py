@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from sqlalchemy.engine import Engine
 
+    from airflow_provider_crm.budget import Budget
     from airflow_provider_crm.guardrails import Guardrails
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.operators.sources import Source
@@ -75,6 +76,9 @@ class OpportunityOperator(BaseOperator):
         guardrails: Limits to what the run may do, checked before the first call that writes.
         capture_before: Read a record before it is written for the first time (one call more), so that
             `RevertOpportunityUpdatesOperator` can put back what stood there.
+        budget_share: Part of the vendor's limit that all runs on one key together may use; the rest is left to people
+            and other programs.
+        backfill_budget_share: The same for a run of a backfill, which so leaves room to the runs of today.
     """
 
     template_fields: Sequence[str] = (
@@ -90,6 +94,7 @@ class OpportunityOperator(BaseOperator):
     )
     ui_color = "#e4f0e8"
     _engine: Engine | None = None
+    _share: float
 
     def __init__(
         self,
@@ -114,6 +119,8 @@ class OpportunityOperator(BaseOperator):
         ledger_conn_id: str | None = DEFAULT_LEDGER,
         guardrails: Guardrails | None = None,
         capture_before: bool = False,
+        budget_share: float = 0.9,
+        backfill_budget_share: float = 0.5,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -137,6 +144,8 @@ class OpportunityOperator(BaseOperator):
         self.ledger_conn_id = ledger_conn_id
         self.guardrails = guardrails
         self.capture_before = capture_before
+        self.budget_share = budget_share
+        self.backfill_budget_share = backfill_budget_share
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:
         """The rows, chunk by chunk."""
@@ -146,7 +155,7 @@ class OpportunityOperator(BaseOperator):
         """The session of one run; a subclass may give it other retry rules or another clock."""
         from airflow_provider_crm.session import RetryRules, Session
 
-        return Session(account, retry=RetryRules(defer_after=self.defer_after))
+        return Session(account, retry=RetryRules(defer_after=self.defer_after), budget=self._budget())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the rows.
@@ -177,6 +186,7 @@ class OpportunityOperator(BaseOperator):
             event: What the trigger passes; not needed.
         """
         try:
+            self._share = self._budget_share(context)
             return self._run(context, Settled(settled), report or {})
         # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
@@ -187,6 +197,25 @@ class OpportunityOperator(BaseOperator):
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
+
+    def _budget_share(self, context: Context) -> float:
+        """The part of the vendor's limit that this run may use."""
+        from airflow_provider_crm.budget import check_share
+
+        share = check_share("budget_share", self.budget_share)
+        backfill_share = check_share("backfill_budget_share", self.backfill_budget_share)
+        return backfill_share if context["dag_run"].run_type == "backfill" else share
+
+    def _budget(self) -> Budget:
+        """What the run may use, shared through the ledger's database if there is one."""
+        from airflow_provider_crm.budget import Budget, Clock
+
+        engine = self._database() if self.sends else None
+        if engine is None:
+            return Budget(self._share)
+        from airflow_provider_crm.budget_store import BudgetStore
+
+        return Budget(self._share, BudgetStore(engine, Clock()))
 
     def _advised(self, message: str, err: CrmError | None) -> str:
         """The message with the connection to look at, if the vendor refused its key."""

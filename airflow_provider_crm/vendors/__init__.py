@@ -41,6 +41,9 @@ COMMON_EXTRA: Mapping[str, ExtraField] = {
     ),
     "timeout": ExtraField("Timeout", "Seconds to wait for an answer. Default 30.", type="number"),
     "account": ExtraField("Account", "Name of the account in reports, where the vendor does not tell one."),
+    "budget": ExtraField(
+        "Budget", "The vendor's limit, such as 40/1s or 1000/1h, to start from until its answers tell more."
+    ),
 }
 
 
@@ -315,6 +318,10 @@ class Vendor(Protocol):
 
     def error(self, response: requests.Response) -> CrmError:
         """The error that an answer other than 2xx means."""
+        ...
+
+    def budget_group(self, call: Call) -> str:
+        """The endpoint group under whose limit a call falls; calls of one group share one budget."""
         ...
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:

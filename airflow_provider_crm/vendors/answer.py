@@ -77,11 +77,21 @@ def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
     value = response.headers.get("Retry-After", "")
     if (seconds := number_of(value)) is not None:
         return seconds
+    moment = _http_date(value)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def date_of(response: requests.Response) -> dt.datetime | None:
+    """The vendor's clock as its `Date` header shows it, in whole seconds; None without one."""
+    return _http_date(response.headers.get("Date", ""))
+
+
+def _http_date(value: str) -> dt.datetime | None:
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or dt.UTC) - now).total_seconds())
+    return moment.replace(tzinfo=moment.tzinfo or dt.UTC)
 
 
 _BY_STATUS: Mapping[int, type[CrmError]] = {

@@ -300,6 +300,10 @@ class Close:
             field_errors=fields,
         )
 
+    def budget_group(self, call: Call) -> str:
+        """By resource, reading or writing: Close limits by groups of paths and methods, and publishes none of them."""
+        return f"{call.path.split('/')[3]} {'read' if call.method == 'GET' else 'write'}"
+
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
         headers = response.headers
@@ -307,8 +311,14 @@ class Close:
             key.strip().lower(): number_of(value)
             for key, _, value in (part.partition("=") for part in re.split(r"[,;]", headers.get("RateLimit", "")))
         }
-        limit = _first(told.get("limit"), number_of(headers.get("x-rate-limit-limit")))
-        remaining = _first(told.get("remaining"), number_of(headers.get("x-rate-limit-remaining")))
+        limit = _first(
+            told.get("limit"), number_of(headers.get("RateLimit-Limit")), number_of(headers.get("x-rate-limit-limit"))
+        )
+        remaining = _first(
+            told.get("remaining"),
+            number_of(headers.get("RateLimit-Remaining")),
+            number_of(headers.get("x-rate-limit-remaining")),
+        )
         reset = _first(told.get("reset"), number_of(headers.get("RateLimit-Reset")))
         wait = None
         if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):

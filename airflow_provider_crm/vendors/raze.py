@@ -24,6 +24,7 @@ from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraFiel
 from airflow_provider_crm.vendors.answer import (
     answered,
     body_of,
+    date_of,
     error_class,
     exact_number,
     member,
@@ -255,13 +256,20 @@ class Raze:
             field_errors=fields,
         )
 
+    def budget_group(self, call: Call) -> str:  # noqa: ARG002 - part of the protocol
+        """All calls of a key share one limit."""
+        return ""
+
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
-        """`X-RateLimit-*`, whose reset is epoch seconds; on a refusal `error.retry_after` first."""
+        """`X-RateLimit-*`, whose reset is epoch seconds; on a refusal `error.retry_after` first.
+
+        The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.
+        """
         headers = response.headers
         limit = number_of(headers.get("X-RateLimit-Limit"))
         remaining = number_of(headers.get("X-RateLimit-Remaining"))
         epoch = number_of(headers.get("X-RateLimit-Reset"))
-        reset = None if epoch is None else max(0.0, epoch - now.timestamp())
+        reset = None if epoch is None else max(0.0, epoch - (date_of(response) or now).timestamp())
         wait = None
         if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
             told = number_of(member(member(body_of(response), "error"), "retry_after"))

@@ -8,6 +8,7 @@ import json
 import pytest
 from airflow.sdk.log import redact
 
+from airflow_provider_crm.budget import StatedLimit
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.close import CloseHook
 from airflow_provider_crm.hooks.crm import CrmHook
@@ -15,7 +16,7 @@ from airflow_provider_crm.hooks.raze import RazeHook
 from airflow_provider_crm.vendors import VENDORS
 
 HOOKS = {"close": CloseHook, "raze": RazeHook}
-EXTRA = "timezone, timeout, account"
+EXTRA = "timezone, timeout, account, budget"
 
 
 @pytest.fixture
@@ -157,6 +158,20 @@ def test_a_wrong_time_zone(told, name):
     """A time zone that is no IANA name is told with an example."""
     assert told(password="k", extra={"timezone": name}) == (
         f"timezone {str(name)!r} is not in the IANA zone database; write one such as 'America/New_York' or 'UTC'."
+    )
+
+
+def test_a_budget(account):
+    """A stated limit is part of the account, and an empty one is none."""
+    assert account(extra={"budget": "600/1m"}).stated == StatedLimit(600, 60)
+    assert account(extra={"budget": ""}).stated is None
+
+
+@pytest.mark.parametrize("value", ["fast", "40", "40/s", 40, ["40/1s"]])
+def test_a_wrong_budget(told, value):
+    """A budget is calls per time, and the message shows some."""
+    assert told(password="k", extra={"budget": value}) == (
+        f"budget is {value!r}; write calls per time, such as '40/1s', '600/1m' or '1000/1h'."
     )
 
 

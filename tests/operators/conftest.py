@@ -54,7 +54,7 @@ class Run:
             "ti": task_instance,
             "data_interval_start": (as_of or dt.datetime.now(dt.UTC)) - dt.timedelta(days=1),
             "data_interval_end": as_of or dt.datetime.now(dt.UTC),
-            "dag_run": SimpleNamespace(run_after=NOW),
+            "dag_run": SimpleNamespace(run_after=NOW, run_type="scheduled"),
         }
 
     def _push(self, key, value):

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger_schema import plans
+from airflow_provider_crm.ledger_schema import budgets, plans
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
@@ -237,13 +237,15 @@ def test_an_undo_that_had_to_wait_goes_on_with_its_plan(deals, write, revert, le
     assert run.deferred is not None
     deals.clock.advance(2_700)
     deals.set(raze_limit=None)
+    engine = ledger_engine(ledger_conn_id)
+    with engine.begin() as connection:  # the same time passes for the shared budget
+        connection.execute(sa.update(budgets).values(ends_at=dt.datetime.now(dt.UTC)))
     operator = RevertOpportunityUpdatesOperator(
         task_id="undo", run_key="dag/write/run", ledger_conn_id=ledger_conn_id, **arguments
     )
     run.of(lambda context: operator.resume(context, **run.deferred.kwargs, event=None))
     assert run.outcomes == {"updated": 3}
     assert [str(deals.raze.opportunity(f"opp_{number}")["deal_value"]) for number in range(3)] == ["1.00"] * 3
-    engine = ledger_engine(ledger_conn_id)
     with engine.connect() as connection:
         (plan,) = connection.execute(sa.select(plans)).all()
     engine.dispose()

@@ -29,7 +29,7 @@ def transfer(crm_sandbox):
         context = {
             "ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1, try_number=1, xcom_push=push),
             "data_interval_end": AS_OF,
-            "dag_run": SimpleNamespace(run_after=AS_OF),
+            "dag_run": SimpleNamespace(run_after=AS_OF, run_type="scheduled"),
         }
         defaults = {"sql_conn_id": "warehouse", "crm_conn_id": "close_default", "id_column": "id"}
         operator = SqlToOpportunityOperator(task_id="t", sql=sql, fields=fields, **{**defaults, **arguments})

@@ -48,6 +48,10 @@ TEXTS = st.one_of(
             Limits(None, 40, 39, 1.0),
         ),
         ({"RateLimit-Reset": "3"}, Limits(None, None, None, 3.0)),
+        (
+            {"RateLimit-Limit": "40", "RateLimit-Remaining": "39", "RateLimit-Reset": "0.25"},
+            Limits(None, 40, 39, 0.25),
+        ),
         ({}, Limits()),
     ],
 )

@@ -1,0 +1,180 @@
+"""One worker's part of a shared budget: calls that it took in a batch, and those it gives back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.budget_window import Need
+
+
+# Seconds after which to look again while another thread is asking.
+_PAUSE = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a worker asks of the store, and tells it.
+
+    Attributes:
+        share: Part of the limit that all workers together may have used after this.
+        limit: Calls per window.
+        counted: Calls that the vendor has counted in the window.
+        in_flight: Calls that may land in a window that is new to this worker.
+        number: The store's number of the last window of which the worker knew; None for none.
+        ends_in: Seconds until that window ends at the latest; not above 0 if it has ended, None if not known.
+        length: Seconds that a window lasts, as far as known.
+        returned: Calls given back.
+        asks: Whether calls are asked for.
+    """
+
+    share: float
+    limit: int
+    counted: int
+    in_flight: int
+    number: int | None
+    ends_in: float | None
+    length: float
+    returned: int = 0
+    asks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the store answers.
+
+    Attributes:
+        calls: Calls that may be sent.
+        limit: Calls per window; 0 if no worker knows it yet.
+        number: The store's number of their window.
+        anew: Whether that window is another than the last one of which the worker knew.
+        ends_at: Monotonic seconds of the worker at which it ends at the latest, or None if not known.
+        wait: Seconds after which to ask again if there are no calls.
+    """
+
+    calls: int
+    limit: int
+    number: int
+    anew: bool
+    ends_at: float | None
+    wait: float
+
+
+class SharedBudget(Protocol):
+    """Where workers on one account share what they may use."""
+
+    def take(self, name: str, ask: Ask) -> Grant:
+        """Tell what a worker knows, and take a batch of calls.
+
+        Raises:
+            TransientError: If the store cannot be used.
+        """
+        ...
+
+
+class Leases:
+    """The calls that one worker holds for one key and endpoint group.
+
+    `ask` is called without the pacer's lock, by one thread at a time; everything else under it.
+
+    Args:
+        store: Shared with other workers.
+        name: Of the key and endpoint group, the same for all workers.
+        share: Part of the limit that may be used.
+
+    Attributes:
+        asked: Whether the store has been asked before.
+    """
+
+    def __init__(self, store: SharedBudget, name: str, share: float) -> None:
+        self._store = store
+        self._name = name
+        self._share = share
+        self._left = 0
+        self._window = -1
+        self._number: int | None = None
+        self._asking = False
+        self._ask_at = -math.inf
+        self.asked = False
+        self._untold = False
+
+    def use(self, window: int) -> bool:
+        """Use one of the calls held for this worker's window of that number, if there is one."""
+        if window != self._window or not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    def back(self, window: int) -> None:
+        """Hold a call again that was not sent."""
+        if window == self._window:
+            self._left += 1
+
+    def owes(self, window: int) -> bool:
+        """Whether the store does not know yet when the window ends, of which the answers have told it here."""
+        return self._untold and window == self._window and not self._asking
+
+    def begin(self, now: float, *, report: bool) -> float:
+        """0 if this thread is to ask the store, or to report to it, else the seconds after which to look again."""
+        if self._asking or (now < self._ask_at and not report):
+            return max(self._ask_at - now, _PAUSE)
+        self._asking = True
+        return 0.0
+
+    def ask(self, need: Need, *, asks: bool) -> Grant:
+        """Tell the store what is known here, and take a batch of calls if asked to.
+
+        Raises:
+            TransientError: If its database cannot be used.
+        """
+        ended = need.number != self._window
+        end = need.opened_at if ended else need.ends_at
+        try:
+            grant = self._store.take(
+                self._name,
+                Ask(
+                    share=self._share,
+                    limit=need.limit,
+                    counted=0 if ended else need.counted,
+                    in_flight=need.in_flight,
+                    number=self._number,
+                    ends_in=None if end is None else end - need.at,
+                    length=need.length,
+                    asks=asks,
+                ),
+            )
+            return replace(grant, anew=grant.anew and not ended)
+        except BaseException:
+            self._asking = False
+            raise
+
+    def granted(self, grant: Grant, asked_in: int, window: int, now: float) -> None:
+        """Hold what was granted.
+
+        Args:
+            grant: It.
+            asked_in: This worker's number of the window in which it asked.
+            window: Its number of the present window.
+            now: Monotonic seconds.
+        """
+        if grant.number == self._number:
+            window = asked_in  # what was granted in a window that ended meanwhile is of no use in the next
+        self._asking, self.asked, self._ask_at = False, True, now + grant.wait
+        self._untold = grant.ends_at is None
+        self._left = grant.calls + (self._left if window == self._window else 0)
+        self._number, self._window = grant.number, window
+
+    def close(self) -> None:
+        """Give back what is left.
+
+        Raises:
+            TransientError: If the store's database cannot be used.
+        """
+        if self._left and self._number is not None:
+            returned, self._left = self._left, 0
+            self._store.take(
+                self._name,
+                Ask(self._share, 0, 0, 0, self._number, None, 0.0, returned=returned, asks=False),
+            )
