@@ -109,30 +109,33 @@ class Settled:
 
     def __init__(self, text: str = "") -> None:
         self._before = Counter(text[start : start + _DIGEST_LENGTH] for start in range(0, len(text), _DIGEST_LENGTH))
-        self._since: list[str] = []
+        self._since = bytearray()
         self._text = text
 
     def skip(self, record_id: str) -> bool:
         """Whether the next row of that id was settled before; each settled row is skipped once."""
         if not self._before:
             return False
-        digest = _digest(record_id)
+        digest = _text(_digest(record_id))
         self._before[digest] -= 1
         return self._before[digest] >= 0
 
     def add(self, record_id: str) -> None:
         """Note that a row has its outcome."""
-        self._since.append(_digest(record_id))
+        self._since += _digest(record_id)
 
     def text(self) -> str:
         """Everything that is settled, as text."""
-        return self._text + "".join(self._since)
+        return self._text + _text(self._since)
 
 
-def _digest(record_id: str) -> str:
-    return base64.b64encode(
-        hashlib.blake2b(record_id.encode("utf-8", "surrogatepass"), digest_size=9).digest()
-    ).decode()
+def _digest(record_id: str) -> bytes:
+    """Nine bytes: twelve characters as text, without any padding between two of them."""
+    return hashlib.blake2b(record_id.encode("utf-8", "surrogatepass"), digest_size=9).digest()
+
+
+def _text(digests: bytes | bytearray) -> str:
+    return base64.b64encode(digests).decode()
 
 
 @contextmanager
@@ -152,6 +155,8 @@ class Tally:
         suffix: `.csv` or `.jsonl`.
         failures: Words that make a row a reject.
         earlier: The report of the part of the run before a deferral, as `SyncReport.as_dict` wrote it, or empty.
+        landed: Rows that had landed before a deferral, of a run that goes through all rows again: they come as
+            `unchanged` now, and are told as `updated` still.
     """
 
     def __init__(
@@ -161,12 +166,14 @@ class Tally:
         suffix: str = ".csv",
         failures: frozenset[OutcomeWord] = FAILURES,
         earlier: Mapping[str, Any] | None = None,
+        landed: int = 0,
     ) -> None:
         told = earlier or {}
         self.counts: Counter[OutcomeWord] = Counter(
             {OutcomeWord(word): count for word, count in told.get("outcomes", {}).items()}
         )
         self.rejects: list[Reject] = [Reject(**reject) for reject in told.get("rejects", ())]
+        self._landed = landed
         self._failures = failures
         self._write = None if rejects is None else _writer(rejects, suffix, header=not told)
 
@@ -188,7 +195,10 @@ class Tally:
 
     def outcomes(self) -> dict[str, int]:
         """Number of rows by word, in the words' order, without zeros."""
-        return {word.value: self.counts[word] for word in OutcomeWord if self.counts[word]}
+        landed = min(self._landed, self.counts[OutcomeWord.UNCHANGED])
+        counts = self.counts + Counter({OutcomeWord.UPDATED: landed})
+        counts[OutcomeWord.UNCHANGED] -= landed
+        return {word.value: counts[word] for word in OutcomeWord if counts[word]}
 
 
 def _writer(file: IO[str], suffix: str, *, header: bool) -> Callable[[Reject], object]:

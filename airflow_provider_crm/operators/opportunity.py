@@ -235,7 +235,9 @@ class OpportunityOperator(BaseOperator):
         if self.capture_before:
             self._ledger_database()
         source = self.source(context, timezone, resumed=bool(earlier))
-        with self.session_for(account) as session, self._rejects_file(earlier) as file:
+        anew = self._goes_through_all_rows_again(source)
+        told = {} if anew else earlier
+        with self.session_for(account) as session, self._rejects_file(told) as file:
             catalogue = session.catalogue(source.names)
             ledger = self._ledger(context, session, account.key(catalogue))
             work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
@@ -246,12 +248,17 @@ class OpportunityOperator(BaseOperator):
             rows = (row for row in rows if not settled.skip(row.record_id))
             push = Push(session, catalogue, rules, ledger, found.inspect)
             tally = Tally(
-                file, suffix=PurePath(self.rejects_path or "").suffix, failures=self._failures(), earlier=earlier
+                file,
+                suffix=PurePath(self.rejects_path or "").suffix,
+                failures=self._failures(),
+                earlier=told,
+                landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
             )
             for outcome in self._progress(self._outcomes(push, rows), tally):
                 if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
                     continue
-                settled.add(outcome.record_id)
+                if not anew:
+                    settled.add(outcome.record_id)
                 tally.add(outcome)
             report = SyncReport(
                 run_key=run_key(context),
@@ -272,6 +279,14 @@ class OpportunityOperator(BaseOperator):
                 found.finish()
         self._conclude(context, report, push.stopped, tolerance)
         return report.as_dict()
+
+    def _goes_through_all_rows_again(self, source: Source) -> bool:
+        """Whether a task that was deferred starts over: the ledger then makes what landed cost nothing.
+
+        Where it would not, the task has to carry along which rows are settled.
+        """
+        keeps = self.sends and self._database() is not None
+        return keeps and self.changes_only and not self.retry_rejected and not source.inspects
 
     def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> Source:  # noqa: ARG002 - for subclasses
         """Where the rows come from: the frames, or what a subclass has instead.

@@ -67,6 +67,8 @@ class Source(Protocol):
 
     names: tuple[str, ...]
     """The fields that the rows are about, as far as the vendor has to be asked about them."""
+    inspects: bool
+    """Whether each record is read before it is written."""
 
     def rows(self, work: Work) -> Rows:
         """The rows.
@@ -88,6 +90,8 @@ class FrameSource:
     Attributes:
         empty: Whether there are no rows at all.
     """
+
+    inspects = False
 
     def __init__(self, frames: Iterator[pd.DataFrame], columns: ColumnRules, as_of: dt.datetime | None) -> None:
         self.names = tuple(columns.fields.values())
@@ -114,6 +118,8 @@ class PlanRowsSource:
         plan: Which.
         on_conflict: What becomes of records that the CRM changed on its own: "fail", "skip" or "overwrite".
     """
+
+    inspects = True
 
     def __init__(self, store: PlanStore, plan: Plan, on_conflict: str) -> None:
         self.names = store.fields(plan)
@@ -152,6 +158,8 @@ class UndoSource:
         on_conflict: What becomes of records that no longer hold what the run wrote: "fail" or "skip".
         resumed: Whether this run has made its plan before, and goes on applying it.
     """
+
+    inspects = True
 
     def __init__(self, store: PlanStore, reverts: str, on_conflict: str, *, resumed: bool = False) -> None:
         self.names = store.written_fields(reverts)
