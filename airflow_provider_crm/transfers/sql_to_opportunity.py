@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from airflow_provider_crm.operators.opportunity import OpportunityOperator
 if TYPE_CHECKING:
     import pandas as pd
     from airflow.sdk import Context
+
+_QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
+_WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
 class SqlToOpportunityOperator(OpportunityOperator):
@@ -97,17 +101,32 @@ class SqlToOpportunityOperator(OpportunityOperator):
         if not isinstance(hook, DbApiHook):
             msg = f"Connection {self.sql_conn_id!r} is no SQL connection: {type(hook).__name__} runs no query."
             raise ConfigurationError(msg)
-        with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(hook.get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:
             if self.parameters is None:
                 cursor.execute(self.sql)
             else:
                 cursor.execute(self.sql, self.parameters)
-            if cursor.description is None:
+            rows = cursor.fetchmany(self.chunk_rows) if _is_named(cursor) else None
+            if cursor.description is None:  # which psycopg2 knows of a named cursor only once rows were fetched
                 msg = "The sql returns no rows; write a SELECT."
                 raise ConfigurationError(msg)
             names = [column[0] for column in cursor.description]
             self._columns(self.timezone).check(names)
-            rows = cursor.fetchmany(self.chunk_rows)
-            yield frame_of_rows(names, rows)
+            yield frame_of_rows(names, cursor.fetchmany(self.chunk_rows) if rows is None else rows)
             while rows := cursor.fetchmany(self.chunk_rows):
                 yield frame_of_rows(names, rows)
+
+
+def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of whatever driver
+    """A cursor that holds one chunk at a time: psycopg's own takes the whole result, a named one leaves it there.
+
+    PostgreSQL names cursors for queries only, so any other statement gets a plain one.
+    """
+    driver = type(connection).__module__.partition(".")[0]
+    if driver in ("psycopg", "psycopg2") and _QUERY.match(sql) and not _WRITES.search(sql):
+        return connection.cursor("airflow_provider_crm")
+    return connection.cursor()
+
+
+def _is_named(cursor: Any) -> bool:  # noqa: ANN401 - of whatever driver
+    return bool(getattr(cursor, "name", None))

@@ -100,6 +100,39 @@ def test_a_query_is_read_by_chunks(sqlite_warehouse, crm_sandbox, transfer):
     assert crm_sandbox.close.opportunity("oppo_24")["value"] == 2400
 
 
+QUERIES = {
+    "select": "SELECT n AS id, 100 / (5 - n) AS arr FROM generate_series(1, 9) AS n",
+    "with": "-- deals\nWITH d AS (SELECT n FROM generate_series(1, 9) AS n) SELECT n AS id, 100 / (5 - n) AS arr FROM d",
+}
+
+
+@pytest.mark.parametrize("sql", QUERIES.values(), ids=QUERIES)
+def test_a_query_is_not_read_ahead(warehouse, sql):
+    """PostgreSQL computes a chunk when it is asked for: a fifth row that it cannot compute fails no earlier one."""
+    operator = SqlToOpportunityOperator(
+        task_id="t",
+        sql=sql,
+        sql_conn_id="warehouse",
+        crm_conn_id="close_default",
+        id_column="id",
+        fields={"arr": "deal_value"},
+        chunk_rows=2,
+    )
+    frames = operator.frames({})
+    assert [len(next(frames)), len(next(frames))] == [2, 2]
+    with pytest.raises(Exception, match="division by zero"):
+        next(frames)
+
+
+def test_a_statement_that_writes_may_return_rows(warehouse, crm_sandbox, transfer):
+    """PostgreSQL opens named cursors for queries only; an `INSERT ... RETURNING` is read all the same."""
+    crm_sandbox.close.add_opportunity("7")
+    warehouse("CREATE TABLE written (id int, arr int)")
+    sql = "WITH made AS (SELECT 5 AS arr) INSERT INTO written SELECT 7, arr FROM made RETURNING id, arr"
+    report = transfer(sql, {"arr": "deal_value"})
+    assert report["outcomes"] == {"updated": 1}
+
+
 def test_parameters_reach_the_database(sqlite_warehouse, crm_sandbox, transfer):
     """Placeholders are filled by the database driver."""
     sqlite_warehouse("CREATE TABLE deals (id TEXT, arr TEXT, day TEXT)")
