@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -467,6 +468,18 @@ def test_ids_of_earlier_chunks_are_found(chunks: list[list[str]]) -> None:
         for record_id, place in places.items():
             known.setdefault(record_id, set()).add(place)
         row += len(chunk)
+
+
+def test_any_thread_may_drop_the_memory_of_ids() -> None:
+    """The garbage collector runs in whatever thread is busy: that it closes the temporary file there is no error."""
+    held, unraisable = [SeenIds()], list[object]()
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(held.clear).result()
+    finally:
+        sys.unraisablehook = hook
+    assert not unraisable
 
 
 AS_OF_COLUMNS: dict[str, tuple[Any, ValueRules, list[dt.datetime | str]]] = {

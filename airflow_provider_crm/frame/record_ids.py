@@ -59,7 +59,8 @@ class SeenIds:
     """The ids of earlier chunks and their rows, in a temporary file: the memory they take does not grow with them."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)  # SQLite's name for a database that nobody else sees
+        # The empty name is SQLite's for a database that nobody else sees; any thread may be the one that drops it.
+        self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._file.close)
         for statement in ("PRAGMA journal_mode = OFF", f"PRAGMA cache_size = -{_CACHE_KILOBYTES}", _SEEN):
             self._file.execute(statement)

@@ -102,7 +102,7 @@ def test_a_query_is_read_by_chunks(sqlite_warehouse, crm_sandbox, transfer):
 
 QUERIES = {
     "select": "SELECT n AS id, 100 / (5 - n) AS arr FROM generate_series(1, 9) AS n",
-    "with": "-- deals\nWITH d AS (SELECT n FROM generate_series(1, 9) AS n) SELECT n AS id, 100 / (5 - n) AS arr FROM d",
+    "with": "-- deals\nWITH d AS (SELECT n FROM generate_series(1, 9) n) SELECT n AS id, 100 / (5 - n) AS arr FROM d",
 }
 
 
