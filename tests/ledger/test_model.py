@@ -67,6 +67,11 @@ class Model(RuleBasedStateMachine):
         """Claim a batch, which may hold one record several times, and check every verdict."""
         ledger = Ledger(self.engine, account="a", run_key="r", lease=LEASE, clock=self.clock)
         wanted = [Wish(record, values, DAY + dt.timedelta(days=day)) for record, values, day in wishes]
+        if changes_only:
+            settled = ledger.settled(wanted)
+            for number in settled:
+                self._check(wanted[number], Claim(Verdict.UNCHANGED))
+            wanted = [wish for number, wish in enumerate(wanted) if number not in settled]
         claims = ledger.claim(wanted, changes_only=changes_only, retry_rejected=retry)
         for wish, claim in zip(wanted, claims, strict=True):
             self._check(wish, claim)
