@@ -33,7 +33,7 @@ from airflow_provider_crm.ledger_claims import (
     Wish,
 )
 from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
-from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, different, end_claims, storable
+from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, confirm_held, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
@@ -145,14 +145,7 @@ class Ledger:
         wanted = {number: wish for number, wish in enumerate(wishes) if records[wish.record_id] == 1 and wish.values}
         with self._transaction() as connection:
             self._serialize(connection)
-            for number in different(connection, self._account, wanted, self.kept):
-                del wanted[number]
-            confirm(
-                connection,
-                self._account,
-                {(wish.record_id, key): wish.as_of for wish in wanted.values() for key in wish.values},
-            )
-        return frozenset(wanted)
+            return confirm_held(connection, self._account, wanted, self.kept)
 
     def renew(self, wish: Wish, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _ITEMS = {"sqlite": "json_each(:rows) AS item", "postgresql": "jsonb_array_elements(CAST(:rows AS jsonb)) AS item"}
 _ITEM = {"sqlite": "json_extract(item.value, '$[{place}]')", "postgresql": "CAST(item ->> {place} AS {kind})"}
 _PLACE = (("record_id", "text"), ("field", "text"))
+_DATED = (*_PLACE, ("as_of", "timestamptz"))
+_WISH = (*_PLACE, ("number", "int"), ("value", "text"), ("as_of", "timestamptz"))
 _STATE = (*_PLACE, ("known", "boolean"), ("value", "text"), ("as_of", "timestamptz"), ("run_key", "text"))
 _LINE = (*_PLACE, *((name, "text") for name in ("before", "after", "outcome", "code", "reason")))
 _DIFFERENT = """
@@ -95,16 +97,19 @@ class EndedField(NamedTuple):
     reason: str
 
 
-def different(
+def confirm_held(
     connection: Connection, account: str, wishes: Mapping[int, Wish], kept: Callable[[str, str], str]
-) -> list[int]:
-    """The numbers of the rows of which some field is not known to stand in the CRM as wanted, or has newer data.
+) -> frozenset[int]:
+    """Confirm the rows of which every field is known to stand in the CRM as wanted, and has no newer data.
 
     Args:
         connection: In a transaction that keeps claims of the account away.
         account: Whose ledger.
         wishes: The rows by any number.
         kept: The form in which the value of a key is kept.
+
+    Returns:
+        Their numbers.
     """
     text = _moment_texts(connection, {wish.as_of for wish in wishes.values()})
     rows = [
@@ -112,8 +117,12 @@ def different(
         for number, wish in wishes.items()
         for key, value in wish.values.items()
     ]
-    columns = (*_PLACE, ("number", "int"), ("value", "text"), ("as_of", "timestamptz"))
-    return [number for (number,) in _execute(connection, _DIFFERENT, columns, rows, account=account)]
+    wanted = json.dumps(rows)
+    different = {number for (number,) in _execute(connection, _DIFFERENT, _WISH, wanted, account=account)}
+    if different:
+        wanted = json.dumps([row for row in rows if row[2] not in different])
+    _execute(connection, _CONFIRM, _WISH, wanted, account=account)
+    return frozenset(wishes.keys() - different)
 
 
 def confirm(connection: Connection, account: str, places: Mapping[Place, dt.datetime]) -> None:
@@ -124,7 +133,7 @@ def confirm(connection: Connection, account: str, places: Mapping[Place, dt.date
         account: Whose ledger.
         places: Data time of each field; all of them are on record.
     """
-    _execute(connection, _CONFIRM, (*_PLACE, ("as_of", "timestamptz")), _dated(connection, places), account=account)
+    _execute(connection, _CONFIRM, _DATED, _dated(connection, places), account=account)
 
 
 def claim(
@@ -146,9 +155,8 @@ def claim(
         run_key: The run.
         until: End of the lease.
     """
-    rows = _dated(connection, places)
     names = {"account": account, "token": token, "run_key": run_key}
-    _execute(connection, _CLAIM, (*_PLACE, ("as_of", "timestamptz")), rows, **names, until=until)
+    _execute(connection, _CLAIM, _DATED, _dated(connection, places), **names, until=until)
 
 
 def end_claims(
@@ -176,9 +184,9 @@ def end_claims(
         )
         for field in fields
     ]
-    _execute(connection, _END_CLAIM, _STATE, states, account=account, token=token, now=now)
+    _execute(connection, _END_CLAIM, _STATE, json.dumps(states), account=account, token=token, now=now)
     lines = [(*field[:2], *field[5:8], storable(field.code), storable(field.reason)) for field in fields]
-    _execute(connection, _LOG, _LINE, lines, account=account, run_key=run_key, now=now)
+    _execute(connection, _LOG, _LINE, json.dumps(lines), account=account, run_key=run_key, now=now)
 
 
 def storable(text: str) -> str:
@@ -186,21 +194,17 @@ def storable(text: str) -> str:
     return text if text.isascii() and "\0" not in text else text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
-def _dated(connection: Connection, places: Mapping[Place, dt.datetime]) -> list[tuple[object, ...]]:
+def _dated(connection: Connection, places: Mapping[Place, dt.datetime]) -> str:
     text = _moment_texts(connection, set(places.values()))
-    return [(record_id, key, text[as_of]) for (record_id, key), as_of in sorted(places.items())]
+    return json.dumps([(record_id, key, text[as_of]) for (record_id, key), as_of in sorted(places.items())])
 
 
 def _execute(
-    connection: Connection,
-    statement: str,
-    columns: tuple[tuple[str, str], ...],
-    rows: Sequence[tuple[object, ...]],
-    **values: object,
+    connection: Connection, statement: str, columns: tuple[tuple[str, str], ...], rows: str, **values: object
 ) -> Iterable[sa.Row[Any]]:
-    if not rows:
+    if rows == "[]":
         return ()
-    return connection.execute(_text(statement, columns, connection.dialect.name), {**values, "rows": json.dumps(rows)})
+    return connection.execute(_text(statement, columns, connection.dialect.name), {**values, "rows": rows})
 
 
 @lru_cache(maxsize=16)

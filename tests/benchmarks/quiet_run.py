@@ -2,9 +2,9 @@
 
     python tests/benchmarks/quiet_run.py [rows] [sqlite|postgresql ...] [--profile]
 
-Prints one line of JSON for each database and kind of run: calls, seconds, peak memory (MB, of a process of its own).
-The floor reads the source rows and the ledger's state from the same database and merges them on the id. Both read the
-source with pandas, in chunks of 10,000 rows for the run, which keeps no more.
+Prints a Markdown table: calls, seconds, peak memory (of a process of its own), the time as a multiple of the floor. The
+floor reads the source rows and the ledger's state from the same database and merges them on the id. Both read the source
+with pandas, in chunks of 10,000 rows for the run, which keeps no more.
 """
 
 from __future__ import annotations
@@ -124,11 +124,15 @@ def measure(url, database, rows, *, profile):
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("VACUUM ANALYZE"))
     engine.dispose()
+    told = {}
     for kind in ("floor", "run"):
         command = [sys.executable, __file__, "--child", kind, "--url", url]
         command += ["--profile"] if profile and kind == "run" else []
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        print(json.dumps({"database": database, "rows": rows, "kind": kind, **json.loads(done.stdout)}), flush=True)  # noqa: T201 - the result
+        told[kind] = json.loads(done.stdout)
+        times = told[kind]["seconds"] / told["floor"]["seconds"]
+        shown = (database, f"{rows:,}", kind, told[kind].get("calls", "-"), told[kind]["seconds"], told[kind]["mb"])
+        print("|", *(f"{cell} |" for cell in (*shown, f"{times:.1f}")), flush=True)  # noqa: T201 - the result
 
 
 def main():
@@ -143,6 +147,7 @@ def main():
     if chosen.child:
         child(chosen.child, chosen.url, profile=chosen.profile)
         return
+    print("| database | rows | kind | calls | seconds | peak MB | of the floor |\n|---|---|---|---|---|---|---|")  # noqa: T201
     for database in chosen.databases:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             if database == "sqlite":
