@@ -3,8 +3,8 @@
     python tests/benchmarks/quiet_run.py [rows] [sqlite|postgresql ...] [--profile]
 
 Prints a Markdown table: calls, seconds, peak memory (of a process of its own), the time as a multiple of the floor. The
-floor reads the source rows and the ledger's state from the same database and merges them on the id. Both read the source
-with pandas, in chunks of 10,000 rows for the run, which keeps no more.
+floor reads the source rows and the ledger's state from the same database and merges them on the id. Both read the
+source with pandas; the run in chunks of 10,000 rows, and keeps no more.
 """
 
 from __future__ import annotations
