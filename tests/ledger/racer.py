@@ -45,6 +45,7 @@ def push(job):
     as_of = dt.datetime.fromisoformat(job["as_of"])
     rules = PushRules(concurrency=job["concurrency"], date_won_default="server")
     with Session(account, retry=retry) as session, Path(job["out"]).open("a", buffering=1) as out:
+        session.http.headers["X-Label"] = job.get("label", "")
         catalogue = session.catalogue(tuple(job["fields"]))
         ledger = Ledger(engine, account=job["account"], run_key=job["run_key"], lease=job["lease"], clock=Clock())
         ledger.open(as_of)

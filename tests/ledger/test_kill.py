@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import random
 from collections import Counter
 
@@ -47,18 +46,19 @@ def killed(racer, job, sandbox, moments):
     Returns:
         For each kill, how many of the rows that its try had written were written once more by a later try.
     """
-    ends = []
-    for moment in (*moments, None):
+    for number, moment in enumerate((*moments, None)):
         code = racer.push(
-            job, kill_when=None if moment is None else lambda moment=moment: sandbox.audit.count(method="PUT") >= moment
+            {**job, "label": str(number)},
+            kill_when=None if moment is None else lambda moment=moment: sandbox.audit.count(method="PUT") >= moment,
         )
         assert code == (0 if moment is None else -9)
-        ends.append(len(sandbox.audit.writes))
-    last, again = {}, [0] * len(ends)
-    for number, write in enumerate(sandbox.audit.writes):
+    # A request of a killed try may land while the next one runs: the try that sent it is told by its label.
+    sender = {call.number: int(call.headers["x-label"]) for call in sandbox.audit.calls}
+    last, again = {}, [0] * (len(moments) + 1)
+    for write in sandbox.audit.writes:
         if write.record_id in last:
             again[last[write.record_id]] += 1
-        last[write.record_id] = bisect.bisect_right(ends, number)
+        last[write.record_id] = sender[write.number]
     return again
 
 
