@@ -7,13 +7,12 @@ import json
 import logging
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
+from airflow_provider_crm.concurrency import Concurrency, Workers, Written
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -29,6 +28,7 @@ from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, local
 from airflow_provider_crm.session import LARGEST_POOL, Permit, always, check_echo
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.budget import Clock
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Call, Catalogue, Record, Vendor
@@ -52,7 +52,7 @@ class PushRules:
     Attributes:
         timezone: IANA zone of the run, or None when nobody named one (then the offset header says UTC).
         verify_echo: Whether the record that comes back is compared with what was sent.
-        concurrency: Rows in flight at once, at most.
+        concurrency: Rows in flight at once, at most; how many there are is found on the way, see `Concurrency`.
         date_won_default: What a won stage without a date means in a late run: "server" lets the vendor set its today,
             "as_of" sends the date of the row's data, None refuses the row.
         resumed: Whether an earlier try of this run may have written some rows already: without a ledger, what may
@@ -67,7 +67,7 @@ class PushRules:
 
     timezone: str | None = None
     verify_echo: bool = True
-    concurrency: int = 8
+    concurrency: int = LARGEST_POOL
     date_won_default: str | None = None
     resumed: bool = False
     interval_end: dt.datetime | None = None
@@ -151,6 +151,34 @@ def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: 
         raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
 
 
+class Budgeted:
+    """Notes how long the calls of one row wait for the budget.
+
+    Args:
+        clock: Time.
+
+    Attributes:
+        waited: Seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._asked: float | None = None
+        self.waited = 0.0
+
+    def permit(self, permit: Permit) -> Permit:
+        """The same permit, of a call that asks for the budget now: it is asked once the budget lets the call go."""
+        self._asked = self._clock.monotonic()
+
+        def told() -> None:
+            if self._asked is not None:
+                self.waited += self._clock.monotonic() - self._asked
+                self._asked = None
+            permit()
+
+        return told
+
+
 def write_update(
     session: Session,
     calls: tuple[Call, ...],
@@ -160,6 +188,7 @@ def write_update(
     doubtful: bool = False,
     permit: Permit = always,
     seen: Record | None = None,
+    budgeted: Budgeted | None = None,
 ) -> Record:
     """Send the calls of one row, in order.
 
@@ -172,6 +201,7 @@ def write_update(
             first.
         permit: Asked before each attempt; raises if the row may not be sent any more.
         seen: The record, if it was read a moment ago.
+        budgeted: Told how long the calls waited for the budget.
 
     Returns:
         The vendor's record: what all answers show, later ones on top.
@@ -191,7 +221,8 @@ def write_update(
             merged |= seen
         else:
             try:
-                record = session.write(call, record_id, timezone=rules.timezone, permit=permit)
+                asked = permit if budgeted is None else budgeted.permit(permit)
+                record = session.write(call, record_id, timezone=rules.timezone, permit=asked)
                 if rules.verify_echo:
                     check_echo(vendor, call, record, record_id)
             except CrmError as err:
@@ -231,28 +262,52 @@ class _Job:
 
 
 class _InFlight:
-    """The rows that threads are writing; unlike `concurrent.futures.wait`, the next one costs the same however many."""
+    """The rows that threads are writing, or that wait for one of them.
 
-    def __init__(self) -> None:
+    Args:
+        write: Writes one row.
+        largest: Rows that are written at once, at most.
+        ahead: Rows that wait for a thread; at least as many as are written.
+        clock: Time.
+    """
+
+    def __init__(self, write: Callable[[_Job, Budgeted], Outcome], largest: int, ahead: int, clock: Clock) -> None:
+        self._write = write
+        self._ahead = ahead
+        self._clock = clock
+        self._concurrency = Concurrency(largest)
         self._record_ids: set[str] = set()
-        self._ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
+        self._workers: Workers[_Job, tuple[Outcome, Written]] = Workers(self._timed, "crm-push")
 
     def __len__(self) -> int:
         return len(self._record_ids)
 
-    def __contains__(self, record_id: str) -> bool:
-        return record_id in self._record_ids
+    def accepts(self, record_id: str) -> bool:
+        """Whether a row may come now: not too many wait already, and none of the same record is here."""
+        size = self._concurrency.size
+        return len(self._record_ids) < size + max(size, self._ahead) and record_id not in self._record_ids
 
-    def add(self, record_id: str, future: Future[Outcome]) -> None:
-        """Wait for one more."""
-        self._record_ids.add(record_id)
-        future.add_done_callback(self._ended.put)
+    def add(self, job: _Job) -> None:
+        """Have one more written."""
+        self._record_ids.add(job.update.record_id)
+        self._workers.add(job, self._concurrency.size)
 
     def next(self) -> Outcome:
         """The next one that ends, waiting for it."""
-        outcome = self._ended.get().result()
+        outcome, written = self._workers.next()
         self._record_ids.remove(outcome.record_id)
+        self._concurrency.ended(written)
         return outcome
+
+    def close(self) -> None:
+        """Let those end that are being written, and drop the others."""
+        self._workers.close()
+
+    def _timed(self, job: _Job) -> tuple[Outcome, Written]:
+        began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
+        outcome = self._write(job, budgeted)
+        ended = self._clock.monotonic()
+        return outcome, Written(ended, ended - began, budgeted.waited)
 
 
 Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
@@ -312,21 +367,21 @@ class Push:
         """
         work = self._work(iter(rows))
         yield from self._until_one_was_sent(work)
-        in_flight = _InFlight()
-        pool = ThreadPoolExecutor(self._rules.concurrency, thread_name_prefix="crm-push")
+        # What is claimed already may as well wait with the threads, which then have work while more is claimed.
+        ahead = _CLAIMED_AT_ONCE if self._ledger is not None else 0
+        in_flight = _InFlight(self._outcome, self._rules.concurrency, ahead, self._session.clock)
         try:
             for item in work:
                 if isinstance(item, Outcome):
                     yield item
                     continue
-                record_id = item.update.record_id
-                while len(in_flight) >= 2 * self._rules.concurrency or record_id in in_flight:
+                while not in_flight.accepts(item.update.record_id):
                     yield self._counted(in_flight.next())
-                in_flight.add(record_id, pool.submit(self._outcome, item))
+                in_flight.add(item)
             while len(in_flight):
                 yield self._counted(in_flight.next())
         finally:
-            pool.shutdown(cancel_futures=True)
+            in_flight.close()
 
     def close(self, report: Mapping[str, Any]) -> None:
         """Store the report of the run in the ledger; a database that fails now stops the run, too."""
@@ -357,7 +412,7 @@ class Push:
             if isinstance(item, Outcome):
                 yield item
             else:
-                yield self._counted(self._outcome(item))
+                yield self._counted(self._outcome(item, Budgeted(self._session.clock)))
                 return
 
     def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | _Job]:
@@ -466,8 +521,8 @@ class Push:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
             return self._recorded(_Job(smaller, (), wish, claim), outcome)
 
-    def _outcome(self, job: _Job) -> Outcome:
-        """Write one row and record what became of it; runs in a thread of the pool."""
+    def _outcome(self, job: _Job, budgeted: Budgeted) -> Outcome:
+        """Write one row and record what became of it; runs in a thread of its own but for the first row."""
         update = job.update
         if self.stopped is not None:
             return self._recorded(job, _not_sent(update, self.stopped))
@@ -486,6 +541,7 @@ class Push:
                 doubtful=doubtful,
                 permit=self._permit(job),
                 seen=record,
+                budgeted=budgeted,
             )
         except CrmError as err:
             if self._stops_the_run(err):

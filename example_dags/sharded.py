@@ -30,5 +30,6 @@ with DAG(
         id_column="close_id",
         fields={"arr": "deal_value", "health": "custom.cf_health"},
         shards=SHARDS,
+        concurrency=8,  # each; the account's budget is shared by all of them
         retries=3,
     ).expand(shard=list(range(SHARDS)))

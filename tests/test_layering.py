@@ -35,6 +35,7 @@ LAYERS = (
         "ledger_statements",
         "oauth",
         "comparison",
+        "concurrency",
         "records",
         "spool",
     },

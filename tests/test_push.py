@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import subprocess
+import sys
 import threading
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +23,7 @@ from airflow_provider_crm.session import Account, RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
+ECHO_SERVER = Path(__file__).parent / "benchmarks" / "echo_server.py"
 RECORDS = 30
 
 
@@ -303,6 +308,33 @@ def test_rows_go_out_in_parallel(push, sandbox):
         names |= alive
         most[0] = max(most[0], len(alive))
     assert (most[0], len(names)) == (8, 8)
+
+
+@pytest.fixture
+def distant():
+    """The URL of a Close that answers after 50 ms and counts its connections."""
+    server = subprocess.Popen([sys.executable, str(ECHO_SERVER), "0.05"], stdout=subprocess.PIPE, text=True)
+    yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    server.kill()
+    server.communicate()
+
+
+@pytest.mark.parametrize(
+    ("rules", "least", "most"),
+    [({"concurrency": 1}, 1, 1), ({"concurrency": 8}, 8, 8), ({"concurrency": 20}, 9, 20), ({}, 16, 64)],
+)
+def test_as_many_rows_at_once_as_latency_needs(distant, rules, least, most):
+    """Rows at once are added while they bring more rows per second; `concurrency` caps them, and by default 64.
+
+    As the server counts them: never more requests at once than that, and no connection is opened anew.
+    """
+    rows = [Update(row, f"oppo_{row}", {"note": f"row {row}"}, NOW) for row in range(20 * most)]
+    with Session(Account(VENDORS["close"], distant, Credentials("key"))) as session:
+        pushing = Push(session, session.catalogue(("note",)), PushRules(**rules))
+        assert {outcome.word for outcome in pushing.run(rows)} == {OutcomeWord.UPDATED}
+        told = requests.get(f"{distant}/connections", timeout=10).json()
+    asked = 1  # the connection of the question itself
+    assert least <= told["at_once"] <= told["opened"] - asked <= most
 
 
 def test_rows_are_read_as_they_are_needed(push):

@@ -63,7 +63,8 @@ class OpportunityOperator(BaseOperator):
             interval, else its logical date, else the time it was asked for.
         max_rejected: Rows that may fail before the task does: a count (int) or a fraction (float).
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
-        concurrency: Rows in flight at once, at most; 1 to 64.
+        concurrency: Rows in flight at once, at most; 1 to 64. How many there are is found on the way: as many as
+            latency, budget and vendor bear.
         rejects_path: File of all rows that did not land, `.csv` or `.jsonl`, on any object store.
         dry_run: Make every check and log the calls, send none that writes.
         date_won_default: In a run whose data is more than a day old, what a won stage without a date means: "server"
@@ -109,7 +110,7 @@ class OpportunityOperator(BaseOperator):
         as_of: str | None = None,
         max_rejected: float = 0,
         verify_echo: bool = True,
-        concurrency: int = 8,
+        concurrency: int = 64,
         rejects_path: str | None = None,
         dry_run: bool = False,
         date_won_default: str | None = None,

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/echo_server.py [seconds of latency]
 
-Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, any other call with its own JSON body and
-the id of its path, as Close's record would show it.
+Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, `GET /connections` with the number of
+connections that were opened so far (`opened`) and of requests that were being answered at the same time at most
+(`at_once`), any other call with its own JSON body and the id of its path, as Close's record would show it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ class Echo(asyncio.Protocol):
     """One connection, kept alive; requests of one connection come one after another."""
 
     connections = 0
+    answering = 0
+    at_once = 0
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
@@ -40,6 +43,8 @@ class Echo(asyncio.Protocol):
             if len(self.buffer) < end + 4 + length:
                 return
             body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            Echo.answering += 1
+            Echo.at_once = max(Echo.at_once, Echo.answering)
             answer = self.answer(head.split(b" ", 2)[1].split(b"?")[0], body)
             if self.latency:
                 asyncio.get_running_loop().call_later(self.latency, self.send, answer)
@@ -52,7 +57,7 @@ class Echo(asyncio.Protocol):
         if parts[-1] == b"me":
             text = json.dumps(ME).encode()
         elif parts[-1] == b"connections":
-            text = json.dumps(Echo.connections).encode()
+            text = json.dumps({"opened": Echo.connections, "at_once": Echo.at_once}).encode()
         elif body:
             text = b'{"id": "' + parts[-1] + b'", ' + body.lstrip()[1:]
         else:
@@ -61,6 +66,7 @@ class Echo(asyncio.Protocol):
 
     def send(self, answer):
         """Write, unless the client has gone."""
+        Echo.answering -= 1
         if not self.transport.is_closing():
             self.transport.write(answer)
 
