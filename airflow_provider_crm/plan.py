@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_provider_crm.comparison import field_value, held_keys, shown_values, still_holds, wanted_values
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.push import check_won_date, dated
+from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.ledger_claims import FieldState
-    from airflow_provider_crm.push import PushRules
+    from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.spool import Spool
     from airflow_provider_crm.vendors import Call, Catalogue, Record

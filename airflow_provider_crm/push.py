@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
-from airflow_provider_crm.concurrency import Concurrency, Workers, Written
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
-    IgnoredError,
     InvalidValueError,
-    OutcomeUnknownError,
-    RejectedError,
     TransientError,
-    UnknownFieldError,
 )
 from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, local_date, path_segment
-from airflow_provider_crm.session import LARGEST_POOL, Permit, always, check_echo
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
+from airflow_provider_crm.push_row import Budgeted, InFlight, Job, failure, not_sent, unsent, write_update
+from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
+from airflow_provider_crm.session import Permit, always
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget import Clock
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.session import Session
-    from airflow_provider_crm.vendors import Call, Catalogue, Record, Vendor
+    from airflow_provider_crm.vendors import Call, Catalogue, Record
 
 log = logging.getLogger(__name__)
 
-DATE_WON_DEFAULTS = ("server", "as_of")
-_LATE = dt.timedelta(days=1)
-_INSTANT = dt.timedelta(microseconds=1)
 _FORBIDDEN = 403
 _OUTAGE_ROWS = 5
 _COMPARED_AT_ONCE = 2_000
@@ -45,269 +37,11 @@ _CLAIMED_AT_ONCE = 200
 _LONGEST_PAUSE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class PushRules:
-    """How rows are written.
-
-    Attributes:
-        timezone: IANA zone of the run, or None when nobody named one (then the offset header says UTC).
-        verify_echo: Whether the record that comes back is compared with what was sent.
-        concurrency: Rows in flight at once, at most; how many there are is found on the way, see `Concurrency`.
-        date_won_default: What a won stage without a date means in a late run: "server" lets the vendor set its today,
-            "as_of" sends the date of the row's data, None refuses the row.
-        resumed: Whether an earlier try of this run may have written some rows already: without a ledger, what may
-            not be written twice is then read first.
-        changes_only: With a ledger, send only what the CRM is not known to hold.
-        retry_rejected: With a ledger, send also the very values that the CRM has refused before.
-        capture_before: Read a record before it is written for the first time, so that the change log knows what stood
-            there.
-        interval_end: End of the run's data interval. As an `as_of` it is the first moment that is no longer part of the
-            data, so the date of the data is the one before it.
-    """
-
-    timezone: str | None = None
-    verify_echo: bool = True
-    concurrency: int = LARGEST_POOL
-    date_won_default: str | None = None
-    resumed: bool = False
-    interval_end: dt.datetime | None = None
-    changes_only: bool = True
-    retry_rejected: bool = False
-    capture_before: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the words and numbers.
-
-        Raises:
-            ConfigurationError: Saying what to write instead.
-        """
-        if self.date_won_default not in (None, *DATE_WON_DEFAULTS):
-            msg = f"date_won_default is {self.date_won_default!r}; write 'server' or 'as_of', or leave it out."
-            raise ConfigurationError(msg)
-        if type(self.concurrency) is not int or not 1 <= self.concurrency <= LARGEST_POOL:
-            msg = f"concurrency is {self.concurrency!r}; write a whole number from 1 to {LARGEST_POOL}."
-            raise ConfigurationError(msg)
-
-    def day_of(self, as_of: dt.datetime) -> dt.date:
-        """The date of the data, in the run's zone."""
-        last = as_of - _INSTANT if as_of == self.interval_end else as_of
-        return local_date(last, self.timezone or "UTC")
-
-
-def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue) -> None:
-    """Refuse a mapping that names unknown fields, or one field twice.
-
-    Args:
-        fields: Field name by column.
-        vendor: The adapter, for the message.
-        catalogue: What the account offers.
-
-    Raises:
-        UnknownFieldError: Naming every unknown field and what may be written.
-        ConfigurationError: Naming the columns that would overwrite each other.
-    """
-    unknown = [vendor.unknown_field(name, catalogue) for name in fields.values() if name not in catalogue.fields]
-    if unknown:
-        raise UnknownFieldError("; ".join(unknown) + ".", vendor=vendor.name, code="UNKNOWN_FIELD")
-    columns: dict[str, str] = {}
-    for column, name in fields.items():
-        target = catalogue.fields[name].target
-        if target in columns:
-            msg = (
-                f"columns {columns[target]!r} and {column!r} both write {vendor.title}'s {target!r}; keep one of them."
-            )
-            raise ConfigurationError(msg, vendor=vendor.name)
-        columns[target] = column
-
-
-def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:
-    """The update with the date of its data as the date of the win, if the rules say so and it names none itself.
-
-    Raises:
-        InvalidValueError: If the vendor lets nobody write that date.
-    """
-    as_of = update.as_of
-    if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):
-        return vendor.dated(update, rules.day_of(as_of))
-    return update
-
-
-def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules, now: dt.datetime) -> None:
-    """Refuse a win whose date is open.
-
-    A stage that wins a deal lets the vendor set today's date. A run whose data is more than a day old would so write
-    the wrong date; it must say which one it means.
-
-    Raises:
-        InvalidValueError: Naming both ways out.
-    """
-    if rules.date_won_default is not None or update.as_of is None or now - update.as_of <= _LATE:
-        return
-    if vendor.wins_without_date(update, catalogue):
-        msg = (
-            f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
-            f"{vendor.title} would set today's date. {vendor.late_win_advice}"
-        )
-        raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
-
-
-class Budgeted:
-    """Notes how long the calls of one row wait for the budget.
-
-    Args:
-        clock: Time.
-
-    Attributes:
-        waited: Seconds.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._asked: float | None = None
-        self.waited = 0.0
-
-    def permit(self, permit: Permit) -> Permit:
-        """The same permit, of a call that asks for the budget now: it is asked once the budget lets the call go."""
-        self._asked = self._clock.monotonic()
-
-        def told() -> None:
-            if self._asked is not None:
-                self.waited += self._clock.monotonic() - self._asked
-                self._asked = None
-            permit()
-
-        return told
-
-
-def write_update(
-    session: Session,
-    calls: tuple[Call, ...],
-    record_id: str,
-    rules: PushRules,
-    *,
-    doubtful: bool = False,
-    permit: Permit = always,
-    seen: Record | None = None,
-    budgeted: Budgeted | None = None,
-) -> Record:
-    """Send the calls of one row, in order.
-
-    Args:
-        session: Where to.
-        calls: What.
-        record_id: The opportunity.
-        rules: How.
-        doubtful: Whether an earlier attempt may have written some of it: what may not be written twice is then read
-            first.
-        permit: Asked before each attempt; raises if the row may not be sent any more.
-        seen: The record, if it was read a moment ago.
-        budgeted: Told how long the calls waited for the budget.
-
-    Returns:
-        The vendor's record: what all answers show, later ones on top.
-
-    Raises:
-        CrmError: A call failed; `applied` names the fields that earlier calls of the row have written.
-    """
-    vendor = session.account.vendor
-    if all(call.replayable for call in calls):
-        seen = None
-    elif doubtful and seen is None:
-        seen = _read_if_allowed(session, record_id)
-    merged: Record = {}
-    applied: list[str] = []
-    for call in calls:
-        if seen is not None and vendor.applied(call, seen):
-            merged |= seen
-        else:
-            try:
-                asked = permit if budgeted is None else budgeted.permit(permit)
-                record = session.write(call, record_id, timezone=rules.timezone, permit=asked)
-                if rules.verify_echo:
-                    check_echo(vendor, call, record, record_id)
-            except CrmError as err:
-                err.applied = tuple(applied)
-                raise
-            merged |= record
-        applied += call.fields
-    return merged
-
-
-def _read_if_allowed(session: Session, record_id: str) -> Record | None:
-    """The record before a resumed row is written; None if this key may not read."""
-    try:
-        return session.read(record_id)
-    except (ConfigurationError, RejectedError) as err:
-        log.warning("Row %s is written again, as it could not be read first: %s", record_id, err)
-        return None
-
-
 class _Prepared(NamedTuple):
     """One row that passed its checks, and what it wants in the vendor's own keys and values."""
 
     update: Update
     wish: Wish
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One row on its way: what it wants, what is sent, and under which claim."""
-
-    update: Update
-    calls: tuple[Call, ...]
-    wish: Wish
-    claim: Claim
-    held: frozenset[str] = frozenset()
-    seen: Mapping[str, str] = field(default_factory=dict)
-
-
-class _InFlight:
-    """The rows that threads are writing, or that wait for one of them.
-
-    Args:
-        write: Writes one row.
-        largest: Rows that are written at once, at most.
-        ahead: Rows that wait for a thread; at least as many as are written.
-        clock: Time.
-    """
-
-    def __init__(self, write: Callable[[_Job, Budgeted], Outcome], largest: int, ahead: int, clock: Clock) -> None:
-        self._write = write
-        self._ahead = ahead
-        self._clock = clock
-        self._concurrency = Concurrency(largest)
-        self._record_ids: set[str] = set()
-        self._workers: Workers[_Job, tuple[Outcome, Written]] = Workers(self._timed, "crm-push")
-
-    def __len__(self) -> int:
-        return len(self._record_ids)
-
-    def accepts(self, record_id: str) -> bool:
-        """Whether a row may come now: not too many wait already, and none of the same record is here."""
-        size = self._concurrency.size
-        return len(self._record_ids) < size + max(size, self._ahead) and record_id not in self._record_ids
-
-    def add(self, job: _Job) -> None:
-        """Have one more written."""
-        self._record_ids.add(job.update.record_id)
-        self._workers.add(job, self._concurrency.size)
-
-    def next(self) -> Outcome:
-        """The next one that ends, waiting for it."""
-        outcome, written = self._workers.next()
-        self._record_ids.remove(outcome.record_id)
-        self._concurrency.ended(written)
-        return outcome
-
-    def close(self) -> None:
-        """Let those end that are being written, and drop the others."""
-        self._workers.close()
-
-    def _timed(self, job: _Job) -> tuple[Outcome, Written]:
-        began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
-        outcome = self._write(job, budgeted)
-        ended = self._clock.monotonic()
-        return outcome, Written(ended, ended - began, budgeted.waited)
 
 
 Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
@@ -369,7 +103,7 @@ class Push:
         yield from self._until_one_was_sent(work)
         # What is claimed already may as well wait with the threads, which then have work while more is claimed.
         ahead = _CLAIMED_AT_ONCE if self._ledger is not None else 0
-        in_flight = _InFlight(self._outcome, self._rules.concurrency, ahead, self._session.clock)
+        in_flight = InFlight(self._outcome, self._rules.concurrency, ahead, self._session.clock)
         try:
             for item in work:
                 if isinstance(item, Outcome):
@@ -407,7 +141,7 @@ class Push:
                 calls = self._vendor.calls(update, self.catalogue)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
-    def _until_one_was_sent(self, work: Iterator[Outcome | _Job]) -> Iterator[Outcome]:
+    def _until_one_was_sent(self, work: Iterator[Outcome | Job]) -> Iterator[Outcome]:
         for item in work:
             if isinstance(item, Outcome):
                 yield item
@@ -415,7 +149,7 @@ class Push:
                 yield self._counted(self._outcome(item, Budgeted(self._session.clock)))
                 return
 
-    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | _Job]:
+    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job]:
         """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
         size = _COMPARED_AT_ONCE if self._ledger is not None else 1
         postponed: list[_Prepared] = []
@@ -437,7 +171,7 @@ class Push:
         if isinstance(row, Outcome):
             return row
         if self.stopped is not None:
-            return _not_sent(row, self.stopped)
+            return not_sent(row, self.stopped)
         try:
             update = dated(row, self._vendor, self.catalogue, self._rules)
             if self._ledger is None:
@@ -448,7 +182,7 @@ class Push:
             return Outcome(row.row, row.record_id, OutcomeWord.INVALID, err.code, str(err))
         except ConfigurationError as err:
             self.stopped = err
-            return _not_sent(row, err)
+            return not_sent(row, err)
         if not payload:
             return Outcome(row.row, row.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return _Prepared(update, Wish(update.record_id, wanted_values(payload), update.as_of or self._now()))
@@ -467,7 +201,7 @@ class Push:
             yield Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
         return [row for number, row in enumerate(rows) if number not in settled]
 
-    def _claimed(self, ready: list[_Prepared]) -> Generator[Outcome | _Job, None, tuple[list[_Prepared], float]]:
+    def _claimed(self, ready: list[_Prepared]) -> Generator[Outcome | Job, None, tuple[list[_Prepared], float]]:
         """Claim prepared rows; returns those that have to wait, and for how many seconds at least."""
         postponed, shortest = [], _LONGEST_PAUSE
         try:
@@ -477,7 +211,7 @@ class Push:
             claims = [None] * len(ready)
         for row, claim in zip(ready, claims, strict=True):
             if self.stopped is not None and (claim is None or claim.verdict is not Verdict.SEND):
-                yield _not_sent(row.update, self.stopped)
+                yield not_sent(row.update, self.stopped)
             elif claim is None:
                 continue
             elif claim.verdict is Verdict.BUSY:
@@ -486,7 +220,7 @@ class Push:
             elif claim.verdict is Verdict.SEND:
                 yield self._job(row.update, row.wish, claim)
             else:
-                yield _unsent(row.update, claim)
+                yield unsent(row.update, claim)
         return postponed, shortest
 
     def _claims(self, wishes: list[Wish]) -> list[Claim | None]:
@@ -504,10 +238,10 @@ class Push:
     def _now(self) -> dt.datetime:
         return self._session.clock.now()
 
-    def _job(self, update: Update, wish: Wish, claim: Claim) -> Outcome | _Job:
+    def _job(self, update: Update, wish: Wish, claim: Claim) -> Outcome | Job:
         """Keep only the fields that were claimed; refuse a win whose date is open."""
         if self._ledger is None:
-            return _Job(update, self._vendor.calls(update, self.catalogue), wish, claim)
+            return Job(update, self._vendor.calls(update, self.catalogue), wish, claim)
         smaller = update
         if len(claim.fields) < len(wish.values):
             targets = {name: self.catalogue.fields[name].target for name in update.fields}
@@ -516,16 +250,16 @@ class Push:
         try:
             if self.catalogue.fields["stage"].target in claim.fields:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
-            return _Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
+            return Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
-            return self._recorded(_Job(smaller, (), wish, claim), outcome)
+            return self._recorded(Job(smaller, (), wish, claim), outcome)
 
-    def _outcome(self, job: _Job, budgeted: Budgeted) -> Outcome:
+    def _outcome(self, job: Job, budgeted: Budgeted) -> Outcome:
         """Write one row and record what became of it; runs in a thread of its own but for the first row."""
         update = job.update
         if self.stopped is not None:
-            return self._recorded(job, _not_sent(update, self.stopped))
+            return self._recorded(job, not_sent(update, self.stopped))
         doubtful = self._rules.resumed if self._ledger is None else bool(job.claim.doubtful)
         try:
             record = self._read_before(job)
@@ -546,19 +280,19 @@ class Push:
         except CrmError as err:
             if self._stops_the_run(err):
                 self.stopped = err
-                return self._recorded(job, _not_sent(update, err), doubtful=err.maybe_written)
-            return self._recorded(job, _failure(update, err), doubtful=err.maybe_written)
+                return self._recorded(job, not_sent(update, err), doubtful=err.maybe_written)
+            return self._recorded(job, failure(update, err), doubtful=err.maybe_written)
         self._landed = True
         return self._recorded(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
 
-    def _read_before(self, job: _Job) -> Record | None:
+    def _read_before(self, job: Job) -> Record | None:
         """The record right before it is written, if anybody wants to know."""
         unknown = job.claim.fields - set(job.claim.before)
         if self._inspect is None and not (self._rules.capture_before and unknown):
             return None
         return self._session.read(job.update.record_id)
 
-    def _compared(self, job: _Job, record: Record) -> _Job:
+    def _compared(self, job: Job, record: Record) -> Job:
         """Note what the record showed; with an inspection, leave out what it holds already."""
         seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
         held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
@@ -567,7 +301,7 @@ class Push:
         calls = self._vendor.calls(smaller, self.catalogue) if held else job.calls
         return replace(job, update=smaller, calls=calls, held=held, seen=seen)
 
-    def _known_from(self, job: _Job, record: Record) -> Outcome | None:
+    def _known_from(self, job: Job, record: Record) -> Outcome | None:
         """The outcome of a row that needs no write after all, or must not be written."""
         if self._inspect is None:
             return None
@@ -575,7 +309,7 @@ class Push:
             return Outcome(job.update.row, job.update.record_id, OutcomeWord.UNCHANGED)
         return self._inspect(job.update, record)
 
-    def _permit(self, job: _Job) -> Permit:
+    def _permit(self, job: Job) -> Permit:
         """Allow an attempt only while the claim outlasts it: a call that lands late could overwrite a newer value."""
         ledger = self._ledger
         if ledger is None:
@@ -601,7 +335,7 @@ class Push:
 
         return permit
 
-    def _recorded(self, job: _Job, outcome: Outcome, *, sent: bool = True, doubtful: bool = False) -> Outcome:
+    def _recorded(self, job: Job, outcome: Outcome, *, sent: bool = True, doubtful: bool = False) -> Outcome:
         """Store the outcome before it is told; if that fails, the run stops, and the row is sent again some day.
 
         Once the database has failed, rows that were not sent are left to their leases instead of waiting for it again.
@@ -660,46 +394,3 @@ class Push:
             msg = f"{self._vendor.title} failed {_OUTAGE_ROWS} rows one after another, every attempt; {outcome.reason}"
             self.stopped = TransientError(msg, vendor=self._vendor.name, code="OUTAGE")
         return outcome
-
-
-def _unsent(update: Update, claim: Claim) -> Outcome:
-    """The outcome of a row for which the ledger says that nothing is to be sent."""
-    if claim.verdict is Verdict.STALE:
-        reason = f"Newer data was written or claimed for {', '.join(sorted(claim.stale))}."
-        return Outcome(update.row, update.record_id, OutcomeWord.STALE, "NEWER_DATA", reason)
-    if claim.refused is not None:
-        reason = (
-            f"{claim.refused.reason} The same values were refused since {claim.refused.first_at:%Y-%m-%d}, "
-            f"{claim.refused.attempts} times; they are sent again when they change, or with retry_rejected=True."
-        )
-        return Outcome(update.row, update.record_id, OutcomeWord.REJECTED, claim.refused.code, reason)
-    return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
-
-
-_WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
-    (InvalidValueError, OutcomeWord.INVALID),
-    (IgnoredError, OutcomeWord.IGNORED),
-    (RejectedError, OutcomeWord.REJECTED),
-    (ConfigurationError, OutcomeWord.REJECTED),
-    (OutcomeUnknownError, OutcomeWord.UNKNOWN),
-    (TransientError, OutcomeWord.FAILED),
-)
-
-
-def _failure(update: Update, err: CrmError) -> Outcome:
-    word = next(word for kind, word in _WORDS if isinstance(err, kind))
-    return Outcome(update.row, update.record_id, word, err.code, _reason(err), err.applied)
-
-
-def _not_sent(update: Update, err: CrmError) -> Outcome:
-    return Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, err.code, _reason(err), err.applied)
-
-
-def _reason(err: CrmError) -> str:
-    return f"{', '.join(err.applied)} landed, the rest did not: {err}" if err.applied else str(err)
-
-
-def shown_payload(call: Call, catalogue: Catalogue) -> str:
-    """The body of a call for a log, with the values of personal fields left out."""
-    personal = {field.target for field in catalogue.fields.values() if field.personal}
-    return json.dumps({key: "(hidden)" if key in personal else value for key, value in (call.json or {}).items()})

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RateLimitedError, UnknownFieldError
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.push import Push, PushRules, check_fields, shown_payload
+from airflow_provider_crm.push import Push
+from airflow_provider_crm.push_row import shown_payload
+from airflow_provider_crm.push_rules import PushRules, check_fields
 from airflow_provider_crm.session import Account, RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 

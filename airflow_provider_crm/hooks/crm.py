@@ -132,7 +132,8 @@ class CrmHook(BaseHook):
             RejectedError: The vendor refused the row, or ignored a value (`IgnoredError`).
             CrmError: See `exceptions`.
         """
-        from airflow_provider_crm.push import PushRules, check_fields, write_update
+        from airflow_provider_crm.push_row import write_update
+        from airflow_provider_crm.push_rules import PushRules, check_fields
 
         session = self.session
         zone_name = timezone or session.account.timezone

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.plan_store import PlanStore
-    from airflow_provider_crm.push import Push, PushRules
+    from airflow_provider_crm.push import Push
+    from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Account, Session
 
 _PREVIEWED = 20
@@ -378,7 +379,7 @@ class OpportunityOperator(BaseOperator):
         )
 
     def _push_rules(self, context: Context, timezone: str | None) -> PushRules:
-        from airflow_provider_crm.push import PushRules
+        from airflow_provider_crm.push_rules import PushRules
 
         return PushRules(
             timezone=timezone,
@@ -410,7 +411,7 @@ class OpportunityOperator(BaseOperator):
         return reopened(file, before)
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
-        from airflow_provider_crm.push import shown_payload
+        from airflow_provider_crm.push_row import shown_payload
 
         if self.sends:
             yield from push.run(rows)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.opportunity import Outcome, Update
     from airflow_provider_crm.plan import PlanRow
     from airflow_provider_crm.plan_store import Plan, PlanStore
-    from airflow_provider_crm.push import Inspect, PushRules
+    from airflow_provider_crm.push import Inspect
+    from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Catalogue
 
@@ -103,7 +104,7 @@ class FrameSource:
 
     def rows(self, work: Work) -> Rows:
         """The rows, one by one."""
-        from airflow_provider_crm.push import check_fields
+        from airflow_provider_crm.push_rules import check_fields
 
         check_fields(self._columns.fields, work.session.account.vendor, work.catalogue)
         reader = FrameReader(self._columns, work.catalogue.fields, self._as_of)

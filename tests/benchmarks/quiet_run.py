@@ -28,7 +28,8 @@ from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
 from airflow_provider_crm.opportunity import ValueRules
-from airflow_provider_crm.push import Push, PushRules
+from airflow_provider_crm.push import Push
+from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.sandbox import Sandbox
 from airflow_provider_crm.session import Account, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials

@@ -32,7 +32,7 @@ from writers import DAY, FIELDS, Cost, body, check, deals, http_hook, loop, pool
 
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.opportunity import ValueRules
-from airflow_provider_crm.push import PushRules
+from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import Account, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 

@@ -25,7 +25,8 @@ from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_schema import prepare_engine
 from airflow_provider_crm.opportunity import Update, ValueRules
-from airflow_provider_crm.push import Push, PushRules
+from airflow_provider_crm.push import Push
+from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import Account, RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 

@@ -1,0 +1,228 @@
+"""One row on its way: its calls, what becomes of them, and the rows that are on their way at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.concurrency import Concurrency, Workers, Written
+from airflow_provider_crm.exceptions import (
+    ConfigurationError,
+    CrmError,
+    IgnoredError,
+    InvalidValueError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
+from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.session import Permit, always, check_echo
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.budget import Clock
+    from airflow_provider_crm.push_rules import PushRules
+    from airflow_provider_crm.session import Session
+    from airflow_provider_crm.vendors import Call, Catalogue, Record
+
+log = logging.getLogger(__name__)
+
+
+class Budgeted:
+    """Notes how long the calls of one row wait for the budget.
+
+    Args:
+        clock: Time.
+
+    Attributes:
+        waited: Seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._asked: float | None = None
+        self.waited = 0.0
+
+    def permit(self, permit: Permit) -> Permit:
+        """The same permit, of a call that asks for the budget now: it is asked once the budget lets the call go."""
+        self._asked = self._clock.monotonic()
+
+        def told() -> None:
+            if self._asked is not None:
+                self.waited += self._clock.monotonic() - self._asked
+                self._asked = None
+            permit()
+
+        return told
+
+
+def write_update(
+    session: Session,
+    calls: tuple[Call, ...],
+    record_id: str,
+    rules: PushRules,
+    *,
+    doubtful: bool = False,
+    permit: Permit = always,
+    seen: Record | None = None,
+    budgeted: Budgeted | None = None,
+) -> Record:
+    """Send the calls of one row, in order.
+
+    Args:
+        session: Where to.
+        calls: What.
+        record_id: The opportunity.
+        rules: How.
+        doubtful: Whether an earlier attempt may have written some of it: what may not be written twice is then read
+            first.
+        permit: Asked before each attempt; raises if the row may not be sent any more.
+        seen: The record, if it was read a moment ago.
+        budgeted: Told how long the calls waited for the budget.
+
+    Returns:
+        The vendor's record: what all answers show, later ones on top.
+
+    Raises:
+        CrmError: A call failed; `applied` names the fields that earlier calls of the row have written.
+    """
+    vendor = session.account.vendor
+    if all(call.replayable for call in calls):
+        seen = None
+    elif doubtful and seen is None:
+        seen = _read_if_allowed(session, record_id)
+    merged: Record = {}
+    applied: list[str] = []
+    for call in calls:
+        if seen is not None and vendor.applied(call, seen):
+            merged |= seen
+        else:
+            try:
+                asked = permit if budgeted is None else budgeted.permit(permit)
+                record = session.write(call, record_id, timezone=rules.timezone, permit=asked)
+                if rules.verify_echo:
+                    check_echo(vendor, call, record, record_id)
+            except CrmError as err:
+                err.applied = tuple(applied)
+                raise
+            merged |= record
+        applied += call.fields
+    return merged
+
+
+def _read_if_allowed(session: Session, record_id: str) -> Record | None:
+    """The record before a resumed row is written; None if this key may not read."""
+    try:
+        return session.read(record_id)
+    except (ConfigurationError, RejectedError) as err:
+        log.warning("Row %s is written again, as it could not be read first: %s", record_id, err)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row on its way: what it wants, what is sent, and under which claim."""
+
+    update: Update
+    calls: tuple[Call, ...]
+    wish: Wish
+    claim: Claim
+    held: frozenset[str] = frozenset()
+    seen: Mapping[str, str] = field(default_factory=dict)
+
+
+class InFlight:
+    """The rows that threads are writing, or that wait for one of them.
+
+    Args:
+        write: Writes one row.
+        largest: Rows that are written at once, at most.
+        ahead: Rows that wait for a thread; at least as many as are written.
+        clock: Time.
+    """
+
+    def __init__(self, write: Callable[[Job, Budgeted], Outcome], largest: int, ahead: int, clock: Clock) -> None:
+        self._write = write
+        self._ahead = ahead
+        self._clock = clock
+        self._concurrency = Concurrency(largest)
+        self._record_ids: set[str] = set()
+        self._workers: Workers[Job, tuple[Outcome, Written]] = Workers(self._timed, "crm-push")
+
+    def __len__(self) -> int:
+        return len(self._record_ids)
+
+    def accepts(self, record_id: str) -> bool:
+        """Whether a row may come now: not too many wait already, and none of the same record is here."""
+        size = self._concurrency.size
+        return len(self._record_ids) < size + max(size, self._ahead) and record_id not in self._record_ids
+
+    def add(self, job: Job) -> None:
+        """Have one more written."""
+        self._record_ids.add(job.update.record_id)
+        self._workers.add(job, self._concurrency.size)
+
+    def next(self) -> Outcome:
+        """The next one that ends, waiting for it."""
+        outcome, written = self._workers.next()
+        self._record_ids.remove(outcome.record_id)
+        self._concurrency.ended(written)
+        return outcome
+
+    def close(self) -> None:
+        """Let those end that are being written, and drop the others."""
+        self._workers.close()
+
+    def _timed(self, job: Job) -> tuple[Outcome, Written]:
+        began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
+        outcome = self._write(job, budgeted)
+        ended = self._clock.monotonic()
+        return outcome, Written(ended, ended - began, budgeted.waited)
+
+
+def unsent(update: Update, claim: Claim) -> Outcome:
+    """The outcome of a row for which the ledger says that nothing is to be sent."""
+    if claim.verdict is Verdict.STALE:
+        reason = f"Newer data was written or claimed for {', '.join(sorted(claim.stale))}."
+        return Outcome(update.row, update.record_id, OutcomeWord.STALE, "NEWER_DATA", reason)
+    if claim.refused is not None:
+        reason = (
+            f"{claim.refused.reason} The same values were refused since {claim.refused.first_at:%Y-%m-%d}, "
+            f"{claim.refused.attempts} times; they are sent again when they change, or with retry_rejected=True."
+        )
+        return Outcome(update.row, update.record_id, OutcomeWord.REJECTED, claim.refused.code, reason)
+    return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
+
+
+_WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
+    (InvalidValueError, OutcomeWord.INVALID),
+    (IgnoredError, OutcomeWord.IGNORED),
+    (RejectedError, OutcomeWord.REJECTED),
+    (ConfigurationError, OutcomeWord.REJECTED),
+    (OutcomeUnknownError, OutcomeWord.UNKNOWN),
+    (TransientError, OutcomeWord.FAILED),
+)
+
+
+def failure(update: Update, err: CrmError) -> Outcome:
+    """The outcome of a row of which a call failed."""
+    word = next(word for kind, word in _WORDS if isinstance(err, kind))
+    return Outcome(update.row, update.record_id, word, err.code, _reason(err), err.applied)
+
+
+def not_sent(update: Update, err: CrmError) -> Outcome:
+    """The outcome of a row that the end of the run left over, or overtook."""
+    return Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, err.code, _reason(err), err.applied)
+
+
+def _reason(err: CrmError) -> str:
+    return f"{', '.join(err.applied)} landed, the rest did not: {err}" if err.applied else str(err)
+
+
+def shown_payload(call: Call, catalogue: Catalogue) -> str:
+    """The body of a call for a log, with the values of personal fields left out."""
+    personal = {field.target for field in catalogue.fields.values() if field.personal}
+    return json.dumps({key: "(hidden)" if key in personal else value for key, value in (call.json or {}).items()})
