@@ -182,6 +182,11 @@ class Tally:
         """Rows counted so far."""
         return self.counts.total()
 
+    @property
+    def refused(self) -> int:
+        """Rows counted so far that did not land."""
+        return sum(self.counts[word] for word in self._failures)
+
     def add(self, outcome: Outcome) -> None:
         """Count one row."""
         self.counts[outcome.word] += 1

@@ -38,7 +38,7 @@ LAYERS = (
         "records",
         "spool",
     },
-    {"push", "plan", "plan_store", "plan_apply", "plan_summary", "report", "guardrails", "measure"},
+    {"push", "plan", "plan_store", "plan_apply", "plan_summary", "report", "progress", "guardrails", "measure"},
     {"hooks", "openlineage"},
     {"operators", "transfers"},
     {"ui"},

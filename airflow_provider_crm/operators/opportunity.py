@@ -16,8 +16,10 @@ from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationEr
 from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
+from airflow_provider_crm.progress import Progress, Reading, Waits
 from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance, check_rejects_path, reopened
 
 if TYPE_CHECKING:
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 _PREVIEWED = 20
 _LEASE_MARGIN = 30.0
-_PROGRESS_SECONDS = 10.0
 _LONGEST_DEFERRAL = 86_400.0
 
 
@@ -151,6 +152,10 @@ class OpportunityOperator(BaseOperator):
         """The rows, chunk by chunk."""
         raise NotImplementedError
 
+    def total_rows(self) -> int | None:
+        """How many rows there are, where that is known without reading them; else None."""
+        return None
+
     def session_for(self, account: Account) -> Session:
         """The session of one run; a subclass may give it other retry rules or another clock."""
         from airflow_provider_crm.session import RetryRules, Session
@@ -238,6 +243,8 @@ class OpportunityOperator(BaseOperator):
         anew = self._goes_through_all_rows_again(source)
         told = {} if anew else earlier
         with self.session_for(account) as session, self._rejects_file(told) as file:
+            waits = Waits(session.clock)
+            session.clock = waits.clock
             catalogue = session.catalogue(source.names)
             ledger = self._ledger(context, session, account.key(catalogue))
             work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
@@ -254,7 +261,7 @@ class OpportunityOperator(BaseOperator):
                 earlier=told,
                 landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
             )
-            for outcome in self._progress(self._outcomes(push, rows), tally):
+            for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
                 if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
                     continue
                 if not anew:
@@ -271,8 +278,11 @@ class OpportunityOperator(BaseOperator):
                 rejects=tuple(tally.rejects),
                 rejects_path=self.rejects_path,
             )
+        tags = metric_tags(context, report.vendor)
+        time_waits(waits.seconds, tags)
         if push.wait is not None:
             self._defer(push.wait, settled, report)
+        count_run(report, tags)
         if ledger is not None:
             push.close(report.as_dict())
             if push.stopped is None:
@@ -420,14 +430,13 @@ class OpportunityOperator(BaseOperator):
                     self.log.info("Would send %s %s %s", call.method, call.path, shown_payload(call, push.catalogue))
             yield outcome
 
-    def _progress(self, outcomes: Iterable[Outcome], tally: Tally) -> Iterator[Outcome]:
-        """Pass outcomes on, and say every few seconds how far the run is."""
-        told = time.monotonic()
-        for outcome in outcomes:
-            if time.monotonic() - told > _PROGRESS_SECONDS:
-                told = time.monotonic()
-                self.log.info("%d rows so far: %s", tally.rows, tally.outcomes())
-            yield outcome
+    def _progress(self, tally: Tally, session: Session) -> Progress:
+        """What says every few seconds how far the run is."""
+
+        def reading() -> Reading:
+            return Reading(tally.rows, tally.refused, session.calls)
+
+        return Progress(reading, self.log.info, total=self.total_rows(), monotonic=session.clock.monotonic)
 
     def _defer(self, wait: float, settled: Settled, report: SyncReport) -> None:
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -523,6 +532,10 @@ class UpdateOpportunityOperator(OpportunityOperator):
         """The data, chunk by chunk."""
         is_url = isinstance(self.data, str) and "://" in self.data
         return frames(object_path(self.data) if is_url else self.data)
+
+    def total_rows(self) -> int | None:
+        """Rows of a frame or a list; a path does not tell."""
+        return len(self.data) if hasattr(self.data, "__len__") and not isinstance(self.data, str) else None
 
 
 def object_path(path: str) -> ObjectStoragePath:
