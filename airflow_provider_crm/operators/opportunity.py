@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -20,7 +19,8 @@ from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
 from airflow_provider_crm.progress import Progress, Reading, Waits
-from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance, check_rejects_path, reopened
+from airflow_provider_crm.rejects import check_rejects_path, rejects_file
+from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.plan_store import PlanStore
     from airflow_provider_crm.push import Push, PushRules
+    from airflow_provider_crm.rejects import Write
     from airflow_provider_crm.session import Account, Session
 
 _PREVIEWED = 20
@@ -65,7 +66,7 @@ class OpportunityOperator(BaseOperator):
         max_rejected: Rows that may fail before the task does: a count (int) or a fraction (float).
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
         concurrency: Rows in flight at once, at most; 1 to 64.
-        rejects_path: File of all rows that did not land, `.csv` or `.jsonl`, on any object store.
+        rejects_path: File of all rows that did not land, `.csv`, `.jsonl` or `.parquet`, on any object store.
         dry_run: Make every check and log the calls, send none that writes.
         date_won_default: In a run whose data is more than a day old, what a won stage without a date means: "server"
             (the vendor's today) or "as_of" (the date of the data). Left out, such a row is refused.
@@ -242,7 +243,7 @@ class OpportunityOperator(BaseOperator):
         source = self.source(context, timezone, resumed=bool(earlier))
         anew = self._goes_through_all_rows_again(source)
         told = {} if anew else earlier
-        with self.session_for(account) as session, self._rejects_file(told) as file:
+        with self.session_for(account) as session, self._rejects_file(told) as write:
             waits = Waits(session.clock)
             session.clock = waits.clock
             catalogue = session.catalogue(source.names)
@@ -255,8 +256,7 @@ class OpportunityOperator(BaseOperator):
             rows = (row for row in rows if not settled.skip(row.record_id))
             push = Push(session, catalogue, rules, ledger, found.inspect)
             tally = Tally(
-                file,
-                suffix=PurePath(self.rejects_path or "").suffix,
+                write,
                 failures=self._failures(),
                 earlier=told,
                 landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
@@ -404,19 +404,17 @@ class OpportunityOperator(BaseOperator):
     def _failures(self) -> frozenset[OutcomeWord]:
         return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
 
-    def _rejects_file(self, earlier: Mapping[str, Any]) -> AbstractContextManager[IO[str] | None]:
+    def _rejects_file(self, earlier: Mapping[str, Any]) -> AbstractContextManager[Write | None]:
         """The rejects file, opened for writing; after a deferral with what it held before."""
         if self.rejects_path is None:
             return nullcontext()
         path = object_path(self.rejects_path)
         try:
-            before = path.read_text() if earlier else ""
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w", encoding="utf-8", newline="")  # type: ignore[no-untyped-call]
         except OSError as err:
             msg = f"rejects_path {self.rejects_path!r} cannot be written: {err}."
             raise ConfigurationError(msg) from err
-        return reopened(file, before)
+        return rejects_file(path, resumed=bool(earlier))
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
         from airflow_provider_crm.push import shown_payload
