@@ -50,14 +50,14 @@ LAYERS = (
         "guardrails",
         "measure",
     },
-    {"hooks", "openlineage"},
+    {"hooks", "openlineage", "assets"},
     {"operators", "transfers"},
     {"ui"},
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 APART = {"sandbox", "demo", "provider_info", "__init__"}
 ALLOWED = {
-    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "demo"},
+    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo"},
     "pandas": {"frame", "hooks", "report"},
     "numpy": {"frame"},
     "pyarrow": {"frame", "rejects"},

@@ -63,6 +63,7 @@ def test_each_file_is_one_dag_that_these_tests_run(ran):
     assert set(made.home.dag_ids) == {dag_id for dag_id, _ in runs} | {
         "plan_approve_apply",
         "crm_failure_mail",
+        "crm_after_sync",
     }
 
 
