@@ -51,9 +51,9 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Datas
     return Dataset(namespace=f"crm://{urlsplit(asset.uri).netloc}", name=_PATH.strip("/"))
 
 
-def account_of(asset: Asset) -> str:
-    """The account whose opportunities an asset is."""
-    return unquote(urlsplit(asset.uri).netloc)
+def account_of(uri: str) -> str:
+    """The account whose opportunities the asset with that URI is."""
+    return unquote(urlsplit(uri).netloc)
 
 
 def announce(context: Context, outlets: Iterable[object], report: SyncReport) -> None:

@@ -20,7 +20,7 @@ def test_the_uri_names_the_account():
 def test_any_account_has_one(account):
     """Ports, and names that people chose, survive Airflow's own normalization of URIs."""
     asset = create_asset(account=account)
-    assert account_of(asset) == account
+    assert account_of(asset.uri) == account
     assert Asset(asset.uri).uri == asset.uri
 
 

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import pandas as pd
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.budget import Budget
     from airflow_provider_crm.guardrails import Guardrails
     from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.openlineage import SourceLineage
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.plan_store import PlanStore
     from airflow_provider_crm.push import Push, PushRules
@@ -97,6 +99,7 @@ class OpportunityOperator(BaseOperator):
     )
     ui_color = "#e4f0e8"
     _engine: Engine | None = None
+    _written: SyncReport | None = None
     _share: float
 
     def __init__(
@@ -158,6 +161,22 @@ class OpportunityOperator(BaseOperator):
     def total_rows(self) -> int | None:
         """How many rows there are, where that is known without reading them; else None."""
         return None
+
+    def source_lineage(self) -> SourceLineage:
+        """Where the rows come from, for OpenLineage; a frame or a list does not tell."""
+        from airflow_provider_crm.openlineage import SourceLineage
+
+        return SourceLineage()
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+        """What OpenLineage asks for when the task starts: its inputs, as the account is known only later."""
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage:  # noqa: ARG002 - part of OpenLineage's interface
+        """What OpenLineage asks for when the task has ended, also by a failure."""
+        from airflow_provider_crm.openlineage import run_lineage
+
+        return run_lineage(self.source_lineage(), self.fields, self._written)
 
     def session_for(self, account: Account) -> Session:
         """The session of one run; a subclass may give it other retry rules or another clock."""
@@ -448,6 +467,7 @@ class OpportunityOperator(BaseOperator):
 
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
+        self._written = report if self.sends else None
         failed = [word for word in self._failures() if report.count(word)]
         told = report.failure_text() if failed or stopped is None else f"{stopped} {report.summary()}."
         message = self._advised(told, stopped)
