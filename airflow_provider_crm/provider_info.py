@@ -57,6 +57,14 @@ def get_provider_info() -> dict[str, Any]:
             }
             for title in titles
         ],
+        "asset-uris": [
+            {
+                "schemes": ["crm"],
+                "handler": "airflow_provider_crm.assets.sanitize_uri",
+                "to_openlineage_converter": "airflow_provider_crm.assets.convert_asset_to_openlineage",
+                "factory": "airflow_provider_crm.assets.create_asset",
+            }
+        ],
         "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
         "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],
     }

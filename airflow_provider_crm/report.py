@@ -1,23 +1,22 @@
-"""What became of a run: counts, the first refused rows, and a file of all of them."""
+"""What became of a run: counts, and the first refused rows."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import IO, Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.opportunity import FAILURES, Outcome, OutcomeWord
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _SHOWN = 20
 _DIGEST_LENGTH = 12
-REJECT_COLUMNS = ("record_id", "outcome", "code", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,24 @@ class SyncReport:
             "rejects": [asdict(reject) for reject in self.rejects],
             "rejects_path": self.rejects_path,
         }
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """The report that `as_dict` wrote, such as a task's XCom; what else a task put beside it is left out.
+
+        Args:
+            told: With at least the keys that `as_dict` writes.
+        """
+        known = {field.name: told[field.name] for field in fields(cls)}
+        return cls(**{**known, "rejects": tuple(Reject(**reject) for reject in told["rejects"])})
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rejects that the report holds, the first 20: record_id, outcome, code and reason, as text."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [asdict(reject) for reject in self.rejects], columns=[field.name for field in fields(Reject)], dtype="str"
+        )
 
     def count(self, *words: OutcomeWord) -> int:
         """Rows with one of these outcomes."""
@@ -138,21 +155,11 @@ def _text(digests: bytes | bytearray) -> str:
     return base64.b64encode(digests).decode()
 
 
-@contextmanager
-def reopened(file: IO[str], before: str) -> Iterator[IO[str]]:
-    """A file that starts with what it held before, as object stores cannot append."""
-    with file:
-        file.write(before)
-        yield file
-
-
 class Tally:
-    """Counts outcomes as they come, keeps the first rejects and writes all of them to a file.
+    """Counts outcomes as they come, keeps the first rejects and passes all of them on.
 
     Args:
-        rejects: The opened rejects file, or None for no file. It is written even if no row fails, so that the
-            rejects of an earlier try do not stand there as if they were today's.
-        suffix: `.csv` or `.jsonl`.
+        write: Takes each reject, or None.
         failures: Words that make a row a reject.
         earlier: The report of the part of the run before a deferral, as `SyncReport.as_dict` wrote it, or empty.
         landed: Rows that had landed before a deferral, of a run that goes through all rows again: they come as
@@ -161,9 +168,8 @@ class Tally:
 
     def __init__(
         self,
-        rejects: IO[str] | None = None,
+        write: Callable[[Reject], object] | None = None,
         *,
-        suffix: str = ".csv",
         failures: frozenset[OutcomeWord] = FAILURES,
         earlier: Mapping[str, Any] | None = None,
         landed: int = 0,
@@ -175,12 +181,17 @@ class Tally:
         self.rejects: list[Reject] = [Reject(**reject) for reject in told.get("rejects", ())]
         self._landed = landed
         self._failures = failures
-        self._write = None if rejects is None else _writer(rejects, suffix, header=not told)
+        self._write = write
 
     @property
     def rows(self) -> int:
         """Rows counted so far."""
         return self.counts.total()
+
+    @property
+    def refused(self) -> int:
+        """Rows counted so far that did not land."""
+        return sum(self.counts[word] for word in self._failures)
 
     def add(self, outcome: Outcome) -> None:
         """Count one row."""
@@ -199,26 +210,6 @@ class Tally:
         counts = self.counts + Counter({OutcomeWord.UPDATED: landed})
         counts[OutcomeWord.UNCHANGED] -= landed
         return {word.value: counts[word] for word in OutcomeWord if counts[word]}
-
-
-def _writer(file: IO[str], suffix: str, *, header: bool) -> Callable[[Reject], object]:
-    if suffix == ".csv":
-        table = csv.DictWriter(file, REJECT_COLUMNS, lineterminator="\n")
-        if header:
-            table.writeheader()
-        return lambda reject: table.writerow(asdict(reject))
-    return lambda reject: file.write(json.dumps(asdict(reject)) + "\n")
-
-
-def check_rejects_path(path: str) -> None:
-    """Refuse a form that the rejects file does not have.
-
-    Raises:
-        ConfigurationError: Naming the forms it has.
-    """
-    if not path.endswith((".csv", ".jsonl")):
-        msg = f"rejects_path is {path!r}; let it end in .csv or .jsonl."
-        raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,21 +47,23 @@ LAYERS = (
         "plan_store",
         "plan_apply",
         "plan_summary",
+        "progress",
         "report",
+        "rejects",
         "guardrails",
         "measure",
     },
-    {"hooks", "openlineage"},
+    {"hooks", "openlineage", "assets"},
     {"operators", "transfers"},
     {"ui"},
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 APART = {"sandbox", "demo", "provider_info", "__init__"}
 ALLOWED = {
-    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "demo"},
-    "pandas": {"frame", "hooks"},
+    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo"},
+    "pandas": {"frame", "hooks", "report"},
     "numpy": {"frame"},
-    "pyarrow": {"frame"},
+    "pyarrow": {"frame", "rejects"},
     "requests": {"session", "vendors"},
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},

@@ -6,40 +6,45 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_provider_crm.assets import OPPORTUNITIES, announce
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
-from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance, check_rejects_path, reopened
+from airflow_provider_crm.progress import Progress, Reading, Waits
+from airflow_provider_crm.rejects import check_rejects_path, rejects_file
+from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance
 
 if TYPE_CHECKING:
     import datetime as dt
     from contextlib import AbstractContextManager
 
     import pandas as pd
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.budget import Budget
     from airflow_provider_crm.guardrails import Guardrails
     from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.openlineage import SourceLineage
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.plan_store import PlanStore
     from airflow_provider_crm.push import Push
     from airflow_provider_crm.push_rules import PushRules
+    from airflow_provider_crm.rejects import Write
     from airflow_provider_crm.session import Account, Session
 
 _PREVIEWED = 20
 _LEASE_MARGIN = 30.0
-_PROGRESS_SECONDS = 10.0
 _LONGEST_DEFERRAL = 86_400.0
 
 
@@ -66,7 +71,7 @@ class OpportunityOperator(BaseOperator):
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
         concurrency: Rows in flight at once, at most; 1 to 64. How many there are is found on the way: as many as
             latency, budget and vendor bear.
-        rejects_path: File of all rows that did not land, `.csv` or `.jsonl`, on any object store.
+        rejects_path: File of all rows that did not land, `.csv`, `.jsonl` or `.parquet`, on any object store.
         dry_run: Make every check and log the calls, send none that writes.
         date_won_default: In a run whose data is more than a day old, what a won stage without a date means: "server"
             (the vendor's today) or "as_of" (the date of the data). Left out, such a row is refused.
@@ -96,6 +101,7 @@ class OpportunityOperator(BaseOperator):
     )
     ui_color = "#e4f0e8"
     _engine: Engine | None = None
+    _written: SyncReport | None = None
     _share: float
 
     def __init__(
@@ -126,6 +132,7 @@ class OpportunityOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.outlets = [*self.outlets, OPPORTUNITIES]
         self.crm_conn_id = crm_conn_id
         self.id_column = id_column
         self.fields = fields
@@ -152,6 +159,26 @@ class OpportunityOperator(BaseOperator):
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:
         """The rows, chunk by chunk."""
         raise NotImplementedError
+
+    def total_rows(self) -> int | None:
+        """How many rows there are, where that is known without reading them; else None."""
+        return None
+
+    def source_lineage(self) -> SourceLineage:
+        """Where the rows come from, for OpenLineage; a frame or a list does not tell."""
+        from airflow_provider_crm.openlineage import SourceLineage
+
+        return SourceLineage()
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+        """What OpenLineage asks for when the task starts: its inputs, as the account is known only later."""
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage:  # noqa: ARG002 - part of OpenLineage's interface
+        """What OpenLineage asks for when the task has ended, also by a failure."""
+        from airflow_provider_crm.openlineage import run_lineage
+
+        return run_lineage(self.source_lineage(), self.fields, self._written)
 
     def session_for(self, account: Account) -> Session:
         """The session of one run; a subclass may give it other retry rules or another clock."""
@@ -239,7 +266,9 @@ class OpportunityOperator(BaseOperator):
         source = self.source(context, timezone, resumed=bool(earlier))
         anew = self._goes_through_all_rows_again(source)
         told = {} if anew else earlier
-        with self.session_for(account) as session, self._rejects_file(told) as file:
+        with self.session_for(account) as session, self._rejects_file(told) as write:
+            waits = Waits(session.clock)
+            session.clock = waits.clock
             catalogue = session.catalogue(source.names)
             ledger = self._ledger(context, session, account.key(catalogue))
             work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
@@ -250,13 +279,12 @@ class OpportunityOperator(BaseOperator):
             rows = (row for row in rows if not settled.skip(row.record_id))
             push = Push(session, catalogue, rules, ledger, found.inspect)
             tally = Tally(
-                file,
-                suffix=PurePath(self.rejects_path or "").suffix,
+                write,
                 failures=self._failures(),
                 earlier=told,
                 landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
             )
-            for outcome in self._progress(self._outcomes(push, rows), tally):
+            for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
                 if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
                     continue
                 if not anew:
@@ -273,8 +301,11 @@ class OpportunityOperator(BaseOperator):
                 rejects=tuple(tally.rejects),
                 rejects_path=self.rejects_path,
             )
+        tags = metric_tags(context, report.vendor)
+        time_waits(waits.seconds, tags)
         if push.wait is not None:
             self._defer(push.wait, settled, report)
+        count_run(report, tags)
         if ledger is not None:
             push.close(report.as_dict())
             if push.stopped is None:
@@ -396,19 +427,17 @@ class OpportunityOperator(BaseOperator):
     def _failures(self) -> frozenset[OutcomeWord]:
         return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
 
-    def _rejects_file(self, earlier: Mapping[str, Any]) -> AbstractContextManager[IO[str] | None]:
+    def _rejects_file(self, earlier: Mapping[str, Any]) -> AbstractContextManager[Write | None]:
         """The rejects file, opened for writing; after a deferral with what it held before."""
         if self.rejects_path is None:
             return nullcontext()
         path = object_path(self.rejects_path)
         try:
-            before = path.read_text() if earlier else ""
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w", encoding="utf-8", newline="")  # type: ignore[no-untyped-call]
         except OSError as err:
             msg = f"rejects_path {self.rejects_path!r} cannot be written: {err}."
             raise ConfigurationError(msg) from err
-        return reopened(file, before)
+        return rejects_file(path, resumed=bool(earlier))
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
         from airflow_provider_crm.push_row import shown_payload
@@ -422,14 +451,13 @@ class OpportunityOperator(BaseOperator):
                     self.log.info("Would send %s %s %s", call.method, call.path, shown_payload(call, push.catalogue))
             yield outcome
 
-    def _progress(self, outcomes: Iterable[Outcome], tally: Tally) -> Iterator[Outcome]:
-        """Pass outcomes on, and say every few seconds how far the run is."""
-        told = time.monotonic()
-        for outcome in outcomes:
-            if time.monotonic() - told > _PROGRESS_SECONDS:
-                told = time.monotonic()
-                self.log.info("%d rows so far: %s", tally.rows, tally.outcomes())
-            yield outcome
+    def _progress(self, tally: Tally, session: Session) -> Progress:
+        """What says every few seconds how far the run is."""
+
+        def reading() -> Reading:
+            return Reading(tally.rows, tally.refused, session.calls)
+
+        return Progress(reading, self.log.info, total=self.total_rows(), monotonic=session.clock.monotonic)
 
     def _defer(self, wait: float, settled: Settled, report: SyncReport) -> None:
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -441,6 +469,7 @@ class OpportunityOperator(BaseOperator):
 
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
+        self._written = report if self.sends else None
         failed = [word for word in self._failures() if report.count(word)]
         told = report.failure_text() if failed or stopped is None else f"{stopped} {report.summary()}."
         message = self._advised(told, stopped)
@@ -450,6 +479,8 @@ class OpportunityOperator(BaseOperator):
             if isinstance(stopped, ConfigurationError) or not passes:
                 raise AirflowFailException(message)
             raise AirflowException(message)
+        if self.sends:
+            announce(context, self.outlets, report)
         self.log.info("%s in %.1f s with %d calls.", report.summary(), report.seconds, report.calls)
 
 
@@ -525,6 +556,10 @@ class UpdateOpportunityOperator(OpportunityOperator):
         """The data, chunk by chunk."""
         is_url = isinstance(self.data, str) and "://" in self.data
         return frames(object_path(self.data) if is_url else self.data)
+
+    def total_rows(self) -> int | None:
+        """Rows of a frame or a list; a path does not tell."""
+        return len(self.data) if hasattr(self.data, "__len__") and not isinstance(self.data, str) else None
 
 
 def object_path(path: str) -> ObjectStoragePath:

@@ -15,7 +15,10 @@ from airflow_provider_crm.operators.opportunity import OpportunityOperator
 
 if TYPE_CHECKING:
     import pandas as pd
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
     from airflow.sdk import Context
+
+    from airflow_provider_crm.openlineage import SourceLineage
 
 _QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
@@ -89,19 +92,28 @@ class SqlToOpportunityOperator(OpportunityOperator):
         for frame in self._chunks():
             yield frame if shard is None else shard.part(frame, self.id_column)
 
-    def _chunks(self) -> Iterator[pd.DataFrame]:
-        """All rows of the query.
+    def source_lineage(self) -> SourceLineage:
+        """The tables and columns that the query reads, for OpenLineage."""
+        from airflow_provider_crm.openlineage import query_lineage
 
-        Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
-        beside a null, and text of lists.
-        """
+        return query_lineage(self._hook(), self.sql, self.sql_conn_id)
+
+    def _hook(self) -> DbApiHook:
         from airflow.providers.common.sql.hooks.sql import DbApiHook
 
         hook = BaseHook.get_hook(self.sql_conn_id)
         if not isinstance(hook, DbApiHook):
             msg = f"Connection {self.sql_conn_id!r} is no SQL connection: {type(hook).__name__} runs no query."
             raise ConfigurationError(msg)
-        with closing(hook.get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:
+        return hook
+
+    def _chunks(self) -> Iterator[pd.DataFrame]:
+        """All rows of the query.
+
+        Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
+        beside a null, and text of lists.
+        """
+        with closing(self._hook().get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:
             if self.parameters is None:
                 cursor.execute(self.sql)
             else:

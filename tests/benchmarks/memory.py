@@ -31,6 +31,8 @@ SQL = """
 
 def child(kind, rows):
     """One run, in this process."""
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
     from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
     logging.disable(logging.CRITICAL)
@@ -38,6 +40,7 @@ def child(kind, rows):
     context = {
         "ti": SimpleNamespace(**names, xcom_push=lambda **_: None),
         "data_interval_end": NOW,
+        "outlet_events": OutletEventAccessors(),
         "dag_run": SimpleNamespace(run_after=NOW, run_type="scheduled"),
     }
     report = SqlToOpportunityOperator(

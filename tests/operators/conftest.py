@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
@@ -54,6 +55,7 @@ class Run:
             "ti": task_instance,
             "data_interval_start": (as_of or dt.datetime.now(dt.UTC)) - dt.timedelta(days=1),
             "data_interval_end": as_of or dt.datetime.now(dt.UTC),
+            "outlet_events": OutletEventAccessors(),
             "dag_run": SimpleNamespace(run_after=NOW, run_type="scheduled"),
         }
 

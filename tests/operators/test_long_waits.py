@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -117,3 +118,30 @@ def test_what_the_ledger_would_not_hold_back_is_carried_along(account, ledger_co
     run = hours.until_done()
     assert run.outcomes == {"updated": ROWS, "invalid": 1, "rejected": 1}
     assert account.audit.count(method="PUT") == ROWS + 1
+
+
+@pytest.mark.parametrize("with_ledger", [True, False], ids=["ledger", "no ledger"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_the_rejects_file_is_whole_after_all_deferrals(account, ledger_conn_id, tmp_path, suffix, with_ledger):
+    """Rejects from before, between and after the waits are in one readable file, each once, in every form."""
+    path = tmp_path / f"rejects.{suffix}"
+    bad = [{"id": f"opp_x{number}", "arr": "x"} for number in range(4)]
+    rows = data()
+    hours = Hours(
+        account,
+        ledger_conn_id if with_ledger else None,
+        path,
+        data=[bad[0], *rows[:15], bad[1], *rows[15:30], bad[2], *rows[30:], bad[3]],
+        fields={"arr": "deal_value"},
+        max_rejected=6,
+    )
+    assert hours.until_done().error is None
+    assert len(hours.reports) >= 3
+    wanted = ["opp_bad", "opp_unknown", *(row["id"] for row in bad)]
+    assert sorted(read_rejects(path)) == sorted(wanted)
+
+
+def read_rejects(path):
+    """The record ids in a rejects file, whatever its form."""
+    reader = {".csv": pd.read_csv, ".jsonl": lambda file: pd.read_json(file, lines=True), ".parquet": pd.read_parquet}
+    return list(reader[path.suffix](path)["record_id"])

@@ -73,7 +73,7 @@ def test_a_bad_zone_is_named(refused):
         ({"max_rejected": 1.5}, "max_rejected is 1.5; write a count such as 10, or a fraction such as 0.01."),
         ({"concurrency": 0}, "concurrency is 0; write a whole number from 1 to 64."),
         ({"date_won_default": "now"}, "date_won_default is 'now'; write 'server' or 'as_of', or leave it out."),
-        ({"rejects_path": "x.txt"}, "rejects_path is 'x.txt'; let it end in .csv or .jsonl."),
+        ({"rejects_path": "x.txt"}, "rejects_path is 'x.txt'; let it end in .csv, .jsonl or .parquet."),
     ],
 )
 def test_a_wrong_argument_says_what_to_write(refused, argument, message):

@@ -46,7 +46,7 @@ def world(tmp_path_factory, airflow_db):
     """Make a world of some deals and DAG files; every deal is an opportunity of both CRMs."""
     sandboxes = []
 
-    def make(deals, *, dags=None) -> World:
+    def make(deals, *, dags=None, connections=None) -> World:
         folder: Path = tmp_path_factory.mktemp("world")
         write(folder / "warehouse.db", deals)
         sandbox = Sandbox()
@@ -63,7 +63,8 @@ def world(tmp_path_factory, airflow_db):
         warehouse = json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")})
         root = folder / "airflow"
         root.mkdir()
-        home = AirflowHome(root, connections={**sandbox.connection_uris(), "warehouse": warehouse}, dags=source)
+        known = {**sandbox.connection_uris(), "warehouse": warehouse, **(connections or {})}
+        home = AirflowHome(root, connections=known, dags=source)
         shutil.copy(airflow_db, root)
         return World(home, sandbox)
 

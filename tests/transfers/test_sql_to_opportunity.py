@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
@@ -29,6 +30,7 @@ def transfer(crm_sandbox):
         context = {
             "ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1, try_number=1, xcom_push=push),
             "data_interval_end": AS_OF,
+            "outlet_events": OutletEventAccessors(),
             "dag_run": SimpleNamespace(run_after=AS_OF, run_type="scheduled"),
         }
         defaults = {"sql_conn_id": "warehouse", "crm_conn_id": "close_default", "id_column": "id"}

@@ -1,0 +1,74 @@
+"""The opportunities of one account as an asset of Airflow: `crm://<account>/opportunity`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from airflow.sdk import Asset, AssetAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from urllib.parse import SplitResult
+
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.sdk import Context
+
+    from airflow_provider_crm.report import SyncReport
+
+OPPORTUNITIES = AssetAlias("crm_opportunities")
+"""Outlet of every operator that writes opportunities: which account it is, and so which asset, is known at run time."""
+
+_PATH = "/opportunity"
+
+
+def create_asset(*, account: str, extra: dict[str, Any] | None = None) -> Asset:
+    """The opportunities of an account.
+
+    Args:
+        account: As the report and the ledger have it: vendor, host and organization, `close:api.close.com:orga_...`.
+        extra: Whatever belongs to the asset itself.
+    """
+    return Asset(uri=f"crm://{quote(account, safe=':')}{_PATH}", extra=extra)
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """Accept `crm://<account>/opportunity` only; Airflow asks this for each asset of the scheme.
+
+    Raises:
+        ValueError: It is another URI.
+    """
+    if not uri.netloc or uri.path != _PATH or uri.query:
+        msg = f"{uri.geturl()!r} is no asset of a CRM; write 'crm://<account>/opportunity', account as in a report."
+        raise ValueError(msg)
+    return uri
+
+
+def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:  # noqa: ARG001 - part of Airflow's interface
+    """The dataset that the operators name as their output, for lineage made from the outlets of other tasks."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    return Dataset(namespace=f"crm://{urlsplit(asset.uri).netloc}", name=_PATH.strip("/"))
+
+
+def account_of(uri: str) -> str:
+    """The account whose opportunities the asset with that URI is."""
+    return unquote(urlsplit(uri).netloc)
+
+
+def announce(context: Context, outlets: Iterable[object], report: SyncReport) -> None:
+    """Tell Airflow that opportunities were written: run key and counts go with the event, when the task succeeds.
+
+    Args:
+        context: Airflow's.
+        outlets: Those of the task. If the account's asset is among them, its event gets the counts; else the event
+            comes through the alias.
+        report: Of the run.
+    """
+    asset = create_asset(account=report.account)
+    extra: dict[str, Any] = {"run_key": report.run_key, "rows": report.rows, "outcomes": dict(report.outcomes)}
+    named = next((one for one in outlets if isinstance(one, Asset) and one.uri == asset.uri), None)
+    if named is None:
+        context["outlet_events"][OPPORTUNITIES].add(asset, extra=extra)
+    else:
+        context["outlet_events"][named].extra.update(extra)

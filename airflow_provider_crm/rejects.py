@@ -1,0 +1,148 @@
+"""The file of all rows that did not land: CSV, JSON lines or Parquet, in memory that does not grow with the rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, fields
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.report import Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+
+_AT_ONCE = 5_000
+
+Write: TypeAlias = Callable[[Reject], object]
+"""Adds one row to the file."""
+
+
+class ObjectPath(Protocol):
+    """What is needed of a path: `pathlib.Path` and Airflow's `ObjectStoragePath` have it."""
+
+    @property
+    def name(self) -> str:
+        """The last part, with its suffix."""
+
+    def open(self, mode: str) -> IO[bytes]:
+        """Open for reading or writing bytes."""
+
+
+def check_rejects_path(path: str) -> None:
+    """Refuse a form that the rejects file does not have.
+
+    Raises:
+        ConfigurationError: Naming the forms it has.
+    """
+    if PurePosixPath(path).suffix not in _FORMATS:
+        msg = f"rejects_path is {path!r}; let it end in {', '.join([*_FORMATS][:-1])} or {[*_FORMATS][-1]}."
+        raise ConfigurationError(msg)
+
+
+@contextmanager
+def rejects_file(path: ObjectPath, *, resumed: bool = False) -> Iterator[Write]:
+    """Open the file; it is whole when the context ends, also by an error.
+
+    It is written even if no row fails: the rejects of an earlier try are not to stand there as if they were today's.
+
+    Args:
+        path: Where; its suffix was checked before.
+        resumed: Whether to keep what the file holds. Object stores cannot append, and Parquet cannot be appended to,
+            so it is copied to this machine's disk first, and from there in front of what comes.
+
+    Raises:
+        ConfigurationError: If it cannot be written, or what it should hold cannot be read.
+    """
+    with tempfile.TemporaryFile() as before:
+        try:
+            if resumed:
+                with path.open("rb") as old:
+                    shutil.copyfileobj(old, before)
+                before.seek(0)
+            file = path.open("wb")
+        except OSError as err:
+            msg = f"rejects_path {str(path)!r} cannot be written: {err}."
+            raise ConfigurationError(msg) from err
+        with file, _FORMATS[PurePosixPath(path.name).suffix](file, before) as write:
+            yield write
+
+
+@contextmanager
+def _csv(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
+    shutil.copyfileobj(before, file)
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
+        table = csv.DictWriter(lines, [field.name for field in fields(Reject)], lineterminator="\n")
+        if before.tell() == 0:
+            table.writeheader()
+        yield lambda reject: table.writerow(_row(reject))
+
+
+@contextmanager
+def _json_lines(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
+    shutil.copyfileobj(before, file)
+    yield lambda reject: file.write(json.dumps(asdict(reject)).encode() + b"\n")
+
+
+@contextmanager
+def _parquet(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+    schema = pa.schema([(field.name, pa.string()) for field in fields(Reject)])
+    with pq.ParquetWriter(file, schema) as writer:
+        if before.seek(0, io.SEEK_END):
+            for batch in _batches(before):
+                writer.write_batch(batch)
+        rows: list[dict[str, str]] = []
+
+        def flush() -> None:
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                rows.clear()
+
+        def write(reject: Reject) -> None:
+            rows.append(_row(reject))
+            if len(rows) == _AT_ONCE:
+                flush()
+
+        try:
+            yield write
+        finally:
+            flush()
+
+
+def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """The rows that the file held before.
+
+    Raises:
+        ConfigurationError: It is no Parquet file any more.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        old = pq.ParquetFile(before)
+    except pa.ArrowInvalid as err:
+        msg = f"The rejects file was changed while the task was deferred, and cannot be gone on with: {err}."
+        raise ConfigurationError(msg) from err
+    yield from old.iter_batches(_AT_ONCE)
+
+
+def _row(reject: Reject) -> dict[str, str]:
+    """The columns, without the halves of characters that no UTF-8 file can hold."""
+    return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in asdict(reject).items()}
+
+
+_FORMATS: Mapping[str, Callable[[IO[bytes], IO[bytes]], AbstractContextManager[Write]]] = {
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}

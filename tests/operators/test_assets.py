@@ -1,0 +1,64 @@
+"""Which tasks tell Airflow that opportunities were written, and what they tell."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk import Asset
+
+from airflow_provider_crm.assets import OPPORTUNITIES, create_asset
+from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
+
+from .conftest import Run
+
+
+def run(data, **arguments):
+    """A task of three deals in Close."""
+    operator = UpdateOpportunityOperator(
+        task_id="task", crm_conn_id="close_default", id_column="id", fields={"arr": "deal_value"}, data=data,
+        ledger_conn_id=None, **arguments,
+    )  # fmt: skip
+    return Run().of(operator.execute)
+
+
+def events(run):
+    """URI and extra of what came through the alias."""
+    accessor = run.context["outlet_events"][OPPORTUNITIES]
+    return [(event.dest_asset_key.uri, event.extra) for event in accessor.asset_alias_events]
+
+
+def rows(*values):
+    """One row per value."""
+    return [{"id": f"oppo_{number}", "arr": value} for number, value in enumerate(values)]
+
+
+def test_a_green_task_tells_what_it_wrote(deals):
+    """One event of the account's asset with run key, rows and outcomes."""
+    done = run(rows(1, 2, "x"), max_rejected=1)
+    uri = f"crm://{done.report['account']}/opportunity"
+    extra = {"run_key": "dag/task/run", "rows": 3, "outcomes": {"updated": 2, "invalid": 1}}
+    assert events(done) == [(uri, extra)]
+
+
+@pytest.mark.parametrize("arguments", [{"dry_run": True}, {"data": "x"}], ids=["dry run", "failed"])
+def test_a_task_that_wrote_nothing_or_failed_tells_nothing(deals, arguments):
+    """Neither a rehearsal nor a red task sets off what waits for the asset."""
+    done = run(rows(arguments.pop("data", 1)), **arguments)
+    assert events(done) == []
+
+
+def test_an_outlet_that_names_the_asset_gets_the_counts(deals):
+    """Whoever writes the asset into `outlets` has one event, not two."""
+    asset = create_asset(account=f"close:{deals.url.removeprefix('http://')}:orga_sandbox")
+    named = Asset(uri=asset.uri, name="our deals")
+    done = run(rows(1), outlets=[named])
+    assert events(done) == []
+    assert done.context["outlet_events"][named].extra["outcomes"] == {"updated": 1}
+
+
+def test_the_outlets_of_the_user_stay():
+    """The alias is added to them, and to no list that several tasks share."""
+    shared = [Asset("x-other://somewhere")]
+    arguments = {"crm_conn_id": "c", "id_column": "id", "fields": {}, "data": [], "outlets": shared}
+    operators = [UpdateOpportunityOperator(task_id=f"task_{number}", **arguments) for number in range(2)]
+    assert [operator.outlets for operator in operators] == [[*shared, OPPORTUNITIES]] * 2
+    assert len(shared) == 1

@@ -1,0 +1,85 @@
+"""What is seen of a task while it runs: lines in its log, and metrics, through a backend that keeps what it is told."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability import stats
+
+
+class Kept(NoStatsLogger):
+    """A metrics backend in memory."""
+
+    def __init__(self):
+        self.counters, self.timings, self.tags = Counter(), {}, []
+
+    def incr(self, stat, count=1, rate=1, *, tags=None):
+        """Count."""
+        self.counters[stat] += count
+        self.tags.append(tags)
+
+    def timing(self, stat, dt, *, tags=None):
+        """Add up."""
+        self.timings[stat] = self.timings.get(stat, 0) + dt.total_seconds()
+        self.tags.append(tags)
+
+
+@pytest.fixture
+def metrics():
+    """Airflow's metrics go here for one test."""
+    kept = Kept()
+    stats.initialize(factory=lambda: kept, export_legacy_names=True)
+    yield kept
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+
+
+def test_rows_and_calls_are_counted(deals, update, metrics):
+    """One counter for each outcome that occurred and one for the calls, tagged with Dag, task and vendor."""
+    update([{"id": "oppo_0", "arr": 7}, {"id": "oppo_1", "arr": 8}, {"id": "oppo_2", "arr": "x"}])
+    calls = len(deals.audit.calls)
+    assert metrics.counters == {"crm.rows.updated": 2, "crm.rows.invalid": 1, "crm.calls": calls}
+    assert all(tags == {"dag_id": "dag", "task_id": "task", "vendor": "close"} for tags in metrics.tags)
+
+
+def test_a_failed_task_is_counted_too(deals, update, metrics):
+    """Metrics are sent before the task fails."""
+    run = update([{"id": "oppo_gone", "arr": 7}])
+    assert run.error is not None
+    assert metrics.counters["crm.rows.rejected"] == 1
+
+
+def test_waits_are_told(deals, update, metrics):
+    """Seven waits between attempts, each doubled and cut by half at most, are a sum of 16 to 32 seconds."""
+    deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_0/", faults=["http_500"] * 7)
+    run = update([{"id": "oppo_0", "arr": 7}])
+    assert run.outcomes == {"updated": 1}
+    assert 15.8 < metrics.timings["crm.waited"] < 31.8
+
+
+def test_a_task_that_never_waits_tells_zero(deals, update, metrics):
+    """No wait is a wait of no seconds: a dashboard sees the difference from a task that did not run."""
+    update([{"id": "oppo_0", "arr": 7}], ledger_conn_id=None)
+    assert metrics.timings == {"crm.waited": 0.0}
+
+
+def progress(capsys):
+    """The progress lines of a log."""
+    return [line for line in capsys.readouterr().out.splitlines() if "rows/s" in line]
+
+
+def test_the_log_says_how_far_a_list_is(deals, update, capsys):
+    """Rows of all, rate, calls, refused and time left, once the vendor has kept the run waiting for some seconds."""
+    deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_0/", faults=["http_500"] * 7)
+    update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)])
+    lines = progress(capsys)
+    assert len(lines) == 1
+    assert re.search(r"\b1 of 3 rows, 0\.[01] rows/s, 9 calls, 0 refused, about \d\d s left", lines[0])
+
+
+def test_a_quick_run_logs_no_progress(deals, update, capsys):
+    """Three rows without a wait: only the summary at the end."""
+    update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)])
+    assert progress(capsys) == []
