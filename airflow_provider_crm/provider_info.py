@@ -57,6 +57,7 @@ def get_provider_info() -> dict[str, Any]:
             }
             for title in titles
         ],
+        "extra-links": ["airflow_provider_crm.operators.links.CrmRunLink"],
         "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
         "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],
     }

@@ -16,6 +16,7 @@ from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationEr
 from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
 from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance, check_rejects_path, reopened
@@ -89,6 +90,7 @@ class OpportunityOperator(BaseOperator):
         "ledger_conn_id",
     )
     ui_color = "#e4f0e8"
+    operator_extra_links = (CrmRunLink(),)
     _engine: Engine | None = None
 
     def __init__(
