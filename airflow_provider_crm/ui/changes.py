@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SEARCHED = 10_000
+SEARCHED = 5_000
 """Refused fields of each outcome word, and written fields, that can be searched and sorted; a file holds all."""
 SORTS = ("record_id", "outcome", "code", "reason")
 _AT_ONCE = 500

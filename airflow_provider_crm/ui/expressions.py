@@ -34,11 +34,11 @@ def number(connection: Connection, column: sa.ColumnElement[Any]) -> sa.ColumnEl
     """A JSON number that is kept as text; null for everything else, such as a hash."""
     if connection.dialect.name == "postgresql":
         return sa.case((column.regexp_match(NUMBER), sa.cast(column, sa.Numeric)))
-    is_number = sa.func.json_type(column).in_(("integer", "real"))
-    return sa.case((sa.func.json_valid(column) == 0, None), (is_number, sa.cast(column, sa.Float)))
+    other = column.op("GLOB")("*[^-+0-9.eE]*")
+    return sa.case((other, None), else_=sa.cast(column, sa.Float))
 
 
 def count_up_to(connection: Connection, query: sa.Select[Any], most: int) -> int:
     """Number of rows of a query, counted up to a bound, so that counting never takes long."""
-    rows = query.with_only_columns(sa.literal(1)).limit(most).subquery()
+    rows = query.with_only_columns(sa.literal(1), maintain_column_froms=True).limit(most).subquery()
     return connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar_one()

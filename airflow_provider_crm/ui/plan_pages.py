@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 CHANGES = (PlanVerdict.UPDATE.value, PlanVerdict.CONFLICT.value)
-_SMALLEST = 10_000  # parts of a major unit in which sums are whole numbers, and so exact in every database
+# Parts of a major unit in which amounts are whole numbers: SQLite adds up floats, which are exact for whole numbers up
+# to 9 * 10**15, that is 900 billion major units.
+_SMALLEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,16 @@ class PlanRows:
         change = sa.func.abs(self._parts(plan_rows.c.after) - self._parts(plan_rows.c.before))
         order = (sa.func.coalesce(change, -1).desc(), plan_rows.c.row_number, plan_rows.c.field)
         query = sa.select(plan_rows).where(plan_rows.c.plan_id == self._plan.plan_id, plan_rows.c.verdict.in_(words))
+        total = sa.literal(sum(self._plan.counts.get(word, 0) for word in words))
         if search.text:
             columns = (plan_rows.c.record_id, plan_rows.c.field)
             query = query.where(sa.or_(*(column.icontains(search.text, autoescape=True) for column in columns)))
-            total = self._connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
-        else:
-            total = sum(self._plan.counts.get(word, 0) for word in words)
-        found = self._connection.execute(query.order_by(*order).limit(search.size).offset(search.offset))
+            total = sa.func.count().over()  # in the same pass over the rows
+        query = query.add_columns(total.label("total")).order_by(*order).limit(search.size).offset(search.offset)
+        found = self._connection.execute(query).all()
         names = PlannedField.__dataclass_fields__
-        return Page(tuple(PlannedField(*(getattr(row, name) for name in names)) for row in found), total)
+        rows = tuple(PlannedField(*(getattr(row, name) for name in names)) for row in found)
+        return Page(rows, found[0].total if found else 0)
 
     def money(self) -> Money | None:
         """The sum of all amounts that are to be written, before and after; None if the plan changes none."""
@@ -119,7 +122,7 @@ class PlanRows:
         units = sa.case(
             *((plan_rows.c.field == name, int(unit * _SMALLEST)) for name, unit in self._units.items()), else_=None
         )
-        parts = sa.cast(sa.func.round(number(self._connection, column) * units), sa.BigInteger)
+        parts = sa.func.round(number(self._connection, column) * units)
         return sa.case((units.is_not(None), sa.func.coalesce(parts, 0)))
 
     def _names(self) -> set[str]:

@@ -23,38 +23,18 @@ _REPORTED = ("outcomes", "rows", "calls", "seconds", "plan_id", "rejects_path")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run of one task on one account.
+class Counted:
+    """What became of the rows of one run.
 
     Attributes:
-        run_key: Its name in the ledger.
-        key: The same, taken apart.
         account: Whose opportunities.
-        as_of: Data time.
-        tries: How often it was begun.
-        started_at: When it was begun first.
-        finished_at: When it stored its report; None while it runs, or if it was killed or stopped before.
-        outcomes: Rows by outcome word, in the words' order; empty for a run that made a plan.
-        rows: Rows, or None without a report.
-        calls: HTTP calls, or None without a report.
-        seconds: Duration of the last try, or None without a report.
-        plan_id: The plan that it made, or that an undo applied.
-        rejects_path: Where the task put its rejects file.
+        started_at: When the run was begun first.
+        outcomes: Rows by outcome word, in the words' order; empty for a run that made a plan, or has no report yet.
     """
 
-    run_key: str
-    key: RunKey
     account: str
-    as_of: dt.datetime | None
-    tries: int
     started_at: dt.datetime
-    finished_at: dt.datetime | None
     outcomes: Mapping[str, int]
-    rows: int | None
-    calls: int | None
-    seconds: float | None
-    plan_id: str | None
-    rejects_path: str | None
 
     @property
     def refused(self) -> int:
@@ -70,6 +50,35 @@ class Run:
     def saved(self) -> int:
         """Rows that cost no call, because the CRM held their values."""
         return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Counted):
+    """One run of one task on one account.
+
+    Attributes:
+        run_key: Its name in the ledger.
+        key: The same, taken apart.
+        as_of: Data time.
+        tries: How often it was begun.
+        finished_at: When it stored its report; None while it runs, or if it was killed or stopped before.
+        rows: Rows, or None without a report.
+        calls: HTTP calls, or None without a report.
+        seconds: Duration of the last try, or None without a report.
+        plan_id: The plan that it made, or that an undo applied.
+        rejects_path: Where the task put its rejects file.
+    """
+
+    run_key: str
+    key: RunKey
+    as_of: dt.datetime | None
+    tries: int
+    finished_at: dt.datetime | None
+    rows: int | None
+    calls: int | None
+    seconds: float | None
+    plan_id: str | None
+    rejects_path: str | None
 
     @property
     def rate(self) -> float | None:
@@ -96,7 +105,7 @@ class Total:
     saved: int
 
     @classmethod
-    def of(cls, found: Sequence[Run]) -> Total:
+    def of(cls, found: Sequence[Counted]) -> Total:
         """Add up."""
         return cls(
             runs=len(found),
@@ -132,9 +141,11 @@ class Runs:
         query = self._query().order_by(runs.c.started_at.desc(), runs.c.run_key).limit(limit).offset(offset)
         return self._read(query if account is None else query.where(runs.c.account == account))
 
-    def since(self, moment: dt.datetime) -> list[Run]:
-        """All runs that began at a moment or later."""
-        return self._read(self._query().where(runs.c.started_at >= moment))
+    def since(self, moment: dt.datetime) -> list[Counted]:
+        """What all runs that began at a moment or later came to."""
+        outcomes = json_part(self._connection, runs.c.report, "outcomes").label("outcomes")
+        query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
+        return [Counted(row.account, row.started_at, _outcomes(row)) for row in self._connection.execute(query)]
 
     def named(self, run_key: str) -> list[Run]:
         """The run of that key: none, or one for each account that it worked on."""
@@ -172,7 +183,6 @@ def _run(row: Row[Any]) -> Run | None:
     key = RunKey.parse(row.run_key)
     if key is None:
         return None
-    told = Counter(json.loads(row.outcomes) if row.outcomes else {})
     return Run(
         run_key=row.run_key,
         key=key,
@@ -181,10 +191,15 @@ def _run(row: Row[Any]) -> Run | None:
         tries=row.tries,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        outcomes={word.value: told[word.value] for word in OutcomeWord if told[word.value]},
+        outcomes=_outcomes(row),
         rows=None if row.rows is None else int(row.rows),
         calls=None if row.calls is None else int(row.calls),
         seconds=None if row.seconds is None else float(row.seconds),
         plan_id=row.plan_id,
         rejects_path=row.rejects_path,
     )
+
+
+def _outcomes(row: Row[Any]) -> Mapping[str, int]:
+    told = Counter(json.loads(row.outcomes) if row.outcomes else {})
+    return {word.value: told[word.value] for word in OutcomeWord if told[word.value]}

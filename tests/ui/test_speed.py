@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import statistics
 import time
 
@@ -15,6 +16,8 @@ from airflow_provider_crm.ledger_schema import migrate, prepare_engine
 from .conftest import CLOSE, NOW, Browser, mounted
 
 pytestmark = pytest.mark.long
+
+LOG = logging.getLogger(__name__)
 
 RUNS = 20_000
 RECORDS = 250_000
@@ -33,7 +36,7 @@ FIELD = "CASE i % 4 WHEN 0 THEN 'value' WHEN 1 THEN 'note' WHEN 2 THEN 'confiden
 CHANGE = f"""
     INSERT INTO crm_changes (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
     {NUMBERS.format(count=CHANGES)} SELECT
-        CASE WHEN i < {LARGE_RUN} THEN 'sales_sync/task_0/run_0' ELSE {KEY.format(number=f"(i % {RUNS})")} END,
+        CASE WHEN i < {LARGE_RUN} THEN 'sales_sync/task_0/run_0' ELSE {KEY.format(number=f"(1 + i % {RUNS - 1})")} END,
         :account, 'oppo_' || (i / 4 % {RECORDS}), {FIELD}, CAST(i AS TEXT), i >= 0, CAST(i + 100 AS TEXT),
         CASE WHEN i % 10 = 0 THEN 'rejected' ELSE 'updated' END, CASE WHEN i % 10 = 0 THEN 'BAD_' || i % 7 ELSE '' END,
         CASE WHEN i % 10 = 0 THEN 'The CRM did not like value number ' || i ELSE '' END, :now FROM n
@@ -129,7 +132,7 @@ def large(request, tmp_path_factory, airflow_with_teams):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_answers_soon(large, name, record_property):
+def test_a_page_answers_soon(large, name):
     """The median of some requests is below 300 ms."""
     path, parameters = PAGES[name]
     large.text(path, **parameters)
@@ -138,7 +141,7 @@ def test_a_page_answers_soon(large, name, record_property):
         started = time.perf_counter()
         large.text(path, **parameters)
         times.append(time.perf_counter() - started)
-    record_property("milliseconds", round(statistics.median(times) * 1000))
+    LOG.info("%s: %.0f ms", name, statistics.median(times) * 1000)
     assert statistics.median(times) < SECONDS
 
 
