@@ -43,9 +43,8 @@ def bars(runs: Sequence[Run]) -> list[Bar]:
         return []
     highest = max(sum(run.outcomes.values()) for run in shown)
     step = min(WIDTH / len(shown), _WIDEST + _GAP)
-    left = WIDTH - step * len(shown)
     return [
-        Bar(run, round(left + number * step, 2), round(step - _GAP, 2), _segments(run, highest))
+        Bar(run, round(number * step, 2), round(step - _GAP, 2), _segments(run, highest))
         for number, run in enumerate(shown)
     ]
 

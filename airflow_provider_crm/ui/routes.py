@@ -51,6 +51,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
             name: Total.of([run for run in mine if run.started_at >= now - age]) for name, age in _PERIODS.items()
         },
         bars=bars(charted[::-1]),
+        highest=max((sum(run.outcomes.values()) for run in charted), default=0),
         size=(WIDTH, HEIGHT),
         runs=latest,
         total=sum(one.runs for one in accounts if not account or one.name == account),
