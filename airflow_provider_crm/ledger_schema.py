@@ -52,6 +52,7 @@ runs = sa.Table(
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
     sa.Column("report", sa.Text),
+    sa.Index("crm_runs_started", "started_at", "account", "run_key"),
 )
 
 field_states = sa.Table(
@@ -76,7 +77,7 @@ changes = sa.Table(
     "crm_changes",
     metadata,
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("run_key", sa.Text, nullable=False, index=True),
+    sa.Column("run_key", sa.Text, nullable=False),
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("record_id", sa.Text, nullable=False),
     sa.Column("field", sa.Text, nullable=False),
@@ -87,7 +88,8 @@ changes = sa.Table(
     sa.Column("code", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
-    sa.Index("crm_changes_record", "account", "record_id"),
+    sa.Index("crm_changes_run", "run_key", "outcome", "id"),
+    sa.Index("crm_changes_record", "account", "record_id", "id"),
 )
 
 rejects = sa.Table(

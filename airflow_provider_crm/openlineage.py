@@ -78,7 +78,7 @@ def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
     return SourceLineage(tuple(told.inputs), columns, told.run_facets, told.job_facets)
 
 
-def run_lineage(source: SourceLineage, fields: Mapping[str, str], report: SyncReport | None) -> OperatorLineage:
+def run_lineage(source: SourceLineage, fields: Mapping[str, str], report: SyncReport | None) -> OperatorLineage[Any, Any]:
     """What a task reads and writes.
 
     Args:

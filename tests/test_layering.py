@@ -68,6 +68,7 @@ ALLOWED = {
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
+    "jinja2": {"ui", "operators"},
     "sqlalchemy": {
         "ledger",
         "ledger_sets",
@@ -77,6 +78,7 @@ ALLOWED = {
         "oauth",
         "plan_store",
         "hooks",
+        "ui",
     },
     "pytest": {"sandbox"},
 }
@@ -230,6 +232,19 @@ def test_a_dag_file_pays_for_nothing_heavy():
     found = loaded("import airflow.sdk; airflow.sdk.DAG, airflow.sdk.BaseOperator", operators)
     assert NAME in found
     assert [name for name in HEAVY if name in found] == []
+
+
+def test_a_task_does_not_pay_for_the_pages():
+    """Every process of Airflow imports the plugin: that loads neither the server nor the ledger's tables."""
+    found = loaded("import airflow.sdk.plugins_manager", f"from {NAME}.ui import plugin; plugin.CrmPlugin")
+    assert NAME in found
+    assert [name for name in (*HEAVY, "starlette", "jinja2") if name in found] == []
+
+
+def test_only_the_pages_know_the_api_server():
+    """Airflow's API server and its database are the pages' business alone."""
+    users = [one for one in IMPORTS if one.target.startswith(("airflow.api_fastapi", "airflow.models"))]
+    assert {one.part for one in users} == {"ui"}
 
 
 def test_discovery_pays_for_nothing_heavy():

@@ -16,6 +16,7 @@ from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationEr
 from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
@@ -100,6 +101,7 @@ class OpportunityOperator(BaseOperator):
         "ledger_conn_id",
     )
     ui_color = "#e4f0e8"
+    operator_extra_links = (CrmRunLink(),)
     _engine: Engine | None = None
     _written: SyncReport | None = None
     _share: float
@@ -170,11 +172,11 @@ class OpportunityOperator(BaseOperator):
 
         return SourceLineage()
 
-    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
         """What OpenLineage asks for when the task starts: its inputs, as the account is known only later."""
         return self.get_openlineage_facets_on_complete(None)
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage:  # noqa: ARG002 - part of OpenLineage's interface
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - part of OpenLineage's interface
         """What OpenLineage asks for when the task has ended, also by a failure."""
         from airflow_provider_crm.openlineage import run_lineage
 

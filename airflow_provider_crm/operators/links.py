@@ -1,0 +1,33 @@
+"""The link from a task to what it did in the CRM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from airflow.sdk import BaseOperatorLink, conf
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class CrmRunLink(BaseOperatorLink):
+    """Opens the run of the task on the CRM page, inside the Airflow UI; of a mapped task, the run of its own index.
+
+    Airflow asks for the link in the task's process and stores it, so the address comes from `[api] base_url` there.
+    """
+
+    name = "CRM run"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's interface
+        """The address of the run's page."""
+        base = conf.get("api", "base_url", fallback="/").rstrip("/")
+        task = {
+            "dag_id": ti_key.dag_id,
+            "run_id": ti_key.run_id,
+            "task_id": ti_key.task_id,
+            "map_index": -1 if ti_key.map_index is None else ti_key.map_index,
+        }
+        # Airflow's page shows in its frame whatever address follows `plugin/crm`, path prefix of a proxy included.
+        return f"{base}/plugin/crm{urlsplit(base).path}/crm/task?{urlencode(task)}"

@@ -1,0 +1,1 @@
+"""The CRM page inside the Airflow UI: what the ledger knows, for people; it reads and never writes."""

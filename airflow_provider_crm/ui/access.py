@@ -1,0 +1,47 @@
+"""Who may see what: a logged-in user of Airflow, and of the ledger only what came from Dags that the user may read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.dag import DagModel
+from fastapi import Depends
+
+from airflow_provider_crm.ui.run_keys import RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What one user may read.
+
+    Attributes:
+        dags: Ids of the Dags. What an unknown or deleted Dag wrote is shown to nobody.
+    """
+
+    dags: frozenset[str]
+
+    def may_read(self, run_key: str) -> bool:
+        """Whether the user may see what a run wrote."""
+        key = RunKey.parse(run_key)
+        return key is not None and key.dag_id in self.dags
+
+
+def _reader(user: GetUserDep) -> Reader:
+    return Reader(frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET")))
+
+
+def may_read_answers(user: GetUserDep, dag_id: str) -> bool:
+    """Whether the user may see how people answered the approvals of a Dag."""
+    return get_auth_manager().is_authorized_dag(
+        method="GET",
+        access_entity=DagAccessEntity.HITL_DETAIL,
+        details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
+        user=user,
+    )
+
+
+ReaderDep = Annotated[Reader, Depends(_reader)]

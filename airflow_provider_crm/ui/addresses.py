@@ -1,0 +1,45 @@
+"""Addresses on the page, in Airflow and in the CRMs; right under any path prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.ui.run_keys import RunKey
+
+# Close shows an opportunity to people at this address of its web application; Raze documents none.
+_FOR_PEOPLE = {"close:api.close.com:": "https://app.close.com/opportunity/{record_id}/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Makes addresses.
+
+    Attributes:
+        page: Path under which the pages are served, without a slash at the end.
+        airflow: Path under which Airflow is served, without a slash at the end.
+    """
+
+    page: str
+    airflow: str
+
+    def of(self, name: str, **parameters: object) -> str:
+        """A page with its parameters; those without a value are left out."""
+        given = {key: value for key, value in parameters.items() if value not in (None, "")}
+        return f"{self.page}/{name}" + (f"?{urlencode(given)}" if given else "")
+
+    def task(self, key: RunKey) -> str:
+        """Airflow's page of the task instance, with its log."""
+        parts = (quote(part, safe="") for part in (key.dag_id, key.run_id, key.task_id))
+        path = "{}/dags/{}/runs/{}/tasks/{}".format(self.airflow, *parts)
+        return f"{path}/mapped/{key.map_index}" if key.map_index >= 0 else path
+
+
+def record_for_people(account: str, record_id: str) -> str | None:
+    """Where people see an opportunity in the CRM, or None where that is not known (a sandbox, Raze)."""
+    for prefix, form in _FOR_PEOPLE.items():
+        if account.startswith(prefix) and record_id:
+            return form.format(record_id=quote(record_id, safe=""))
+    return None

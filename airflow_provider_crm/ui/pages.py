@@ -1,0 +1,72 @@
+"""What every page needs: the ledger, the templates, and the addresses for one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from airflow_provider_crm.ui.addresses import Addresses, record_for_people
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from airflow_provider_crm.ui.database import LedgerReader
+    from airflow_provider_crm.ui.values import Values
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What all requests share.
+
+    Attributes:
+        ledger: Gives connections.
+        templates: The pages' forms.
+        values: Shows kept values.
+    """
+
+    ledger: LedgerReader
+    templates: Environment
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class PageMaker:
+    """Makes the pages of one request.
+
+    Attributes:
+        pages: What all requests share.
+        addresses: Under the prefix of this request.
+    """
+
+    pages: Pages
+    addresses: Addresses
+
+    def page(self, template: str, *, status: int = 200, **content: Any) -> HTMLResponse:
+        """Fill in a template."""
+        made = self.pages.templates.get_template(template).render(
+            at=self.addresses, values=self.pages.values, record_for_people=record_for_people, **content
+        )
+        return HTMLResponse(made, status_code=status)
+
+    def message(self, title: str, text: str, *, status: int, login: str | None = None) -> HTMLResponse:
+        """A page that says one thing.
+
+        Args:
+            title: In a few words.
+            text: As a sentence.
+            status: HTTP status.
+            login: Where to log in, if that is what helps.
+        """
+        return self.page("message.html", status=status, title=title, text=text, login=login)
+
+
+def page_of(request: Request) -> PageMaker:
+    """The maker of this request's pages.
+
+    Starlette tells the prefixes: of this mounted application, and of the one that it is mounted in.
+    """
+    addresses = Addresses(request.scope.get("root_path", ""), request.scope.get("app_root_path", ""))
+    return PageMaker(request.app.state.pages, addresses)

@@ -1,0 +1,53 @@
+"""How Airflow finds the page. Every process of Airflow imports this, tasks included, so it costs next to nothing."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_PREFIX = "crm"
+
+
+class PagesOnDemand:
+    """The pages as an ASGI application that is built for its first request: only the API server ever pays for it."""
+
+    @cached_property
+    def _app(self) -> ASGIApp:
+        from airflow_provider_crm.ui.app import make_app
+
+        return make_app()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+
+class CrmPlugin(AirflowPlugin):
+    """The pages under `/crm`, in the navigation and as a tab of each Dag run and task instance.
+
+    The addresses have no slash in front: Airflow's own page resolves them against its base, which is right behind a
+    reverse proxy as well. Airflow fills in the names in braces.
+    """
+
+    name = "crm"
+    fastapi_apps: list[Any] = [{"app": PagesOnDemand(), "url_prefix": f"/{_PREFIX}", "name": "CRM"}]  # noqa: RUF012 - Airflow's interface
+    external_views: list[Any] = [  # noqa: RUF012 - Airflow's interface
+        {"name": "CRM", "href": f"{_PREFIX}/", "destination": "nav", "url_route": "crm"},
+        {
+            "name": "CRM",
+            "href": f"{_PREFIX}/dag-run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "crm-dag-run",
+        },
+        {
+            "name": "CRM",
+            "href": f"{_PREFIX}/task?dag_id={{DAG_ID}}&run_id={{RUN_ID}}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}",
+            "destination": "task_instance",
+            "url_route": "crm-task",
+        },
+    ]

@@ -1,0 +1,80 @@
+"""Templates, and how numbers, times and durations are written on the pages."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from airflow_provider_crm import __version__
+from airflow_provider_crm.opportunity import OutcomeWord
+
+_FOLDER = Path(__file__).parent
+STATIC = {"crm.css": "text/css", "crm.js": "text/javascript"}
+_MINUTE = 60
+_HOUR = 3600
+_NOTHING = "\N{EN DASH}"
+_MEANINGS = {
+    OutcomeWord.UPDATED: "The CRM holds the values; it said so.",
+    OutcomeWord.UNCHANGED: "The CRM held the values already: no call.",
+    OutcomeWord.STALE: "Newer data was written or claimed by another run.",
+    OutcomeWord.INVALID: "Refused before sending.",
+    OutcomeWord.REJECTED: "Refused by the CRM.",
+    OutcomeWord.IGNORED: "The CRM said success, and shows another value.",
+    OutcomeWord.FAILED: "Attempts exhausted.",
+    OutcomeWord.UNKNOWN: "Sent, no answer, not safe to repeat.",
+    OutcomeWord.NOT_SENT: "The run stopped before this row.",
+}
+
+
+def static_file(name: str) -> str:
+    """The text of one of `STATIC`."""
+    return (_FOLDER / "static" / name).read_text(encoding="utf-8")
+
+
+def environment() -> Environment:
+    """The templates; every value in them is escaped, and a misspelt name is an error."""
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(count=_count, duration=_duration, moment=_moment, iso=_iso, signed=_signed, money=_money)
+    made.globals.update(version=__version__, meanings={word.value: text for word, text in _MEANINGS.items()})
+    return made
+
+
+def _count(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:,}"
+
+
+def _duration(seconds: float | None) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s` or `2 h 5 min`."""
+    if seconds is None:
+        return _NOTHING
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
+    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+
+
+def _moment(value: dt.datetime | None) -> str:
+    return _NOTHING if value is None else f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _iso(value: dt.datetime) -> str:
+    return value.astimezone(dt.UTC).isoformat(timespec="seconds")
+
+
+def _money(value: Decimal) -> str:
+    return f"{value:,.2f}"
+
+
+def _signed(value: Any) -> str:  # noqa: ANN401 - a template passes None, too
+    return "" if value is None else f"{value:+,.2f}".replace("-", "\N{MINUS SIGN}")

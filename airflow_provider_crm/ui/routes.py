@@ -1,0 +1,190 @@
+"""The pages' addresses: who asks for what, and what is put before them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.responses import HTMLResponse, StreamingResponse
+from starlette.responses import Response
+
+from airflow_provider_crm.ui.access import Reader, ReaderDep, may_read_answers
+from airflow_provider_crm.ui.approvals import answers
+from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
+from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
+from airflow_provider_crm.ui.pages import PageMaker, page_of
+from airflow_provider_crm.ui.plan_pages import PlanRows, StoredPlan, stored_plan
+from airflow_provider_crm.ui.refused_file import refused_file
+from airflow_provider_crm.ui.run_keys import RunKey
+from airflow_provider_crm.ui.runs import Run, Runs, Total
+
+router = APIRouter()
+
+PagesDep = Annotated[PageMaker, Depends(page_of)]
+PageNumber = Annotated[int, Query(ge=1, le=10_000)]
+Text = Annotated[str, Query(max_length=500)]
+_RUNS_ON_A_PAGE = 25
+_BARS = 60
+_PERIODS = {"24 hours": dt.timedelta(hours=24), "7 days": dt.timedelta(days=7)}
+
+
+@router.get("/")
+def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: PageNumber = 1) -> HTMLResponse:
+    """Accounts, what the last days came to, and the last runs."""
+    now = dt.datetime.now(dt.UTC)
+    with pages.pages.ledger.connection() as connection:
+        runs = Runs(connection, reader.dags)
+        accounts = runs.accounts()
+        week = runs.since(now - max(_PERIODS.values()))
+        offset = (page - 1) * _RUNS_ON_A_PAGE
+        latest = runs.latest(limit=_RUNS_ON_A_PAGE, offset=offset, account=account or None)
+        charted = runs.latest(limit=_BARS, account=account or None)
+    mine = [run for run in week if not account or run.account == account]
+    return pages.page(
+        "overview.html",
+        accounts=[(one, Total.of([run for run in week if run.account == one.name])) for one in accounts],
+        periods={
+            name: Total.of([run for run in mine if run.started_at >= now - age]) for name, age in _PERIODS.items()
+        },
+        bars=bars(charted[::-1]),
+        highest=max((sum(run.outcomes.values()) for run in charted), default=0),
+        size=(WIDTH, HEIGHT),
+        runs=latest,
+        total=sum(one.runs for one in accounts if not account or one.name == account),
+        page=page,
+        page_size=_RUNS_ON_A_PAGE,
+        account=account,
+    )
+
+
+@router.get("/dag-run")
+def dag_run(pages: PagesDep, reader: ReaderDep, dag_id: Text, run_id: Text) -> HTMLResponse:
+    """What the tasks of one Dag run did; the tab of a Dag run."""
+    if dag_id not in reader.dags:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    with pages.pages.ledger.connection() as connection:
+        found = Runs(connection, reader.dags).of_dag_run(dag_id, run_id)
+    return pages.page("dag_run.html", dag_id=dag_id, run_id=run_id, runs=found)
+
+
+@router.get("/task")
+def task(
+    pages: PagesDep, reader: ReaderDep, *, dag_id: Text, run_id: Text, task_id: Text, map_index: Text = "-1"
+) -> Response:
+    """The run of one task instance; the tab of a task, and what an operator's link opens."""
+    # Airflow leaves the placeholder as it stands for a task that is not mapped.
+    key = RunKey(dag_id, task_id, run_id, int(map_index) if map_index.isdecimal() else -1)
+    if dag_id not in reader.dags:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    with pages.pages.ledger.connection() as connection:
+        known = Runs(connection, reader.dags).named(str(key))
+    if not known:
+        return pages.page("no_run.html", key=key)
+    return run(pages, reader, run_key=str(key))
+
+
+@router.get("/run")
+def run(
+    pages: PagesDep,
+    reader: ReaderDep,
+    *,
+    run_key: Text,
+    show: Literal["", "refused", "written"] = "",
+    q: Text = "",
+    sort: Literal["record_id", "outcome", "code", "reason"] = "record_id",
+    order: Literal["up", "down"] = "up",
+    page: PageNumber = 1,
+) -> HTMLResponse:
+    """One run: its figures, the rows that it refused, the fields that it wrote."""
+    search = Search(q.strip(), sort, order == "down", page)
+    with pages.pages.ledger.connection() as connection:
+        runs = Runs(connection, reader.dags)
+        found = runs.named(run_key)
+        _exists(found)
+        changes = RunChanges(connection, run_key, retried=any(one.tries > 1 for one in found))
+        shown = show or ("refused" if any(one.refused for one in found) else "written")
+        rows = changes.refused(search) if shown == "refused" else changes.written(search)
+        plan_id = runs.plan_applied_by(run_key)
+    return pages.page("run.html", runs=found, key=found[0].key, show=shown, search=search, rows=rows, plan_id=plan_id)
+
+
+@router.get("/run.csv")
+def run_csv(pages: PagesDep, reader: ReaderDep, run_key: Text) -> StreamingResponse:
+    """All rows that a run refused, as a file."""
+    with pages.pages.ledger.connection() as connection:
+        found = Runs(connection, reader.dags).named(run_key)
+    _exists(found)
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in run_key)
+    return StreamingResponse(
+        _file(pages, found),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="refused-{name}.csv"'},
+    )
+
+
+@router.get("/record")
+def record(
+    pages: PagesDep, reader: ReaderDep, record_id: Text, account: Text = "", page: PageNumber = 1
+) -> HTMLResponse:
+    """The history of one opportunity: which run wrote which value, and what was refused."""
+    record_id, search = record_id.strip(), Search(page=page)
+    with pages.pages.ledger.connection() as connection:
+        changes = RecordChanges(connection, reader.dags, record_id)
+        accounts = [account] if account else [one.name for one in Runs(connection, reader.dags).accounts()]
+        holding = changes.accounts(accounts)
+        histories = {name: (changes.states(name), changes.history(name, search)) for name in holding}
+    return pages.page("record.html", record_id=record_id, histories=histories, page=page, page_size=search.size)
+
+
+@router.get("/plan")
+def plan(
+    pages: PagesDep,
+    reader: ReaderDep,
+    *,
+    user: GetUserDep,
+    plan_id: Text,
+    show: Text = "changes",
+    q: Text = "",
+    page: PageNumber = 1,
+) -> HTMLResponse:
+    """One plan: the difference, biggest money first, and whether it was approved and applied."""
+    search = Search(q.strip(), page=page)
+    with pages.pages.ledger.connection() as connection:
+        found = _readable(stored_plan(connection, plan_id), reader)
+        rows = PlanRows(connection, found, pages.pages.values.hidden)
+        shown, money = rows.largest(show, search), rows.money()
+    made_by = RunKey.parse(found.run_key)
+    asked = answers(plan_id, made_by) if made_by and may_read_answers(user, made_by.dag_id) else []
+    applied_by = RunKey.parse(found.applied_by) if found.applied_by and reader.may_read(found.applied_by) else None
+    return pages.page(
+        "plan.html",
+        plan=found,
+        made_by=made_by,
+        answers=asked,
+        applied_by=applied_by,
+        money=money,
+        rows=shown,
+        search=search,
+        show=show,
+    )
+
+
+def _exists(found: list[Run]) -> None:
+    if not found:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+
+
+def _readable(found: StoredPlan | None, reader: Reader) -> StoredPlan:
+    if found is None or not reader.may_read(found.run_key):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return found
+
+
+def _file(pages: PageMaker, runs: list[Run]) -> Iterator[str]:
+    with pages.pages.ledger.connection() as connection:
+        changes = RunChanges(connection, runs[0].run_key, retried=any(one.tries > 1 for one in runs))
+        yield from refused_file(changes.all_refused())

@@ -1,0 +1,211 @@
+"""The runs of the ledger: what each of them reported, and what they come to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.ledger_schema import plans, runs
+from airflow_provider_crm.opportunity import FAILURES, OutcomeWord
+from airflow_provider_crm.ui.expressions import json_part, of_dags
+from airflow_provider_crm.ui.run_keys import RunKey
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+_REPORTED = ("outcomes", "rows", "calls", "seconds", "plan_id", "rejects_path")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of the rows of one run.
+
+    Attributes:
+        account: Whose opportunities.
+        started_at: When the run was begun first.
+        outcomes: Rows by outcome word, in the words' order; empty for a run that made a plan, or has no report yet.
+    """
+
+    account: str
+    started_at: dt.datetime
+    outcomes: Mapping[str, int]
+
+    @property
+    def refused(self) -> int:
+        """Rows that did not land."""
+        return sum(self.outcomes.get(word.value, 0) for word in FAILURES)
+
+    @property
+    def landed(self) -> int:
+        """Rows that were written."""
+        return self.outcomes.get(OutcomeWord.UPDATED.value, 0)
+
+    @property
+    def saved(self) -> int:
+        """Rows that cost no call, because the CRM held their values."""
+        return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Counted):
+    """One run of one task on one account.
+
+    Attributes:
+        run_key: Its name in the ledger.
+        key: The same, taken apart.
+        as_of: Data time.
+        tries: How often it was begun.
+        finished_at: When it stored its report; None while it runs, or if it was killed or stopped before.
+        rows: Rows, or None without a report.
+        calls: HTTP calls, or None without a report.
+        seconds: Duration of the last try, or None without a report.
+        plan_id: The plan that it made, or that an undo applied.
+        rejects_path: Where the task put its rejects file.
+    """
+
+    run_key: str
+    key: RunKey
+    as_of: dt.datetime | None
+    tries: int
+    finished_at: dt.datetime | None
+    rows: int | None
+    calls: int | None
+    seconds: float | None
+    plan_id: str | None
+    rejects_path: str | None
+
+    @property
+    def rate(self) -> float | None:
+        """Rows per second."""
+        return None if not self.rows or not self.seconds else self.rows / self.seconds
+
+    @property
+    def state(self) -> str:
+        """`refused`, `landed`, `planned` or `open` (no report yet)."""
+        if self.finished_at is None:
+            return "open"
+        if self.refused:
+            return "refused"
+        return "landed" if self.outcomes or self.plan_id is None else "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What some runs come to, in rows."""
+
+    runs: int
+    landed: int
+    refused: int
+    saved: int
+
+    @classmethod
+    def of(cls, found: Sequence[Counted]) -> Total:
+        """Add up."""
+        return cls(
+            runs=len(found),
+            landed=sum(run.landed for run in found),
+            refused=sum(run.refused for run in found),
+            saved=sum(run.saved for run in found),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account: when it was last written to."""
+
+    name: str
+    runs: int
+    last_at: dt.datetime
+
+
+class Runs:
+    """Reads runs, of some Dags only.
+
+    Args:
+        connection: To the ledger.
+        dags: Ids of the Dags that the reader may read.
+    """
+
+    def __init__(self, connection: Connection, dags: Collection[str]) -> None:
+        self._connection = connection
+        self._mine = of_dags(connection, runs.c.run_key, dags)
+
+    def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
+        """The runs that began last, newest first."""
+        order = (runs.c.started_at.desc(), runs.c.run_key)
+        place = sa.select(runs.c.run_key, runs.c.account).where(self._mine)
+        if account is not None:
+            place = place.where(runs.c.account == account)
+        # The reports of the page only: a database would else take apart all of them before it sorts.
+        page = place.order_by(*order).limit(limit).offset(offset).subquery()
+        query = self._query().join(page, (page.c.run_key == runs.c.run_key) & (page.c.account == runs.c.account))
+        return self._read(query.order_by(*order))
+
+    def since(self, moment: dt.datetime) -> list[Counted]:
+        """What all runs that began at a moment or later came to."""
+        outcomes = json_part(self._connection, runs.c.report, "outcomes").label("outcomes")
+        query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
+        return [Counted(row.account, row.started_at, _outcomes(row)) for row in self._connection.execute(query)]
+
+    def named(self, run_key: str) -> list[Run]:
+        """The run of that key: none, or one for each account that it worked on."""
+        return self._read(self._query().where(runs.c.run_key == run_key).order_by(runs.c.account))
+
+    def of_dag_run(self, dag_id: str, run_id: str) -> list[Run]:
+        """The runs of all tasks of one Dag run, in order of their beginning."""
+        mine = of_dags(self._connection, runs.c.run_key, {dag_id})
+        ends = runs.c.run_key.endswith(f"/{run_id}", autoescape=True)
+        found = self._read(self._query().where(mine, ends).order_by(runs.c.started_at))
+        return [run for run in found if run.key.run_id == run_id]
+
+    def accounts(self) -> list[Account]:
+        """All accounts, the last written first."""
+        last_at = sa.func.max(runs.c.started_at, type_=runs.c.started_at.type).label("last_at")
+        query = sa.select(runs.c.account, sa.func.count().label("number"), last_at).where(self._mine)
+        found = self._connection.execute(query.group_by(runs.c.account).order_by(last_at.desc()))
+        return [Account(row.account, row.number, row.last_at) for row in found]
+
+    def plan_applied_by(self, run_key: str) -> str | None:
+        """The plan that a run applies or has applied."""
+        query = sa.select(plans.c.plan_id).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc())
+        return self._connection.execute(query.limit(1)).scalar()
+
+    def _query(self) -> sa.Select[Any]:
+        parts = [json_part(self._connection, runs.c.report, name).label(name) for name in _REPORTED]
+        names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at")
+        return sa.select(*(runs.c[name] for name in names), *parts).where(self._mine)
+
+    def _read(self, query: sa.Select[Any]) -> list[Run]:
+        return [run for row in self._connection.execute(query) if (run := _run(row)) is not None]
+
+
+def _run(row: Row[Any]) -> Run | None:
+    key = RunKey.parse(row.run_key)
+    if key is None:
+        return None
+    return Run(
+        run_key=row.run_key,
+        key=key,
+        account=row.account,
+        as_of=row.as_of,
+        tries=row.tries,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcomes=_outcomes(row),
+        rows=None if row.rows is None else int(row.rows),
+        calls=None if row.calls is None else int(row.calls),
+        seconds=None if row.seconds is None else float(row.seconds),
+        plan_id=row.plan_id,
+        rejects_path=row.rejects_path,
+    )
+
+
+def _outcomes(row: Row[Any]) -> Mapping[str, int]:
+    told = Counter(json.loads(row.outcomes) if row.outcomes else {})
+    return {word.value: told[word.value] for word in OutcomeWord if told[word.value]}

@@ -1,0 +1,231 @@
+"""The pages inside an Airflow with teams, users and Dags of its own, and ledgers with a few runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from contextlib import contextmanager
+
+import pytest
+import requests
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from airflow_provider_crm.ledger_schema import changes, field_states, migrate, plan_rows, plans, prepare_engine, runs
+from airflow_provider_crm.sandbox.loopback import Loopback
+from airflow_provider_crm.ui.database import LedgerReader, read_only
+
+USERS = "anna:viewer:sales,ben:viewer:finance,root:admin"
+NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+CLOSE = "close:api.close.com:orga_1"
+RAZE = "raze:api.raze.test:raze_default"
+
+
+@pytest.fixture(scope="module")
+def airflow_with_teams(airflow_db):
+    """Airflow's own tables with two teams, each with one Dag: `sales_sync` and `finance_sync`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", USERS)
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(airflow_db.with_name("passwords.json")))
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of the tests " * 4)
+        _add_dags()
+        yield
+
+
+def _add_dags():
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.team import Team
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        if session.scalar(sa.select(Team).where(Team.name == "sales")) is not None:
+            return
+        for name in ("sales", "finance"):
+            team, bundle = Team(name=name), DagBundleModel(name=f"bundle_{name}")
+            bundle.teams.append(team)
+            session.add_all([team, bundle])
+            session.flush()
+            session.add(DagModel(dag_id=f"{name}_sync", bundle_name=bundle.name, relative_fileloc="x.py"))
+
+
+class Browser:
+    """One user's browser: asks for pages over HTTP, and reads what it gets.
+
+    Args:
+        url: Where the application is that has the pages under `/crm`.
+        user: Name of one of `USERS`, or None for nobody.
+    """
+
+    def __init__(self, url, user):
+        self.url = url
+        self.cookies = {} if user is None else {"_token": token(user)}
+
+    def get(self, path, **parameters):
+        """Ask for a page."""
+        place = f"{self.url}/crm/{path}"
+        return requests.get(place, params=parameters, cookies=self.cookies, allow_redirects=False, timeout=30)
+
+    def stream(self, path, **parameters):
+        """Ask for a file, and read it as it comes."""
+        return requests.get(f"{self.url}/crm/{path}", params=parameters, cookies=self.cookies, stream=True, timeout=30)
+
+    def text(self, path, **parameters):
+        """The HTML of a page that is there."""
+        answer = self.get(path, **parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+def token(name):
+    """What Airflow gives a user who logs in."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    manager = get_auth_manager()
+    (user,) = [one for one in manager.get_users() if one.username == name]
+    return manager.generate_jwt(user)
+
+
+@contextmanager
+def served(app):
+    """The address of an application that is served here."""
+    server = Loopback(app, port=0, on_connect=lambda: None)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def mounted(pages, root_path=""):
+    """The address of an application like Airflow's that has the pages."""
+    from airflow.api_fastapi.app import init_auth_manager, purge_cached_app
+
+    init_auth_manager()
+    host = FastAPI(root_path=root_path)
+    host.mount("/crm", pages)
+    try:
+        with served(host) as url:
+            yield url
+    finally:
+        purge_cached_app()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """The engine of an empty ledger, of each kind of database."""
+    if request.param == "sqlite":
+        engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / 'crm_ledger.db'}"))
+    else:
+        engine = sa.create_engine(request.getfixturevalue("new_database")())
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def reading(database):
+    """A connection that reads the ledger as the pages do."""
+    engine = read_only(database)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def pages(database, airflow_with_teams):
+    """The pages, over the ledger of the test."""
+    from airflow_provider_crm.ui.app import make_app
+
+    engine = read_only(database)
+    yield make_app(LedgerReader(lambda: engine))
+    engine.dispose()
+
+
+@pytest.fixture
+def browser(pages):
+    """Make browsers of users."""
+    with mounted(pages) as url:
+        yield lambda user: Browser(url, user)
+
+
+@pytest.fixture
+def log(database):
+    """Write into the ledger of the test."""
+    return Log(database)
+
+
+class Log:
+    """Writes rows into a ledger, with defaults for what a test does not care for."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def run(self, run_key, *, account=CLOSE, ago=dt.timedelta(hours=1), tries=1, finished=True, **report):
+        """A run with its report."""
+        told = {"rows": sum(report.get("outcomes", {}).values()), "calls": 3, "seconds": 2.0, **report}
+        self._insert(
+            runs,
+            run_key=run_key,
+            account=account,
+            as_of=NOW,
+            tries=tries,
+            started_at=NOW - ago,
+            finished_at=NOW if finished else None,
+            report=json.dumps(told) if finished else None,
+        )
+
+    def change(self, run_key, record_id="oppo_1", field="value", **row):
+        """A line of the change log."""
+        defaults = {
+            "account": CLOSE,
+            "before": None,
+            "after": None,
+            "outcome": "updated",
+            "code": "",
+            "reason": "",
+            "at": NOW,
+        }
+        whole = {**defaults, "run_key": run_key, "record_id": record_id, "field": field, **row}
+        self._insert(changes, **whole, before_known=whole["before"] is not None)
+
+    def state(self, run_key, record_id="oppo_1", field="value", value="12345", account=CLOSE):
+        """What a field is known to hold."""
+        self._insert(
+            field_states,
+            account=account,
+            record_id=record_id,
+            field=field,
+            value=value,
+            known=True,
+            as_of=NOW,
+            run_key=run_key,
+            acknowledged_at=NOW,
+        )
+
+    def plan(self, plan_id, run_key, rows, account=CLOSE, **known):
+        """A plan; rows are record id, field, verdict, before and after."""
+        counts = {}
+        for number, (record_id, field, verdict, before, after) in enumerate(rows):
+            counts[verdict] = counts.get(verdict, 0) + 1
+            self._insert(
+                plan_rows,
+                plan_id=plan_id,
+                row_number=number,
+                field=field,
+                record_id=record_id,
+                verdict=verdict,
+                before=before,
+                after=after,
+                as_of=NOW,
+                code="",
+                reason="",
+            )
+        fixed = {"plan_id": plan_id, "account": account, "run_key": run_key, "digest": "d" * 64, "created_at": NOW}
+        self._insert(plans, **fixed, rows=len(rows), counts=json.dumps(counts), **known)
+
+    def _insert(self, table, **row):
+        with self.engine.begin() as connection:
+            connection.execute(sa.insert(table).values(**row))

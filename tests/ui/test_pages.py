@@ -1,0 +1,171 @@
+"""What the pages show, over HTTP."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+
+from airflow_provider_crm.ui.database import LedgerReader, read_only
+
+from .conftest import CLOSE, Browser, mounted, served
+
+KEY = "sales_sync/t/r"
+EVIL = '"><script>alert(1)</script>'
+
+
+def test_whatever_a_row_holds_is_text(browser, log):
+    """A deal, field, code, reason, account or run that is named like markup is shown as the text it is."""
+    log.run(f"sales_sync/t/{EVIL}", outcomes={"updated": 1, "rejected": 1}, rejects_path=EVIL, account=f"close:{EVIL}")
+    row = {"run_key": f"sales_sync/t/{EVIL}", "record_id": EVIL, "field": EVIL, "account": f"close:{EVIL}"}
+    log.change(**row, after=f'"{EVIL[2:]}"', before='"<b>"')
+    log.change(**row, after="1", outcome="rejected", code=EVIL, reason=EVIL)
+    log.state(row["run_key"], record_id=EVIL, field=EVIL, value='"<i>"', account=row["account"])
+    log.plan(EVIL, row["run_key"], [(EVIL, EVIL, "update", '"<b>"', '"<i>"')], account=row["account"])
+    anna = browser("anna")
+    for path, parameters in {
+        "": {},
+        "run": {"run_key": row["run_key"], "q": EVIL},
+        "dag-run": {"dag_id": "sales_sync", "run_id": EVIL},
+        "record": {"record_id": EVIL},
+        "plan": {"plan_id": EVIL, "q": EVIL},
+    }.items():
+        shown = anna.text(path, **parameters)
+        assert "&lt;script&gt;alert(1)" in shown
+        assert not re.search(r"<(script>|b>|i>)", shown)
+    assert "<b>" not in anna.text("run", run_key=row["run_key"], show="written")
+
+
+def test_the_overview_adds_up_days(browser, log):
+    """Landed, refused and saved rows are those of runs that began within the day and the week, and of one account."""
+    for hours, account in ((1, CLOSE), (30, CLOSE), (300, CLOSE), (2, "raze:x:y")):
+        counts = {"updated": 10, "unchanged": 5, "rejected": 1}
+        log.run(f"sales_sync/t/{hours}", account=account, ago=dt.timedelta(hours=hours), outcomes=counts)
+    figures = re.findall(r"<dt[^>]*>([a-z ]+)</dt><dd[^>]*>(\d+)</dd>", browser("anna").text(""))
+    assert figures == [
+        ("landed", "20"), ("refused", "2"), ("calls saved", "10"), ("runs", "2"),
+        ("landed", "30"), ("refused", "3"), ("calls saved", "15"), ("runs", "3"),
+    ]  # fmt: skip
+    of_one = re.findall(r"<dt[^>]*>landed</dt><dd>(\d+)</dd>", browser("anna").text("", account=CLOSE))
+    assert of_one == ["10", "20"]
+
+
+def test_an_empty_ledger_says_what_will_appear(browser):
+    """Before the first run the overview is no empty table but a sentence."""
+    assert "No runs yet" in browser("anna").text("")
+
+
+def test_a_task_without_a_run_says_so(browser, log):
+    """The tab of a task that writes to no CRM is a sentence, also where Airflow left its placeholder in the address."""
+    shown = browser("anna").text("task", dag_id="sales_sync", run_id="r", task_id="x", map_index="{MAP_INDEX}")
+    assert "Nothing written by this task" in shown
+
+
+def test_the_tab_of_a_mapped_task_shows_its_own_run(browser, log):
+    """Two map indexes of one task are two runs."""
+    for index in (0, 1):
+        log.run(f"sales_sync/t[{index}]/r", outcomes={"updated": index + 5})
+    task = {"dag_id": "sales_sync", "run_id": "r", "task_id": "t"}
+    for index in (0, 1):
+        shown = browser("anna").text("task", **task, map_index=index)
+        assert f"t [{index}]" in shown
+        assert f"updated <strong>{index + 5}</strong>" in re.sub(r"</?span[^>]*>", "", shown)
+    assert len(re.findall(r"/crm/run\?", browser("anna").text("dag-run", dag_id="sales_sync", run_id="r"))) == 2
+
+
+def test_a_run_without_a_report_is_explained(browser, log):
+    """A run that goes on, was killed or was stopped before it wrote has a page that says so."""
+    log.run(KEY, finished=False)
+    assert "There is no report" in browser("anna").text("run", run_key=KEY)
+
+
+def test_personal_values_are_hidden(browser, log):
+    """What the ledger keeps as a hash is shown as hidden, on every page that shows values."""
+    digest = "sha256:" + "a" * 64
+    log.run(KEY, outcomes={"updated": 1})
+    log.change(KEY, field="email", before=digest, after=digest)
+    log.state(KEY, field="email", value=digest)
+    log.plan("p", KEY, [("oppo_1", "email", "update", digest, digest)])
+    anna = browser("anna")
+    for shown in (
+        anna.text("run", run_key=KEY, show="written"),
+        anna.text("record", record_id="oppo_1"),
+        anna.text("plan", plan_id="p"),
+    ):
+        assert "hidden" in shown
+        assert "sha256:" not in shown
+
+
+def test_records_of_close_itself_link_to_its_application(browser, log):
+    """A row of Close's own service can be opened there; the link gives nothing of Airflow's address away."""
+    log.run(KEY, outcomes={"updated": 1})
+    log.change(KEY, before="1", after="2")
+    shown = browser("anna").text("run", run_key=KEY)
+    link = '<a href="https://app.close.com/opportunity/oppo_1/" data-leaves rel="noopener noreferrer">'
+    assert link in shown
+
+
+def test_the_file_is_a_download(browser, log):
+    """The CSV comes as a file whose name cannot leave its header."""
+    key = 'sales_sync/t/r";\u00e9'
+    log.run(key, outcomes={"rejected": 1})
+    log.change(key, record_id="=1+1", outcome="rejected", code="NO", reason="no")
+    answer = browser("anna").get("run.csv", run_key=key)
+    assert answer.headers["content-disposition"] == 'attachment; filename="refused-sales-sync-t-r---.csv"'
+    assert answer.text.splitlines()[1] == "'=1+1,rejected,NO,no,value"
+
+
+@pytest.mark.parametrize("query", ["?page=0", "?page=x", "?page=99999999", "run?run_key=a/b/c&sort=password", "record"])
+def test_a_bad_address_is_told_from_a_failure(browser, log, query):
+    """A parameter of a wrong form is a page with a sentence, with status 400."""
+    answer = browser("anna").get(query)
+    assert (answer.status_code, "Start again from the overview" in answer.text) == (400, True)
+
+
+def test_a_ledger_that_is_not_there_yet_is_explained_and_then_found(airflow_with_teams, tmp_path):
+    """Without a ledger the page says how to get one; once a run has made it, no restart is needed."""
+    import sqlalchemy as sa
+
+    from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+    from airflow_provider_crm.ui.app import make_app
+
+    url, made = f"sqlite:///{tmp_path / 'crm_ledger.db'}", []
+
+    def find():
+        made.append(read_only(sa.create_engine(url)))
+        return made[-1]
+
+    with mounted(make_app(LedgerReader(find))) as place:
+        anna = Browser(place, "anna")
+        before = anna.get("")
+        assert (before.status_code, "There is no ledger yet" in before.text) == (404, True)
+        engine = prepare_engine(sa.create_engine(url))
+        migrate(engine)
+        engine.dispose()
+        assert "No runs yet" in anna.text("")
+    for engine in made:
+        engine.dispose()
+
+
+def test_airflow_itself_finds_and_mounts_the_pages(airflow_with_teams, tmp_path, monkeypatch):
+    """Airflow's own application, under a path prefix, has the pages with every address below that prefix."""
+    from airflow import plugins_manager
+    from airflow.api_fastapi import app as airflow_app
+
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setattr(airflow_app, "API_ROOT_PATH", "/proxy/")
+    found = [plugin for plugin in plugins_manager._get_plugins()[0] if plugin.name == "crm"]
+    assert [type(plugin).__name__ for plugin in found] == ["CrmPlugin"]
+    try:
+        with served(airflow_app.create_app(apps="core")) as url:
+            anna = Browser(f"{url}/proxy", "anna")
+            answer = anna.get("")
+            links = re.findall(r'(?:href|src|action)="([^"#]+)', answer.text)
+            assert (answer.status_code, "There is no ledger yet" in answer.text) == (404, True)
+            assert len(links) >= 4
+            assert all(link.startswith("/proxy/crm/") for link in links)
+            assert Browser(f"{url}/proxy", None).get("").status_code == 401
+            assert anna.get("static/crm.css").headers["content-type"].startswith("text/css")
+    finally:
+        airflow_app.purge_cached_app()

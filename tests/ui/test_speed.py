@@ -1,0 +1,158 @@
+"""Every page answers soon on a ledger of a million field states and five million changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import statistics
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+
+from .conftest import CLOSE, NOW, Browser, mounted
+
+pytestmark = pytest.mark.long
+
+LOG = logging.getLogger(__name__)
+
+RUNS = 20_000
+RECORDS = 250_000
+FIELDS = ("value", "note", "confidence", "status_id")
+CHANGES = 5_000_000
+LARGE_RUN = 500_000
+PLAN_ROWS = 50_000
+SECONDS = 0.3
+TRIES = 5
+_HOUR = dt.timedelta(hours=1)
+
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})"
+KEY = "'sales_sync/task_' || ({number} % 20) || '/run_' || {number}"
+FIELD = "CASE i % 4 WHEN 0 THEN 'value' WHEN 1 THEN 'note' WHEN 2 THEN 'confidence' ELSE 'status_id' END"
+# Every tenth field of the one large run was refused, so that both lists of its page are long.
+CHANGE = f"""
+    INSERT INTO crm_changes (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
+    {NUMBERS.format(count=CHANGES)} SELECT
+        CASE WHEN i < {LARGE_RUN} THEN 'sales_sync/task_0/run_0' ELSE {KEY.format(number=f"(1 + i % {RUNS - 1})")} END,
+        :account, 'oppo_' || (i / 4 % {RECORDS}), {FIELD}, CAST(i AS TEXT), i >= 0, CAST(i + 100 AS TEXT),
+        CASE WHEN i % 10 = 0 THEN 'rejected' ELSE 'updated' END, CASE WHEN i % 10 = 0 THEN 'BAD_' || i % 7 ELSE '' END,
+        CASE WHEN i % 10 = 0 THEN 'The CRM did not like value number ' || i ELSE '' END, :now FROM n
+"""
+STATE = f"""
+    INSERT INTO crm_field_states (account, record_id, field, value, known, as_of, run_key, acknowledged_at)
+    {NUMBERS.format(count=RECORDS * len(FIELDS))} SELECT :account, 'oppo_' || (i / 4), {FIELD}, CAST(i AS TEXT), i >= 0,
+        :now, {KEY.format(number=f"(i % {RUNS})")}, :now FROM n
+"""
+PLANNED = f"""
+    INSERT INTO crm_plan_rows (plan_id, row_number, field, record_id, verdict, before, after, as_of, code, reason)
+    {NUMBERS.format(count=PLAN_ROWS * len(FIELDS))} SELECT 'large', i / 4, {FIELD}, 'oppo_' || (i / 4), 'update',
+        CAST(i AS TEXT), CAST(i * 7919 % 1000003 AS TEXT), :now, '', '' FROM n
+"""
+PAGES = {
+    "overview": ("", {}),
+    "overview, page 300": ("", {"page": 300}),
+    "overview of an account": ("", {"account": CLOSE}),
+    "Dag run": ("dag-run", {"dag_id": "sales_sync", "run_id": "run_77"}),
+    "run": ("run", {"run_key": "sales_sync/task_17/run_77"}),
+    "large run, refused": ("run", {"run_key": "sales_sync/task_0/run_0", "show": "refused"}),
+    "large run, searched": ("run", {"run_key": "sales_sync/task_0/run_0", "q": "number 123", "sort": "reason"}),
+    "large run, written": ("run", {"run_key": "sales_sync/task_0/run_0", "show": "written"}),
+    "large run, written, searched": ("run", {"run_key": "sales_sync/task_0/run_0", "show": "written", "q": "oppo_12"}),
+    "record": ("record", {"record_id": "oppo_4321"}),
+    "plan": ("plan", {"plan_id": "large"}),
+    "plan, searched": ("plan", {"plan_id": "large", "q": "oppo_12"}),
+}
+
+
+def fill(engine):
+    """Generate the rows inside the database."""
+    migrate(engine)
+    with engine.begin() as connection:
+        for statement in (CHANGE, STATE, PLANNED):
+            moment = NOW.replace(tzinfo=None).isoformat(" ", "microseconds") if engine.dialect.name == "sqlite" else NOW
+            known = {"now": moment, "account": CLOSE}
+            connection.execute(sa.text(statement), {name: known[name] for name in known if f":{name}" in statement})
+
+
+def add_runs(log):
+    """As many runs as an hourly schedule of twenty tasks makes in six weeks, with full reports."""
+    from airflow_provider_crm.ledger_schema import plans, runs
+
+    rejects = [{"record_id": f"oppo_{n}", "outcome": "rejected", "code": "X", "reason": "r" * 100} for n in range(20)]
+    rows = [
+        {
+            "run_key": f"sales_sync/task_{number % 20}/run_{number}",
+            "account": CLOSE,
+            "as_of": NOW,
+            "tries": 2 if number == 0 else 1,
+            "started_at": NOW - number // 20 * _HOUR,
+            "finished_at": NOW,
+            "report": json.dumps(
+                {
+                    "rows": 250,
+                    "calls": 260,
+                    "seconds": 9.5,
+                    "outcomes": {"updated": 225, "rejected": 25},
+                    "rejects": rejects,
+                }
+            ),
+        }
+        for number in range(RUNS)
+    ]
+    plan = {"account": CLOSE, "run_key": "sales_sync/task_0/run_0", "digest": "d", "created_at": NOW}
+    with log.begin() as connection:
+        connection.execute(sa.insert(runs), rows)
+        counts = json.dumps({"update": PLAN_ROWS * len(FIELDS)})
+        connection.execute(sa.insert(plans).values(**plan, plan_id="large", rows=PLAN_ROWS, counts=counts))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def large(request, tmp_path_factory, airflow_with_teams):
+    """A browser of the pages over the large ledger."""
+    from airflow_provider_crm.ui.app import make_app
+    from airflow_provider_crm.ui.database import LedgerReader, read_only
+
+    if request.param == "sqlite":
+        place = tmp_path_factory.mktemp("large") / "crm_ledger.db"
+        engine = prepare_engine(sa.create_engine(f"sqlite:///{place}"))
+    else:
+        engine = sa.create_engine(request.getfixturevalue("new_database")())
+    fill(engine)
+    add_runs(engine)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    reading = read_only(engine)
+    with mounted(make_app(LedgerReader(lambda: reading))) as url:
+        yield Browser(url, "anna")
+    reading.dispose()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_answers_soon(large, name):
+    """The median of some requests is below 300 ms."""
+    path, parameters = PAGES[name]
+    large.text(path, **parameters)
+    times = []
+    for _ in range(TRIES):
+        started = time.perf_counter()
+        large.text(path, **parameters)
+        times.append(time.perf_counter() - started)
+    LOG.info("%s: %.0f ms", name, statistics.median(times) * 1000)
+    assert statistics.median(times) < SECONDS
+
+
+def test_the_file_of_a_large_run_comes_at_once(large):
+    """The CSV file has every refused row, and its first line is there before the last was read."""
+    started = time.perf_counter()
+    with large.stream("run.csv", run_key="sales_sync/task_0/run_0") as answer:
+        parts = answer.iter_content(1 << 16)
+        beginning = next(parts)
+        first = time.perf_counter() - started
+        lines = beginning.count(b"\r\n") + sum(part.count(b"\r\n") for part in parts)
+    assert beginning.startswith(b"record_id,outcome,code,reason,fields\r\n")
+    assert lines == 1 + LARGE_RUN // 10
+    assert first < 5
