@@ -121,12 +121,11 @@ class RunChanges:
     def refused(self, search: Search) -> Page[Refused]:
         """One page of the rows that did not land. Of each outcome it looks at `SEARCHED` fields."""
         found = self._refused_rows(bound=SEARCHED, text=search.text).subquery()
-        total = self._connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one()
         order = found.c[search.sort].desc() if search.descending else found.c[search.sort]
-        query = sa.select(found).order_by(order, found.c.first).limit(search.size).offset(search.offset)
-        return Page(
-            tuple(_refused(row) for row in self._connection.execute(query)), total, capped=self._capped(_FAILED)
-        )
+        query = sa.select(found, sa.func.count().over().label("total")).order_by(order, found.c.first)
+        rows = self._connection.execute(query.limit(search.size).offset(search.offset)).all()
+        total = rows[0].total if rows else 0
+        return Page(tuple(map(_refused, rows)), total, capped=self._capped(_FAILED))
 
     def all_refused(self) -> Iterator[Refused]:
         """Every row that did not land, in the order in which they were refused."""
@@ -160,7 +159,8 @@ class RunChanges:
         # A query for each word, as only then the index gives the first rows without reading all of them.
         parts = [sa.select(self._fields(word, bound).subquery()) for word in _FAILED]
         failed = sa.union_all(*parts).subquery()
-        row = (failed.c.account, failed.c.record_id, failed.c.outcome, failed.c.code, failed.c.reason)
+        # The record first: databases sort for this, and it is what rows differ in.
+        row = (failed.c.record_id, failed.c.outcome, failed.c.code, failed.c.reason, failed.c.account)
         # A row without an id is one of many: only its own line tells it from the others.
         own = sa.case((failed.c.record_id == "", failed.c.id), else_=0)
         query = sa.select(

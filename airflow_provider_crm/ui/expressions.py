@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-NUMBER = r"^-?\d+(\.\d+)?([eE][-+]?\d+)?$"
+_FIRST_OF_A_NUMBER = tuple("-0123456789")  # no other JSON text begins like one
 
 
 def of_dags(connection: Connection, run_key: sa.ColumnElement[str], dags: Collection[str]) -> sa.ColumnElement[bool]:
@@ -32,10 +32,8 @@ def json_part(connection: Connection, column: sa.ColumnElement[Any], key: str) -
 
 def number(connection: Connection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """A JSON number that is kept as text; null for everything else, such as a hash."""
-    if connection.dialect.name == "postgresql":
-        return sa.case((column.regexp_match(NUMBER), sa.cast(column, sa.Numeric)))
-    other = column.op("GLOB")("*[^-+0-9.eE]*")
-    return sa.case((other, None), else_=sa.cast(column, sa.Float))
+    kind = sa.Numeric() if connection.dialect.name == "postgresql" else sa.Float()
+    return sa.case((sa.func.substr(column, 1, 1).in_(_FIRST_OF_A_NUMBER), sa.cast(column, kind)))
 
 
 def count_up_to(connection: Connection, query: sa.Select[Any], most: int) -> int:

@@ -89,7 +89,7 @@ class PlanRows:
         change = sa.func.abs(self._parts(plan_rows.c.after) - self._parts(plan_rows.c.before))
         order = (sa.func.coalesce(change, -1).desc(), plan_rows.c.row_number, plan_rows.c.field)
         query = sa.select(plan_rows).where(plan_rows.c.plan_id == self._plan.plan_id, plan_rows.c.verdict.in_(words))
-        total = sa.literal(sum(self._plan.counts.get(word, 0) for word in words))
+        total: sa.ColumnElement[int] = sa.literal(sum(self._plan.counts.get(word, 0) for word in words))
         if search.text:
             columns = (plan_rows.c.record_id, plan_rows.c.field)
             query = query.where(sa.or_(*(column.icontains(search.text, autoescape=True) for column in columns)))

@@ -138,7 +138,7 @@ class Runs:
 
     def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
         """The runs that began last, newest first."""
-        order = (runs.c.started_at.desc(), runs.c.run_key)
+        order = (runs.c.started_at.desc(), runs.c.account.desc(), runs.c.run_key.desc())
         place = sa.select(runs.c.run_key, runs.c.account).where(self._mine)
         if account is not None:
             place = place.where(runs.c.account == account)
@@ -151,7 +151,9 @@ class Runs:
         """What all runs that began at a moment or later came to."""
         outcomes = json_part(self._connection, runs.c.report, "outcomes").label("outcomes")
         query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
-        return [Counted(row.account, row.started_at, _outcomes(row)) for row in self._connection.execute(query)]
+        return [
+            Counted(row.account, row.started_at, _outcomes(row.outcomes)) for row in self._connection.execute(query)
+        ]
 
     def named(self, run_key: str) -> list[Run]:
         """The run of that key: none, or one for each account that it worked on."""
@@ -197,7 +199,7 @@ def _run(row: Row[Any]) -> Run | None:
         tries=row.tries,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        outcomes=_outcomes(row),
+        outcomes=_outcomes(row.outcomes),
         rows=None if row.rows is None else int(row.rows),
         calls=None if row.calls is None else int(row.calls),
         seconds=None if row.seconds is None else float(row.seconds),
@@ -206,6 +208,7 @@ def _run(row: Row[Any]) -> Run | None:
     )
 
 
-def _outcomes(row: Row[Any]) -> Mapping[str, int]:
-    told = Counter(json.loads(row.outcomes) if row.outcomes else {})
+def _outcomes(text: str | None) -> Mapping[str, int]:
+    """The counts of a report, in the words' order."""
+    told = Counter(json.loads(text) if text else {})
     return {word.value: told[word.value] for word in OutcomeWord if told[word.value]}
