@@ -168,11 +168,11 @@ class OpportunityOperator(BaseOperator):
 
         return SourceLineage()
 
-    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
         """What OpenLineage asks for when the task starts: its inputs, as the account is known only later."""
         return self.get_openlineage_facets_on_complete(None)
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage:  # noqa: ARG002 - part of OpenLineage's interface
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - part of OpenLineage's interface
         """What OpenLineage asks for when the task has ended, also by a failure."""
         from airflow_provider_crm.openlineage import run_lineage
 
