@@ -67,10 +67,11 @@ def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
         return SourceLineage()
     dialect = hook.get_openlineage_database_dialect(connection)
     parsed = SQLParser(dialect, hook.get_openlineage_default_schema()).parse(SQLParser.split_sql_string(sql))
+    namespace = SQLParser.create_namespace(database)
     columns: dict[str, tuple[InputField, ...]] = {}
     for column in parsed.column_lineage if parsed else ():
         tables = [
-            (from_table_meta(one.origin, database.database, SQLParser.create_namespace(database), False), one.name)  # noqa: FBT003
+            (from_table_meta(one.origin, database.database, namespace, database.is_uppercase_names), one.name)
             for one in column.lineage
             if one.origin is not None
         ]
@@ -78,7 +79,9 @@ def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
     return SourceLineage(tuple(told.inputs), columns, told.run_facets, told.job_facets)
 
 
-def run_lineage(source: SourceLineage, fields: Mapping[str, str], report: SyncReport | None) -> OperatorLineage[Any, Any]:
+def run_lineage(
+    source: SourceLineage, fields: Mapping[str, str], report: SyncReport | None
+) -> OperatorLineage[Any, Any]:
     """What a task reads and writes.
 
     Args:

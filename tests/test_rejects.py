@@ -120,7 +120,7 @@ def test_a_parquet_file_that_was_changed_is_an_error(tmp_path):
 def test_parquet_memory_does_not_grow_with_the_rows(tmp_path, resumed):
     """Eight times as many rejects, kept or added, take at most 1 MB more at the peak, in Python and in Arrow."""
     peaks = []
-    for number, rows in enumerate((10_000, 80_000)):
+    for number, rows in enumerate((100, 10_000, 80_000)):  # the first one pays for what Arrow imports when it is used
         path = tmp_path / f"{number}.parquet"
         if resumed:
             written(path, map(reject, range(rows)))
@@ -134,7 +134,7 @@ def test_parquet_memory_does_not_grow_with_the_rows(tmp_path, resumed):
         peaks.append(tracemalloc.get_traced_memory()[1] + arrow)
         tracemalloc.stop()
         assert pq.ParquetFile(path).metadata.num_rows == rows + (1_000 if resumed else 0)
-    assert peaks[1] - peaks[0] < 1_000_000
+    assert peaks[2] - peaks[1] < 1_000_000
 
 
 REPORT = SyncReport("dag/task/run", "close", "close:host:orga", 3, 4, 1.5, {"updated": 1, "rejected": 2},
