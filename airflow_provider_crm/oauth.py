@@ -23,13 +23,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger import ledger_errors
 from airflow_provider_crm.ledger_schema import migrate, tokens
-from airflow_provider_crm.session import post_form
+from airflow_provider_crm.transport import post_form
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
+    from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget import Clock
-    from airflow_provider_crm.session import Account
     from airflow_provider_crm.vendors import Grant, Tokens
 
 _MARGIN = dt.timedelta(seconds=60)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, UnknownFieldError
 from airflow_provider_crm.opportunity import Update, local_date
-from airflow_provider_crm.session import LARGEST_POOL
+from airflow_provider_crm.transport import LARGEST_POOL
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Catalogue, Vendor

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
-from airflow_provider_crm import __version__
-from airflow_provider_crm.budget import Budget, Clock, Pacer, StatedLimit, Ticket
+from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Leases
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
@@ -32,85 +25,21 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.opportunity import offset_hours
-from airflow_provider_crm.vendors import Credentials
+from airflow_provider_crm.transport import NOT_SENT, Signature, authenticated_session, sent, transport_error
 from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.account import Account
     from airflow_provider_crm.vendors import Call, Catalogue, Json, Limits, Record, Vendor
 
 log = logging.getLogger(__name__)
 
-DEFAULT_TIMEOUT = 30.0
-LARGEST_POOL = 64
-
-_NOT_SENT = "UNREACHABLE"
 _UNAUTHORIZED = 401
 _TOO_MANY_REQUESTS = 429
 # A wait of less than a float's precision would never pass.
 _SHORTEST_SLEEP = 0.001
-_TOKEN_TIMEOUT = 10.0
 _REDIRECTS = frozenset({300, 301, 302, 303, 305, 307, 308})
 _T = TypeVar("_T")
-
-
-class TokenSource(Protocol):
-    """Gives access tokens that expire."""
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Every token given so far, to be kept out of messages."""
-        ...
-
-    def token(self) -> str:
-        """A token that is good now as far as is known; may fetch one, which takes some seconds.
-
-        Raises:
-            CrmError: If there is none to be had.
-        """
-        ...
-
-    def refused(self, token: str) -> None:
-        """Note that the vendor refused a token, so that the next one is another."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """How to reach one customer of one vendor.
-
-    Attributes:
-        vendor: The adapter.
-        origin: Scheme, host and port; the vendor's own unless the connection names another.
-        credentials: What signs the calls.
-        timezone: IANA zone of dates and of `x-tz-offset` where a call names no other, or None when nobody named one;
-            the offset then says UTC.
-        timeout: Seconds to wait for an answer.
-        name: What the user calls the account, where the vendor does not tell.
-        tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
-        stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
-    """
-
-    vendor: Vendor
-    origin: str
-    credentials: Credentials
-    timezone: str | None = None
-    timeout: float = DEFAULT_TIMEOUT
-    name: str = ""
-    tokens: TokenSource | None = None
-    stated: StatedLimit | None = None
-
-    def budget_name(self, group: str) -> str:
-        """Name of the budget that all workers with these credentials share: vendors count by key.
-
-        Args:
-            group: The endpoint group.
-        """
-        key = hashlib.sha256("\n".join(self.credentials.secrets()).encode()).hexdigest()
-        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{key}:{group}"
-
-    def key(self, catalogue: Catalogue) -> str:
-        """Name of the account in reports and the ledger: vendor, host and organization."""
-        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{catalogue.organization or self.name}"
 
 
 Permit: TypeAlias = Callable[[], None]
@@ -232,7 +161,7 @@ class Session:
 
         def landed(err: TransientError) -> Record | None:
             nonlocal unanswered
-            if err.code == _NOT_SENT:
+            if err.code == NOT_SENT:
                 return None
             unanswered = unanswered or call.replayable
             return None if call.replayable else self._read_back(call, record_id, err)
@@ -425,7 +354,7 @@ class Session:
         try:
             return sent(self.http, self._prepared(call, timezone))
         except requests.RequestException as err:
-            raise _transport_error(self.account, err, record_id) from err
+            raise transport_error(self.account, err, record_id) from err
 
     def _prepared(self, call: Call, timezone: str | None) -> requests.PreparedRequest:
         """The signed request, put together by hand: what `requests.Session` merges for each call never differs."""
@@ -468,39 +397,6 @@ class Session:
         err.record_id = err.record_id or record_id
 
 
-def _transport_error(account: Account, err: requests.RequestException, record_id: str | None) -> CrmError:
-    err.request = err.response = None  # they hold credentials, and travel along when the error is pickled
-    host, vendor = account.origin, account.vendor.name
-    if isinstance(err, requests.exceptions.SSLError) and not _cut(err):
-        msg = f"{host} has no valid TLS certificate for this machine."
-        return ConfigurationError(msg, vendor=vendor, code="TLS")
-    if isinstance(err, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _never_connected(err):
-        msg = f"{host} cannot be reached. Check the connection's host and the network."
-        return TransientError(msg, vendor=vendor, code=_NOT_SENT, record_id=record_id)
-    if isinstance(err, requests.Timeout):
-        msg = f"{host} did not answer within {account.timeout:g} seconds."
-        return TransientError(msg, vendor=vendor, code="TIMEOUT", record_id=record_id)
-    if isinstance(err, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-        msg = f"{host} cut the connection before its answer was complete."
-        return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
-    if isinstance(err, requests.exceptions.ContentDecodingError):
-        msg = f"{host} sent an answer that cannot be decoded."
-        return TransientError(msg, vendor=vendor, code="NO_RECORD", record_id=record_id)
-    msg = f"The request to {host} could not be made ({type(err).__name__}). Check the connection's host."
-    return ConfigurationError(msg, vendor=vendor, code="REQUEST")
-
-
-def _never_connected(err: requests.RequestException) -> bool:
-    cause = getattr(err.args[0], "reason", None) if err.args else None
-    return type(cause).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
-
-
-def _cut(err: requests.RequestException) -> bool:
-    """Whether a TLS error is only a connection that ended early: a reset by another name."""
-    cause = getattr(err.args[0], "reason", err.args[0]) if err.args else None
-    return any(isinstance(one, ssl.SSLEOFError) for one in (cause, *getattr(cause, "args", ())))
-
-
 def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
     """Compare the record that came back with what was sent.
 
@@ -517,103 +413,3 @@ def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> No
             record_id=record_id,
             field_errors=dict.fromkeys(keys, "not written"),
         )
-
-
-class Signature(AuthBase):
-    """Signs requests to the account's own origin, and no other, with credentials and the vendor's headers."""
-
-    def __init__(self, account: Account, clock: Clock) -> None:
-        self._account = account
-        self._clock = clock
-        try:  # as requests itself writes it: lower case, punycode
-            self.origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
-        except requests.RequestException as err:
-            msg = f"No request can be made to {account.origin!r}. Check the connection's host."
-            raise ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST") from err
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign; a request to another origin stays as it is."""
-        if _origin_of(request.url or "") != self.origin:
-            return request
-        offset = offset_hours(self._clock.now(), self._account.timezone or "UTC")
-        for name, value in self._account.vendor.headers(offset).items():
-            request.headers.setdefault(name, value)
-        credentials = self._account.credentials
-        if self._account.tokens is not None:
-            credentials = Credentials(extra={"access_token": self._account.tokens.token()})
-        signed: requests.PreparedRequest = self._account.vendor.auth(credentials)(request)
-        return signed
-
-
-class _NeverRedirected(requests.Session):
-    """A redirect is an answer like any other: following it would carry credentials to another place."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - part of requests' interface
-        return None
-
-
-class _Adapter(HTTPAdapter):
-    """Sets the account's timeout on every request that names none."""
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        super().__init__(pool_connections=1, pool_maxsize=LARGEST_POOL)
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self._timeout
-        return super().send(request, *args, **kwargs)
-
-
-def sent(http: requests.Session, request: requests.PreparedRequest) -> requests.Response:
-    """Send one request and read the whole answer, without the hooks, cookies and redirects that nothing here has.
-
-    Raises:
-        requests.RequestException: As `requests.Session.send` does.
-    """
-    adapter = http.get_adapter(request.url or "")
-    response = adapter.send(
-        request, verify=True if http.verify is None else http.verify, cert=http.cert, proxies=http.proxies
-    )
-    _ = response.content  # read here, where a cut answer is an error of the transport
-    return response
-
-
-def authenticated_session(account: Account, signature: Signature) -> requests.Session:
-    """A plain session that signs calls to the account's origin and always has a timeout."""
-    session = _plain_session(account, account.timeout)
-    session.auth = signature
-    return session
-
-
-def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.Response:
-    """Post a form that holds secrets to the account's origin, unsigned, once; redirects are not followed.
-
-    Raises:
-        CrmError: If there is no answer.
-    """
-    try:
-        with _plain_session(account, min(account.timeout, _TOKEN_TIMEOUT)) as session:
-            return session.post(account.origin + path, data=dict(form))
-    except requests.RequestException as err:
-        raise _transport_error(account, err, None) from err
-
-
-def _plain_session(account: Account, timeout: float) -> requests.Session:
-    """The environment's proxies and certificates are read once, here, instead of on every call."""
-    session = _NeverRedirected()
-    session.headers["User-Agent"] = f"airflow-provider-crm/{__version__}"
-    session.headers["Accept"] = "application/json"
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.proxies = requests.utils.get_environ_proxies(account.origin)
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.trust_env = False
-    adapter = _Adapter(timeout)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-def _origin_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -12,10 +12,11 @@ from dataclasses import replace
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.ledger_schema import prepare_engine
 from airflow_provider_crm.oauth import StoredTokens
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 

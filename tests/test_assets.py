@@ -32,7 +32,9 @@ def test_airflow_knows_the_scheme():
     assert "crm" in manager.asset_uri_handlers
 
 
-@pytest.mark.parametrize("uri", ["crm://a/deal", "crm:///opportunity", "crm://a/opportunity?x=1", "crm://a/x/opportunity"])
+@pytest.mark.parametrize(
+    "uri", ["crm://a/deal", "crm:///opportunity", "crm://a/opportunity?x=1", "crm://a/x/opportunity"]
+)
 def test_a_wrong_uri_is_refused_where_it_is_written(uri):
     """A DAG that waits for an asset that nothing will ever write does not load; the message has the right form."""
     with pytest.raises(ValueError, match="write 'crm://<account>/opportunity'"):

@@ -9,11 +9,12 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Budget, Clock
 from airflow_provider_crm.budget_store import BudgetStore
 from airflow_provider_crm.exceptions import RateLimitedError
 from airflow_provider_crm.ledger_schema import prepare_engine
-from airflow_provider_crm.session import Account, RetryRules, Session
+from airflow_provider_crm.session import RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Ask, Leases
 from airflow_provider_crm.budget_store import BudgetStore, SharedWindow
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger_schema import budgets, prepare_engine
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
 
 ASK = Ask(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)

@@ -20,6 +20,8 @@ LAYERS = (
     {"opportunity"},
     {"vendors", "frame"},
     {
+        "account",
+        "transport",
         "session",
         "budget",
         "budget_window",
@@ -64,7 +66,7 @@ ALLOWED = {
     "pandas": {"frame", "hooks", "report"},
     "numpy": {"frame"},
     "pyarrow": {"frame", "rejects"},
-    "requests": {"session", "vendors"},
+    "requests": {"session", "transport", "vendors"},
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},

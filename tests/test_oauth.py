@@ -24,13 +24,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from cryptography.fernet import Fernet
 
 import airflow_provider_crm
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import _Fernet
 from airflow_provider_crm.ledger_schema import prepare_engine, tokens
 from airflow_provider_crm.oauth import StoredTokens
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 from .operators.conftest import Impatient, Run

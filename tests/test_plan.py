@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.comparison import held_keys, shown_values, still_holds
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.ledger_schema import plan_rows, plans, prepare_engine
@@ -16,7 +17,7 @@ from airflow_provider_crm.plan import PlanRow, PlanVerdict
 from airflow_provider_crm.plan_store import PlanDigest, PlanStore
 from airflow_provider_crm.plan_summary import PlanSummary
 from airflow_provider_crm.records import RecordReader
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.spool import Spool
 from airflow_provider_crm.vendors import VENDORS, Credentials
 

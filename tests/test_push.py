@@ -15,13 +15,14 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RateLimitedError, UnknownFieldError
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push import Push
 from airflow_provider_crm.push_row import shown_payload
 from airflow_provider_crm.push_rules import PushRules, check_fields
-from airflow_provider_crm.session import Account, RetryRules, Session
+from airflow_provider_crm.session import RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)

@@ -22,6 +22,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import (
     AuthenticationError,
@@ -34,7 +35,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.opportunity import Update
-from airflow_provider_crm.session import Account, RetryRules, Session
+from airflow_provider_crm.session import RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Call, Credentials
 
 RAZE, CLOSE = VENDORS["raze"], VENDORS["close"]

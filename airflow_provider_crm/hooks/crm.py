@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import requests
     from airflow.sdk import Connection
 
+    from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget import StatedLimit
-    from airflow_provider_crm.session import Account, Session
+    from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Record, Vendor
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1", re.ASCII)
@@ -196,7 +197,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     Raises:
         ConfigurationError: Naming everything in the connection that is missing or wrong.
     """
-    from airflow_provider_crm.session import DEFAULT_TIMEOUT, Account
+    from airflow_provider_crm.account import DEFAULT_TIMEOUT, Account
 
     problems: list[str] = []
     if connection.conn_type != vendor.name:

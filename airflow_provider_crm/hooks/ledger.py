@@ -17,7 +17,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-    from airflow_provider_crm.session import Account
+    from airflow_provider_crm.account import Account
 
 DEFAULT_LEDGER = "(the configured ledger)"
 FILE_NAME = "crm_ledger.db"

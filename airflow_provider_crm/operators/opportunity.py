@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from sqlalchemy.engine import Engine
 
+    from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget import Budget
     from airflow_provider_crm.guardrails import Guardrails
     from airflow_provider_crm.ledger import Ledger
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push import Push
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.rejects import Write
-    from airflow_provider_crm.session import Account, Session
+    from airflow_provider_crm.session import Session
 
 _PREVIEWED = 20
 _LEASE_MARGIN = 30.0

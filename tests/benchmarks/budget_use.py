@@ -28,12 +28,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from budget_simulation import CloseServer, RazeServer, Simulation
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Budget, Clock, Pacer
 from airflow_provider_crm.budget_lease import Ask
 from airflow_provider_crm.budget_store import BudgetStore
 from airflow_provider_crm.ledger_schema import prepare_engine
 from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
 
 FIRST = 2

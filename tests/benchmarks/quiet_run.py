@@ -23,6 +23,7 @@ from collections import Counter
 
 import sqlalchemy as sa
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.ledger import Ledger
@@ -31,7 +32,7 @@ from airflow_provider_crm.opportunity import ValueRules
 from airflow_provider_crm.push import Push
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 ACCOUNT, DAY = "close:benchmark", dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

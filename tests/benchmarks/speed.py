@@ -30,10 +30,11 @@ from typing import NamedTuple
 import pandas as pd
 from writers import DAY, FIELDS, Cost, body, check, deals, http_hook, loop, pool, push
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.opportunity import ValueRules
 from airflow_provider_crm.push_rules import PushRules
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 SERVER = Path(__file__).with_name("echo_server.py")

@@ -14,6 +14,7 @@ import requests
 import sqlalchemy as sa
 from requests.adapters import HTTPAdapter
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.ledger import Ledger
@@ -22,7 +23,7 @@ from airflow_provider_crm.opportunity import ValueRules
 from airflow_provider_crm.push import Push
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.report import Tally
-from airflow_provider_crm.session import Account, Session
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 
+from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.opportunity import Update, ValueRules
 from airflow_provider_crm.push import Push
 from airflow_provider_crm.push_rules import PushRules
-from airflow_provider_crm.session import Account, RetryRules, Session
+from airflow_provider_crm.session import RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 from .conftest import DAY
