@@ -221,8 +221,8 @@ def test_a_task_does_not_pay_for_the_pages():
 
 
 def test_only_the_pages_know_the_api_server():
-    """Airflow's API server and its database are the pages' business alone."""
-    users = [one for one in IMPORTS if one.target.startswith(("airflow.api_fastapi", "airflow.models"))]
+    """Airflow's API server is the pages' business alone."""
+    users = [one for one in IMPORTS if one.target.startswith("airflow.api_fastapi")]
     assert {one.part for one in users} == {"ui"}
 
 
