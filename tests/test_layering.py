@@ -244,9 +244,9 @@ def test_a_task_does_not_pay_for_the_pages():
 
 
 def test_only_the_pages_know_the_api_server():
-    """Airflow's API server and its database are the pages' business alone."""
-    users = [one for one in IMPORTS if one.target.startswith(("airflow.api_fastapi", "airflow.models"))]
-    assert {one.part for one in users} - APART == {"ui"}
+    """Airflow's API server is the pages' business alone."""
+    users = [one for one in IMPORTS if one.target.startswith("airflow.api_fastapi")]
+    assert {one.part for one in users} == {"ui"}
 
 
 def test_discovery_pays_for_nothing_heavy():

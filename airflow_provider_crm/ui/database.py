@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +98,11 @@ class LedgerReader:
     def _opened(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                engine = self._find()
-                _check(engine)
+                with ExitStack() as otherwise:
+                    engine = self._find()
+                    otherwise.callback(engine.dispose)
+                    _check(engine)
+                    otherwise.pop_all()
                 self._engine = engine
             return self._engine
 

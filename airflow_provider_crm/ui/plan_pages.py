@@ -118,7 +118,7 @@ class PlanRows:
     def _parts(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """A kept amount in the smallest parts; nothing for an empty or unknown one, null for a field without money."""
         if not self._units:
-            return sa.cast(sa.null(), sa.Numeric())  # PostgreSQL subtracts no nulls of no type
+            return sa.cast(sa.null(), sa.Numeric)
         units = sa.case(
             *((plan_rows.c.field == name, int(unit * _SMALLEST)) for name, unit in self._units.items()), else_=None
         )

@@ -159,12 +159,13 @@ def plan(
         shown, money = rows.largest(show, search), rows.money()
     made_by = RunKey.parse(found.run_key)
     asked = answers(plan_id, made_by) if made_by and may_read_answers(user, made_by.dag_id) else []
-    applied_by = RunKey.parse(found.applied_by) if found.applied_by and reader.may_read(found.applied_by) else None
+    reverts, applied_by = (key if key and reader.may_read(key) else None for key in (found.reverts, found.applied_by))
     return pages.page(
         "plan.html",
         plan=found,
         made_by=made_by,
         answers=asked,
+        reverts=reverts,
         applied_by=applied_by,
         money=money,
         rows=shown,

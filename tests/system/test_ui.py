@@ -169,6 +169,24 @@ def test_the_tabs_of_dag_run_and_task_show_the_page(screen, place):
     screen.picture("task-tab")
 
 
+def test_the_frame_has_the_theme_of_airflow(screen, place):
+    """The page in Airflow's frame is dark when the user has chosen dark in Airflow, and changes with it."""
+    shown = "return [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+    screen.open(page(place))
+    screen.driver.execute_script("localStorage.setItem('theme', 'dark')")
+    try:
+        screen.open(page(place))
+        screen.enter()
+        assert screen.driver.execute_script(shown) == ["dark", "rgb(22, 29, 45)"]
+        screen.picture("overview-dark")
+        assert screen.barriers() == []
+        screen.driver.execute_script("window.parent.document.documentElement.classList.replace('dark', 'light')")
+        screen.wait(lambda: screen.driver.execute_script(shown) == ["light", "rgb(255, 255, 255)"])
+    finally:
+        screen.driver.switch_to.default_content()
+        screen.driver.execute_script("localStorage.removeItem('theme')")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_follows_the_theme_and_fits_a_phone(screen, place, theme):
     """On a phone nothing but tables scrolls sideways, in light and dark, and the contrast suffices in both."""
@@ -219,7 +237,7 @@ def test_a_connection_is_made_tested_and_broken_in_the_form(screen, place, vendo
     screen.wait(lambda: row_of(screen, name))
     # Airflow 3.3.2 sends port 0 from its list where none is stored, and takes that for another connection.
     place.api.call("PATCH", f"/connections/{name}?update_mask=port", connection_id=name, conn_type=vendor, port=0)
-    assert said in tested(screen, place, name)
+    assert said in result_of_test(screen, place, name)
     screen.open(f"{place.url}/connections")
     screen.wait(lambda: row_of(screen, name)).find_element(
         By.CSS_SELECTOR, "button[aria-label='Edit Connection']"
@@ -229,7 +247,7 @@ def test_a_connection_is_made_tested_and_broken_in_the_form(screen, place, vendo
     key.send_keys("a_wrong_key")
     screen.click("Save", "button")
     screen.wait(lambda: not screen.all("[role=dialog][data-state=open]"))
-    told = tested(screen, place, name)
+    told = result_of_test(screen, place, name)
     assert "401" in told
     assert "a_wrong_key" not in told
 
@@ -240,7 +258,7 @@ def row_of(screen, name):
     return found[0] if found else None
 
 
-def tested(screen, place, name):
+def result_of_test(screen, place, name):
     """What Airflow says after a click on the test of a connection."""
     screen.open(f"{place.url}/connections")
     row = screen.wait(lambda: row_of(screen, name))

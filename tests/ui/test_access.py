@@ -100,3 +100,11 @@ def test_the_answers_carry_a_strict_policy(browser, two_teams):
         assert "unsafe" not in policy
         assert "style=" not in answer.text
         assert "no-store" in answer.headers["cache-control"] or path.startswith("static/")
+
+
+def test_a_plan_names_no_run_of_others(browser, log):
+    """A plan of an own Dag that takes back, or was applied by, a run of a Dag of others does not tell its key."""
+    others = {"reverts": "finance_sync/t/r", "applied_by": "finance_sync/apply/r"}
+    log.plan("p", "sales_sync/t/r", [("oppo_1", "value", "update", "1", "2")], **others)
+    assert "finance_sync" not in browser("anna").text("plan", plan_id="p")
+    assert browser("root").text("plan", plan_id="p").count("finance_sync") == 4
