@@ -30,7 +30,7 @@ def test_provider_info_has_the_form_airflow_loads():
     jsonschema.validate(get_provider_info(), schema("provider_info.schema.json"))
 
 
-@pytest.mark.parametrize("key", ["connection-types", "hooks", "operators", "transfers"])
+@pytest.mark.parametrize("key", ["asset-uris", "connection-types", "extra-links", "hooks", "operators", "transfers"])
 def test_provider_info_has_no_misspelt_key(key):
     """The stricter schema of Airflow's own providers accepts each part: misspelt keys are ignored without a word."""
     info = get_provider_info()
@@ -50,10 +50,11 @@ def ours(group):
 
 
 def test_entry_points_are_declared():
-    """Airflow finds the provider and pytest the fixture by entry points."""
+    """Airflow finds the provider and its page, and pytest the fixture, by entry points."""
     (provider,) = ours("apache_airflow_provider")
     assert provider.load()() == get_provider_info()
     assert [one.name for one in ours("pytest11")] == ["airflow_provider_crm"]
+    assert [one.name for one in ours("airflow.plugins")] == ["crm"]
 
 
 def test_constraints_pin_every_direct_dependency():
