@@ -221,6 +221,8 @@ class Pacer:
                 told = Answer(
                     ticket.sent_at, now, ticket.window, limits.limit or 0, limits.remaining or 0, limits.reset or 0.0
                 )
+            if refused and told is not None and self._plan.limit not in (0, told.limit):
+                told = None  # of another, stricter limit than the answers tell of: it is obeyed, not learned from
             self._learn(told, ticket, now)
             if refused:
                 self._plan.refused(now, wait or 0.0, first=first)

@@ -40,6 +40,11 @@ class TokenBucket:
         self._full_at = -math.inf
         self._own_full_at = -math.inf
 
+    @property
+    def limit(self) -> int:
+        """Calls that a full bucket holds, as the vendor told; 0 if it has not yet."""
+        return self._limit
+
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until the next call may be sent; 0 for now."""
         if not math.isfinite(self._rate):

@@ -32,9 +32,11 @@ class FoundRate:
 
     Attributes:
         unfit: Never: this plan fits where nothing is known.
+        limit: Nobody told one.
     """
 
     unfit = False
+    limit = 0
 
     def __init__(self, share: float, stated: tuple[int, float] | None) -> None:
         self._share = share

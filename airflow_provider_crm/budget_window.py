@@ -133,6 +133,11 @@ class FixedWindow:
         return self._contradictions >= _CONTRADICTIONS
 
     @property
+    def limit(self) -> int:
+        """Calls per window as the vendor told; 0 if it has not yet."""
+        return self._limit
+
+    @property
     def end_known(self) -> bool:
         """Whether it is known when the window ends."""
         return self._latest is not None
@@ -170,11 +175,13 @@ class FixedWindow:
 
     def refused(self, now: float, wait: float, *, first: bool) -> None:  # noqa: ARG002 - as the other plans have it
         """A call was refused: others use the limit too, or a stricter one holds."""
-        self._refusals += 1
-        if self._counted < self._limit:
+        if self._counted >= self._limit:
+            self._refusals += 1
+            if wait > 0 and self._latest is not None:
+                self._latest = min(self._latest, now + wait)
+        elif self._length <= _LONGEST_SPREAD:  # of a long window one refusal says too little: it is waited out
+            self._refusals += 1
             self._allowance.be_cautious()
-        elif wait > 0 and self._latest is not None:
-            self._latest = min(self._latest, now + wait)
 
     def told(self, answer: Answer, in_flight: int) -> None:
         """Take in what an answer says."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.budget_window import POLL
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.session import RetryRules, Session
 
@@ -18,7 +20,11 @@ NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 
 
 class Time:
-    """Time that passes only by waiting, so that no test waits."""
+    """Time that passes only by waiting, so that no test waits.
+
+    Some milliseconds are what a thread waits for an answer that is on its way to another one: those pass in truth, as
+    no clock of a test can hurry the answer.
+    """
 
     def __init__(self):
         self.seconds = 0.0
@@ -28,6 +34,8 @@ class Time:
         """Pass the time."""
         self.slept.append(seconds)
         self.seconds += seconds
+        if seconds <= POLL:
+            time.sleep(seconds)
 
 
 class Impatient(UpdateOpportunityOperator):

@@ -43,6 +43,7 @@ def test_every_row_lands_whatever_the_network_does(impatient_connections, update
     sandbox.set(fault_rates=rates | throttled, fault_methods={"PUT"}, slow_seconds=1.0, throttle_seconds=0.2, seed=11)
     run = update(data, crm_conn_id=f"{vendor}_default", concurrency=16)
     assert run.error is None, run.error
+    assert run.deferred is None, run.deferred.kwargs
     assert run.outcomes == {"updated": ROWS}
     key, scale = ("value", 100) if vendor == "close" else ("deal_value", 1)
     held = {record_id: account.opportunity(record_id)[key] for record_id in data["id"]}
