@@ -7,6 +7,7 @@ Close is New York's, on both sides of a clock change. The task is green only if 
 import pendulum
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
+from airflow_provider_crm.assets import OPPORTUNITIES
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 with DAG(
@@ -25,4 +26,5 @@ with DAG(
         id_column="close_id",
         fields={"arr": "deal_value", "currency": "deal_currency", "won_at": "date_won", "health": "custom.cf_health"},
         timezone="America/New_York",
+        outlets=[OPPORTUNITIES],  # DAGs may wait for it, see crm_after_sync
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.assets import OPPORTUNITIES, announce
+from airflow_provider_crm.assets import announce
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.hooks.crm import CrmHook
@@ -135,7 +135,6 @@ class OpportunityOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.outlets = [*self.outlets, OPPORTUNITIES]
         self.crm_conn_id = crm_conn_id
         self.id_column = id_column
         self.fields = fields

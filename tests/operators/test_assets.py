@@ -15,7 +15,7 @@ def run(data, **arguments):
     """A task of three deals in Close."""
     operator = UpdateOpportunityOperator(
         task_id="task", crm_conn_id="close_default", id_column="id", fields={"arr": "deal_value"}, data=data,
-        ledger_conn_id=None, **arguments,
+        ledger_conn_id=None, **{"outlets": [OPPORTUNITIES], **arguments},
     )  # fmt: skip
     return Run().of(operator.execute)
 
@@ -50,15 +50,13 @@ def test_an_outlet_that_names_the_asset_gets_the_counts(deals):
     """Whoever writes the asset into `outlets` has one event, not two."""
     asset = create_asset(account=f"close:{deals.url.removeprefix('http://')}:orga_sandbox")
     named = Asset(uri=asset.uri, name="our deals")
-    done = run(rows(1), outlets=[named])
+    done = run(rows(1), outlets=[named, OPPORTUNITIES])
     assert events(done) == []
     assert done.context["outlet_events"][named].extra["outcomes"] == {"updated": 1}
 
 
-def test_the_outlets_of_the_user_stay():
-    """The alias is added to them, and to no list that several tasks share."""
-    shared = [Asset("x-other://somewhere")]
-    arguments = {"crm_conn_id": "c", "id_column": "id", "fields": {}, "data": [], "outlets": shared}
-    operators = [UpdateOpportunityOperator(task_id=f"task_{number}", **arguments) for number in range(2)]
-    assert [operator.outlets for operator in operators] == [[*shared, OPPORTUNITIES]] * 2
-    assert len(shared) == 1
+def test_without_an_outlet_nothing_is_told(deals):
+    """A task that names neither the asset nor the alias leaves Airflow's assets alone."""
+    done = run(rows(1), outlets=[])
+    assert done.error is None
+    assert events(done) == []

@@ -11,20 +11,21 @@ import pytest
 
 from .mail_server import MailServer
 
-DAY, SHARDED = "2026-03-13", "2026-03-14"
+DAY, GREEN = "2026-03-13", "2026-03-14"
 
 
 @pytest.fixture(scope="module")
 def ran(world, row):
-    """A run with a row that lands and two that do not, then a green one of eight tasks; gives mails, runs and home."""
+    """A run with a row that lands and two that do not, then a green one; gives mails, runs and home."""
     deals = [row(DAY, 1), row(DAY, 2, currency="EUR"), row(DAY, 3, arr="<b>{{ ti }}</b>")]
-    deals += [row(SHARDED, number) for number in range(10, 30)]
+    deals += [row(GREEN, number) for number in range(10, 30)]
     with MailServer() as server:
-        made = world(deals, dags=["failure_mail.py", "sharded.py"], connections={"smtp_default": server.connection})
+        connections = {"smtp_default": server.connection}
+        made = world(deals, dags=["failure_mail.py", "close_daily_sql.py"], connections=connections)
         folder = {"folder": str(made.home.root / "rejects")}
         with made.home.start() as process:
             run = process.run("crm_failure_mail", f"{DAY}T00:00:00-04:00", conf=folder)
-            process.run("crm_sharded", f"{SHARDED}T00:00:00-04:00")
+            process.run("close_daily_sql", f"{GREEN}T00:00:00-04:00")
         yield server.mails, run, made
 
 
@@ -57,7 +58,7 @@ def test_all_rejects_are_in_a_parquet_file(ran):
 
 
 def test_green_tasks_leave_an_event_of_the_account(ran):
-    """Each of the eight mapped tasks tells what it wrote; the red one tells nothing."""
+    """The green task, whose outlet is the alias, tells what it wrote; the red one tells nothing."""
     _, _, made = ran
     with closing(sqlite3.connect(made.home.root / "airflow.db")) as metadata:
         found = metadata.execute(
@@ -65,7 +66,5 @@ def test_green_tasks_leave_an_event_of_the_account(ran):
         ).fetchall()
     host = made.sandbox.url.removeprefix("http://")
     uri = f"crm://close:{host}:orga_sandbox/opportunity"
-    assert {(one, dag) for one, dag, _ in found} == {(uri, "crm_sharded")}
-    extras = [json.loads(extra) for _, _, extra in found]
-    assert len({extra["run_key"] for extra in extras}) == 8
-    assert sum(extra["outcomes"].get("updated", 0) for extra in extras) == 20
+    assert {(one, dag) for one, dag, _ in found} == {(uri, "close_daily_sql")}
+    assert [json.loads(extra)["outcomes"] for _, _, extra in found] == [{"updated": 20}]
