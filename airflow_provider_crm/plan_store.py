@@ -125,14 +125,14 @@ class PlanStore:
             ConfigurationError: If there is none.
         """
         with self._transaction() as connection:
-            row = connection.execute(sa.select(plans).where(plans.c.plan_id == plan_id)).one_or_none()
-        if row is None:
+            plan = stored_plan(connection, plan_id)
+        if plan is None:
             msg = (
                 f"There is no plan {plan_id!r} in the ledger; pass the plan_id that the plan's task returned, such as "
                 "plan.output['plan_id']."
             )
             raise ConfigurationError(msg)
-        return _plan(row)
+        return plan
 
     def applied_by(self, run_key: str) -> Plan | None:
         """The newest plan that a run has begun to apply."""
@@ -276,6 +276,12 @@ def _plan_row(row: Row[Any]) -> PlanRow:
         code=row.code,
         reason=row.reason,
     )
+
+
+def stored_plan(connection: Connection, plan_id: str) -> Plan | None:
+    """The plan of that id, or None if there is none."""
+    row = connection.execute(sa.select(plans).where(plans.c.plan_id == plan_id)).one_or_none()
+    return None if row is None else _plan(row)
 
 
 def _plan(row: Row[Any]) -> Plan:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_schema import plan_rows, plans
+from airflow_provider_crm.ledger_schema import plan_rows
 from airflow_provider_crm.plan import PlanVerdict
 from airflow_provider_crm.ui.changes import Page, Search
 from airflow_provider_crm.ui.expressions import number
@@ -20,26 +17,12 @@ from airflow_provider_crm.ui.values import amount
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from airflow_provider_crm.plan_store import Plan
+
 CHANGES = (PlanVerdict.UPDATE.value, PlanVerdict.CONFLICT.value)
 # Parts of a major unit in which amounts are whole numbers: SQLite adds up floats, which are exact for whole numbers up
 # to 9 * 10**15, that is 900 billion major units.
 _SMALLEST = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPlan:
-    """What is known of a plan beside its rows; see the table `crm_plans`."""
-
-    plan_id: str
-    account: str
-    run_key: str
-    reverts: str | None
-    digest: str
-    rows: int
-    counts: Mapping[str, int]
-    created_at: dt.datetime
-    applied_by: str | None
-    applied_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +61,7 @@ class PlanRows:
         hidden: Fields whose values are shown to nobody; they count in no sum.
     """
 
-    def __init__(self, connection: Connection, plan: StoredPlan, hidden: frozenset[str]) -> None:
+    def __init__(self, connection: Connection, plan: Plan, hidden: frozenset[str]) -> None:
         self._connection = connection
         self._plan = plan
         self._units = {name: unit for name in self._names() - hidden if (unit := amount(plan.account, name, 1))}
@@ -128,12 +111,3 @@ class PlanRows:
     def _names(self) -> set[str]:
         query = sa.select(plan_rows.c.field).where(plan_rows.c.plan_id == self._plan.plan_id).distinct()
         return set(self._connection.execute(query).scalars())
-
-
-def stored_plan(connection: Connection, plan_id: str) -> StoredPlan | None:
-    """The plan of that id."""
-    row = connection.execute(sa.select(plans).where(plans.c.plan_id == plan_id)).one_or_none()
-    if row is None:
-        return None
-    known = {name: getattr(row, name) for name in StoredPlan.__dataclass_fields__}
-    return StoredPlan(**{**known, "counts": json.loads(row.counts)})

@@ -12,12 +12,13 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.responses import Response
 
+from airflow_provider_crm.plan_store import Plan, stored_plan
 from airflow_provider_crm.ui.access import Reader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.approvals import answers
 from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.pages import PageMaker, page_of
-from airflow_provider_crm.ui.plan_pages import PlanRows, StoredPlan, stored_plan
+from airflow_provider_crm.ui.plan_pages import PlanRows
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.ui.runs import Run, Runs, Total
@@ -179,7 +180,7 @@ def _exists(found: list[Run]) -> None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
-def _readable(found: StoredPlan | None, reader: Reader) -> StoredPlan:
+def _readable(found: Plan | None, reader: Reader) -> Plan:
     if found is None or not reader.may_read(found.run_key):
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return found

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.ledger_schema import prepare_engine, runs, schema_version
+from airflow_provider_crm.plan_store import stored_plan
 from airflow_provider_crm.ui import changes as changes_module
 from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.database import LedgerReader, read_only
-from airflow_provider_crm.ui.plan_pages import PlanRows, stored_plan
+from airflow_provider_crm.ui.plan_pages import PlanRows
 from airflow_provider_crm.ui.runs import Runs
 
 from .conftest import CLOSE, NOW, RAZE
