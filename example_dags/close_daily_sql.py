@@ -15,6 +15,7 @@ with DAG(
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="America/New_York"),
     start_date=pendulum.datetime(2026, 1, 1, tz="America/New_York"),
     catchup=False,
+    max_active_runs=1,  # two runs at once must not both bring the asset of `outlets`, see OPPORTUNITIES
     tags=["crm"],
 ):
     SqlToOpportunityOperator(
