@@ -14,8 +14,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_crm.assets import announce
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.frame import ColumnRules, frames
+from airflow_provider_crm.guardrails import Measurement
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
@@ -105,6 +107,7 @@ class OpportunityOperator(BaseOperator):
     operator_extra_links = (CrmRunLink(),)
     _engine: Engine | None = None
     _written: SyncReport | None = None
+    _held: tuple[Measurement, ...] = ()
     _share: float
 
     def __init__(
@@ -302,6 +305,8 @@ class OpportunityOperator(BaseOperator):
                 outcomes=tally.outcomes(),
                 rejects=tuple(tally.rejects),
                 rejects_path=self.rejects_path,
+                budget=session.used(waited=waits.seconds).after(earlier.get("budget")),
+                guardrails=self._held or tuple(map(Measurement.of, earlier.get("guardrails", ()))),
             )
         tags = metric_tags(context, report.vendor)
         time_waits(waits.seconds, tags)
@@ -352,7 +357,7 @@ class OpportunityOperator(BaseOperator):
                 self.plan_store()  # makes the tables where a dry run is the first to ask
                 ledger = work.ledger or self._book(context, work.session, work.account)
                 measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
-            guardrails.hold(measured)
+            self._held = held(guardrails, measured, work)
             yield from spool
 
     def _columns(self, timezone: str | None) -> ColumnRules:
@@ -457,7 +462,7 @@ class OpportunityOperator(BaseOperator):
         """What says every few seconds how far the run is."""
 
         def reading() -> Reading:
-            return Reading(tally.rows, tally.refused, session.calls)
+            return Reading(tally.rows, tally.refused, session.calls, session.used().used)
 
         return Progress(reading, self.log.info, total=self.total_rows(), monotonic=session.clock.monotonic)
 
