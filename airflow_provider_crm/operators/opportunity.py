@@ -21,6 +21,7 @@ from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
+from airflow_provider_crm.operators.spans import describe_run, span
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
 from airflow_provider_crm.progress import Progress, Reading, Waits
 from airflow_provider_crm.rejects import check_rejects_path, rejects_file
@@ -221,7 +222,8 @@ class OpportunityOperator(BaseOperator):
         """
         try:
             self._share = self._budget_share(context)
-            return self._run(context, Settled(settled), report or {})
+            with span("crm.run"):
+                return self._run(context, Settled(settled), report or {})
         # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
             raise AirflowFailException(self._advised(str(err), err)) from None
@@ -274,7 +276,8 @@ class OpportunityOperator(BaseOperator):
         with self.session_for(account) as session, self._rejects_file(told) as write:
             waits = Waits(session.clock)
             session.clock = waits.clock
-            catalogue = session.catalogue(source.names)
+            with span("crm.catalogue"):
+                catalogue = session.catalogue(source.names)
             ledger = self._ledger(context, session, account.key(catalogue))
             work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
             found = source.rows(work)
@@ -289,12 +292,13 @@ class OpportunityOperator(BaseOperator):
                 earlier=told,
                 landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
             )
-            for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
-                if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
-                    continue
-                if not anew:
-                    settled.add(outcome.record_id)
-                tally.add(outcome)
+            with span("crm.write"):
+                for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
+                    if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
+                        continue
+                    if not anew:
+                        settled.add(outcome.record_id)
+                    tally.add(outcome)
             report = SyncReport(
                 run_key=run_key(context),
                 vendor=account.vendor.name,
@@ -308,6 +312,7 @@ class OpportunityOperator(BaseOperator):
                 budget=session.used(waited=waits.seconds).after(earlier.get("budget")),
                 guardrails=self._held or tuple(map(Measurement.of, earlier.get("guardrails", ()))),
             )
+        describe_run(report)
         tags = metric_tags(context, report.vendor)
         time_waits(waits.seconds, tags)
         if push.wait is not None:
@@ -352,12 +357,13 @@ class OpportunityOperator(BaseOperator):
         guardrails, measured = self.guardrails or Guardrails(), Measured(names)
         guardrails.check()
         with Spool(rows) as spool:
-            measured.add(spool)
-            if guardrails.compares:
-                self.plan_store()  # makes the tables where a dry run is the first to ask
-                ledger = work.ledger or self._book(context, work.session, work.account)
-                measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
-            self._held = held(guardrails, measured, work)
+            with span("crm.guardrails"):
+                measured.add(spool)
+                if guardrails.compares:
+                    self.plan_store()  # makes the tables where a dry run is the first to ask
+                    ledger = work.ledger or self._book(context, work.session, work.account)
+                    measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
+                self._held = held(guardrails, measured, work)
             yield from spool
 
     def _columns(self, timezone: str | None) -> ColumnRules:

@@ -12,6 +12,7 @@ from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.opportunity import OpportunityOperator, run_key
 from airflow_provider_crm.operators.sources import Source, UndoSource, Work, ledger_of, stored
+from airflow_provider_crm.operators.spans import describe, span
 from airflow_provider_crm.progress import Waits
 
 if TYPE_CHECKING:
@@ -47,10 +48,13 @@ class PlanningOperator(OpportunityOperator):
         with self.session_for(account) as session:
             waits = Waits(session.clock)
             session.clock = waits.clock
-            catalogue = session.catalogue(source.names)
+            with span("crm.catalogue"):
+                catalogue = session.catalogue(source.names)
             name = account.key(catalogue)
             ledger = self._ledger(context, session, name)
-            plan, summary = self.made(source, Work(session, catalogue, name, rules, run_key(context), ledger), store)
+            work = Work(session, catalogue, name, rules, run_key(context), ledger)
+            with span("crm.plan"):
+                plan, summary = self.made(source, work, store)
             calls, budget = session.calls, session.used(waited=waits.seconds)
         result: dict[str, Any] = {
             "plan_id": plan.plan_id,
@@ -64,6 +68,8 @@ class PlanningOperator(OpportunityOperator):
             "budget": budget.as_dict(),
             "guardrails": [one.as_dict() for one in self._held],
         }
+        described = ("plan_id", "account", "run_key", "rows", "calls")
+        describe({name: result[name] for name in described} | {"vendor": account.vendor.name, "waited": waits.seconds})
         if ledger is not None:
             ledger.close(result)
         told = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
