@@ -99,3 +99,21 @@ def test_a_quick_run_logs_no_progress(deals, update, capsys):
     """Three rows without a wait: only the summary at the end."""
     update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)])
     assert progress(capsys) == []
+
+
+def test_a_batch_has_one_line_at_most(deals, update, capsys, caplog):
+    """1,000 rows in five batches, a third of them refused and some tried again: not even a line for each batch.
+
+    Lines of every logger count, from INFO up; a row that is refused, repeated or invalid has none of its own.
+    """
+    for number in range(3, 700):
+        deals.close.add_opportunity(f"oppo_{number}", value=100)
+    deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_7/", faults=["http_500"] * 3)
+    rows = [{"id": f"oppo_{number}", "arr": "x" if number % 10 == 0 else 7} for number in range(1_000)]
+    with caplog.at_level("INFO"):
+        run = update(rows, max_rejected=400)
+    assert run.outcomes == {"updated": 630, "invalid": 100, "rejected": 270}
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\[(info|warning|error)", line)]
+    lines = [line for line in lines if "outside of the Task Runner" not in line]
+    assert len(lines) + len(caplog.records) <= 5
+    assert "1000 rows: 630 updated, 100 invalid, 270 rejected" in lines[-1]
