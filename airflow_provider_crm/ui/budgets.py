@@ -73,21 +73,44 @@ def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
     }
 
 
-def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[Budget, ...]:
-    """The budgets that a run used, most calls first."""
+def of_run(
+    use: BudgetUse | None, known: Mapping[Place, Window], longest: Mapping[Place, float] | None = None
+) -> tuple[Budget, ...]:
+    """The budgets that a run used, most calls first.
+
+    Args:
+        use: As its report has it.
+        known: Of the shared budgets.
+        longest: Seconds of the longest windows that other runs saw: a run that saw one window only saw a part of it.
+    """
     if use is None:
         return ()
     groups = sorted(use.groups, key=lambda group: (-group.calls, group.group))
-    return tuple(_budget(group, known.get((use.key, group.group))) for group in groups)
+    places = [(use.key, group.group) for group in groups]
+    seen = longest or {}
+    return tuple(
+        _budget(group, known.get(place), seen.get(place, 0.0)) for group, place in zip(groups, places, strict=True)
+    )
 
 
 def of_accounts(latest: Iterable[Run], known: Mapping[Place, Window]) -> list[AccountBudget]:
-    """The budgets of each key that the runs used, by account; of each key with the run that began last."""
+    """What is worth a glance, by account and key: budgets that are shared, else the one with most calls.
+
+    Each key is told with the run that began last.
+    """
     newest: dict[tuple[str, str], Run] = {}
+    longest: dict[Place, float] = {}
     for run in sorted(latest, key=lambda run: run.started_at):
         if run.budget is not None:
             newest[run.account, run.budget.key] = run
-    return [AccountBudget(run, of_run(run.budget, known)) for _, run in sorted(newest.items())]
+            for group in run.budget.groups:
+                place = (run.budget.key, group.group)
+                longest[place] = max(group.window or 0.0, longest.get(place, 0.0))
+    found = [(run, of_run(run.budget, known, longest)) for _, run in sorted(newest.items())]
+    return [
+        AccountBudget(run, tuple(one for number, one in enumerate(budgets) if number == 0 or one.window is not None))
+        for run, budgets in found
+    ]
 
 
 def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
@@ -103,7 +126,8 @@ def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
     )
 
 
-def _budget(group: GroupUse, window: Window | None) -> Budget:
+def _budget(group: GroupUse, window: Window | None, longest: float) -> Budget:
+    seconds = max(group.window or 0.0, longest)
     if window is None or not window.limit:
-        return Budget(group, group.limit, group.window, None)
-    return Budget(group, window.limit, max(window.seconds, group.window or 0.0) or None, window)
+        return Budget(group, group.limit, seconds or None, None)
+    return Budget(group, window.limit, max(window.seconds, seconds) or None, window)

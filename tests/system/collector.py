@@ -20,7 +20,7 @@ class Collector:
     """
 
     environment: dict[str, str]
-    spans: list = field(default_factory=list)
+    spans: list = field(default_factory=list, repr=False)
 
     def below(self, name, **attributes):
         """The spans below each span of that name with these attributes, as names from it down."""
