@@ -58,10 +58,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class AccountBudget:
-    """The budgets of one key of an account, with the last run that used them."""
+    """A budget of one account, with the run that used it last."""
 
     run: Run
-    budgets: tuple[Budget, ...]
+    budget: Budget
 
 
 def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
@@ -73,44 +73,37 @@ def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
     }
 
 
-def of_run(
-    use: BudgetUse | None, known: Mapping[Place, Window], longest: Mapping[Place, float] | None = None
-) -> tuple[Budget, ...]:
-    """The budgets that a run used, most calls first.
-
-    Args:
-        use: As its report has it.
-        known: Of the shared budgets.
-        longest: Seconds of the longest windows that other runs saw: a run that saw one window only saw a part of it.
-    """
+def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[Budget, ...]:
+    """The budgets that a run used, most calls first."""
     if use is None:
         return ()
     groups = sorted(use.groups, key=lambda group: (-group.calls, group.group))
-    places = [(use.key, group.group) for group in groups]
-    seen = longest or {}
-    return tuple(
-        _budget(group, known.get(place), seen.get(place, 0.0)) for group, place in zip(groups, places, strict=True)
-    )
+    return tuple(_budget(group, known.get((use.key, group.group)), 0.0) for group in groups)
 
 
 def of_accounts(latest: Iterable[Run], known: Mapping[Place, Window]) -> list[AccountBudget]:
     """What is worth a glance, by account and key: budgets that are shared, else the one with most calls.
 
-    Each key is told with the run that began last.
+    A run that saw one window only saw a part of it, so that the longest one that any of the runs saw counts.
     """
-    newest: dict[tuple[str, str], Run] = {}
+    newest: dict[tuple[str, str], dict[str, tuple[Run, GroupUse]]] = {}
     longest: dict[Place, float] = {}
     for run in sorted(latest, key=lambda run: run.started_at):
-        if run.budget is not None:
-            newest[run.account, run.budget.key] = run
-            for group in run.budget.groups:
-                place = (run.budget.key, group.group)
-                longest[place] = max(group.window or 0.0, longest.get(place, 0.0))
-    found = [(run, of_run(run.budget, known, longest)) for _, run in sorted(newest.items())]
-    return [
-        AccountBudget(run, tuple(one for number, one in enumerate(budgets) if number == 0 or one.window is not None))
-        for run, budgets in found
-    ]
+        if run.budget is None:
+            continue
+        for group in run.budget.groups:
+            place = (run.budget.key, group.group)
+            newest.setdefault((run.account, run.budget.key), {})[group.group] = (run, group)
+            longest[place] = max(group.window or 0.0, longest.get(place, 0.0))
+    found = []
+    for (_, key), groups in sorted(newest.items()):
+        mine = [
+            AccountBudget(run, _budget(group, known.get((key, name)), longest[key, name]))
+            for name, (run, group) in groups.items()
+        ]
+        mine.sort(key=lambda one: (one.budget.window is None, -one.budget.use.calls))
+        found += [one for number, one in enumerate(mine) if number == 0 or one.budget.window is not None]
+    return found
 
 
 def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:

@@ -86,12 +86,12 @@ def _percent(value: float | None) -> str:
 
 
 def _window(seconds: float | None) -> str:
-    """How long a limit is: `1 s` or `1 h`; of one that answers told of in its middle only, `at least 41 min 3 s`."""
+    """How long a limit is: `1 s` or `1 h`. Of one of which answers told in its middle only: at least so long."""
     if not seconds:
         return _NOTHING
     usual = next((length for length in _USUAL_WINDOWS if length * _ALMOST <= seconds <= length), None)
     if usual is None:
-        return f"at least {_duration(seconds)}"
+        return f"at least {_duration(seconds)}" if seconds >= _MINUTE else "window"
     return next(f"{usual // length} {unit}" for unit, length in _UNITS if usual % length == 0)
 
 

@@ -91,6 +91,29 @@ def test_the_last_run_of_each_key_speaks_for_it(log, reading):
     assert {(one.run.key.run_id, one.run.budget.key) for one in found} == {("new", DIGEST[:12]), ("other", other)}
 
 
+def test_an_overview_is_no_list_of_everything(log, reading, window):
+    """Of each key the shared budgets, each with the run that used it last; else the one with most calls."""
+    window()
+    window("opportunity read", call_limit=0, granted=1)
+    log.run("sales/t/wrote", ago=dt.timedelta(hours=2), outcomes={"updated": 1}, budget=used(WRITES, READS))
+    planned = used(("opportunity read", 9, 40, 20.0, 40))
+    log.run("sales/t/planned", ago=dt.timedelta(hours=1), outcomes={}, budget=planned)
+    latest = Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK)
+    (shared,) = of_accounts(latest, windows(reading, NOW))
+    assert (shared.run.key.run_id, shared.budget.use.group) == ("wrote", "opportunity write")
+    (alone,) = of_accounts(latest, {})
+    assert alone.budget.use.calls == 120
+
+
+def test_the_longest_window_that_was_seen_counts(log, reading):
+    """A run that began in the middle of a window saw its rest only; another one saw more of it."""
+    for number, (ago, seconds) in enumerate(((3, 12.5), (2, 58.9), (1, 40.0))):
+        use = used(("opportunity write", 5, 40, seconds, 40))
+        log.run(f"sales/t/{number}", ago=dt.timedelta(hours=ago), outcomes={"updated": 1}, budget=use)
+    (one,) = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {})
+    assert (one.run.key.run_id, one.budget.seconds) == ("2", 58.9)
+
+
 def test_a_shared_window_knows_more_than_one_run(log, reading, window):
     """The limit and the length are those of all workers; a group that is not shared has the run's own."""
     window(call_limit=50)
@@ -160,7 +183,7 @@ def test_a_run_that_a_guardrail_stopped_says_so(browser, log):
     ("seconds", "text"),
     [
         (None, "\N{EN DASH}"), (0.0, "\N{EN DASH}"), (1.0, "1 s"), (0.985, "1 s"), (59.2, "1 min"), (3599.0, "1 h"),
-        (26.73, "at least 26.7 s"), (2463.0, "at least 41 min 3 s"), (86_400.0, "24 h"),
+        (26.73, "window"), (2463.0, "at least 41 min 3 s"), (86_400.0, "24 h"),
     ],
 )  # fmt: skip
 def test_a_window_is_told_as_people_say_it(seconds, text):
