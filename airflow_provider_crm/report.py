@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_crm.budget_use import BudgetUse
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 20
+_CAUSES_SHOWN, _CAUSES_TOLD, _CAUSES_COUNTED = 3, 10, 1_000
 _DIGEST_LENGTH = 12
 
 
@@ -37,6 +38,20 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why rows did not land, with one of them for an example."""
+
+    outcome: str
+    code: str
+    rows: int
+    record_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.rows} {self.outcome} {self.code}, such as record {self.record_id!r}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
     """The result of one run; small enough for XCom, whatever the number of rows.
 
@@ -52,6 +67,7 @@ class SyncReport:
         rejects_path: Where all of them are, or None.
         budget: What the run used of the vendor's budget; None where nobody counted.
         guardrails: What the run would have done, as measured before it wrote, beside its limits.
+        causes: The 10 commonest causes of all rejects, the commonest first.
     """
 
     run_key: str
@@ -65,6 +81,7 @@ class SyncReport:
     rejects_path: str | None = None
     budget: BudgetUse | None = None
     guardrails: tuple[Measurement, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for XCom."""
@@ -80,6 +97,7 @@ class SyncReport:
             "rejects_path": self.rejects_path,
             "budget": None if self.budget is None else self.budget.as_dict(),
             "guardrails": [one.as_dict() for one in self.guardrails],
+            "causes": [asdict(cause) for cause in self.causes],
         }
 
     @classmethod
@@ -93,6 +111,7 @@ class SyncReport:
         known["rejects"] = tuple(Reject(**reject) for reject in told["rejects"])
         known["budget"] = None if told["budget"] is None else BudgetUse.of(told["budget"])
         known["guardrails"] = tuple(map(Measurement.of, told["guardrails"]))
+        known["causes"] = tuple(Cause(**cause) for cause in told["causes"])
         return cls(**known)
 
     def to_frame(self) -> pd.DataFrame:
@@ -138,12 +157,7 @@ class SyncReport:
 
     def failure_text(self) -> str:
         """What a person reads first when the task fails: counts, and a row for each of the three commonest causes."""
-        causes = Counter((reject.outcome, reject.code) for reject in self.rejects)
-        examples = {(reject.outcome, reject.code): reject for reject in reversed(self.rejects)}
-        lines = [f"Not every row landed. {self.summary()}."]
-        for cause, _ in causes.most_common(3):
-            reject = examples[cause]
-            lines.append(f"{reject.outcome} {reject.code}, such as record {reject.record_id!r}: {reject.reason}")
+        lines = [f"Not every row landed. {self.summary()}.", *map(str, self.causes[:_CAUSES_SHOWN])]
         if self.rejects_path is not None:
             lines.append(f"All of them are in {self.rejects_path}.")
         return "\n".join(lines)
@@ -214,6 +228,8 @@ class Tally:
             {OutcomeWord(word): count for word, count in told.get("outcomes", {}).items()}
         )
         self.rejects: list[Reject] = [Reject(**reject) for reject in told.get("rejects", ())]
+        earlier_causes = [Cause(**cause) for cause in told.get("causes", ())]
+        self._causes = {(cause.outcome, cause.code): cause for cause in earlier_causes}
         self._landed = landed
         self._failures = failures
         self._write = write
@@ -234,10 +250,24 @@ class Tally:
         if outcome.word not in self._failures:
             return
         reject = Reject.of(outcome)
+        self._count_cause(reject)
         if len(self.rejects) < _SHOWN:
             self.rejects.append(reject)
         if self._write is not None:
             self._write(reject)
+
+    def causes(self) -> tuple[Cause, ...]:
+        """The commonest causes of rejects."""
+        ordered = sorted(self._causes.values(), key=lambda cause: -cause.rows)
+        return tuple(ordered[:_CAUSES_TOLD])
+
+    def _count_cause(self, reject: Reject) -> None:
+        cause = self._causes.get((reject.outcome, reject.code))
+        if cause is not None:
+            self._causes[reject.outcome, reject.code] = replace(cause, rows=cause.rows + 1)
+        elif len(self._causes) < _CAUSES_COUNTED:  # codes are the vendor's: nobody knows how many there are
+            new = Cause(reject.outcome, reject.code, 1, reject.record_id, reject.reason)
+            self._causes[reject.outcome, reject.code] = new
 
     def outcomes(self) -> dict[str, int]:
         """Number of rows by word, in the words' order, without zeros."""
@@ -245,31 +275,3 @@ class Tally:
         counts = self.counts + Counter({OutcomeWord.UPDATED: landed})
         counts[OutcomeWord.UNCHANGED] -= landed
         return {word.value: counts[word] for word in OutcomeWord if counts[word]}
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How many rows may fail before the task does.
-
-    Attributes:
-        max_rejected: A count (int) or a fraction of all rows (float from 0 to 1).
-    """
-
-    max_rejected: float = 0
-
-    def __post_init__(self) -> None:
-        """Check the number.
-
-        Raises:
-            ConfigurationError: If it is neither a count nor a fraction.
-        """
-        value = self.max_rejected
-        fraction = isinstance(value, float) and not 0 <= value <= 1
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or fraction:
-            msg = f"max_rejected is {value!r}; write a count such as 10, or a fraction such as 0.01."
-            raise ConfigurationError(msg)
-
-    def exceeded(self, failures: int, rows: int) -> bool:
-        """Whether that many failures are too many."""
-        allowed = self.max_rejected * rows if isinstance(self.max_rejected, float) else self.max_rejected
-        return failures > allowed

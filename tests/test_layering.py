@@ -53,6 +53,7 @@ LAYERS = (
         "progress",
         "report",
         "rejects",
+        "tolerance",
         "guardrails",
         "measure",
     },

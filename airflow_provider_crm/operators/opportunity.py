@@ -25,7 +25,8 @@ from airflow_provider_crm.operators.spans import describe_run, span
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
 from airflow_provider_crm.progress import Progress, Reading, Waits
 from airflow_provider_crm.rejects import check_rejects_path, rejects_file
-from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance
+from airflow_provider_crm.report import Settled, SyncReport, Tally
+from airflow_provider_crm.tolerance import Tolerance
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -310,6 +311,7 @@ class OpportunityOperator(BaseOperator):
                 rejects=tuple(tally.rejects),
                 rejects_path=self.rejects_path,
                 budget=session.used(waited=waits.seconds).after(earlier.get("budget")),
+                causes=tally.causes(),
                 guardrails=self._held or tuple(map(Measurement.of, earlier.get("guardrails", ()))),
             )
         describe_run(report)

@@ -43,6 +43,21 @@ def test_a_callback_without_the_error_reads_the_report(deals, update):
     assert len(told.splitlines()) == 5
 
 
+def test_the_commonest_reasons_of_all_rows_are_told(deals, update):
+    """Not of the first rows only: three reasons with their number of rows and an example, the commonest first."""
+    rows = [{"id": f"oppo_inf_{number}", "arr": float("inf")} for number in range(25)]
+    rows += [{"id": f"oppo_gone_{number}", "arr": 1} for number in range(30)]
+    rows += [{"id": f"oppo_text_{number}", "arr": "x"} for number in range(40)]
+    rows += [{"id": None, "arr": 1}]
+    _, counts, *reasons = failure_text(context_of(update(rows))).splitlines()
+    assert counts == "Not every row landed. 96 rows: 66 invalid, 30 rejected."
+    assert [line.split(":")[0] for line in reasons] == [
+        "40 invalid NOT_A_NUMBER, such as record 'oppo_text_0'",
+        "30 rejected NOT_FOUND, such as record 'oppo_gone_0'",
+        "25 invalid INFINITE, such as record 'oppo_inf_0'",
+    ]
+
+
 def test_a_task_callback_tells_the_same(deals, update):
     """With the error at hand the text is that of the task's own message."""
     run = failed(update)

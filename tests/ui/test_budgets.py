@@ -142,7 +142,7 @@ def test_the_overview_shows_the_budget_of_own_accounts(browser, log, window):
     assert f"{RAZE} all of it 1,000 per at least 41 min 3 s not shared through the ledger 62%" in anna
     assert ("secret" in anna, "theirs" in anna) == (False, False)
     assert "55 of 77" in plain(browser("ben").text(""))
-    assert RAZE not in plain(browser("anna").text("", account=CLOSE)).split("Budget used")[1].split("Accounts")[0]
+    assert RAZE not in plain(browser("anna").text("", account=CLOSE)).split("Budget used")[1].split("Runs")[0]
     assert DIGEST[:12] not in browser("anna").text("")
 
 

@@ -101,9 +101,16 @@ def test_records_of_close_itself_link_to_its_application(browser, log):
     """A row of Close's own service can be opened there; the link gives nothing of Airflow's address away."""
     log.run(KEY, outcomes={"updated": 1})
     log.change(KEY, before="1", after="2")
-    shown = browser("anna").text("run", run_key=KEY)
+    log.change(KEY, after="2", outcome="rejected", code="NO", reason="no")
+    log.plan("p", KEY, [("oppo_1", "value", "update", "1", "2")])
     link = '<a href="https://app.close.com/opportunity/oppo_1/" data-leaves rel="noopener noreferrer">'
-    assert link in shown
+    for path, parameters in (
+        ("run", {"run_key": KEY, "show": "refused"}),
+        ("run", {"run_key": KEY, "show": "written"}),
+        ("record", {"record_id": "oppo_1"}),
+        ("plan", {"plan_id": "p"}),
+    ):
+        assert link in browser("anna").text(path, **parameters)
 
 
 def test_the_file_is_a_download(browser, log):
