@@ -45,6 +45,11 @@ class Counted:
         return sum(self.outcomes.get(word.value, 0) for word in FAILURES)
 
     @property
+    def not_sent(self) -> int:
+        """Rows that a stopped run left over; those that it never began have no line in the change log."""
+        return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
+
+    @property
     def landed(self) -> int:
         """Rows that were written."""
         return self.outcomes.get(OutcomeWord.UPDATED.value, 0)

@@ -54,7 +54,7 @@ def test_the_commonest_reasons_of_all_rows_are_told(deals, update):
     assert [line.split(":")[0] for line in reasons] == [
         "40 invalid NOT_A_NUMBER, such as record 'oppo_text_0'",
         "30 rejected NOT_FOUND, such as record 'oppo_gone_0'",
-        "25 invalid INFINITE, such as record 'oppo_inf_0'",
+        "25 invalid NOT_FINITE, such as record 'oppo_inf_0'",
     ]
 
 

@@ -83,6 +83,15 @@ def test_a_failed_run_is_an_error(deals, task, spans):
     assert run.attributes["crm.rows.rejected"] == 1
 
 
+def test_a_deferred_run_is_no_error(deals, task, spans):
+    """Each stretch is a run of its own, with what was done until then."""
+    deals.set(close_limit=1, close_window=3600.0)
+    data = [{"id": f"oppo_{number}", "arr": 7} for number in range(2)]
+    assert task(UpdateOpportunityOperator, data=data, budget_share=1.0, **CLOSE).deferred is not None
+    run = spans()["crm.run"]
+    assert (run.status.status_code, run.attributes["crm.rows.updated"]) == (StatusCode.UNSET, 1)
+
+
 def test_a_breach_is_an_error_of_the_guardrails(deals, task, spans):
     """The span that measured has the message."""
     task(UpdateOpportunityOperator, data=[{"id": "oppo_0", "arr": 7}], guardrails=Guardrails(max_rows=0), **CLOSE)

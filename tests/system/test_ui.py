@@ -301,5 +301,6 @@ def test_a_connection_is_made_tested_and_broken_in_the_form(screen, place, vendo
     screen.click("Save", "button")
     screen.wait(lambda: not screen.all("[role=dialog][data-state=open]"))
     told = result_of_test(screen, place, name)
+    screen.picture(f"form-{vendor}-broken")
     assert "401" in told
     assert "a_wrong_key" not in told

@@ -80,6 +80,18 @@ def test_a_run_without_a_report_is_explained(browser, log):
     assert "There is no report" in browser("anna").text("run", run_key=KEY)
 
 
+def test_rows_that_a_stopped_run_left_over_are_told(browser, log):
+    """They are counted as refused and have no line of their own: the page says so instead of calling all well."""
+    log.run(KEY, outcomes={"updated": 1, "not_sent": 1200})
+    shown = browser("anna").text("run", run_key=KEY)
+    assert "The run stopped before 1,200 rows" in shown
+    assert "Every row landed" not in shown
+    log.run("sales_sync/t/green", outcomes={"updated": 1})
+    green = browser("anna").text("run", run_key="sales_sync/t/green", show="refused")
+    assert "Every row landed" in green
+    assert "The run stopped before" not in green
+
+
 def test_personal_values_are_hidden(browser, log):
     """What the ledger keeps as a hash is shown as hidden, on every page that shows values."""
     digest = "sha256:" + "a" * 64
