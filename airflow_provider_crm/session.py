@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Leases
@@ -25,7 +26,7 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.opportunity import offset_hours
-from airflow_provider_crm.transport import NOT_SENT, Signature, authenticated_session, sent, transport_error
+from airflow_provider_crm.transport import NOT_SENT, Signature, Wire, authenticated_session, transport_error
 from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Session:
         self._signature = Signature(account, self.clock)
         self._origin = self._signature.origin
         self.http = authenticated_session(account, self._signature)
+        self._wire = Wire(self.http, self._origin, account.timeout)
         self._lock = threading.Lock()
         self._calls = 0
         self._catalogues: dict[tuple[str, ...], Catalogue] = {}
@@ -352,8 +354,8 @@ class Session:
         with self._lock:
             self._calls += 1
         try:
-            return sent(self.http, self._prepared(call, timezone))
-        except requests.RequestException as err:
+            return self._wire.send(self._prepared(call, timezone))
+        except HTTPError as err:
             raise transport_error(self.account, err, record_id) from err
 
     def _prepared(self, call: Call, timezone: str | None) -> requests.PreparedRequest:

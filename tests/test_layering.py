@@ -67,6 +67,7 @@ ALLOWED = {
     "numpy": {"frame"},
     "pyarrow": {"frame", "rejects"},
     "requests": {"session", "transport", "vendors"},
+    "urllib3": {"session", "transport"},
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
@@ -84,7 +85,7 @@ ALLOWED = {
     },
     "pytest": {"sandbox"},
 }
-HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")
+HEAVY = ("pandas", "numpy", "pyarrow", "requests", "urllib3", "fastapi", "sqlalchemy")
 
 
 class Import(NamedTuple):
