@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,10 +74,6 @@ class Ledger:
         self._clock = clock
         self._hashed = hashed
         self._token = uuid.uuid4().hex
-        self._queue: list[Settlement] = []
-        self._settled = 0
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
 
     def open(self, as_of: dt.datetime | None) -> None:
         """Create or migrate the tables, and note that a try of the run begins."""
@@ -164,24 +159,14 @@ class Ledger:
             ).rowcount
         return started + self._lease if renewed == len(claim.fields) else None
 
-    def settle(self, settlement: Settlement) -> None:
-        """Record what became of a claimed row; returns when it is stored.
-
-        Threads that settle at the same time share one transaction, so that after a crash at most one row of each
-        thread is sent again.
-        """
-        with self._lock:
-            self._queue.append(settlement)
-            ticket = self._settled + len(self._queue)
-        with self._writing:
-            if self._settled >= ticket:
-                return
-            with self._lock:
-                batch = list(self._queue)
-            self._store(batch)
-            with self._lock:
-                del self._queue[: len(batch)]
-                self._settled += len(batch)
+    def settle(self, batch: Sequence[Settlement]) -> None:
+        """Record what became of claimed rows; returns when it is stored."""
+        with self._transaction() as connection:
+            self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
+            now = self._now(connection)
+            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
+            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
+            self._store_refusals(connection, batch, now)
 
     def states(self, records: Iterable[str]) -> dict[Place, FieldState]:
         """What is on record for these opportunities, by record and key; at most some hundreds of records at once."""
@@ -243,14 +228,6 @@ class Ledger:
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
         return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if key in self._hashed else value
-
-    def _store(self, batch: Sequence[Settlement]) -> None:
-        with self._transaction() as connection:
-            self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
-            now = self._now(connection)
-            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
-            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
-            self._store_refusals(connection, batch, now)
 
     def _ended(self, settlement: Settlement, key: str) -> EndedField:
         """What is to be stored of one field."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -17,9 +17,9 @@ from airflow_provider_crm.exceptions import (
     InvalidValueError,
     TransientError,
 )
-from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
+from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
-from airflow_provider_crm.push_row import Budgeted, InFlight, Job, failure, not_sent, unsent, write_update
+from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.session import Permit, always
 
@@ -34,7 +34,7 @@ _FORBIDDEN = 403
 _OUTAGE_ROWS = 5
 _COMPARED_AT_ONCE = 2_000
 _CLAIMED_AT_ONCE = 200
-_LONGEST_PAUSE = 1.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class _Prepared(NamedTuple):
@@ -42,6 +42,12 @@ class _Prepared(NamedTuple):
 
     update: Update
     wish: Wish
+
+
+class _Pause(NamedTuple):
+    """Time that has to pass before rows are claimed that others have claimed."""
+
+    seconds: float
 
 
 Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
@@ -101,21 +107,21 @@ class Push:
         """
         work = self._work(iter(rows))
         yield from self._until_one_was_sent(work)
-        # What is claimed already may as well wait with the threads, which then have work while more is claimed.
-        ahead = _CLAIMED_AT_ONCE if self._ledger is not None else 0
-        in_flight = InFlight(self._outcome, self._rules.concurrency, ahead, self._session.clock)
+        in_flight = InFlight(self._written, self._rules.concurrency, self._session.clock)
         try:
             for item in work:
                 if isinstance(item, Outcome):
                     yield item
-                    continue
-                while not in_flight.accepts(item.update.record_id):
-                    yield self._counted(in_flight.next())
-                in_flight.add(item)
+                elif isinstance(item, _Pause):
+                    yield from self._paused(item, in_flight)
+                else:
+                    while not in_flight.accepts(item.update.record_id):
+                        yield from self._ended(in_flight)
+                    in_flight.add(item)
             while len(in_flight):
-                yield self._counted(in_flight.next())
+                yield from self._ended(in_flight)
         finally:
-            in_flight.close()
+            self._recorded(in_flight.close())
 
     def close(self, report: Mapping[str, Any]) -> None:
         """Store the report of the run in the ledger; a database that fails now stops the run, too."""
@@ -141,15 +147,31 @@ class Push:
                 calls = self._vendor.calls(update, self.catalogue)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
-    def _until_one_was_sent(self, work: Iterator[Outcome | Job]) -> Iterator[Outcome]:
+    def _until_one_was_sent(self, work: Iterator[Outcome | Job | _Pause]) -> Iterator[Outcome]:
         for item in work:
             if isinstance(item, Outcome):
                 yield item
+            elif isinstance(item, _Pause):
+                self._session.clock.sleep(item.seconds)
             else:
-                yield self._counted(self._outcome(item, Budgeted(self._session.clock)))
+                yield from map(self._counted, self._recorded([self._written(item, Budgeted(self._session.clock))]))
                 return
 
-    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job]:
+    def _paused(self, pause: _Pause, in_flight: InFlight) -> Iterator[Outcome]:
+        """Let some time pass; rows that are in the way may be this run's own, which have to be put on record first."""
+        if len(in_flight):
+            yield from self._ended(in_flight)
+        else:
+            self._session.clock.sleep(pause.seconds)
+
+    def _ended(self, in_flight: InFlight) -> Iterator[Outcome]:
+        """Put the rows on record that have ended, waiting for the first."""
+        batch = in_flight.ended()
+        outcomes = self._recorded(batch)
+        in_flight.recorded(batch)
+        yield from map(self._counted, outcomes)
+
+    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | _Pause]:
         """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
         size = _COMPARED_AT_ONCE if self._ledger is not None else 1
         postponed: list[_Prepared] = []
@@ -164,7 +186,7 @@ class Push:
         while postponed:
             postponed, seconds = yield from self._claimed(postponed)
             if postponed:
-                self._session.clock.sleep(min(max(seconds, 0.05), 1.0))
+                yield _Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
     def _prepared(self, row: Update | Outcome) -> Outcome | _Prepared:
         """The outcome of a row that needs no call, else what it wants."""
@@ -253,20 +275,20 @@ class Push:
             return Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
-            return self._recorded(Job(smaller, (), wish, claim), outcome)
+            return self._recorded([Ended(Job(smaller, (), wish, claim), outcome)])[0]
 
-    def _outcome(self, job: Job, budgeted: Budgeted) -> Outcome:
-        """Write one row and record what became of it; runs in a thread of its own but for the first row."""
+    def _written(self, job: Job, budgeted: Budgeted) -> Ended:
+        """Write one row; runs in a thread of its own but for the first row."""
         update = job.update
         if self.stopped is not None:
-            return self._recorded(job, not_sent(update, self.stopped))
+            return Ended(job, not_sent(update, self.stopped))
         doubtful = self._rules.resumed if self._ledger is None else bool(job.claim.doubtful)
         try:
             record = self._read_before(job)
             if record is not None:
                 job = self._compared(job, record)
                 if (known := self._known_from(job, record)) is not None:
-                    return self._recorded(job, known, sent=False)
+                    return Ended(job, known, sent=False)
             write_update(
                 self._session,
                 job.calls,
@@ -280,10 +302,10 @@ class Push:
         except CrmError as err:
             if self._stops_the_run(err):
                 self.stopped = err
-                return self._recorded(job, not_sent(update, err), doubtful=err.maybe_written)
-            return self._recorded(job, failure(update, err), doubtful=err.maybe_written)
+                return Ended(job, not_sent(update, err), doubtful=err.maybe_written)
+            return Ended(job, failure(update, err), doubtful=err.maybe_written)
         self._landed = True
-        return self._recorded(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
+        return Ended(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
 
     def _read_before(self, job: Job) -> Record | None:
         """The record right before it is written, if anybody wants to know."""
@@ -335,31 +357,18 @@ class Push:
 
         return permit
 
-    def _recorded(self, job: Job, outcome: Outcome, *, sent: bool = True, doubtful: bool = False) -> Outcome:
-        """Store the outcome before it is told; if that fails, the run stops, and the row is sent again some day.
+    def _recorded(self, batch: Sequence[Ended]) -> list[Outcome]:
+        """Store outcomes before they are told; if that fails, the run stops, and the rows are sent again some day.
 
         Once the database has failed, rows that were not sent are left to their leases instead of waiting for it again.
         """
-        gone = (outcome.word, outcome.code) == (OutcomeWord.NOT_SENT, "LEDGER") and not (doubtful or outcome.applied)
-        if self._ledger is None or gone:
-            return outcome
-        written = frozenset(job.claim.fields) if outcome.word is OutcomeWord.UPDATED else self._targets(outcome.applied)
-        try:
-            self._ledger.settle(
-                Settlement(
-                    job.wish,
-                    job.claim,
-                    outcome,
-                    written,
-                    held=job.held,
-                    seen=job.seen,
-                    sent=sent,
-                    doubtful=doubtful,
-                )
-            )
-        except TransientError as err:
-            self.stopped = self.stopped or err
-        return outcome
+        settlements = [ended.settlement(self._targets) for ended in batch if not ended.untouched]
+        if self._ledger is not None and settlements:
+            try:
+                self._ledger.settle(settlements)
+            except TransientError as err:
+                self.stopped = self.stopped or err
+        return [ended.outcome for ended in batch]
 
     def _note(self, outcomes: Iterable[Outcome]) -> None:
         """Put refused rows on record that were never claimed."""

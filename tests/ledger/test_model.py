@@ -160,7 +160,7 @@ class Model(RuleBasedStateMachine):
             elif word is OutcomeWord.IGNORED:
                 self.crm.update({(sender.wish.record_id, key): "another" for key in fields & landed})
         outcome = Outcome(0, sender.wish.record_id, word, "CODE", "reason")
-        sender.ledger.settle(Settlement(sender.wish, sender.claim, outcome, written, doubtful=reached))
+        sender.ledger.settle([Settlement(sender.wish, sender.claim, outcome, written, doubtful=reached)])
         if not sender.lost:
             for key in written:
                 self.acknowledged[sender.wish.record_id, key] = sender.wish.as_of
