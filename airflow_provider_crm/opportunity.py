@@ -77,6 +77,7 @@ class Field:
         choices: The only values it takes, or empty for any.
         personal: Whether it holds data about a person: its values never reach a log, report or message.
         partial: Whether writing it adds to a list, or removes from it, so that a value alone cannot be put back.
+        written: Whether it is written at all; if not, its values are only checked against the account.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Field:
     choices: tuple[str, ...] = ()
     personal: bool = False
     partial: bool = False
+    written: bool = True
 
 
 @dataclass(frozen=True, slots=True)

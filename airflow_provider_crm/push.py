@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
+from airflow_provider_crm.comparison import held_keys, shown_values
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -22,6 +22,7 @@ from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_
 from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.session import Permit, always
+from airflow_provider_crm.vendors.writes import Writes, writes_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -41,6 +42,7 @@ class _Prepared(NamedTuple):
     """One row that passed its checks, and what it wants in the vendor's own keys and values."""
 
     update: Update
+    writes: Writes
     wish: Wish
 
 
@@ -139,12 +141,12 @@ class Push:
             The outcome (`not_sent` with code `DRY_RUN` where calls would be made) and those calls.
         """
         for row in rows:
-            known = self._prepared(row)
+            known = self._prepared([row])[0]
             if isinstance(known, Outcome):
                 yield known, ()
             else:
                 update = known.update
-                calls = self._vendor.calls(update, self.catalogue)
+                calls = self._vendor.calls(update.record_id, known.writes)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
     def _until_one_was_sent(self, work: Iterator[Outcome | Job | _Pause]) -> Iterator[Outcome]:
@@ -176,7 +178,7 @@ class Push:
         size = _COMPARED_AT_ONCE if self._ledger is not None else 1
         postponed: list[_Prepared] = []
         while batch := list(islice(source, size)):
-            prepared = [self._prepared(row) for row in batch]
+            prepared = self._prepared(batch)
             known = [item for item in prepared if isinstance(item, Outcome)]
             self._note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
@@ -188,8 +190,19 @@ class Push:
             if postponed:
                 yield _Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
-    def _prepared(self, row: Update | Outcome) -> Outcome | _Prepared:
-        """The outcome of a row that needs no call, else what it wants."""
+    def _prepared(self, rows: Sequence[Update | Outcome]) -> list[Outcome | _Prepared]:
+        """The outcome of each row that needs no call, else what it wants."""
+        checked = [self._checked(row) for row in rows]
+        try:
+            updates = [row for row in checked if isinstance(row, Update)]
+            writes = iter(writes_of_all(updates, self._vendor, self.catalogue))
+        except ConfigurationError as err:
+            self.stopped = err
+            return [row if isinstance(row, Outcome) else not_sent(row, err) for row in checked]
+        return [row if isinstance(row, Outcome) else self._wanted(row, next(writes)) for row in checked]
+
+    def _checked(self, row: Update | Outcome) -> Update | Outcome:
+        """The row with the date of its win, or why it is not written."""
         if isinstance(row, Outcome):
             return row
         if self.stopped is not None:
@@ -199,15 +212,16 @@ class Push:
             if self._ledger is None:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
             path_segment(update.record_id)  # what cannot be in a path is no id for the ledger, either
-            payload = self._vendor.payload(update, self.catalogue)
         except InvalidValueError as err:
             return Outcome(row.row, row.record_id, OutcomeWord.INVALID, err.code, str(err))
-        except ConfigurationError as err:
-            self.stopped = err
-            return not_sent(row, err)
-        if not payload:
-            return Outcome(row.row, row.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
-        return _Prepared(update, Wish(update.record_id, wanted_values(payload), update.as_of or self._now()))
+        return update
+
+    def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | _Prepared:
+        if isinstance(writes, InvalidValueError):
+            return Outcome(update.row, update.record_id, OutcomeWord.INVALID, writes.code, str(writes))
+        if not writes.values:
+            return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
+        return _Prepared(update, writes, Wish(update.record_id, writes.texts, update.as_of or self._now()))
 
     def _changed(self, rows: list[_Prepared]) -> Generator[Outcome, None, list[_Prepared]]:
         """Tell the rows of which the CRM holds everything already; returns the others."""
@@ -240,7 +254,7 @@ class Push:
                 postponed.append(row)
                 shortest = min(shortest, claim.busy_seconds)
             elif claim.verdict is Verdict.SEND:
-                yield self._job(row.update, row.wish, claim)
+                yield self._job(row, claim)
             else:
                 yield unsent(row.update, claim)
         return postponed, shortest
@@ -260,22 +274,16 @@ class Push:
     def _now(self) -> dt.datetime:
         return self._session.clock.now()
 
-    def _job(self, update: Update, wish: Wish, claim: Claim) -> Outcome | Job:
+    def _job(self, row: _Prepared, claim: Claim) -> Outcome | Job:
         """Keep only the fields that were claimed; refuse a win whose date is open."""
-        if self._ledger is None:
-            return Job(update, self._vendor.calls(update, self.catalogue), wish, claim)
-        smaller = update
-        if len(claim.fields) < len(wish.values):
-            targets = {name: self.catalogue.fields[name].target for name in update.fields}
-            fields = {name: value for name, value in update.fields.items() if targets[name] in claim.fields}
-            smaller = replace(update, fields=fields)
+        update, writes = row.update, row.writes.only(claim.fields)
         try:
-            if self.catalogue.fields["stage"].target in claim.fields:
+            if self._ledger is not None and self.catalogue.fields["stage"].target in claim.fields:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
-            return Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
-            return self._recorded([Ended(Job(smaller, (), wish, claim), outcome)])[0]
+            return self._recorded([Ended(Job(update, writes, (), row.wish, claim), outcome)])[0]
+        return Job(update, writes, self._vendor.calls(update.record_id, writes), row.wish, claim)
 
     def _written(self, job: Job, budgeted: Budgeted) -> Ended:
         """Write one row; runs in a thread of its own but for the first row."""
@@ -318,10 +326,9 @@ class Push:
         """Note what the record showed; with an inspection, leave out what it holds already."""
         seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
         held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
-        fields = {name: value for name, value in job.update.fields.items() if not self._targets((name,)) <= held}
-        smaller = replace(job.update, fields=fields)
-        calls = self._vendor.calls(smaller, self.catalogue) if held else job.calls
-        return replace(job, update=smaller, calls=calls, held=held, seen=seen)
+        left = job.writes.only(job.claim.fields - held)
+        calls = self._vendor.calls(job.update.record_id, left) if held else job.calls
+        return replace(job, writes=left, calls=calls, held=held, seen=seen)
 
     def _known_from(self, job: Job, record: Record) -> Outcome | None:
         """The outcome of a row that needs no write after all, or must not be written."""
@@ -329,7 +336,8 @@ class Push:
             return None
         if not job.calls:
             return Outcome(job.update.row, job.update.record_id, OutcomeWord.UNCHANGED)
-        return self._inspect(job.update, record)
+        left = {name: job.update.fields[name] for name in job.writes.names.values()}
+        return self._inspect(replace(job.update, fields=left), record)
 
     def _permit(self, job: Job) -> Permit:
         """Allow an attempt only while the claim outlasts it: a call that lands late could overwrite a newer value."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Call, Catalogue, Record
+    from airflow_provider_crm.vendors.writes import Writes
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Job:
     """One row on its way: what it wants, what is sent, and under which claim."""
 
     update: Update
+    writes: Writes
     calls: tuple[Call, ...]
     wish: Wish
     claim: Claim
@@ -267,4 +269,6 @@ def _reason(err: CrmError) -> str:
 def shown_payload(call: Call, catalogue: Catalogue) -> str:
     """The body of a call for a log, with the values of personal fields left out."""
     personal = {field.target for field in catalogue.fields.values() if field.personal}
-    return json.dumps({key: "(hidden)" if key in personal else value for key, value in (call.json or {}).items()})
+    return json.dumps(
+        {key: "(hidden)" if key in personal else value for key, value in json.loads(call.body or "{}").items()}
+    )

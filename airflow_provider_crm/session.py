@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -370,9 +369,10 @@ class Session:
             request.prepare_url(self.account.origin + call.path, call.params)
         else:  # whose path is percent-encoded already
             request.url = self._origin + call.path
-        if call.json is not None:
+        if call.body is not None:
+            request.body = call.body.encode()
             request.headers["Content-Type"] = "application/json"
-            request.prepare_body(json.dumps(call.json, allow_nan=False).encode(), None)
+            request.headers["Content-Length"] = str(len(request.body))
         return self._signature(request)
 
     def _read_back(self, call: Call, record_id: str, err: TransientError) -> Record | None:

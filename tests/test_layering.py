@@ -38,6 +38,7 @@ LAYERS = (
         "oauth",
         "comparison",
         "concurrency",
+        "collector",
         "records",
         "spool",
     },

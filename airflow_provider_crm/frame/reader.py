@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,7 @@ from airflow_provider_crm.opportunity import (
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROWS_AT_ONCE = 10_000
 _AS_OF = Field("as_of", "as_of", Kind.DATETIME)
 # Equal values of these types are the same value, also written as text; datetimes of two zones or folds are not.
 _CACHEABLE = frozenset({str, int, float, dt.date, type(None)})
@@ -67,7 +68,8 @@ class FrameReader:
     def read(self, frame: pd.DataFrame) -> Iterator[Update | Outcome]:
         """Make one update or one outcome of every row, in row order.
 
-        The frame is read when this is called; what it returns only puts the rows together.
+        The ids are read when this is called, as each may stand twice; the fields a part of the frame at a time, as its
+        rows are taken.
 
         Args:
             frame: One row per opportunity; its index is not used.
@@ -78,45 +80,47 @@ class FrameReader:
         self._columns.check(list(frame.columns))
         problems: dict[int, list[_Problem]] = {}
         first, self._rows = self._rows, self._rows + len(frame)
-        cells = {name: cells_of(frame[name]) for name in self._columns.used}
-        limit = exact_integers(frame[self._columns.id_column].dtype)
-        record_ids = self._record_ids(cells[self._columns.id_column], limit, problems)
+        ids = frame[self._columns.id_column]
+        record_ids = self._record_ids(cells_of(ids), exact_integers(ids.dtype), problems)
         superseded = self._duplicates(record_ids, first, problems)
-        times = self._times(cells, len(frame), problems)
-        values = [self._values(column, cells[column], problems) for column in self._fields]
-        return self._rows_of(
-            first, record_ids=record_ids, times=times, values=values, problems=problems, superseded=superseded
-        )
+        return self._rows_of(frame, first, record_ids, problems, superseded)
 
     def _rows_of(
         self,
+        frame: pd.DataFrame,
         first: int,
-        *,
         record_ids: list[str],
-        times: Sequence[dt.datetime | None],
-        values: list[list[Any]],
-        problems: dict[int, list[_Problem]],
-        superseded: dict[int, int],
+        problems: Mapping[int, list[_Problem]],
+        superseded: Mapping[int, int],
     ) -> Iterator[Update | Outcome]:
+        for start in range(0, len(frame), _ROWS_AT_ONCE):
+            places = range(start, min(start + _ROWS_AT_ONCE, len(frame)))
+            found = {place - start: [*problems[place]] for place in places if place in problems} if problems else {}
+            part, ids = frame.iloc[start : places.stop], record_ids[start : places.stop]
+            fields, times = self._fields_of(part, found), self._times(part, found)
+            if not found and not superseded:
+                yield from map(Update, count(first + start), ids, fields, times)
+                continue
+            for place, record_id, present, time in zip(places, ids, fields, times, strict=True):
+                if place in superseded:
+                    later = first + superseded[place]
+                    reason = f"Row {later} has the same id {record_id!r}, comes later and is taken instead."
+                    yield Outcome(first + place, record_id, OutcomeWord.STALE, "SUPERSEDED", reason)
+                elif place - start in found:
+                    why = found[place - start]
+                    reasons = " ".join(problem.reason for problem in why)
+                    yield Outcome(first + place, record_id, OutcomeWord.INVALID, why[0].code, reasons)
+                else:
+                    yield Update(first + place, record_id, present, time)
+
+    def _fields_of(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Iterable[dict[str, FieldValue]]:
+        """The values of each row by field name; what is to be left alone is left out."""
         names = [field.name for field in self._fields.values()]
-        skips = any(Mark in set(map(type, column)) for column in values)
-        if not (skips or problems or superseded):
-            fields = map(dict, map(zip, repeat(names), zip(*values, strict=True)))
-            yield from map(Update, count(first), record_ids, fields, times)
-            return
-        for index, row in enumerate(zip(*values, strict=True)):
-            number, record_id = first + index, record_ids[index]
-            if index in superseded:
-                reason = (
-                    f"Row {first + superseded[index]} has the same id {record_id!r}, comes later and is taken instead."
-                )
-                yield Outcome(number, record_id, OutcomeWord.STALE, "SUPERSEDED", reason)
-            elif index in problems:
-                reasons = " ".join(problem.reason for problem in problems[index])
-                yield Outcome(number, record_id, OutcomeWord.INVALID, problems[index][0].code, reasons)
-            else:
-                present = {name: value for name, value in zip(names, row, strict=True) if value is not Mark.SKIP}
-                yield Update(number, record_id, present, times[index])
+        values = [self._values(column, cells_of(part[column]), problems) for column in self._fields]
+        rows = map(dict, map(zip, repeat(names), zip(*values, strict=True)))
+        if not any(Mark in set(map(type, column)) for column in values):
+            return rows
+        return ({name: value for name, value in row.items() if value is not Mark.SKIP} for row in rows)
 
     def _record_ids(self, cells: list[object], limit: int, problems: dict[int, list[_Problem]]) -> list[str]:
         """The id of every row as text; a row without a good one gets a problem and what can be shown of its id."""
@@ -149,12 +153,11 @@ class FrameReader:
                 problems.setdefault(index, []).append(_Problem("DUPLICATE", reason))
         return {}
 
-    def _times(
-        self, cells: Mapping[str, list[object]], rows: int, problems: dict[int, list[_Problem]]
-    ) -> Sequence[dt.datetime | None]:
+    def _times(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Sequence[dt.datetime | None]:
         if self._columns.as_of is None:
-            return [self._as_of] * rows
-        return self._fitted(cells[self._columns.as_of], lambda moments: list(map(self._time, moments)), problems)
+            return [self._as_of] * len(part)
+        cells = cells_of(part[self._columns.as_of])
+        return self._fitted(cells, lambda moments: list(map(self._time, moments)), problems)
 
     def _time(self, cell: object) -> dt.datetime | _Problem:
         """The data time in UTC: two times of one zone would compare by the clock on the wall, which repeats an hour."""
