@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozense
         key
         for call in calls
         for key in json.loads(call.body or "{}")
-        if vendor.applied(replace(call, writes={key: call.writes[key]}), record)
+        if vendor.applied(call._replace(writes={key: call.writes[key]}), record)
         and not _other_text(call.writes[key], vendor.shown(key, record))
     )
 
@@ -54,7 +53,7 @@ def still_holds(key: str, text: str, record: Record, vendor: Vendor, catalogue: 
     except (InvalidValueError, ConfigurationError, KeyError):
         return text in shown_values((key,), record, vendor, catalogue).values()
     calls = vendor.calls(_ANY_RECORD, writes)
-    return all(_holds(replace(call, writes={key: call.writes[key]}), key, record, vendor) for call in calls)
+    return all(_holds(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
 
 
 def _holds(call: Call, key: str, record: Record, vendor: Vendor) -> bool:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TypeAlias
 
 from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.opportunity import Field, FieldValue, Update
@@ -72,8 +73,10 @@ class Credentials:
         return (*held, *(b64encode(f"{secret}:".encode()).decode() for secret in held))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Call(NamedTuple):
     """One HTTP call, described.
 
     Attributes:
@@ -89,11 +92,11 @@ class Call:
 
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = _NOTHING
     body: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NOTHING
     replayable: bool = True
-    writes: Mapping[str, FieldValue] = field(default_factory=dict)
+    writes: Mapping[str, FieldValue] = _NOTHING
     fields: tuple[str, ...] = ()
 
 

@@ -224,7 +224,7 @@ class Close:
             Call(
                 "PUT",
                 _path(record_id),
-                body=writes.body(writes.values),
+                body=writes.body(tuple(writes.values)),
                 replayable=not any(key.endswith(_ONE_OF_MANY) for key in writes.values),
                 writes={"id": record_id, **writes.values},
                 fields=tuple(writes.names.values()),

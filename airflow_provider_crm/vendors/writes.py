@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from itertools import repeat
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -45,9 +46,9 @@ class Writes(NamedTuple):
             {key: name for key, name in self.names.items() if key in keys},
         )
 
-    def body(self, keys: Iterable[str]) -> str:
+    def body(self, keys: tuple[str, ...]) -> str:
         """A JSON object of some of the keys."""
-        return "{" + ", ".join([f"{encode_basestring_ascii(key)}: {self.texts[key]}" for key in keys]) + "}"
+        return _template(keys) % tuple(map(self.texts.__getitem__, keys))
 
 
 # Points in time that are equal are written in different ways in two zones.
@@ -122,6 +123,12 @@ def _together(updates: Sequence[Update], names: tuple[str, ...], vendor: Vendor,
     keys = tuple(name_by_key)
     values = map(dict, map(zip, repeat(keys), zip(*columns, strict=True)))
     return list(map(Writes, values, map(dict, map(zip, repeat(keys), zip(*texts, strict=True))), repeat(name_by_key)))
+
+
+@lru_cache(maxsize=64)
+def _template(keys: tuple[str, ...]) -> str:
+    """A JSON object with a place for the text of each key."""
+    return "{" + ", ".join(f"{encode_basestring_ascii(key).replace('%', '%%')}: %s" for key in keys) + "}"
 
 
 def _json(value: FieldValue) -> Json:
