@@ -60,14 +60,18 @@ class Account:
     tokens: TokenSource | None = None
     stated: StatedLimit | None = None
 
+    @property
+    def key_digest(self) -> str:
+        """The SHA-256 of the secrets, by which a key is told from others and not known."""
+        return hashlib.sha256("\n".join(self.credentials.secrets()).encode()).hexdigest()
+
     def budget_name(self, group: str) -> str:
         """Name of the budget that all workers with these credentials share: vendors count by key.
 
         Args:
             group: The endpoint group.
         """
-        key = hashlib.sha256("\n".join(self.credentials.secrets()).encode()).hexdigest()
-        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{key}:{group}"
+        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{self.key_digest}:{group}"
 
     def key(self, catalogue: Catalogue) -> str:
         """Name of the account in reports and the ledger: vendor, host and organization."""

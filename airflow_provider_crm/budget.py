@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget_bucket import TokenBucket
 from airflow_provider_crm.budget_rate import FoundRate
+from airflow_provider_crm.budget_use import GroupUse
 from airflow_provider_crm.budget_window import POLL, Answer, FixedWindow
 from airflow_provider_crm.exceptions import ConfigurationError
 
@@ -144,7 +145,8 @@ class Pacer:
         self._lock = threading.Lock()
         self._in_flight = 0
         self._heard = False
-        self._held_until = clock.monotonic()
+        self._calls = 0
+        self._began = self._held_until = clock.monotonic()
         start = None if stated is None else (stated.calls, float(stated.seconds))
         self._plan: FixedWindow | TokenBucket | FoundRate = FoundRate(share, start)
 
@@ -212,6 +214,7 @@ class Pacer:
         with self._lock:
             now = self._clock.monotonic()
             self._in_flight -= 1
+            self._calls += 1
             self._heard = True
             wait = limits.wait if limits is not None else None
             first = refused and now >= self._held_until
@@ -232,6 +235,17 @@ class Pacer:
         """Let nobody pass for that long; a shorter hold never ends a longer one."""
         with self._lock:
             self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
+
+    def use(self, group: str) -> GroupUse:
+        """What was used so far.
+
+        Args:
+            group: Name of the endpoint group.
+        """
+        with self._lock:
+            seconds = self._clock.monotonic() - self._began
+            plan = self._plan
+            return GroupUse.of(group, self._calls, limit=plan.limit, window=plan.length, seconds=seconds)
 
     def close(self) -> None:
         """Give back what was leased and not used."""

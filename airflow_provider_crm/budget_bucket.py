@@ -45,6 +45,11 @@ class TokenBucket:
         """Calls that a full bucket holds, as the vendor told; 0 if it has not yet."""
         return self._limit
 
+    @property
+    def length(self) -> float:
+        """Seconds in which an empty bucket is refilled; 0 if that is not known yet."""
+        return self._limit / self._rate
+
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until the next call may be sent; 0 for now."""
         if not math.isfinite(self._rate):

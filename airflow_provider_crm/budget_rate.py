@@ -33,10 +33,12 @@ class FoundRate:
     Attributes:
         unfit: Never: this plan fits where nothing is known.
         limit: Nobody told one.
+        length: Nor the length of its window.
     """
 
     unfit = False
     limit = 0
+    length = 0.0
 
     def __init__(self, share: float, stated: tuple[int, float] | None) -> None:
         self._share = share

@@ -138,6 +138,11 @@ class FixedWindow:
         return self._limit
 
     @property
+    def length(self) -> float:
+        """Seconds that windows last, as far as the answers told; 0 if none has yet."""
+        return self._length
+
+    @property
     def end_known(self) -> bool:
         """Whether it is known when the window ends."""
         return self._latest is not None

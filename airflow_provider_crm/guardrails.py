@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_crm.measure import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One limit beside what a run would do.
+
+    Attributes:
+        limit: Name of the limit.
+        measured: What the run would do.
+        allowed: What it may do at most.
+        told: What is measured, in words that follow the number.
+    """
+
+    limit: str
+    measured: Decimal
+    allowed: Decimal
+    told: str
+
+    @property
+    def broken(self) -> bool:
+        """Whether the run would go beyond the limit."""
+        return self.measured > self.allowed
+
+    def __str__(self) -> str:
+        return f"{self.limit}: {_shown(self.measured)} {self.told}, allowed are {_shown(self.allowed)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for XCom; numbers are text, and so exact."""
+        return {
+            "limit": self.limit,
+            "measured": str(self.measured),
+            "allowed": str(self.allowed),
+            "told": self.told,
+        }
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        """What `as_dict` wrote."""
+        return cls(told["limit"], Decimal(told["measured"]), Decimal(told["allowed"]), told["told"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +102,8 @@ class Guardrails:
             msg = f"guardrails: {'; '.join(problems)}."
             raise ConfigurationError(msg)
 
-    def hold(self, measured: Measured) -> None:
-        """Compare what a run would do with the limits.
-
-        Raises:
-            ConfigurationError: Naming each limit that it would break, measured against allowed.
-        """
+    def measurements(self, measured: Measured) -> tuple[Measurement, ...]:
+        """What a run would do beside the limits that there are."""
         column, nulls = measured.worst_column()
         found: dict[str, tuple[Decimal | int, str]] = {
             "max_rows": (measured.rows, "rows"),
@@ -85,14 +121,23 @@ class Guardrails:
                 f"of the rows are invalid ({measured.invalid} of {measured.rows})",
             ),
         }
-        broken = [
-            f"{name}: {_shown(value)} {told}, allowed are {_shown(limit)}"
+        return tuple(
+            Measurement(name, Decimal(value), _exact(limit), told)
             for name, (value, told) in found.items()
-            if (limit := getattr(self, name)) is not None and value > _exact(limit)
-        ]
-        if broken:
-            msg = f"Nothing was written: the run would break its guardrails. {'; '.join(broken)}."
-            raise ConfigurationError(msg, code="GUARDRAIL")
+            if (limit := getattr(self, name)) is not None
+        )
+
+
+def hold(measurements: Iterable[Measurement]) -> None:
+    """Stop a run that would go beyond a limit.
+
+    Raises:
+        ConfigurationError: Naming each limit that it would break, measured against allowed.
+    """
+    broken = [str(one) for one in measurements if one.broken]
+    if broken:
+        msg = f"Nothing was written: the run would break its guardrails. {'; '.join(broken)}."
+        raise ConfigurationError(msg, code="GUARDRAIL")
 
 
 def _fraction(part: int, whole: int) -> Decimal:

@@ -24,11 +24,13 @@ class Reading:
         rows: Rows that have their outcome, those before a deferral included.
         refused: How many of them did not land.
         calls: HTTP calls made by this try.
+        used: Part of the vendor's budget that this try has used, of what was allowed meanwhile; None if not known.
     """
 
     rows: int
     refused: int
     calls: int
+    used: float | None = None
 
 
 class Progress:
@@ -75,7 +77,7 @@ class Progress:
         parts = [
             f"{reading.rows}{of_all} rows",
             f"{rate:.1f} rows/s",
-            f"{reading.calls} calls",
+            f"{reading.calls} calls" + ("" if reading.used is None else f" ({reading.used:.0%} of the budget)"),
             f"{reading.refused} refused",
         ]
         if self._total is not None and rate > 0:

@@ -245,6 +245,12 @@ class Push:
         except TransientError as err:
             self.stopped = self.stopped or err
             claims = [None] * len(ready)
+        # Of a row that rests the log of this run would else know nothing.
+        self._note(
+            unsent(row.update, claim)
+            for row, claim in zip(ready, claims, strict=True)
+            if claim is not None and claim.verdict is Verdict.REFUSED_BEFORE
+        )
         for row, claim in zip(ready, claims, strict=True):
             if self.stopped is not None and (claim is None or claim.verdict is not Verdict.SEND):
                 yield not_sent(row.update, self.stopped)

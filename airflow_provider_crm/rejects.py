@@ -75,11 +75,23 @@ def rejects_file(path: ObjectPath, *, resumed: bool = False) -> Iterator[Write]:
             yield write
 
 
+def read_rejects(path: ObjectPath) -> Iterator[Reject]:
+    """The rows of a file that `rejects_file` wrote, in their order.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        yield from (Reject(**row) for row in _READERS[PurePosixPath(path.name).suffix](file))
+
+
 @contextmanager
 def _csv(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
     shutil.copyfileobj(before, file)
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
-        table = csv.DictWriter(lines, [field.name for field in fields(Reject)], lineterminator="\n")
+        names = [field.name for field in fields(Reject)]
+        # Everything in quotes: Python 3.11 leaves a lone carriage return bare, which then ends a line.
+        table = csv.DictWriter(lines, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
         if before.tell() == 0:
             table.writeheader()
         yield lambda reject: table.writerow(_row(reject))
@@ -88,7 +100,7 @@ def _csv(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
 @contextmanager
 def _json_lines(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
     shutil.copyfileobj(before, file)
-    yield lambda reject: file.write(json.dumps(asdict(reject)).encode() + b"\n")
+    yield lambda reject: file.write(json.dumps(_row(reject)).encode() + b"\n")
 
 
 @contextmanager
@@ -136,8 +148,28 @@ def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
     yield from old.iter_batches(_AT_ONCE)
 
 
+def _csv_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(lines)
+
+
+def _json_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
+    yield from map(json.loads, file)
+
+
+def _parquet_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(file).iter_batches(_AT_ONCE):
+        yield from batch.to_pylist()
+
+
+def readable(reject: Reject) -> Reject:
+    """The same, without the halves of characters that no UTF-8 file can hold."""
+    return Reject(**_row(reject))
+
+
 def _row(reject: Reject) -> dict[str, str]:
-    """The columns, without the halves of characters that no UTF-8 file can hold."""
     return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in asdict(reject).items()}
 
 
@@ -145,4 +177,9 @@ _FORMATS: Mapping[str, Callable[[IO[bytes], IO[bytes]], AbstractContextManager[W
     ".csv": _csv,
     ".jsonl": _json_lines,
     ".parquet": _parquet,
+}
+_READERS: Mapping[str, Callable[[IO[bytes]], Iterator[dict[str, str]]]] = {
+    ".csv": _csv_rows,
+    ".jsonl": _json_rows,
+    ".parquet": _parquet_rows,
 }

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_crm.budget_use import BudgetUse
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.guardrails import Measurement
 from airflow_provider_crm.opportunity import FAILURES, Outcome, OutcomeWord
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class SyncReport:
         outcomes: Number of rows by outcome word; words without rows are left out.
         rejects: The first 20 rows that did not land.
         rejects_path: Where all of them are, or None.
+        budget: What the run used of the vendor's budget; None where nobody counted.
+        guardrails: What the run would have done, as measured before it wrote, beside its limits.
     """
 
     run_key: str
@@ -59,6 +63,8 @@ class SyncReport:
     outcomes: dict[str, int]
     rejects: tuple[Reject, ...] = ()
     rejects_path: str | None = None
+    budget: BudgetUse | None = None
+    guardrails: tuple[Measurement, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for XCom."""
@@ -72,6 +78,8 @@ class SyncReport:
             "outcomes": dict(self.outcomes),
             "rejects": [asdict(reject) for reject in self.rejects],
             "rejects_path": self.rejects_path,
+            "budget": None if self.budget is None else self.budget.as_dict(),
+            "guardrails": [one.as_dict() for one in self.guardrails],
         }
 
     @classmethod
@@ -82,15 +90,42 @@ class SyncReport:
             told: With at least the keys that `as_dict` writes.
         """
         known = {field.name: told[field.name] for field in fields(cls)}
-        return cls(**{**known, "rejects": tuple(Reject(**reject) for reject in told["rejects"])})
+        known["rejects"] = tuple(Reject(**reject) for reject in told["rejects"])
+        known["budget"] = None if told["budget"] is None else BudgetUse.of(told["budget"])
+        known["guardrails"] = tuple(map(Measurement.of, told["guardrails"]))
+        return cls(**known)
 
     def to_frame(self) -> pd.DataFrame:
-        """The rejects that the report holds, the first 20: record_id, outcome, code and reason, as text."""
+        """All rejects if `rejects_path` names their file, else the first 20: record_id, outcome, code, reason, as text.
+
+        Raises:
+            ConfigurationError: The file is away, or a later run has written over it.
+        """
         import pandas as pd
 
+        rejects = self.rejects if self.rejects_path is None else self._rejects_on_file(self.rejects_path)
         return pd.DataFrame(
-            [asdict(reject) for reject in self.rejects], columns=[field.name for field in fields(Reject)], dtype="str"
+            [asdict(reject) for reject in rejects], columns=[field.name for field in fields(Reject)], dtype="str"
         )
+
+    def _rejects_on_file(self, place: str) -> list[Reject]:
+        from airflow.sdk import ObjectStoragePath
+
+        from airflow_provider_crm.rejects import read_rejects, readable
+
+        try:
+            found = list(read_rejects(ObjectStoragePath(place)))
+        except OSError as err:
+            msg = f"The rejects of run {self.run_key} cannot be read from {place!r}: {err}."
+            raise ConfigurationError(msg) from err
+        first = [readable(reject) for reject in self.rejects]
+        if found[:_SHOWN] != first:
+            msg = (
+                f"{place!r} no longer holds the rejects of run {self.run_key}: a later one has written over them. Give "
+                "each run a file of its own, such as rejects_path='.../{{ run_id }}.parquet'."
+            )
+            raise ConfigurationError(msg)
+        return found
 
     def count(self, *words: OutcomeWord) -> int:
         """Rows with one of these outcomes."""

@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Leases
+from airflow_provider_crm.budget_use import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -142,6 +143,17 @@ class Session:
     def calls(self) -> int:
         """HTTP calls sent so far, attempts included."""
         return self._calls
+
+    def used(self, *, waited: float = 0.0) -> BudgetUse:
+        """What was used of the budget so far.
+
+        Args:
+            waited: Seconds that were waited, which the caller counts.
+        """
+        with self._lock:
+            pacers = dict(self._pacers)
+        groups = tuple(pacer.use(group) for group, pacer in pacers.items())
+        return BudgetUse(self.account.key_digest[:KEY_DIGITS], self.budget.share, waited, groups)
 
     def write(self, call: Call, record_id: str, *, timezone: str | None = None, permit: Permit = always) -> Record:
         """Send one writing call until it is answered, and return the record that came back.

@@ -30,6 +30,7 @@ LAYERS = (
         "budget_lease",
         "budget_allowance",
         "budget_store",
+        "budget_use",
         "ledger",
         "ledger_sets",
         "ledger_claims",
@@ -63,7 +64,7 @@ LAYERS = (
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 APART = {"sandbox", "demo", "provider_info", "__init__"}
 ALLOWED = {
-    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo"},
+    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo", "report"},
     "pandas": {"frame", "hooks", "report"},
     "numpy": {"frame"},
     "pyarrow": {"frame", "rejects"},
@@ -78,6 +79,7 @@ ALLOWED = {
         "ledger_sets",
         "ledger_schema",
         "budget_store",
+        "budget_use",
         "ledger_statements",
         "oauth",
         "plan_store",
@@ -209,6 +211,12 @@ def test_libraries_stay_in_their_place(library, parts):
     """Only the parts that are named know a library; imports for annotations cost nothing and do not count."""
     users = [one for one in IMPORTS if one.target.split(".")[0] == library and not one.annotations_only]
     assert [one for one in users if one.part not in parts] == []
+
+
+def test_a_report_knows_airflow_only_where_it_reads_the_rejects_file():
+    """The file may be on any object store, which Airflow opens with its own connections."""
+    users = [one for one in IMPORTS if one.part == "report" and one.target.startswith("airflow.")]
+    assert {(one.target, one.function) for one in users} == {("airflow.sdk", "_rejects_on_file")}
 
 
 def test_only_get_df_of_the_hooks_makes_frames():

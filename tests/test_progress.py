@@ -14,13 +14,14 @@ from airflow_provider_crm.progress import Progress, Reading, Waits
 class Run:
     """A run whose rows take a second each, of which every fourth is refused."""
 
-    def __init__(self, *, total=None, every=5.0, seconds=1.0, earlier=0):
+    def __init__(self, *, total=None, every=5.0, seconds=1.0, earlier=0, used=None):
+        self.used = used
         self.now, self.rows, self.seconds, self.lines = 100.0, earlier, seconds, []
         self.progress = Progress(self.reading, self.lines.append, total=total, every=every, monotonic=lambda: self.now)
 
     def reading(self):
         """Two calls a row."""
-        return Reading(self.rows, self.rows // 4, 2 * self.rows)
+        return Reading(self.rows, self.rows // 4, 2 * self.rows, self.used)
 
     def outcomes(self, rows):
         """Each row's outcome a while after the last one."""
@@ -45,6 +46,13 @@ def test_a_line_every_few_seconds():
         "5 of 20 rows, 1.0 rows/s, 10 calls, 1 refused, about 15 s left",
         "10 of 20 rows, 1.0 rows/s, 20 calls, 2 refused, about 10 s left",
     ]
+
+
+def test_the_use_of_the_budget_is_told_where_it_is_known():
+    """As a part of what the vendor has allowed meanwhile."""
+    run = Run(used=0.456)
+    run.of(5)
+    assert run.lines == ["5 rows, 1.0 rows/s, 10 calls (46% of the budget), 1 refused"]
 
 
 def test_every_outcome_passes_in_order():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import tracemalloc
 
@@ -12,9 +13,11 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.rejects import rejects_file
+from airflow_provider_crm.rejects import readable, rejects_file
 from airflow_provider_crm.report import Reject, SyncReport
 
 SUFFIXES = ("csv", "jsonl", "parquet")
@@ -147,6 +150,41 @@ def test_the_report_as_a_frame():
     frame = REPORT.to_frame()
     assert list(frame.columns) == ["record_id", "outcome", "code", "reason"]
     assert list(frame["record_id"]) == ["oppo_1", "oppo_2"]
+
+
+def report_of(path, rejects):
+    """The report of a run that wrote these rejects."""
+    told = dataclasses.replace(REPORT, rejects=tuple(rejects[:20]), rejects_path=str(path))
+    return SyncReport.of(json.loads(json.dumps(told.as_dict())))
+
+
+WEIRD = st.text(st.characters(codec=None) | st.sampled_from('\r\n\t\0",;=\ud800'), max_size=8)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.builds(Reject, WEIRD, st.just("rejected"), WEIRD, WEIRD), max_size=30))
+def test_the_frame_has_all_rows_of_the_file(path, rejects):
+    """Beyond the report's 20, whatever a row holds, and in the order of the file; empty text is no missing value."""
+    written(path, rejects)
+    frame = report_of(path, rejects).to_frame()
+    assert list(frame.itertuples(index=False, name=None)) == [
+        dataclasses.astuple(readable(reject)) for reject in rejects
+    ]
+
+
+def test_a_file_that_a_later_run_has_written_over_is_not_taken_for_its_own(path):
+    """Other rejects at the same place, or none, are told instead of given out as this run's."""
+    rejects = [reject(number) for number in range(25)]
+    for later in ([reject(number, "other") for number in range(25)], [reject(0)], []):
+        written(path, later)
+        with pytest.raises(ConfigurationError, match="no longer holds the rejects of run dag/task/run"):
+            report_of(path, rejects).to_frame()
+
+
+def test_a_file_that_is_gone_is_told(tmp_path):
+    """The first 20 are not passed off as all of them."""
+    with pytest.raises(ConfigurationError, match="cannot be read from"):
+        report_of(tmp_path / "gone.csv", [reject(1)]).to_frame()
 
 
 def test_a_report_without_rejects_is_a_frame_with_columns():

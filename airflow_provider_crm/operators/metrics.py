@@ -22,7 +22,7 @@ def metric_tags(context: Context, vendor: str) -> dict[str, str]:
 
 
 def count_run(report: SyncReport, tags: Mapping[str, str]) -> None:
-    """Count the rows and calls of a run, once, when it has ended: those before a deferral are in its report.
+    """Tell rows, calls and use of the budget, once, when a run has ended: those before a deferral are in its report.
 
     Args:
         report: Of the whole run.
@@ -31,6 +31,10 @@ def count_run(report: SyncReport, tags: Mapping[str, str]) -> None:
     for word, rows in report.outcomes.items():
         stats.incr(f"crm.rows.{word}", rows, tags=dict(tags))
     stats.incr("crm.calls", report.calls, tags=dict(tags))
+    for group in () if report.budget is None else report.budget.groups:
+        if group.used is not None:
+            name = group.group.replace(" ", "_") or "all"  # StatsD's tags hold no spaces
+            stats.gauge("crm.budget.used", group.used, tags={**tags, "group": name})
 
 
 def time_waits(seconds: float, tags: Mapping[str, str]) -> None:

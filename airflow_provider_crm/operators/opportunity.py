@@ -14,11 +14,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_crm.assets import announce
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.frame import ColumnRules, frames
+from airflow_provider_crm.guardrails import Measurement
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
 from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
+from airflow_provider_crm.operators.spans import describe_run, span
 from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
 from airflow_provider_crm.progress import Progress, Reading, Waits
 from airflow_provider_crm.rejects import check_rejects_path, rejects_file
@@ -105,6 +108,7 @@ class OpportunityOperator(BaseOperator):
     operator_extra_links = (CrmRunLink(),)
     _engine: Engine | None = None
     _written: SyncReport | None = None
+    _held: tuple[Measurement, ...] = ()
     _share: float
 
     def __init__(
@@ -218,7 +222,8 @@ class OpportunityOperator(BaseOperator):
         """
         try:
             self._share = self._budget_share(context)
-            return self._run(context, Settled(settled), report or {})
+            with span("crm.run"):
+                return self._run(context, Settled(settled), report or {})
         # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
             raise AirflowFailException(self._advised(str(err), err)) from None
@@ -271,7 +276,8 @@ class OpportunityOperator(BaseOperator):
         with self.session_for(account) as session, self._rejects_file(told) as write:
             waits = Waits(session.clock)
             session.clock = waits.clock
-            catalogue = session.catalogue(source.names)
+            with span("crm.catalogue"):
+                catalogue = session.catalogue(source.names)
             ledger = self._ledger(context, session, account.key(catalogue))
             work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
             found = source.rows(work)
@@ -286,12 +292,13 @@ class OpportunityOperator(BaseOperator):
                 earlier=told,
                 landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
             )
-            for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
-                if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
-                    continue
-                if not anew:
-                    settled.add(outcome.record_id)
-                tally.add(outcome)
+            with span("crm.write"):
+                for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
+                    if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
+                        continue
+                    if not anew:
+                        settled.add(outcome.record_id)
+                    tally.add(outcome)
             report = SyncReport(
                 run_key=run_key(context),
                 vendor=account.vendor.name,
@@ -302,7 +309,10 @@ class OpportunityOperator(BaseOperator):
                 outcomes=tally.outcomes(),
                 rejects=tuple(tally.rejects),
                 rejects_path=self.rejects_path,
+                budget=session.used(waited=waits.seconds).after(earlier.get("budget")),
+                guardrails=self._held or tuple(map(Measurement.of, earlier.get("guardrails", ()))),
             )
+        describe_run(report)
         tags = metric_tags(context, report.vendor)
         time_waits(waits.seconds, tags)
         if push.wait is not None:
@@ -347,12 +357,13 @@ class OpportunityOperator(BaseOperator):
         guardrails, measured = self.guardrails or Guardrails(), Measured(names)
         guardrails.check()
         with Spool(rows) as spool:
-            measured.add(spool)
-            if guardrails.compares:
-                self.plan_store()  # makes the tables where a dry run is the first to ask
-                ledger = work.ledger or self._book(context, work.session, work.account)
-                measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
-            guardrails.hold(measured)
+            with span("crm.guardrails"):
+                measured.add(spool)
+                if guardrails.compares:
+                    self.plan_store()  # makes the tables where a dry run is the first to ask
+                    ledger = work.ledger or self._book(context, work.session, work.account)
+                    measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
+                self._held = held(guardrails, measured, work)
             yield from spool
 
     def _columns(self, timezone: str | None) -> ColumnRules:
@@ -457,7 +468,7 @@ class OpportunityOperator(BaseOperator):
         """What says every few seconds how far the run is."""
 
         def reading() -> Reading:
-            return Reading(tally.rows, tally.refused, session.calls)
+            return Reading(tally.rows, tally.refused, session.calls, session.used().used)
 
         return Progress(reading, self.log.info, total=self.total_rows(), monotonic=session.clock.monotonic)
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame import frames
 from airflow_provider_crm.hooks.crm import CrmHook
+from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.opportunity import OpportunityOperator, run_key
 from airflow_provider_crm.operators.sources import Source, UndoSource, Work, ledger_of, stored
+from airflow_provider_crm.operators.spans import describe, span
+from airflow_provider_crm.progress import Waits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +36,9 @@ class PlanningOperator(OpportunityOperator):
         """Store a plan, and write nothing to the CRM.
 
         Returns:
-            `plan_id`, `digest`, `counts` of fields by verdict, `rows`, `account`, `run_key`, `calls`, `seconds`, and
-            `summary`: Markdown for `ApprovalOperator(body=...)`. The first three and the summary are also XComs of
-            their own, so that `plan.output["plan_id"]` is one.
+            `plan_id`, `digest`, `counts` of fields by verdict, `rows`, `account`, `run_key`, `calls`, `seconds`,
+            `budget` and `guardrails` as in a report, and `summary`: Markdown for `ApprovalOperator(body=...)`. The
+            first three and the summary are also XComs of their own, so that `plan.output["plan_id"]` is one.
         """
         started, store = time.monotonic(), self.plan_store()
         account = CrmHook.for_connection(self.crm_conn_id, ledger_conn_id=self.ledger_conn_id).account()
@@ -43,11 +46,16 @@ class PlanningOperator(OpportunityOperator):
         rules = self._push_rules(context, timezone)
         source = self.source(context, timezone)
         with self.session_for(account) as session:
-            catalogue = session.catalogue(source.names)
+            waits = Waits(session.clock)
+            session.clock = waits.clock
+            with span("crm.catalogue"):
+                catalogue = session.catalogue(source.names)
             name = account.key(catalogue)
             ledger = self._ledger(context, session, name)
-            plan, summary = self.made(source, Work(session, catalogue, name, rules, run_key(context), ledger), store)
-            calls = session.calls
+            work = Work(session, catalogue, name, rules, run_key(context), ledger)
+            with span("crm.plan"):
+                plan, summary = self.made(source, work, store)
+            calls, budget = session.calls, session.used(waited=waits.seconds)
         result: dict[str, Any] = {
             "plan_id": plan.plan_id,
             "digest": plan.digest,
@@ -57,7 +65,11 @@ class PlanningOperator(OpportunityOperator):
             "counts": dict(plan.counts),
             "calls": calls,
             "seconds": round(time.monotonic() - started, 3),
+            "budget": budget.as_dict(),
+            "guardrails": [one.as_dict() for one in self._held],
         }
+        described = ("plan_id", "account", "run_key", "rows", "calls")
+        describe({name: result[name] for name in described} | {"vendor": account.vendor.name, "waited": waits.seconds})
         if ledger is not None:
             ledger.close(result)
         told = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
@@ -105,10 +117,10 @@ class PlanOpportunityUpdatesOperator(PlanningOperator):
         planner = Planner(work.session, work.catalogue, work.rules, ledger_of(work))
         with Spool(source.rows(work).items) as rows:
             measured.add(rows)
-            guardrails.hold(measured)
+            held(guardrails, measured, work)
             with Spool(planner.updates(rows)) as planned:
                 measured.compare_plan(planned, work.session.account.vendor)
-                guardrails.hold(measured)
+                self._held = held(guardrails, measured, work)
                 return stored(store, planned, work)
 
     def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_crm.frame import ColumnRules, FrameReader
@@ -34,6 +35,7 @@ class Work:
         rules: How rows are written.
         run_key: Name of the run.
         ledger: What was acknowledged so far; None in a dry run, or without a ledger.
+        began: Monotonic seconds at which the rows are begun.
     """
 
     session: Session
@@ -42,6 +44,7 @@ class Work:
     rules: PushRules
     run_key: str
     ledger: Ledger | None
+    began: float = field(default_factory=time.monotonic)
 
 
 def _nothing() -> None:

@@ -23,7 +23,6 @@ SEARCHED = 5_000
 SORTS = ("record_id", "outcome", "code", "reason")
 _AT_ONCE = 500
 _FAILED = tuple(word.value for word in OutcomeWord if word in FAILURES)
-_LANDED = tuple(word.value for word in (OutcomeWord.UPDATED, OutcomeWord.UNCHANGED, OutcomeWord.STALE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class RunChanges:
     Args:
         connection: To the ledger.
         run_key: Which run.
-        retried: Whether it was begun more than once: then a row may have landed after it failed, and is not refused.
+        retried: Whether it was begun more than once: then of a row only what the last try did counts.
     """
 
     def __init__(self, connection: Connection, run_key: str, *, retried: bool) -> None:
@@ -169,20 +168,22 @@ class RunChanges:
             sa.func.aggregate_strings(failed.c.field, ",").label("fields"),
         ).group_by(*row, own)
         if self._retried:
-            query = query.where(~self._landed_later(failed))
+            query = query.where(~self._told_later(failed))
         if text:
             columns = (*(failed.c[name] for name in SORTS), failed.c.field)
             query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
         return query
 
     @staticmethod
-    def _landed_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
+    def _told_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
+        """Whether a later try has gone through the same: it landed, or was refused again, which counts once."""
         later = changes.alias("later")
         same = [later.c[name] == failed.c[name] for name in ("account", "record_id", "run_key")]
+        whole = sa.or_(failed.c.field == "", (later.c.field == "") & later.c.outcome.in_(_FAILED))
         return (
             sa.exists()
-            .where(*same, later.c.record_id != "", later.c.id > failed.c.id, later.c.outcome.in_(_LANDED))
-            .where(sa.or_(later.c.field == failed.c.field, failed.c.field == ""))
+            .where(*same, later.c.record_id != "", later.c.id > failed.c.id)
+            .where(sa.or_(later.c.field == failed.c.field, whole))
         )
 
 

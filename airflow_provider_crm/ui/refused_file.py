@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ui.changes import Refused
 
 COLUMNS = ("record_id", "outcome", "code", "reason", "fields")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
 def refused_file(rows: Iterable[Refused]) -> Iterator[str]:
     """The file, some kilobytes at a time.
 
-    A cell that a spreadsheet could run gets an apostrophe in front, as OWASP advises ("CSV Injection").
+    A cell that a spreadsheet could run gets an apostrophe in front, as OWASP advises ("CSV Injection"), and each is in
+    quotes: what follows a semicolon or a tab would else begin a cell of its own where those are taken for separators.
     """
     text = io.StringIO()
-    table = csv.writer(text)
+    table = csv.writer(text, quoting=csv.QUOTE_ALL)
     table.writerow(COLUMNS)
     for row in rows:
         cells = (row.record_id, row.outcome, row.code, row.reason, " ".join(row.fields))

@@ -16,6 +16,10 @@ _FOLDER = Path(__file__).parent
 STATIC = {"crm.css": "text/css", "crm.js": "text/javascript"}
 _MINUTE = 60
 _HOUR = 3600
+_UNITS = (("h", _HOUR), ("min", _MINUTE), ("s", 1))
+_USUAL_WINDOWS = (1, 2, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 86_400)
+_ALMOST = 0.95
+_FOUR_DECIMALS = Decimal("0.0001")
 _NOTHING = "\N{EN DASH}"
 _MEANINGS = {
     OutcomeWord.UPDATED: "The CRM holds the values; it said so.",
@@ -45,6 +49,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(count=_count, duration=_duration, moment=_moment, iso=_iso, signed=_signed, money=_money)
+    made.filters.update(percent=_percent, window=_window, measure=_measure)
     made.globals.update(version=__version__, meanings={word.value: text for word, text in _MEANINGS.items()})
     return made
 
@@ -74,6 +79,25 @@ def _iso(value: dt.datetime) -> str:
 
 def _money(value: Decimal) -> str:
     return f"{value:,.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.0%}"
+
+
+def _window(seconds: float | None) -> str:
+    """How long a limit is: `1 s` or `1 h`. Of one of which answers told in its middle only: at least so long."""
+    if not seconds:
+        return _NOTHING
+    usual = next((length for length in _USUAL_WINDOWS if length * _ALMOST <= seconds <= length), None)
+    if usual is None:
+        return f"at least {_duration(seconds)}" if seconds >= _MINUTE else "window"
+    return next(f"{usual // length} {unit}" for unit, length in _UNITS if usual % length == 0)
+
+
+def _measure(value: Decimal) -> str:
+    """A number of rows, a fraction or an amount, with as many decimals as it needs."""
+    return f"{value.quantize(_FOUR_DECIMALS).normalize():,f}"
 
 
 def _signed(value: Any) -> str:  # noqa: ANN401 - a template passes None, too

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from airflow_provider_crm.plan_store import Plan, stored_plan
 from airflow_provider_crm.ui.access import Reader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.approvals import answers
+from airflow_provider_crm.ui.budgets import of_accounts, of_run, windows
 from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.pages import PageMaker, page_of
@@ -44,6 +45,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
         offset = (page - 1) * _RUNS_ON_A_PAGE
         latest = runs.latest(limit=_RUNS_ON_A_PAGE, offset=offset, account=account or None)
         charted = runs.latest(limit=_BARS, account=account or None)
+        used = of_accounts(runs.last_of_accounts(now - max(_PERIODS.values())), windows(connection, now))
     mine = [run for run in week if not account or run.account == account]
     return pages.page(
         "overview.html",
@@ -55,6 +57,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
         highest=max((sum(run.outcomes.values()) for run in charted), default=0),
         size=(WIDTH, HEIGHT),
         runs=latest,
+        budgets=[one for one in used if not account or one.run.account == account],
         total=sum(one.runs for one in accounts if not account or one.name == account),
         page=page,
         page_size=_RUNS_ON_A_PAGE,
@@ -110,7 +113,17 @@ def run(
         shown = show or ("refused" if any(one.refused for one in found) else "written")
         rows = changes.refused(search) if shown == "refused" else changes.written(search)
         plan_id = runs.plan_applied_by(run_key)
-    return pages.page("run.html", runs=found, key=found[0].key, show=shown, search=search, rows=rows, plan_id=plan_id)
+        known = windows(connection, dt.datetime.now(dt.UTC))
+    return pages.page(
+        "run.html",
+        runs=found,
+        budgets={one.account: of_run(one.budget, known) for one in found},
+        key=found[0].key,
+        show=shown,
+        search=search,
+        rows=rows,
+        plan_id=plan_id,
+    )
 
 
 @router.get("/run.csv")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from airflow_provider_crm.budget_use import BudgetUse
+from airflow_provider_crm.guardrails import Measurement
 from airflow_provider_crm.ledger_schema import plans, runs
 from airflow_provider_crm.opportunity import FAILURES, OutcomeWord
 from airflow_provider_crm.ui.expressions import json_part, of_dags
@@ -19,7 +21,8 @@ from airflow_provider_crm.ui.run_keys import RunKey
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
-_REPORTED = ("outcomes", "rows", "calls", "seconds", "plan_id", "rejects_path")
+_REPORTED = ("outcomes", "rows", "calls", "seconds", "plan_id", "rejects_path", "budget", "guardrails")
+_LAST_OF_AN_ACCOUNT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Run(Counted):
         seconds: Duration of the last try, or None without a report.
         plan_id: The plan that it made, or that an undo applied.
         rejects_path: Where the task put its rejects file.
+        budget: What it used of the vendor's budget, or None without a report.
+        guardrails: What it would have done, as measured before it wrote, beside its limits.
     """
 
     run_key: str
@@ -79,6 +84,8 @@ class Run(Counted):
     seconds: float | None
     plan_id: str | None
     rejects_path: str | None
+    budget: BudgetUse | None = None
+    guardrails: tuple[Measurement, ...] = ()
 
     @property
     def rate(self) -> float | None:
@@ -87,9 +94,11 @@ class Run(Counted):
 
     @property
     def state(self) -> str:
-        """`refused`, `landed`, `planned` or `open` (no report yet)."""
+        """`refused`, `landed`, `planned`, `stopped` (by a guardrail) or `open` (no report yet)."""
         if self.finished_at is None:
             return "open"
+        if any(one.broken for one in self.guardrails):
+            return "stopped"
         if self.refused:
             return "refused"
         return "landed" if self.outcomes or self.plan_id is None else "planned"
@@ -146,6 +155,15 @@ class Runs:
         page = place.order_by(*order).limit(limit).offset(offset).subquery()
         query = self._query().join(page, (page.c.run_key == runs.c.run_key) & (page.c.account == runs.c.account))
         return self._read(query.order_by(*order))
+
+    def last_of_accounts(self, moment: dt.datetime) -> list[Run]:
+        """The last runs of each account that have a report, of those that began at a moment or later."""
+        newest = sa.func.row_number().over(partition_by=runs.c.account, order_by=runs.c.started_at.desc())
+        place = sa.select(runs.c.run_key, runs.c.account, newest.label("number"))
+        place = place.where(self._mine, runs.c.started_at >= moment, runs.c.finished_at.is_not(None))
+        last = place.subquery()
+        joined = (last.c.run_key == runs.c.run_key) & (last.c.account == runs.c.account)
+        return self._read(self._query().join(last, joined).where(last.c.number <= _LAST_OF_AN_ACCOUNT))
 
     def since(self, moment: dt.datetime) -> list[Counted]:
         """What all runs that began at a moment or later came to."""
@@ -205,6 +223,8 @@ def _run(row: Row[Any]) -> Run | None:
         seconds=None if row.seconds is None else float(row.seconds),
         plan_id=row.plan_id,
         rejects_path=row.rejects_path,
+        budget=None if row.budget is None else BudgetUse.of(json.loads(row.budget)),
+        guardrails=tuple(map(Measurement.of, json.loads(row.guardrails or "[]"))),
     )
 
 

@@ -14,12 +14,16 @@ class Kept(NoStatsLogger):
     """A metrics backend in memory."""
 
     def __init__(self):
-        self.counters, self.timings, self.tags = Counter(), {}, []
+        self.counters, self.timings, self.gauges, self.tags = Counter(), {}, {}, []
 
     def incr(self, stat, count=1, rate=1, *, tags=None):
         """Count."""
         self.counters[stat] += count
         self.tags.append(tags)
+
+    def gauge(self, stat, value, rate=1, delta=False, *, tags=None):  # noqa: FBT002 - Airflow's interface
+        """Keep the last value of each group."""
+        self.gauges[stat, tags["group"]] = value
 
     def timing(self, stat, dt, *, tags=None):
         """Add up."""
@@ -42,6 +46,16 @@ def test_rows_and_calls_are_counted(deals, update, metrics):
     calls = len(deals.audit.calls)
     assert metrics.counters == {"crm.rows.updated": 2, "crm.rows.invalid": 1, "crm.calls": calls}
     assert all(tags == {"dag_id": "dag", "task_id": "task", "vendor": "close"} for tags in metrics.tags)
+
+
+def test_the_use_of_the_budget_is_a_gauge_by_endpoint_group(deals, update, metrics):
+    """Two writes of ten that the vendor allows are a fifth; what it allows is not known without a call."""
+    deals.set(close_limit=10, close_window=3600.0)
+    update([{"id": "oppo_0", "arr": 7}, {"id": "oppo_1", "arr": 8}])
+    assert metrics.gauges["crm.budget.used", "opportunity_write"] == 0.2
+    metrics.gauges.clear()
+    update([{"id": "oppo_2", "arr": "x"}])
+    assert ("crm.budget.used", "opportunity_write") not in metrics.gauges
 
 
 def test_a_failed_task_is_counted_too(deals, update, metrics):
@@ -71,15 +85,35 @@ def progress(capsys):
 
 
 def test_the_log_says_how_far_a_list_is(deals, update, capsys):
-    """Rows of all, rate, calls, refused and time left, once the vendor has kept the run waiting for some seconds."""
+    """Rows, rate, calls, budget, refused and time left, once the vendor has kept the run waiting for some seconds."""
     deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_0/", faults=["http_500"] * 7)
     update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)])
     lines = progress(capsys)
     assert len(lines) == 1
-    assert re.search(r"\b1 of 3 rows, 0\.[01] rows/s, 9 calls, 0 refused, about \d\d s left", lines[0])
+    assert re.search(
+        r"\b1 of 3 rows, 0\.[01] rows/s, 9 calls \(0% of the budget\), 0 refused, about \d\d s left", lines[0]
+    )
 
 
 def test_a_quick_run_logs_no_progress(deals, update, capsys):
     """Three rows without a wait: only the summary at the end."""
     update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)])
     assert progress(capsys) == []
+
+
+def test_a_batch_has_one_line_at_most(deals, update, capsys, caplog):
+    """1,000 rows in five batches, a third of them refused and some tried again: not even a line for each batch.
+
+    Lines of every logger count, from INFO up; a row that is refused, repeated or invalid has none of its own.
+    """
+    for number in range(3, 700):
+        deals.close.add_opportunity(f"oppo_{number}", value=100)
+    deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_7/", faults=["http_500"] * 3)
+    rows = [{"id": f"oppo_{number}", "arr": "x" if number % 10 == 0 else 7} for number in range(1_000)]
+    with caplog.at_level("INFO"):
+        run = update(rows, max_rejected=400)
+    assert run.outcomes == {"updated": 630, "invalid": 100, "rejected": 270}
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\[(info|warning|error)", line)]
+    lines = [line for line in lines if "outside of the Task Runner" not in line]
+    assert len(lines) + len(caplog.records) <= 5
+    assert "1000 rows: 630 updated, 100 invalid, 270 rejected" in lines[-1]

@@ -39,7 +39,8 @@ def test_the_report_is_small_and_whole(deals, update):
     """XCom holds run key, vendor, account, counts and rejects, and never the rows."""
     report = update(rows("1.00", "x")).report
     assert set(report) == {
-        "run_key", "vendor", "account", "rows", "calls", "seconds", "outcomes", "rejects", "rejects_path",
+        "run_key", "vendor", "account", "rows", "calls", "seconds", "outcomes", "rejects", "rejects_path", "budget",
+        "guardrails",
     }  # fmt: skip
     assert report["run_key"] == "dag/task/run"
     assert report["account"] == f"close:{deals.url.removeprefix('http://')}:orga_sandbox"
@@ -191,7 +192,7 @@ def test_a_run_without_rejects_leaves_no_old_ones(deals, update, tmp_path):
     update(rows("x"), rejects_path=str(path))
     assert "NOT_A_NUMBER" in path.read_text()
     update(rows("1"), rejects_path=str(path))
-    assert path.read_text() == "record_id,outcome,code,reason\n"
+    assert path.read_text() == '"record_id","outcome","code","reason"\n'
 
 
 def test_a_won_stage_in_a_late_run_names_both_ways_out(deals, update):

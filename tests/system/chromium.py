@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
 from contextlib import contextmanager
+from importlib.metadata import files
 from pathlib import Path
 
-import axe_core_python
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -121,9 +122,14 @@ class Screen:
         """Wait until the page shows some words."""
         return self.wait(lambda: words in self.driver.find_element(By.TAG_NAME, "body").text, seconds)
 
-    def picture(self, name):
-        """Keep a screenshot."""
-        self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
+    def picture(self, name, *, whole=False):
+        """Keep a screenshot: of what the window shows, or of the whole page."""
+        shown = {"format": "png", "captureBeyondViewport": True} if whole else {"format": "png"}
+        if whole:
+            size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
+            shown["clip"] = {"x": 0, "y": 0, "scale": 1, "width": size["width"], "height": size["height"]}
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", shown)["data"]
+        (self.pictures / f"{name}.png").write_bytes(base64.b64decode(taken))
 
     def theme(self, name):
         """Show pages as for a person who prefers `light` or `dark`."""
@@ -136,7 +142,7 @@ class Screen:
 
     def barriers(self):
         """Serious violations of accessibility that axe-core finds in this document: rule and place."""
-        script = Path(axe_core_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+        (script,) = (file.read_text() for file in files("axe-playwright-python") if file.name == "axe.min.js")
         run = "const done = arguments[0]; axe.run(document, {iframes: false}).then(done);"
         self.driver.execute_script(script)
         found = self.driver.execute_async_script(run)["violations"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ import sqlalchemy as sa
 from airflow_provider_crm.demo.airflow_home import AirflowHome, example_dags
 from airflow_provider_crm.demo.warehouse import Deal, write
 from airflow_provider_crm.sandbox import Sandbox
+
+from .chromium import chromium
+from .crm_pages import PASSWORD, USER, crm_airflow
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,24 @@ def metadata(new_database):
 def row() -> Iterator:
     """Make warehouse rows."""
     return deal
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, metadata):
+    """A running Airflow whose ledger has something to show."""
+    with crm_airflow(tmp_path_factory.mktemp("home"), metadata) as airflow:
+        yield airflow
+
+
+@pytest.fixture(scope="module")
+def screen(place, tmp_path_factory):
+    """A browser in which the user has logged in; pictures go into the folder that CRM_PICTURES names, if it does."""
+    folder = tmp_path_factory.mktemp("browser")
+    with chromium(folder, os.environ.get("CRM_PICTURES", folder / "pictures")) as found:
+        found.open(place.url)
+        found.type("input[name=username]", USER)
+        found.type("input[name=password]", PASSWORD)
+        found.one("button[type=submit]").click()
+        found.wait(lambda: "/auth/login" not in found.driver.current_url)
+        found.errors()
+        yield found

@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 
@@ -18,6 +19,7 @@ from airflow_provider_crm.demo.crm import fill
 from airflow_provider_crm.demo.warehouse import deals, logical_date, write
 from airflow_provider_crm.sandbox import Sandbox
 
+from .collector import Collector, collector
 from .standalone import standalone
 
 ROOT = Path(__file__).parents[2]
@@ -38,11 +40,20 @@ class CrmAirflow:
         url: Where it is.
         api: Its REST API, as the user.
         sandbox: The CRMs.
+        collector: Where its spans arrive.
+        lineage: File of OpenLineage's events.
     """
 
     url: str
     api: Api
     sandbox: Sandbox
+    collector: Collector
+    lineage: Path
+
+    @property
+    def account(self):
+        """Close's name in reports."""
+        return f"close:{self.sandbox.url.removeprefix('http://')}:orga_sandbox"
 
 
 class Api:
@@ -118,17 +129,18 @@ def crm_airflow(root, metadata):
     write(root / "warehouse.db", rows)
     passwords = root / "passwords.json"
     passwords.write_text(json.dumps({USER: PASSWORD}))
-    with Sandbox() as sandbox:
+    with Sandbox() as sandbox, collector() as spans:
         fill(sandbox, rows)
+        sandbox.set(close_limit=100, close_window=1.0)
         warehouse = json.dumps({"conn_type": "sqlite", "host": str(root / "warehouse.db")})
-        own = _environment(root, passwords, {**sandbox.connection_uris(), "warehouse": warehouse})
+        own = _environment(root, passwords, {**sandbox.connection_uris(), "warehouse": warehouse}) | spans.environment
         with standalone(root, own, metadata, parallelism=4) as airflow:
             api = Api(airflow.url, root / "standalone.log")
             api.wait("the API server", api.log_in)
             for dag_id in (DAILY, PLANNED, SHARDED):
                 api.wait(dag_id, lambda path=f"/dags/{dag_id}": api.http.get(f"{api.url}/api/v2{path}", timeout=10).ok)
             _write_days(api)
-            yield CrmAirflow(airflow.url, api, sandbox)
+            yield CrmAirflow(airflow.url, api, sandbox, spans, root / "lineage.jsonl")
 
 
 def _environment(root, passwords, connections):
@@ -144,6 +156,9 @@ def _environment(root, passwords, connections):
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "OPENLINEAGE__TRANSPORT__TYPE": "file",
+        "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH": str(root / "lineage.jsonl"),
+        "OPENLINEAGE__TRANSPORT__APPEND": "true",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()},
     }
@@ -161,3 +176,26 @@ def _write_days(api):
         api.end(dag_id, run_id)
     api.start(PLANNED, "waiting", "2026-03-10")
     api.wait_for_question("waiting")
+
+
+def every_page(place):
+    """The address of each page of the application, those that say that there is nothing included, by name."""
+    dirty = f"run?run_key={DAILY}/deal_values/{DIRTY}"
+    return {
+        "overview": "",
+        "overview-account": f"?account={quote(place.account, safe='')}",
+        "run": dirty,
+        "run-written": f"{dirty}&show=written",
+        "run-nothing-found": f"{dirty}&q=no_such_row",
+        "run-planned": f"run?run_key={PLANNED}/plan/approved",
+        "dag-run": f"dag-run?dag_id={SHARDED}&run_id=sharded",
+        "dag-run-nothing": f"dag-run?dag_id={SHARDED}&run_id=none",
+        "task-nothing": f"task?dag_id={SHARDED}&run_id=none&task_id=x",
+        "record": "record?record_id=oppo_1029_001",
+        "record-nothing": "record?record_id=no_such_record",
+        "plan": f"plan?plan_id={place.api.plan_id('approved')}",
+        "plan-unchanged": f"plan?plan_id={place.api.plan_id('approved')}&show=unchanged",
+        "plan-waiting": f"plan?plan_id={place.api.plan_id('waiting')}",
+        "not-found": "run?run_key=no/such/run",
+        "bad-address": "?page=x",
+    }

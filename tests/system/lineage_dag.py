@@ -11,6 +11,7 @@ with DAG(dag_id="lineage", schedule=None, start_date=pendulum.datetime(2026, 1, 
         sql="""
             SELECT d.id AS crm_id, d.arr, upper(n.body) AS note
             FROM marts.deals d JOIN marts.notes n ON n.deal_id = d.id
+            WHERE d.day = '{{ ds }}'
         """,
         sql_conn_id="postgres_warehouse",
         crm_conn_id="close_default",

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
+import json
+import re
 from urllib.parse import quote
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from .chromium import PHONE, SIZE, chromium
-from .crm_pages import DAILY, DIRTY, PASSWORD, PLANNED, SHARDED, USER, crm_airflow
+from .chromium import PHONE, SIZE
+from .connection_form import result_of_test, row_of
+from .crm_pages import CLEAN, DAILY, DIRTY, PLANNED, SHARDED, USER, every_page
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, metadata):
-    """A running Airflow whose ledger has something to show."""
-    with crm_airflow(tmp_path_factory.mktemp("home"), metadata) as airflow:
-        yield airflow
-
-
-@pytest.fixture(scope="module")
-def screen(place, tmp_path_factory):
-    """A browser in which the user has logged in; pictures go into the folder that CRM_PICTURES names, if it does."""
-    folder = tmp_path_factory.mktemp("browser")
-    with chromium(folder, os.environ.get("CRM_PICTURES", folder / "pictures")) as found:
-        found.open(place.url)
-        found.type("input[name=username]", USER)
-        found.type("input[name=password]", PASSWORD)
-        found.one("button[type=submit]").click()
-        found.wait(lambda: "/auth/login" not in found.driver.current_url)
-        found.errors()
-        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +45,9 @@ def test_the_navigation_leads_to_the_overview(screen, place):
     assert "close:127.0.0.1" in shown
     assert DAILY in shown
     assert len(screen.all("svg.chart a")) >= 6
+    budget = screen.one("[role=region][aria-label='Budget used']").text
+    for group in ("read", "write"):
+        assert re.search(rf"orga_sandbox opportunity {group} 100 per (1 s|window)\s+\d+ of 100[^\n]* \d+%", budget)
     screen.picture("overview")
     assert screen.barriers() == []
 
@@ -74,18 +58,20 @@ def test_a_run_is_searched_sorted_and_downloaded(screen, place):
     screen.enter()
     screen.one("tr:has(.badge.bad) td a").click()
     screen.says("Refused rows")
+    assert re.search(r"opportunity write 100 per (1 s|window) 4\d\s+\d+% of", screen.one("[aria-label=Budget]").text)
     screen.picture("run")
     assert screen.barriers() == []
-    rows = screen.all("tbody tr")
-    assert len(rows) > 3
+    refused = "[aria-label='Refused rows'] tbody"
+    rows = screen.all(f"{refused} tr")
+    assert len(rows) == 5
     screen.type("#q", "currency").submit()
     screen.says("of 1")
-    assert "EUR" in screen.all("tbody tr")[0].text
+    assert "EUR" in screen.one(refused).text
     screen.type("#q", "").submit()
-    screen.wait(lambda: len(screen.all("tbody tr")) == len(rows))
+    screen.wait(lambda: len(screen.all(f"{refused} tr")) == len(rows))
     screen.one("thead a[href*='sort=code']").click()
     screen.wait(lambda: screen.all("th[aria-sort=ascending] a[href*='sort=code']"))
-    codes = [cell.text for cell in screen.all("tbody td:nth-child(3)")]
+    codes = [cell.text for cell in screen.all(f"{refused} td:nth-child(3)")]
     assert codes == sorted(codes)
     screen.click("Download CSV", "a")
     (file,) = screen.wait(lambda: list(screen.downloads.glob("*.csv")))
@@ -146,6 +132,8 @@ def test_the_link_of_a_task_leads_to_its_run(screen, place):
     for dag_id, run_id, task_id, tail, name in (
         (DAILY, DIRTY, "deal_values", "", "deal_values"),
         (SHARDED, "sharded", "deal_values", "/mapped/2", "deal_values [2]"),
+        (PLANNED, "approved", "plan", "", "plan"),
+        (PLANNED, "approved", "apply", "", "apply"),
     ):
         screen.open(f"{place.url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}{tail}/details")
         link = screen.wait(lambda: screen.all('a[href*="/plugin/crm/crm/task"]'))[0]
@@ -188,22 +176,87 @@ def test_the_frame_has_the_theme_of_airflow(screen, place):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_follows_the_theme_and_fits_a_phone(screen, place, theme):
-    """On a phone nothing but tables scrolls sideways, in light and dark, and the contrast suffices in both."""
+@pytest.mark.parametrize(("device", "size"), [("desk", SIZE), ("phone", PHONE)])
+def test_every_page_can_be_used_by_everybody(screen, place, device, size, theme):
+    """No serious barrier on any page, at a desk or on a phone, in light or dark, and only tables scroll sideways."""
     screen.theme(theme)
-    screen.driver.set_window_size(*PHONE)
+    screen.driver.set_window_size(*size)
+    widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     try:
-        for name, address in (("overview", ""), ("run", f"run?run_key={DAILY}/deal_values/{DIRTY}")):
+        for name, address in every_page(place).items():
             screen.open(f"{place.url}/crm/{address}")
             screen.one("main h1")
-            widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
             wide, seen = screen.driver.execute_script(widths)
-            assert wide <= seen
-            assert screen.barriers() == []
-            screen.picture(f"phone-{name}-{theme}")
+            assert (name, wide) <= (name, seen)
+            assert (name, screen.barriers()) == (name, [])
+            screen.picture(f"{device}-{theme}-{name}", whole=True)
+            if name in ("not-found", "bad-address"):  # the browser calls every such answer an error
+                assert all("status of 40" in message for message in screen.errors())
     finally:
         screen.driver.set_window_size(*SIZE)
         screen.theme("light")
+
+
+def test_the_page_is_used_by_keyboard(screen, place):
+    """The first key leads past the head, the next ones into the content; Enter follows the link that has the focus."""
+    screen.open(f"{place.url}/crm/")
+    screen.one("main h1")
+    focused = "return [document.activeElement.className, document.activeElement.textContent.trim()]"
+
+    def press(*keys):
+        for key in keys:
+            screen.driver.switch_to.active_element.send_keys(key)
+        return screen.driver.execute_script(focused)
+
+    assert press(Keys.TAB) == ["skip", "Skip to content"]
+    assert screen.one(".skip").size["height"] > 10
+    press(Keys.ENTER)
+    assert screen.driver.current_url.endswith("#content")
+    for _ in range(3):
+        press(Keys.TAB)
+        if "run?run_key=" in (screen.driver.switch_to.active_element.get_attribute("href") or ""):
+            break
+    assert screen.driver.switch_to.active_element.value_of_css_property("outline-style") == "solid"
+    press(Keys.ENTER)
+    screen.says("Task and log")
+
+
+def test_a_plan_tells_its_guardrails(screen, place):
+    """What was measured before the plan was stored stands beside what is allowed."""
+    screen.open(run_page(place, PLANNED, "plan", "approved"))
+    screen.enter()
+    assert re.search(r"max_rows kept\s[\d,]+ [\d,]+ rows", screen.one("[aria-label=Guardrails]").text)
+
+
+def test_a_real_worker_tells_openlineage_what_it_wrote(place):
+    """A green day is one START and one COMPLETE, the end with the dataset of the account and the counts of the run."""
+    events = [json.loads(line) for line in place.lineage.read_text().splitlines()]
+    wanted = {DIRTY, *CLEAN, f"{CLEAN[0]}-again"}
+    mine = [
+        event
+        for event in events
+        if event["job"]["name"] == f"{DAILY}.deal_values"
+        and event["run"]["facets"]["airflow"]["dagRun"]["run_id"] in wanted
+    ]
+    ends = [event for event in mine if event["eventType"] == "COMPLETE"]
+    assert len(ends) == len(CLEAN) + 1
+    for end in ends:
+        (output,) = end["outputs"]
+        assert (output["namespace"], output["name"]) == (f"crm://{place.account}", "opportunity")
+        counts = output["outputFacets"]["crm_outcomes"]["outcomes"]
+        assert output["outputFacets"]["outputStatistics"]["rowCount"] == counts.get("updated", 0)
+    started = {event["run"]["runId"] for event in mine if event["eventType"] == "START"}
+    assert {event["run"]["runId"] for event in ends} < started
+    failed = [event["outputs"][0]["name"] for event in mine if event["eventType"] == "FAIL"]
+    assert failed == ["opportunity"]
+
+
+def test_spans_are_below_those_of_a_real_task(place):
+    """A collector gets them from the worker, as children of the span that Airflow's task runner makes."""
+    below = place.collector.below("worker.deal_values", **{"airflow.dag_run.run_id": DIRTY})
+    assert [name for name in below if "crm" in name] == ["crm.run", "crm.run/crm.catalogue", "crm.run/crm.write"]
+    plan = place.collector.below("worker.plan", **{"airflow.dag_run.run_id": "approved"})
+    assert "crm.run/crm.plan" in plan
 
 
 def test_the_approver_sees_the_plan_where_airflow_asks(screen, place):
@@ -250,18 +303,3 @@ def test_a_connection_is_made_tested_and_broken_in_the_form(screen, place, vendo
     told = result_of_test(screen, place, name)
     assert "401" in told
     assert "a_wrong_key" not in told
-
-
-def row_of(screen, name):
-    """The row of a connection in Airflow's list, or None."""
-    found = screen.driver.find_elements(By.XPATH, f"//tr[.//*[normalize-space()='{name}']]")
-    return found[0] if found else None
-
-
-def result_of_test(screen, place, name):
-    """What Airflow says after a click on the test of a connection."""
-    screen.open(f"{place.url}/connections")
-    row = screen.wait(lambda: row_of(screen, name))
-    row.find_element(By.CSS_SELECTOR, "button[aria-label='Test Connection']").click()
-    toasts = "[data-part=root][data-scope=toast]"
-    return screen.wait(lambda: [toast.text for toast in screen.all(toasts) if "\n" in toast.text])[0]

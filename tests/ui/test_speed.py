@@ -29,6 +29,15 @@ SECONDS = 0.3
 TRIES = 5
 _HOUR = dt.timedelta(hours=1)
 
+GROUPS = ("opportunity write", "opportunity read", "me read", "status read", "custom_field_schema read")
+BUDGET = {
+    "key": "3fa9c1d2e0b4",
+    "share": 0.9,
+    "waited": 1.5,
+    "groups": [{"group": name, "calls": 50, "limit": 100, "window": 0.998, "allowed": 900} for name in GROUPS],
+}
+GUARDRAILS = [{"limit": name, "measured": "120", "allowed": "5000", "told": "rows"} for name in ("max_rows", "other")]
+
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})"
 KEY = "'sales_sync/task_' || ({number} % 20) || '/run_' || {number}"
 FIELD = "CASE i % 4 WHEN 0 THEN 'value' WHEN 1 THEN 'note' WHEN 2 THEN 'confidence' ELSE 'status_id' END"
@@ -97,6 +106,8 @@ def add_runs(log):
                     "seconds": 9.5,
                     "outcomes": {"updated": 225, "rejected": 25} if number % 5 == 0 else {"updated": 250},
                     "rejects": rejects if number % 5 == 0 else [],
+                    "budget": BUDGET,
+                    "guardrails": GUARDRAILS,
                 }
             ),
         }
@@ -153,6 +164,6 @@ def test_the_file_of_a_large_run_comes_at_once(large):
         beginning = next(parts)
         first = time.perf_counter() - started
         lines = beginning.count(b"\r\n") + sum(part.count(b"\r\n") for part in parts)
-    assert beginning.startswith(b"record_id,outcome,code,reason,fields\r\n")
+    assert beginning.startswith(b'"record_id","outcome","code","reason","fields"\r\n')
     assert lines == 1 + LARGE_RUN // 10
     assert first < 5

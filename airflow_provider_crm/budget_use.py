@@ -1,0 +1,102 @@
+"""What a run used of the vendor's budget, for its report: added up when it ends, at no cost while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+KEY_DIGITS = 12
+"""So many digits of a key's SHA-256 tell it from the other keys of one Airflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupUse:
+    """The calls of one endpoint group.
+
+    Attributes:
+        group: Name of the group; empty where a key has one limit for everything.
+        calls: HTTP calls of the run.
+        limit: Calls per window, as the answers told; None where none did.
+        window: Seconds of a window, as far as the answers told: the longest time to its end; None where none did.
+        allowed: Calls that the vendor allowed in that time to everybody on the key: `limit` for each window, at least
+            for one; None where no answer told.
+    """
+
+    group: str
+    calls: int
+    limit: int | None = None
+    window: float | None = None
+    allowed: int | None = None
+
+    @classmethod
+    def of(cls, group: str, calls: int, *, limit: int, window: float, seconds: float) -> Self:
+        """The use of some seconds; a limit or a window of 0 is one that nobody told."""
+        if not limit or not window:
+            return cls(group, calls)
+        return cls(group, calls, limit, round(window, 3), round(limit * max(seconds / window, 1.0)))
+
+    @property
+    def used(self) -> float | None:
+        """Part of what the vendor allowed; None where that is not known."""
+        return self.calls / self.allowed if self.allowed else None
+
+    def after(self, earlier: GroupUse) -> GroupUse:
+        """The use of two stretches of one run, of which this is the later one."""
+        return replace(
+            self,
+            calls=self.calls + earlier.calls,
+            limit=self.limit or earlier.limit,
+            window=max(self.window or 0.0, earlier.window or 0.0) or None,
+            allowed=(self.allowed or 0) + (earlier.allowed or 0) or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """What one run used.
+
+    Attributes:
+        key: The first `KEY_DIGITS` of the SHA-256 of the key, which the name of a shared budget has in full.
+        share: Part of the vendor's limit that all runs on the key together could use.
+        waited: Seconds in which the run stood still, see `progress.Waits`; without deferrals.
+        groups: By endpoint group.
+    """
+
+    key: str
+    share: float
+    waited: float
+    groups: tuple[GroupUse, ...]
+
+    @property
+    def used(self) -> float | None:
+        """The use of the group that is nearest to its limit; None where no limit is known."""
+        return max((group.used for group in self.groups if group.used is not None), default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for XCom."""
+        return {
+            "key": self.key,
+            "share": self.share,
+            "waited": round(self.waited, 3),
+            "groups": [asdict(group) for group in self.groups],
+        }
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """What `as_dict` wrote."""
+        groups = tuple(GroupUse(**group) for group in told["groups"])
+        return cls(told["key"], told["share"], told["waited"], groups)
+
+    def after(self, earlier: Mapping[str, Any] | None) -> BudgetUse:
+        """The use of a whole run of which this is the last stretch.
+
+        Args:
+            earlier: What `as_dict` wrote of the stretches before, or None.
+        """
+        if earlier is None:
+            return self
+        told = BudgetUse.of(earlier)
+        before = {group.group: group for group in told.groups}
+        groups = [group.after(before.pop(group.group)) if group.group in before else group for group in self.groups]
+        return replace(self, waited=self.waited + told.waited, groups=(*groups, *before.values()))

@@ -1,0 +1,41 @@
+"""Guardrails in the hands of a task: held, and told on the run's page, also where they stop the run."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.guardrails import hold
+from airflow_provider_crm.report import SyncReport
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.guardrails import Guardrails, Measurement
+    from airflow_provider_crm.measure import Measured
+    from airflow_provider_crm.operators.sources import Work
+
+
+def held(guardrails: Guardrails, measured: Measured, work: Work) -> tuple[Measurement, ...]:
+    """What the run would do, beside limits that it keeps.
+
+    Raises:
+        ConfigurationError: It would break one. The ledger has a report that says so, of no row: none was written.
+    """
+    measurements = guardrails.measurements(measured)
+    try:
+        hold(measurements)
+    except ConfigurationError:
+        if work.ledger is not None:
+            report = SyncReport(
+                run_key=work.run_key,
+                vendor=work.session.account.vendor.name,
+                account=work.account,
+                rows=0,
+                calls=work.session.calls,
+                seconds=time.monotonic() - work.began,
+                outcomes={},
+                guardrails=measurements,
+            )
+            work.ledger.close(report.as_dict())
+        raise
+    return measurements

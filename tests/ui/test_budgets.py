@@ -1,0 +1,200 @@
+"""Budget and guardrails on the pages."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_crm.ledger_schema import budgets
+from airflow_provider_crm.ui.budgets import of_accounts, of_run, windows
+from airflow_provider_crm.ui.rendering import environment
+from airflow_provider_crm.ui.runs import Runs
+
+from .conftest import CLOSE, NOW, RAZE
+
+DIGEST = "3fa9c1d2e0b4" + "0" * 52
+WEEK = dt.timedelta(days=7)
+
+
+def used(*groups, key=DIGEST[:12], share=0.9):
+    """The budget of a report: group, calls, limit, window and allowed calls of each endpoint group."""
+    names = ("group", "calls", "limit", "window", "allowed")
+    return {
+        "key": key,
+        "share": share,
+        "waited": 3.2,
+        "groups": [dict(zip(names, group, strict=True)) for group in groups],
+    }
+
+
+WRITES = ("opportunity write", 120, 40, 0.998, 400)
+READS = ("opportunity read", 1, None, None, None)
+
+
+@pytest.fixture
+def window(database):
+    """Add the present window of a shared budget."""
+
+    def add(group="opportunity write", *, digest=DIGEST, ends_in=60.0, **known):
+        row = {"number": 3, "call_limit": 40, "granted": 10, "counted": 8, "strangers": 0, "length": 60.0, **known}
+        ends_at = None if ends_in is None else NOW + dt.timedelta(seconds=ends_in)
+        name = f"close:127.0.0.1:8000:{digest}:{group}"
+        with database.begin() as connection:
+            connection.execute(sa.insert(budgets).values(name=name, opened_at=NOW, ends_at=ends_at, **row))
+
+    return add
+
+
+@pytest.mark.parametrize(
+    ("known", "left"),
+    [
+        ({}, (40, 10, NOW + dt.timedelta(seconds=60))),
+        ({"counted": 33}, (40, 33, NOW + dt.timedelta(seconds=60))),
+        ({"ends_in": -1.0}, (40, 0, None)),
+        ({"ends_in": None, "length": 0.0}, (40, 10, None)),
+        ({"ends_in": None, "length": 60.0}, (40, 10, None)),
+    ],
+)
+def test_the_present_window(window, reading, known, left):
+    """Calls given or counted, whichever is more; none once the window is over; its end where that is known."""
+    window(**known)
+    ((place, found),) = windows(reading, NOW).items()
+    assert place == (DIGEST[:12], "opportunity write")
+    assert (found.limit, found.used, found.ends_at) == left
+
+
+def test_a_window_whose_end_nobody_told_is_over_some_time(window, reading):
+    """Workers that died leave a window without an end; it is not the present one for ever."""
+    window(ends_in=None, length=60.0)
+    (found,) = windows(reading, NOW + dt.timedelta(seconds=121)).values()
+    assert (found.used, found.ends_at) == (0, None)
+
+
+def test_the_last_run_of_each_key_speaks_for_it(log, reading):
+    """Each key of an account is told once, with its newest run; runs without a report, and old ones, tell nothing."""
+    other = "b" * 12
+    for key, ago, digest in (
+        ("new", 1, DIGEST[:12]),
+        ("old", 2, DIGEST[:12]),
+        ("other", 3, other),
+        ("gone", 200, "c" * 12),
+    ):
+        log.run(f"sales/t/{key}", ago=dt.timedelta(hours=ago), outcomes={"updated": 1}, budget=used(WRITES, key=digest))
+    log.run("sales/t/open", finished=False, ago=dt.timedelta(minutes=1))
+    log.run("sales/t/plain", ago=dt.timedelta(minutes=2), outcomes={"updated": 1})
+    log.run("others/t/r", ago=dt.timedelta(minutes=3), outcomes={}, budget=used(WRITES, key="d" * 12))
+    found = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {})
+    assert {(one.run.key.run_id, one.run.budget.key) for one in found} == {("new", DIGEST[:12]), ("other", other)}
+
+
+def test_an_overview_is_no_list_of_everything(log, reading, window):
+    """Of each key the shared budgets, each with the run that used it last; else the one with most calls."""
+    window()
+    window("opportunity read", call_limit=0, granted=1)
+    log.run("sales/t/wrote", ago=dt.timedelta(hours=2), outcomes={"updated": 1}, budget=used(WRITES, READS))
+    planned = used(("opportunity read", 9, 40, 20.0, 40))
+    log.run("sales/t/planned", ago=dt.timedelta(hours=1), outcomes={}, budget=planned)
+    latest = Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK)
+    (shared,) = of_accounts(latest, windows(reading, NOW))
+    assert (shared.run.key.run_id, shared.budget.use.group) == ("wrote", "opportunity write")
+    (alone,) = of_accounts(latest, {})
+    assert alone.budget.use.calls == 120
+
+
+def test_the_longest_window_that_was_seen_counts(log, reading):
+    """A run that began in the middle of a window saw its rest only; another one saw more of it."""
+    for number, (ago, seconds) in enumerate(((3, 12.5), (2, 58.9), (1, 40.0))):
+        use = used(("opportunity write", 5, 40, seconds, 40))
+        log.run(f"sales/t/{number}", ago=dt.timedelta(hours=ago), outcomes={"updated": 1}, budget=use)
+    (one,) = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {})
+    assert (one.run.key.run_id, one.budget.seconds) == ("2", 58.9)
+
+
+def test_a_shared_window_knows_more_than_one_run(log, reading, window):
+    """The limit and the length are those of all workers; a group that is not shared has the run's own."""
+    window(call_limit=50)
+    log.run("sales/t/r", outcomes={"updated": 1}, budget=used(READS, WRITES))
+    (run,) = Runs(reading, {"sales"}).named("sales/t/r")
+    shared, own = of_run(run.budget, windows(reading, NOW))
+    assert (shared.limit, shared.seconds, shared.window.used) == (50, 60.0, 10)
+    assert (own.use.group, own.limit, own.window) == ("opportunity read", None, None)
+
+
+def plain(page):
+    """The text of a page."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_the_overview_shows_the_budget_of_own_accounts(browser, log, window):
+    """Limit, present window and last run by account and endpoint group; of another team's key nothing."""
+    window(ends_in=3600.0)
+    window("secret", digest="e" * 64, ends_in=3600.0, call_limit=77, granted=55)
+    log.run("sales_sync/t/r", outcomes={"updated": 1}, budget=used(WRITES, READS))
+    log.run("sales_sync/raze/r", account=RAZE, outcomes={}, budget=used(("", 620, 1000, 2463.0, 1000), key="f" * 12))
+    theirs = used(("secret", 44, 77, 60.0, 77), key="e" * 12)
+    log.run("finance_sync/t/r", account="close:theirs:orga", outcomes={"updated": 1}, budget=theirs)
+    anna = plain(browser("anna").text(""))
+    assert "opportunity write 40 per 1 min 10 of 40, until" in anna
+    assert f"{RAZE} all of it 1,000 per at least 41 min 3 s not shared through the ledger 62%" in anna
+    assert ("secret" in anna, "theirs" in anna) == (False, False)
+    assert "55 of 77" in plain(browser("ben").text(""))
+    assert RAZE not in plain(browser("anna").text("", account=CLOSE)).split("Budget used")[1].split("Accounts")[0]
+    assert DIGEST[:12] not in browser("anna").text("")
+
+
+def test_the_run_shows_its_budget(browser, log):
+    """What it used of which limit, the share, and how long it stood still."""
+    log.run("sales_sync/t/r", outcomes={"updated": 1}, budget=used(WRITES, READS))
+    shown = plain(browser("anna").text("run", run_key="sales_sync/t/r"))
+    assert "opportunity write 40 per 1 s 120 30% of 400 calls allowed meanwhile" in shown
+    assert "opportunity read no answer told one 1 not known" in shown
+    assert "may use 90% of the limit together. The run stood still for 3.2 s" in shown
+
+
+def test_the_run_shows_its_guardrails(browser, log):
+    """Measured beside allowed, and whether the limit was kept; text is escaped."""
+    kept = {"limit": "max_rows", "measured": "1200", "allowed": "5000", "told": "rows"}
+    null = {"limit": "max_null_fraction", "measured": "0.1234567", "allowed": "0.5", "told": "of <b>'x'</b>"}
+    log.run("sales_sync/t/r", outcomes={"updated": 1}, guardrails=[kept, null])
+    page = browser("anna").text("run", run_key="sales_sync/t/r")
+    assert "max_rows kept 1,200 5,000 rows" in plain(page)
+    assert "max_null_fraction kept 0.1235 0.5 of" in plain(page)
+    assert "<b>" not in page
+    assert "all landed" in page
+
+
+def test_a_run_that_a_guardrail_stopped_says_so(browser, log):
+    """It is no green run of no row: the badge and the table name the limit that was broken."""
+    broken = {"limit": "max_rows", "measured": "6000", "allowed": "5000", "told": "rows"}
+    log.run("sales_sync/t/r", outcomes={}, guardrails=[broken])
+    shown = plain(browser("anna").text("run", run_key="sales_sync/t/r"))
+    assert "stopped by a guardrail" in shown
+    assert "nothing was written" in shown
+    assert "max_rows broken 6,000 5,000 rows" in shown
+    assert "stopped by a guardrail" in browser("anna").text("")
+    assert "all landed" not in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "\N{EN DASH}"), (0.0, "\N{EN DASH}"), (1.0, "1 s"), (0.985, "1 s"), (59.2, "1 min"), (3599.0, "1 h"),
+        (26.73, "window"), (2463.0, "at least 41 min 3 s"), (86_400.0, "24 h"),
+    ],
+)  # fmt: skip
+def test_a_window_is_told_as_people_say_it(seconds, text):
+    """A usual length by its unit; what answers told in the middle of a window is a lower bound, and said to be one."""
+    assert environment().filters["window"](seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("5000", "5,000"), ("0.50", "0.5"), ("0.33333333", "0.3333"), ("1001.5", "1,001.5"), ("0", "0"), ("100", "100")],
+)
+def test_a_measurement_has_the_decimals_it_needs(value, text):
+    """Rows are whole, fractions short, amounts as they are."""
+    assert environment().filters["measure"](Decimal(value)) == text
