@@ -31,6 +31,7 @@ LAYERS = (
         "budget_allowance",
         "budget_store",
         "ledger",
+        "ledger_quiet",
         "ledger_sets",
         "ledger_claims",
         "ledger_schema",
