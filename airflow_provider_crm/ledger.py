@@ -12,9 +12,9 @@ import datetime as dt
 import hashlib
 import json
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -30,9 +30,11 @@ from airflow_provider_crm.ledger_claims import (
     Settlement,
     StateOnRecord,
     Wish,
+    WishColumns,
 )
+from airflow_provider_crm.ledger_quiet import confirm_held
 from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
-from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, confirm_held, end_claims, storable
+from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
@@ -127,20 +129,22 @@ class Ledger:
             confirm(connection, self._account, book.confirmed)
         return claims
 
-    def settled(self, wishes: Sequence[Wish]) -> frozenset[int]:
+    def settled(self, wishes: WishColumns) -> frozenset[int]:
         """Which rows want only what the CRM is known to hold, by position.
 
-        Older data does not get past them any more. A record that occurs twice is not among them: its rows have to be
-        decided one after another.
+        Older data does not get past them any more, nor past those fields of other rows that are held as wanted. A
+        record that occurs twice is not among them: its rows have to be decided one after another.
 
         Args:
-            wishes: One per row; at most some thousands at once.
+            wishes: Some thousands of rows.
         """
-        records = Counter(wish.record_id for wish in wishes)
-        wanted = {number: wish for number, wish in enumerate(wishes) if records[wish.record_id] == 1 and wish.values}
+        kept = {
+            key: [None if text is None else self.kept(key, text) for text in column] if key in self._hashed else column
+            for key, column in wishes.values.items()
+        }
         with self._transaction() as connection:
             self._serialize(connection)
-            return confirm_held(connection, self._account, wanted, self.kept)
+            return confirm_held(connection, self._account, replace(wishes, values=kept))
 
     def renew(self, wish: Wish, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""

@@ -17,7 +17,7 @@ from airflow_provider_crm.exceptions import (
     InvalidValueError,
     TransientError,
 )
-from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish
+from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish, WishColumns
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
 from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
@@ -228,7 +228,7 @@ class Push:
         if self._ledger is None or not self._changes_only or self.stopped is not None:
             return rows
         try:
-            settled = self._ledger.settled([row.wish for row in rows])
+            settled = self._ledger.settled(WishColumns.of([row.wish for row in rows]))
         except TransientError as err:
             self.stopped = self.stopped or err
             return rows

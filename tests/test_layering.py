@@ -32,6 +32,7 @@ LAYERS = (
         "budget_store",
         "budget_use",
         "ledger",
+        "ledger_quiet",
         "ledger_sets",
         "ledger_claims",
         "ledger_schema",
