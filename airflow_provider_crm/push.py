@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _FORBIDDEN = 403
 _OUTAGE_ROWS = 5
 _COMPARED_AT_ONCE = 2_000
-_CLAIMED_AT_ONCE = 200
+_ROWS_AT_ONCE = 200
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
@@ -140,13 +140,13 @@ class Push:
         Yields:
             The outcome (`not_sent` with code `DRY_RUN` where calls would be made) and those calls.
         """
-        for row in rows:
-            known = self._prepared([row])[0]
-            if isinstance(known, Outcome):
-                yield known, ()
-            else:
-                update = known.update
-                calls = self._vendor.calls(update.record_id, known.writes)
+        source = iter(rows)
+        while batch := list(islice(source, _ROWS_AT_ONCE)):
+            for known in self._prepared(batch):
+                if isinstance(known, Outcome):
+                    yield known, ()
+                    continue
+                update, calls = known.update, self._vendor.calls(known.update.record_id, known.writes)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
     def _until_one_was_sent(self, work: Iterator[Outcome | Job | _Pause]) -> Iterator[Outcome]:
@@ -183,8 +183,8 @@ class Push:
             self._note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
             changed = yield from self._changed([item for item in prepared if isinstance(item, _Prepared)])
-            for first in range(0, len(changed), _CLAIMED_AT_ONCE):
-                postponed, _ = yield from self._claimed(postponed + changed[first : first + _CLAIMED_AT_ONCE])
+            for first in range(0, len(changed), _ROWS_AT_ONCE):
+                postponed, _ = yield from self._claimed(postponed + changed[first : first + _ROWS_AT_ONCE])
         while postponed:
             postponed, seconds = yield from self._claimed(postponed)
             if postponed:
