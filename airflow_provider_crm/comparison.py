@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.opportunity import FieldValue, Update, ValueRules, same_value
+from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
 
 _RULES = ValueRules()
 _ANY_RECORD = "any"
-_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
@@ -41,8 +40,8 @@ def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozense
     return frozenset(
         key
         for call in calls
-        for key in call.json or {}
-        if vendor.applied(replace(call, writes={key: call.writes[key]}), record)
+        for key in json.loads(call.body or "{}")
+        if vendor.applied(call._replace(writes={key: call.writes[key]}), record)
         and not _other_text(call.writes[key], vendor.shown(key, record))
     )
 
@@ -50,23 +49,15 @@ def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozense
 def still_holds(key: str, text: str, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
     """Whether a record holds what was written once; so do a user's name and an id, which cannot be compared."""
     try:
-        calls = vendor.calls(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), catalogue)
+        writes = writes_of(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), vendor, catalogue)
     except (InvalidValueError, ConfigurationError, KeyError):
         return text in shown_values((key,), record, vendor, catalogue).values()
-    return all(_holds(replace(call, writes={key: call.writes[key]}), key, record, vendor) for call in calls)
+    calls = vendor.calls(_ANY_RECORD, writes)
+    return all(_holds(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
 
 
 def _holds(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
     return vendor.applied(call, record) or (key in record and not vendor.unconfirmed(call, record))
-
-
-def wanted_values(payload: Mapping[str, Json]) -> dict[str, str]:
-    """What a row would write, as it is kept: JSON text by key."""
-    return {key: _json_text(value) for key, value in payload.items()}
-
-
-def _json_text(value: Json) -> str:
-    return repr(value) if type(value) is int else _encode(value)
 
 
 def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str:
@@ -74,7 +65,7 @@ def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str
     raw = json.dumps(value, sort_keys=True)
     try:
         update = Update(0, _ANY_RECORD, {key: field_value(key, raw, catalogue)})
-        return wanted_values(vendor.payload(update, catalogue)).get(key, raw)
+        return writes_of(update, vendor, catalogue).texts.get(key, raw)
     except (InvalidValueError, ConfigurationError, KeyError):
         return raw
 

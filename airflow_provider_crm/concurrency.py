@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
@@ -191,19 +192,27 @@ class Workers(Generic[Job, Result]):
         self._threads.append(thread)
         thread.start()
 
-    def next(self) -> Result:
-        """The result of the next job that ends, waiting for it.
+    def ended(self) -> list[Result]:
+        """The results of all jobs that have ended since, waiting for the first.
 
         Raises:
-            BaseException: What the job raised.
+            BaseException: What a job raised.
         """
-        ended = self._ended.get()
-        if isinstance(ended, _Raised):
-            raise ended.error
-        return ended
+        ended = [self._ended.get(), *self._drained()]
+        results = [one for one in ended if not isinstance(one, _Raised)]
+        for one in ended:
+            if isinstance(one, _Raised):
+                for result in results:
+                    self._ended.put(result)  # they are still there when it is closed
+                raise one.error
+        return results
 
-    def close(self) -> None:
-        """End all threads, each after the job that it has; jobs that no thread has are dropped."""
+    def close(self) -> list[Result]:
+        """End all threads, each after the job that it has; jobs that no thread has are dropped.
+
+        Returns:
+            The results that nobody has taken.
+        """
         try:
             while True:
                 self._jobs.get_nowait()
@@ -212,6 +221,15 @@ class Workers(Generic[Job, Result]):
                 self._jobs.put(None)
         for thread in self._threads:
             thread.join()
+        return [one for one in self._drained() if not isinstance(one, _Raised)]
+
+    def _drained(self) -> list[Result | _Raised]:
+        """What has ended by now."""
+        ended = []
+        with suppress(Empty):
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
 
     def _run(self) -> None:
         over = False

@@ -11,11 +11,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -31,9 +30,11 @@ from airflow_provider_crm.ledger_claims import (
     Settlement,
     StateOnRecord,
     Wish,
+    WishColumns,
 )
+from airflow_provider_crm.ledger_quiet import confirm_held
 from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
-from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, confirm_held, end_claims, storable
+from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
@@ -75,10 +76,6 @@ class Ledger:
         self._clock = clock
         self._hashed = hashed
         self._token = uuid.uuid4().hex
-        self._queue: list[Settlement] = []
-        self._settled = 0
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
 
     def open(self, as_of: dt.datetime | None) -> None:
         """Create or migrate the tables, and note that a try of the run begins."""
@@ -132,20 +129,22 @@ class Ledger:
             confirm(connection, self._account, book.confirmed)
         return claims
 
-    def settled(self, wishes: Sequence[Wish]) -> frozenset[int]:
+    def settled(self, wishes: WishColumns) -> frozenset[int]:
         """Which rows want only what the CRM is known to hold, by position.
 
-        Older data does not get past them any more. A record that occurs twice is not among them: its rows have to be
-        decided one after another.
+        Older data does not get past them any more, nor past those fields of other rows that are held as wanted. A
+        record that occurs twice is not among them: its rows have to be decided one after another.
 
         Args:
-            wishes: One per row; at most some thousands at once.
+            wishes: Some thousands of rows.
         """
-        records = Counter(wish.record_id for wish in wishes)
-        wanted = {number: wish for number, wish in enumerate(wishes) if records[wish.record_id] == 1 and wish.values}
+        kept = {
+            key: [None if text is None else self.kept(key, text) for text in column] if key in self._hashed else column
+            for key, column in wishes.values.items()
+        }
         with self._transaction() as connection:
             self._serialize(connection)
-            return confirm_held(connection, self._account, wanted, self.kept)
+            return confirm_held(connection, self._account, replace(wishes, values=kept))
 
     def renew(self, wish: Wish, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""
@@ -164,24 +163,14 @@ class Ledger:
             ).rowcount
         return started + self._lease if renewed == len(claim.fields) else None
 
-    def settle(self, settlement: Settlement) -> None:
-        """Record what became of a claimed row; returns when it is stored.
-
-        Threads that settle at the same time share one transaction, so that after a crash at most one row of each
-        thread is sent again.
-        """
-        with self._lock:
-            self._queue.append(settlement)
-            ticket = self._settled + len(self._queue)
-        with self._writing:
-            if self._settled >= ticket:
-                return
-            with self._lock:
-                batch = list(self._queue)
-            self._store(batch)
-            with self._lock:
-                del self._queue[: len(batch)]
-                self._settled += len(batch)
+    def settle(self, batch: Sequence[Settlement]) -> None:
+        """Record what became of claimed rows; returns when it is stored."""
+        with self._transaction() as connection:
+            self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
+            now = self._now(connection)
+            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
+            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
+            self._store_refusals(connection, batch, now)
 
     def states(self, records: Iterable[str]) -> dict[Place, FieldState]:
         """What is on record for these opportunities, by record and key; at most some hundreds of records at once."""
@@ -243,14 +232,6 @@ class Ledger:
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
         return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if key in self._hashed else value
-
-    def _store(self, batch: Sequence[Settlement]) -> None:
-        with self._transaction() as connection:
-            self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
-            now = self._now(connection)
-            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
-            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
-            self._store_refusals(connection, batch, now)
 
     def _ended(self, settlement: Settlement, key: str) -> EndedField:
         """What is to be stored of one field."""

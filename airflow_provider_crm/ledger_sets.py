@@ -1,15 +1,15 @@
-"""The ledger's statements over many fields at once: compare, confirm, claim, settle.
+"""The ledger's statements over many fields at once: confirm, claim, settle.
 
-The rows travel to the database as one JSON text, which costs a tenth of what one set of parameters for each field does;
-of a comparison only those come back that need a closer look. Every statement that writes is an upsert by the primary
-key, also where all of its rows are there already: a database may look for the rows of an update in a slower way.
+The rows travel to the database as one JSON text, which costs a tenth of what one set of parameters for each field does.
+Every statement that writes is an upsert by the primary key, also where all of its rows are there already: a database
+may look for the rows of an update in a slower way.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,21 +20,14 @@ from airflow_provider_crm.ledger_schema import UtcDateTime
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.ledger_claims import Place, Wish
+    from airflow_provider_crm.ledger_claims import Place
 
 _ITEMS = {"sqlite": "json_each(:rows) AS item", "postgresql": "jsonb_array_elements(CAST(:rows AS jsonb)) AS item"}
 _ITEM = {"sqlite": "json_extract(item.value, '$[{place}]')", "postgresql": "CAST(item ->> {place} AS {kind})"}
 _PLACE = (("record_id", "text"), ("field", "text"))
 _DATED = (*_PLACE, ("as_of", "timestamptz"))
-_WISH = (*_PLACE, ("number", "int"), ("value", "text"), ("as_of", "timestamptz"))
 _STATE = (*_PLACE, ("known", "boolean"), ("value", "text"), ("as_of", "timestamptz"), ("run_key", "text"))
 _LINE = (*_PLACE, *((name, "text") for name in ("before", "after", "outcome", "code", "reason")))
-_DIFFERENT = """
-    WITH wishes AS ({rows}) SELECT DISTINCT number FROM wishes AS w
-    LEFT JOIN crm_field_states AS s ON s.account = :account AND s.record_id = w.record_id AND s.field = w.field
-    WHERE s.record_id IS NULL OR NOT s.known OR s.claim_token IS NOT NULL OR s.value IS NULL OR s.value <> w.value
-        OR s.as_of IS NULL OR s.as_of > w.as_of
-"""
 _CONFIRM = """
     INSERT INTO crm_field_states (account, record_id, field, known, as_of)
     SELECT :account, record_id, field, true, as_of FROM ({rows}) AS w WHERE true
@@ -97,34 +90,6 @@ class EndedField(NamedTuple):
     reason: str
 
 
-def confirm_held(
-    connection: Connection, account: str, wishes: Mapping[int, Wish], kept: Callable[[str, str], str]
-) -> frozenset[int]:
-    """Confirm the rows of which every field is known to stand in the CRM as wanted, and has no newer data.
-
-    Args:
-        connection: In a transaction that keeps claims of the account away.
-        account: Whose ledger.
-        wishes: The rows by any number.
-        kept: The form in which the value of a key is kept.
-
-    Returns:
-        Their numbers.
-    """
-    text = _moment_texts(connection, {wish.as_of for wish in wishes.values()})
-    rows = [
-        (wish.record_id, key, number, kept(key, value), text[wish.as_of])
-        for number, wish in wishes.items()
-        for key, value in wish.values.items()
-    ]
-    wanted = json.dumps(rows)
-    different = {number for (number,) in _execute(connection, _DIFFERENT, _WISH, wanted, account=account)}
-    if different:
-        wanted = json.dumps([row for row in rows if row[2] not in different])
-    _execute(connection, _CONFIRM, _WISH, wanted, account=account)
-    return frozenset(wishes.keys() - different)
-
-
 def confirm(connection: Connection, account: str, places: Mapping[Place, dt.datetime]) -> None:
     """Note newer data that agrees with what the CRM holds, so that older data does not get past it.
 
@@ -133,7 +98,8 @@ def confirm(connection: Connection, account: str, places: Mapping[Place, dt.date
         account: Whose ledger.
         places: Data time of each field; all of them are on record.
     """
-    _execute(connection, _CONFIRM, _DATED, _dated(connection, places), account=account)
+    if places:
+        execute_rows(connection, _CONFIRM, _DATED, _dated(connection, places), account=account)
 
 
 def claim(
@@ -156,7 +122,8 @@ def claim(
         until: End of the lease.
     """
     names = {"account": account, "token": token, "run_key": run_key}
-    _execute(connection, _CLAIM, _DATED, _dated(connection, places), **names, until=until)
+    if places:
+        execute_rows(connection, _CLAIM, _DATED, _dated(connection, places), **names, until=until)
 
 
 def end_claims(
@@ -172,7 +139,7 @@ def end_claims(
         run_key: The run.
         now: The database's clock.
     """
-    text = _moment_texts(connection, {field.as_of for field in fields if field.as_of is not None})
+    text = moment_texts(connection, {field.as_of for field in fields if field.as_of is not None})
     states = [
         (
             field.record_id,
@@ -184,9 +151,9 @@ def end_claims(
         )
         for field in fields
     ]
-    _execute(connection, _END_CLAIM, _STATE, json.dumps(states), account=account, token=token, now=now)
+    execute_rows(connection, _END_CLAIM, _STATE, json.dumps(states), account=account, token=token, now=now)
     lines = [(*field[:2], *field[5:8], storable(field.code), storable(field.reason)) for field in fields]
-    _execute(connection, _LOG, _LINE, json.dumps(lines), account=account, run_key=run_key, now=now)
+    execute_rows(connection, _LOG, _LINE, json.dumps(lines), account=account, run_key=run_key, now=now)
 
 
 def storable(text: str) -> str:
@@ -195,15 +162,22 @@ def storable(text: str) -> str:
 
 
 def _dated(connection: Connection, places: Mapping[Place, dt.datetime]) -> str:
-    text = _moment_texts(connection, set(places.values()))
+    text = moment_texts(connection, set(places.values()))
     return json.dumps([(record_id, key, text[as_of]) for (record_id, key), as_of in sorted(places.items())])
 
 
-def _execute(
+def execute_rows(
     connection: Connection, statement: str, columns: tuple[tuple[str, str], ...], rows: str, **values: object
-) -> Iterable[sa.Row[Any]]:
-    if rows == "[]":
-        return ()
+) -> sa.CursorResult[Any]:
+    """Execute a statement of which `{rows}` are the rows that it is about.
+
+    Args:
+        connection: In a transaction.
+        statement: Its text.
+        columns: Name and type of each column.
+        rows: JSON text: a list of lists, in the order of the columns.
+        values: The statement's other parameters.
+    """
     return connection.execute(_text(statement, columns, connection.dialect.name), {**values, "rows": rows})
 
 
@@ -217,7 +191,7 @@ def _text(statement: str, columns: tuple[tuple[str, str], ...], dialect: str) ->
     return text.bindparams(*moments)
 
 
-def _moment_texts(connection: Connection, moments: Iterable[dt.datetime]) -> dict[dt.datetime, str]:
+def moment_texts(connection: Connection, moments: Iterable[dt.datetime]) -> dict[dt.datetime, str]:
     """Moments as the database reads them; SQLite keeps them as text, see `UtcDateTime`."""
     utc = {moment: moment.astimezone(dt.UTC) for moment in moments}
     if connection.dialect.name == "sqlite":

@@ -9,11 +9,11 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.comparison import wanted_values
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.plan import PlanRow, PlanVerdict
 from airflow_provider_crm.plan_summary import Money
+from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -99,6 +99,6 @@ def _is_older(row: Update, newest: dt.datetime | None) -> bool:
 def _wanted(row: Update, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
     """What a row would write; nothing if it is refused later anyway."""
     try:
-        return wanted_values(vendor.payload(row, catalogue))
+        return dict(writes_of(row, vendor, catalogue).texts)
     except InvalidValueError:
         return {}

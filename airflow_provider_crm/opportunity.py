@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from urllib.parse import quote
 
 import pendulum
@@ -40,6 +40,7 @@ RawValue: TypeAlias = object
 _JSON_NUMBER_DIGITS = 15
 _SHOWN_BITS = 1_000
 _EXACT = decimal.Context(prec=400, Emin=-10_000, Emax=10_000)
+_SENSIBLE = 100  # powers of ten
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -76,6 +77,7 @@ class Field:
         choices: The only values it takes, or empty for any.
         personal: Whether it holds data about a person: its values never reach a log, report or message.
         partial: Whether writing it adds to a list, or removes from it, so that a value alone cannot be put back.
+        written: Whether it is written at all; if not, its values are only checked against the account.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Field:
     choices: tuple[str, ...] = ()
     personal: bool = False
     partial: bool = False
+    written: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,31 @@ class ValueRules:
         scalar = self._scalar(target, raw)
         return (scalar,) if target.multiple else scalar
 
+    def values(self, target: Field, raws: Sequence[RawValue]) -> list[FieldValue] | None:
+        """The same as `value` of each, in a fraction of the time; None if they have to be taken one by one.
+
+        Args:
+            target: The field to fill.
+            raws: Plain Python values, none of them None.
+        """
+        kinds = set(map(type, raws))
+        if target.choices or target.multiple or len(kinds) != 1:
+            return None
+        kind = kinds.pop()
+        if target.kind in _TEXTS and kind is str and "".join(cast("Sequence[str]", raws)).isascii():
+            return cast("list[FieldValue]", list(raws))
+        if target.kind is Kind.MONEY and kind in (int, float, Decimal):
+            return self._amounts(target, cast("Sequence[float | Decimal]", raws))
+        return None
+
+    def _amounts(self, target: Field, raws: Sequence[float | Decimal]) -> list[FieldValue] | None:
+        numbers = [Decimal(float.__repr__(raw) if isinstance(raw, float) else raw) for raw in raws]
+        least, most = -_SENSIBLE, _JSON_NUMBER_DIGITS - target.digits - 1
+        if not all(number.is_finite() and least < number.adjusted() < most for number in numbers):
+            return None
+        unit, rounding = _unit(target.digits), self._decimal_rounding
+        return [number.quantize(unit, rounding, _EXACT) + 0 for number in numbers]
+
     def _scalar(self, target: Field, raw: RawValue) -> FieldValue:
         if isinstance(raw, bool):
             raise _invalid(target, "BOOLEAN", f"takes {target.kind.value}, the row has a boolean")
@@ -294,6 +322,8 @@ class ValueRules:
         return first
 
 
+_TEXTS = frozenset({Kind.TEXT, Kind.STAGE, Kind.USER})
+
 _CONVERSIONS: Mapping[Kind, Callable[[ValueRules, Field, RawValue], FieldValue]] = {
     Kind.TEXT: ValueRules._text,  # noqa: SLF001 - the table belongs to the class
     Kind.STAGE: ValueRules._text,  # noqa: SLF001
@@ -327,7 +357,7 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
         raise _invalid(target, "NOT_A_NUMBER", f"takes {target.kind.value}, the row has", raw)
     if not number.is_finite():
         raise _invalid(target, "NOT_FINITE", f"takes {target.kind.value}, the row has", raw)
-    if number and not -_EXACT.prec // 4 < number.adjusted() < _EXACT.prec // 4:
+    if number and not -_SENSIBLE < number.adjusted() < _SENSIBLE:
         raise _invalid(target, "TOO_LARGE", "is out of any sensible range:", raw)
     return number
 

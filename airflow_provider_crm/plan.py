@@ -10,13 +10,14 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from airflow_provider_crm.comparison import field_value, held_keys, shown_values, still_holds, wanted_values
+from airflow_provider_crm.comparison import field_value, held_keys, shown_values, still_holds
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
+from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -91,6 +92,14 @@ class WrittenRecord:
     fields: tuple[Written, ...]
 
 
+class _Wanted(NamedTuple):
+    """A row that wants something: the JSON text of each key, and the calls that would write it."""
+
+    update: Update
+    texts: Mapping[str, str]
+    calls: tuple[Call, ...]
+
+
 class Planner:
     """Compares what is wanted with what the CRM and the ledger hold.
 
@@ -125,13 +134,13 @@ class Planner:
         reader = self._reader(keys, last)
         for batch in _batches(rows):
             prepared = [self._prepared(row, last) for row in batch]
-            ids = [item[0].record_id for item in prepared if not isinstance(item, PlanRow)]
+            ids = [item.update.record_id for item in prepared if not isinstance(item, PlanRow)]
             records, states = reader.get(ids), self._ledger.states(ids)
             for item in prepared:
                 if isinstance(item, PlanRow):
                     yield item
                 else:
-                    yield from self._fields(*item, records[item[0].record_id], states)
+                    yield from self._fields(item, records[item.update.record_id], states)
 
     def undo(self, written: Spool[WrittenRecord], now: dt.datetime) -> Iterator[PlanRow]:
         """Plan to put back what stood before a run, where the CRM still holds what the run wrote.
@@ -162,7 +171,7 @@ class Planner:
         reader.prepare(record_ids.keys())
         return reader
 
-    def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | tuple[Update, tuple[Call, ...]]:
+    def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | _Wanted:
         """The plan of a row that needs no reading, else the update with its calls."""
         if isinstance(row, Outcome):
             stale = row.word is OutcomeWord.STALE
@@ -174,19 +183,19 @@ class Planner:
             return replace(whole, verdict=PlanVerdict.STALE, code="SUPERSEDED", reason=reason)
         try:
             update = dated(row, self._vendor, self._catalogue, self._rules)
-            calls = self._vendor.calls(update, self._catalogue)
+            writes = writes_of(update, self._vendor, self._catalogue)
+            calls = self._vendor.calls(update.record_id, writes)
         except InvalidValueError as err:
             return replace(whole, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))
-        return (update, calls) if calls else replace(whole, code="NOTHING_TO_WRITE")
+        return _Wanted(update, writes.texts, calls) if calls else replace(whole, code="NOTHING_TO_WRITE")
 
     def _fields(
         self,
-        update: Update,
-        calls: tuple[Call, ...],
+        item: _Wanted,
         record: Record | RejectedError | None,
         states: Mapping[tuple[str, str], FieldState],
     ) -> Iterator[PlanRow]:
-        wanted = wanted_values(self._vendor.payload(update, self._catalogue))
+        update, wanted, calls = item
         refused = self._unreadable(record)
         readable = record if isinstance(record, dict) else {}
         shown = shown_values(wanted, readable, self._vendor, self._catalogue) if readable else {}
@@ -261,7 +270,7 @@ class Planner:
             return "HASHED", f"The ledger keeps only hashes of {field.key}, so what stood there is not known."
         try:
             value = field_value(field.key, field.before, self._catalogue)
-            self._vendor.payload(Update(0, "any", {field.key: value}), self._catalogue)
+            writes_of(Update(0, "any", {field.key: value}), self._vendor, self._catalogue)
         except (InvalidValueError, ConfigurationError) as err:
             return err.code, f"What stood in {field.key} before cannot be written: {err}"
         return None

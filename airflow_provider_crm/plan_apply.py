@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.comparison import field_value, shown_values, wanted_values
+from airflow_provider_crm.comparison import field_value, shown_values
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.ledger_claims import Wish
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.plan import PlanRow, PlanVerdict, is_hash
+from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -138,7 +139,7 @@ class PlanSource:
                 },
                 resting=frozenset(row.field for row in rows if row.verdict is PlanVerdict.UNCHANGED),
             )
-            means = wanted_values(self._vendor.payload(update, self._catalogue))
+            means = writes_of(update, self._vendor, self._catalogue).texts
         except InvalidValueError as err:
             return Outcome(first.row, first.record_id, OutcomeWord.INVALID, err.code, str(err))
         except KeyError as err:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from airflow_provider_crm.comparison import held_keys, shown_values, wanted_values
+from airflow_provider_crm.comparison import held_keys, shown_values
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
     InvalidValueError,
     TransientError,
 )
-from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
+from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish, WishColumns
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
-from airflow_provider_crm.push_row import Budgeted, InFlight, Job, failure, not_sent, unsent, write_update
+from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.session import Permit, always
+from airflow_provider_crm.vendors.writes import Writes, writes_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -33,15 +34,22 @@ log = logging.getLogger(__name__)
 _FORBIDDEN = 403
 _OUTAGE_ROWS = 5
 _COMPARED_AT_ONCE = 2_000
-_CLAIMED_AT_ONCE = 200
-_LONGEST_PAUSE = 1.0
+_ROWS_AT_ONCE = 200
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class _Prepared(NamedTuple):
     """One row that passed its checks, and what it wants in the vendor's own keys and values."""
 
     update: Update
+    writes: Writes
     wish: Wish
+
+
+class _Pause(NamedTuple):
+    """Time that has to pass before rows are claimed that others have claimed."""
+
+    seconds: float
 
 
 Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
@@ -101,21 +109,21 @@ class Push:
         """
         work = self._work(iter(rows))
         yield from self._until_one_was_sent(work)
-        # What is claimed already may as well wait with the threads, which then have work while more is claimed.
-        ahead = _CLAIMED_AT_ONCE if self._ledger is not None else 0
-        in_flight = InFlight(self._outcome, self._rules.concurrency, ahead, self._session.clock)
+        in_flight = InFlight(self._written, self._rules.concurrency, self._session.clock)
         try:
             for item in work:
                 if isinstance(item, Outcome):
                     yield item
-                    continue
-                while not in_flight.accepts(item.update.record_id):
-                    yield self._counted(in_flight.next())
-                in_flight.add(item)
+                elif isinstance(item, _Pause):
+                    yield from self._paused(item, in_flight)
+                else:
+                    while not in_flight.accepts(item.update.record_id):
+                        yield from self._ended(in_flight)
+                    in_flight.add(item)
             while len(in_flight):
-                yield self._counted(in_flight.next())
+                yield from self._ended(in_flight)
         finally:
-            in_flight.close()
+            self._recorded(in_flight.close())
 
     def close(self, report: Mapping[str, Any]) -> None:
         """Store the report of the run in the ledger; a database that fails now stops the run, too."""
@@ -132,42 +140,69 @@ class Push:
         Yields:
             The outcome (`not_sent` with code `DRY_RUN` where calls would be made) and those calls.
         """
-        for row in rows:
-            known = self._prepared(row)
-            if isinstance(known, Outcome):
-                yield known, ()
-            else:
-                update = known.update
-                calls = self._vendor.calls(update, self.catalogue)
+        source = iter(rows)
+        while batch := list(islice(source, _ROWS_AT_ONCE)):
+            for known in self._prepared(batch):
+                if isinstance(known, Outcome):
+                    yield known, ()
+                    continue
+                update, calls = known.update, self._vendor.calls(known.update.record_id, known.writes)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
-    def _until_one_was_sent(self, work: Iterator[Outcome | Job]) -> Iterator[Outcome]:
+    def _until_one_was_sent(self, work: Iterator[Outcome | Job | _Pause]) -> Iterator[Outcome]:
         for item in work:
             if isinstance(item, Outcome):
                 yield item
+            elif isinstance(item, _Pause):
+                self._session.clock.sleep(item.seconds)
             else:
-                yield self._counted(self._outcome(item, Budgeted(self._session.clock)))
+                yield from map(self._counted, self._recorded([self._written(item, Budgeted(self._session.clock))]))
                 return
 
-    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job]:
+    def _paused(self, pause: _Pause, in_flight: InFlight) -> Iterator[Outcome]:
+        """Let some time pass; rows that are in the way may be this run's own, which have to be put on record first."""
+        if len(in_flight):
+            yield from self._ended(in_flight)
+        else:
+            self._session.clock.sleep(pause.seconds)
+
+    def _ended(self, in_flight: InFlight) -> Iterator[Outcome]:
+        """Put the rows on record that have ended, waiting for the first."""
+        batch = in_flight.ended()
+        outcomes = self._recorded(batch)
+        in_flight.recorded(batch)
+        yield from map(self._counted, outcomes)
+
+    def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | _Pause]:
         """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
         size = _COMPARED_AT_ONCE if self._ledger is not None else 1
         postponed: list[_Prepared] = []
         while batch := list(islice(source, size)):
-            prepared = [self._prepared(row) for row in batch]
+            prepared = self._prepared(batch)
             known = [item for item in prepared if isinstance(item, Outcome)]
             self._note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
             changed = yield from self._changed([item for item in prepared if isinstance(item, _Prepared)])
-            for first in range(0, len(changed), _CLAIMED_AT_ONCE):
-                postponed, _ = yield from self._claimed(postponed + changed[first : first + _CLAIMED_AT_ONCE])
+            for first in range(0, len(changed), _ROWS_AT_ONCE):
+                postponed, _ = yield from self._claimed(postponed + changed[first : first + _ROWS_AT_ONCE])
         while postponed:
             postponed, seconds = yield from self._claimed(postponed)
             if postponed:
-                self._session.clock.sleep(min(max(seconds, 0.05), 1.0))
+                yield _Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
-    def _prepared(self, row: Update | Outcome) -> Outcome | _Prepared:
-        """The outcome of a row that needs no call, else what it wants."""
+    def _prepared(self, rows: Sequence[Update | Outcome]) -> list[Outcome | _Prepared]:
+        """The outcome of each row that needs no call, else what it wants."""
+        checked = [self._checked(row) for row in rows]
+        try:
+            updates = [row for row in checked if isinstance(row, Update)]
+            writes = iter(writes_of_all(updates, self._vendor, self.catalogue))
+        except ConfigurationError as err:
+            self.stopped = err
+            return [row if isinstance(row, Outcome) else not_sent(row, err) for row in checked]
+        return [row if isinstance(row, Outcome) else self._wanted(row, next(writes)) for row in checked]
+
+    def _checked(self, row: Update | Outcome) -> Update | Outcome:
+        """The row with the date of its win, or why it is not written."""
         if isinstance(row, Outcome):
             return row
         if self.stopped is not None:
@@ -177,22 +212,23 @@ class Push:
             if self._ledger is None:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
             path_segment(update.record_id)  # what cannot be in a path is no id for the ledger, either
-            payload = self._vendor.payload(update, self.catalogue)
         except InvalidValueError as err:
             return Outcome(row.row, row.record_id, OutcomeWord.INVALID, err.code, str(err))
-        except ConfigurationError as err:
-            self.stopped = err
-            return not_sent(row, err)
-        if not payload:
-            return Outcome(row.row, row.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
-        return _Prepared(update, Wish(update.record_id, wanted_values(payload), update.as_of or self._now()))
+        return update
+
+    def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | _Prepared:
+        if isinstance(writes, InvalidValueError):
+            return Outcome(update.row, update.record_id, OutcomeWord.INVALID, writes.code, str(writes))
+        if not writes.values:
+            return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
+        return _Prepared(update, writes, Wish(update.record_id, writes.texts, update.as_of or self._now()))
 
     def _changed(self, rows: list[_Prepared]) -> Generator[Outcome, None, list[_Prepared]]:
         """Tell the rows of which the CRM holds everything already; returns the others."""
         if self._ledger is None or not self._changes_only or self.stopped is not None:
             return rows
         try:
-            settled = self._ledger.settled([row.wish for row in rows])
+            settled = self._ledger.settled(WishColumns.of([row.wish for row in rows]))
         except TransientError as err:
             self.stopped = self.stopped or err
             return rows
@@ -224,7 +260,7 @@ class Push:
                 postponed.append(row)
                 shortest = min(shortest, claim.busy_seconds)
             elif claim.verdict is Verdict.SEND:
-                yield self._job(row.update, row.wish, claim)
+                yield self._job(row, claim)
             else:
                 yield unsent(row.update, claim)
         return postponed, shortest
@@ -244,35 +280,29 @@ class Push:
     def _now(self) -> dt.datetime:
         return self._session.clock.now()
 
-    def _job(self, update: Update, wish: Wish, claim: Claim) -> Outcome | Job:
+    def _job(self, row: _Prepared, claim: Claim) -> Outcome | Job:
         """Keep only the fields that were claimed; refuse a win whose date is open."""
-        if self._ledger is None:
-            return Job(update, self._vendor.calls(update, self.catalogue), wish, claim)
-        smaller = update
-        if len(claim.fields) < len(wish.values):
-            targets = {name: self.catalogue.fields[name].target for name in update.fields}
-            fields = {name: value for name, value in update.fields.items() if targets[name] in claim.fields}
-            smaller = replace(update, fields=fields)
+        update, writes = row.update, row.writes.only(claim.fields)
         try:
-            if self.catalogue.fields["stage"].target in claim.fields:
+            if self._ledger is not None and self.catalogue.fields["stage"].target in claim.fields:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
-            return Job(smaller, self._vendor.calls(smaller, self.catalogue), wish, claim)
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
-            return self._recorded(Job(smaller, (), wish, claim), outcome)
+            return self._recorded([Ended(Job(update, writes, (), row.wish, claim), outcome)])[0]
+        return Job(update, writes, self._vendor.calls(update.record_id, writes), row.wish, claim)
 
-    def _outcome(self, job: Job, budgeted: Budgeted) -> Outcome:
-        """Write one row and record what became of it; runs in a thread of its own but for the first row."""
+    def _written(self, job: Job, budgeted: Budgeted) -> Ended:
+        """Write one row; runs in a thread of its own but for the first row."""
         update = job.update
         if self.stopped is not None:
-            return self._recorded(job, not_sent(update, self.stopped))
+            return Ended(job, not_sent(update, self.stopped))
         doubtful = self._rules.resumed if self._ledger is None else bool(job.claim.doubtful)
         try:
             record = self._read_before(job)
             if record is not None:
                 job = self._compared(job, record)
                 if (known := self._known_from(job, record)) is not None:
-                    return self._recorded(job, known, sent=False)
+                    return Ended(job, known, sent=False)
             write_update(
                 self._session,
                 job.calls,
@@ -286,10 +316,10 @@ class Push:
         except CrmError as err:
             if self._stops_the_run(err):
                 self.stopped = err
-                return self._recorded(job, not_sent(update, err), doubtful=err.maybe_written)
-            return self._recorded(job, failure(update, err), doubtful=err.maybe_written)
+                return Ended(job, not_sent(update, err), doubtful=err.maybe_written)
+            return Ended(job, failure(update, err), doubtful=err.maybe_written)
         self._landed = True
-        return self._recorded(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
+        return Ended(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
 
     def _read_before(self, job: Job) -> Record | None:
         """The record right before it is written, if anybody wants to know."""
@@ -302,10 +332,9 @@ class Push:
         """Note what the record showed; with an inspection, leave out what it holds already."""
         seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
         held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
-        fields = {name: value for name, value in job.update.fields.items() if not self._targets((name,)) <= held}
-        smaller = replace(job.update, fields=fields)
-        calls = self._vendor.calls(smaller, self.catalogue) if held else job.calls
-        return replace(job, update=smaller, calls=calls, held=held, seen=seen)
+        left = job.writes.only(job.claim.fields - held)
+        calls = self._vendor.calls(job.update.record_id, left) if held else job.calls
+        return replace(job, writes=left, calls=calls, held=held, seen=seen)
 
     def _known_from(self, job: Job, record: Record) -> Outcome | None:
         """The outcome of a row that needs no write after all, or must not be written."""
@@ -313,7 +342,8 @@ class Push:
             return None
         if not job.calls:
             return Outcome(job.update.row, job.update.record_id, OutcomeWord.UNCHANGED)
-        return self._inspect(job.update, record)
+        left = {name: job.update.fields[name] for name in job.writes.names.values()}
+        return self._inspect(replace(job.update, fields=left), record)
 
     def _permit(self, job: Job) -> Permit:
         """Allow an attempt only while the claim outlasts it: a call that lands late could overwrite a newer value."""
@@ -341,31 +371,18 @@ class Push:
 
         return permit
 
-    def _recorded(self, job: Job, outcome: Outcome, *, sent: bool = True, doubtful: bool = False) -> Outcome:
-        """Store the outcome before it is told; if that fails, the run stops, and the row is sent again some day.
+    def _recorded(self, batch: Sequence[Ended]) -> list[Outcome]:
+        """Store outcomes before they are told; if that fails, the run stops, and the rows are sent again some day.
 
         Once the database has failed, rows that were not sent are left to their leases instead of waiting for it again.
         """
-        gone = (outcome.word, outcome.code) == (OutcomeWord.NOT_SENT, "LEDGER") and not (doubtful or outcome.applied)
-        if self._ledger is None or gone:
-            return outcome
-        written = frozenset(job.claim.fields) if outcome.word is OutcomeWord.UPDATED else self._targets(outcome.applied)
-        try:
-            self._ledger.settle(
-                Settlement(
-                    job.wish,
-                    job.claim,
-                    outcome,
-                    written,
-                    held=job.held,
-                    seen=job.seen,
-                    sent=sent,
-                    doubtful=doubtful,
-                )
-            )
-        except TransientError as err:
-            self.stopped = self.stopped or err
-        return outcome
+        settlements = [ended.settlement(self._targets) for ended in batch if not ended.untouched]
+        if self._ledger is not None and settlements:
+            try:
+                self._ledger.settle(settlements)
+            except TransientError as err:
+                self.stopped = self.stopped or err
+        return [ended.outcome for ended in batch]
 
     def _note(self, outcomes: Iterable[Outcome]) -> None:
         """Put refused rows on record that were never claimed."""

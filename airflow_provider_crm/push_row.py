@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish
+from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.session import Permit, always, check_echo
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Call, Catalogue, Record
+    from airflow_provider_crm.vendors.writes import Writes
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Job:
     """One row on its way: what it wants, what is sent, and under which claim."""
 
     update: Update
+    writes: Writes
     calls: tuple[Call, ...]
     wish: Wish
     claim: Claim
@@ -134,53 +136,95 @@ class Job:
     seen: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A row that was on its way, and what became of it; not on record yet.
+
+    Attributes:
+        job: The row.
+        outcome: Its outcome.
+        sent: Whether anything was sent: what the CRM was not asked it has not refused.
+        doubtful: Whether an attempt may have landed without an answer, whatever the last one was told.
+    """
+
+    job: Job
+    outcome: Outcome
+    sent: bool = True
+    doubtful: bool = False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the row was left alone because the ledger had failed: its claim may as well run out."""
+        word, code = self.outcome.word, self.outcome.code
+        return (word, code) == (OutcomeWord.NOT_SENT, "LEDGER") and not (self.doubtful or self.outcome.applied)
+
+    def settlement(self, targets: Callable[[Iterable[str]], frozenset[str]]) -> Settlement:
+        """What the ledger is to store of it.
+
+        Args:
+            targets: The vendor's keys of some fields.
+        """
+        job, outcome = self.job, self.outcome
+        whole = outcome.word is OutcomeWord.UPDATED
+        written = job.claim.fields if whole else targets(outcome.applied)
+        return Settlement(
+            job.wish, job.claim, outcome, written, held=job.held, seen=job.seen, sent=self.sent, doubtful=self.doubtful
+        )
+
+
 class InFlight:
-    """The rows that threads are writing, or that wait for one of them.
+    """The rows that threads are writing, or that have ended and are not on record yet.
+
+    There are never more of them than `largest`, so that no more are sent again after a crash; and no more than twice
+    the threads that there are, so that each has its next row while the others are put on record.
 
     Args:
         write: Writes one row.
-        largest: Rows that are written at once, at most.
-        ahead: Rows that wait for a thread; at least as many as are written.
+        largest: Rows at most.
         clock: Time.
     """
 
-    def __init__(self, write: Callable[[Job, Budgeted], Outcome], largest: int, ahead: int, clock: Clock) -> None:
+    def __init__(self, write: Callable[[Job, Budgeted], Ended], largest: int, clock: Clock) -> None:
         self._write = write
-        self._ahead = ahead
+        self._largest = largest
         self._clock = clock
         self._concurrency = Concurrency(largest)
         self._record_ids: set[str] = set()
-        self._workers: Workers[Job, tuple[Outcome, Written]] = Workers(self._timed, "crm-push")
+        self._workers: Workers[Job, tuple[Ended, Written]] = Workers(self._timed, "crm-push")
 
     def __len__(self) -> int:
         return len(self._record_ids)
 
     def accepts(self, record_id: str) -> bool:
-        """Whether a row may come now: not too many wait already, and none of the same record is here."""
-        size = self._concurrency.size
-        return len(self._record_ids) < size + max(size, self._ahead) and record_id not in self._record_ids
+        """Whether a row may come now: there is room, and none of the same record is here."""
+        room = len(self._record_ids) < min(2 * self._concurrency.size, self._largest)
+        return room and record_id not in self._record_ids
 
     def add(self, job: Job) -> None:
         """Have one more written."""
         self._record_ids.add(job.update.record_id)
         self._workers.add(job, self._concurrency.size)
 
-    def next(self) -> Outcome:
-        """The next one that ends, waiting for it."""
-        outcome, written = self._workers.next()
-        self._record_ids.remove(outcome.record_id)
-        self._concurrency.ended(written)
-        return outcome
+    def ended(self) -> list[Ended]:
+        """All rows that have ended, waiting for the first; they are here until they are `recorded`."""
+        batch = self._workers.ended()
+        for _, written in batch:
+            self._concurrency.ended(written)
+        return [ended for ended, _ in batch]
 
-    def close(self) -> None:
-        """Let those end that are being written, and drop the others."""
-        self._workers.close()
+    def recorded(self, batch: Iterable[Ended]) -> None:
+        """Make room for others."""
+        self._record_ids.difference_update(ended.job.update.record_id for ended in batch)
 
-    def _timed(self, job: Job) -> tuple[Outcome, Written]:
+    def close(self) -> list[Ended]:
+        """Let those end that are being written, and drop the others; returns all that are not on record yet."""
+        return [ended for ended, _ in self._workers.close()]
+
+    def _timed(self, job: Job) -> tuple[Ended, Written]:
         began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
-        outcome = self._write(job, budgeted)
-        ended = self._clock.monotonic()
-        return outcome, Written(ended, ended - began, budgeted.waited)
+        ended = self._write(job, budgeted)
+        now = self._clock.monotonic()
+        return ended, Written(now, now - began, budgeted.waited)
 
 
 def unsent(update: Update, claim: Claim) -> Outcome:
@@ -225,4 +269,6 @@ def _reason(err: CrmError) -> str:
 def shown_payload(call: Call, catalogue: Catalogue) -> str:
     """The body of a call for a log, with the values of personal fields left out."""
     personal = {field.target for field in catalogue.fields.values() if field.personal}
-    return json.dumps({key: "(hidden)" if key in personal else value for key, value in (call.json or {}).items()})
+    return json.dumps(
+        {key: "(hidden)" if key in personal else value for key, value in json.loads(call.body or "{}").items()}
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Leases
@@ -26,7 +26,7 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.opportunity import offset_hours
-from airflow_provider_crm.transport import NOT_SENT, Signature, authenticated_session, sent, transport_error
+from airflow_provider_crm.transport import NOT_SENT, Signature, Wire, authenticated_session, transport_error
 from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Session:
         self._signature = Signature(account, self.clock)
         self._origin = self._signature.origin
         self.http = authenticated_session(account, self._signature)
+        self._wire = Wire(self.http, self._origin, account.timeout)
         self._lock = threading.Lock()
         self._calls = 0
         self._catalogues: dict[tuple[str, ...], Catalogue] = {}
@@ -364,8 +365,8 @@ class Session:
         with self._lock:
             self._calls += 1
         try:
-            return sent(self.http, self._prepared(call, timezone))
-        except requests.RequestException as err:
+            return self._wire.send(self._prepared(call, timezone))
+        except HTTPError as err:
             raise transport_error(self.account, err, record_id) from err
 
     def _prepared(self, call: Call, timezone: str | None) -> requests.PreparedRequest:
@@ -380,9 +381,10 @@ class Session:
             request.prepare_url(self.account.origin + call.path, call.params)
         else:  # whose path is percent-encoded already
             request.url = self._origin + call.path
-        if call.json is not None:
+        if call.body is not None:
+            request.body = call.body.encode()
             request.headers["Content-Type"] = "application/json"
-            request.prepare_body(json.dumps(call.json, allow_nan=False).encode(), None)
+            request.headers["Content-Length"] = str(len(request.body))
         return self._signature(request)
 
     def _read_back(self, call: Call, record_id: str, err: TransientError) -> Record | None:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool, Retry, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    SSLError,
+    TimeoutError,  # noqa: A004 - urllib3's own
+)
 
 from airflow_provider_crm import __version__
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
@@ -27,6 +40,7 @@ NOT_SENT = "UNREACHABLE"
 """Code of an error after which it is sure that nothing was sent."""
 
 _TOKEN_TIMEOUT = 10.0
+_NO_RETRIES = Retry(False)  # noqa: FBT003 - urllib3's word for errors as they are
 
 
 class Signature(AuthBase):
@@ -75,18 +89,63 @@ class _Adapter(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
-def sent(http: requests.Session, request: requests.PreparedRequest) -> requests.Response:
-    """Send one request and read the whole answer, without the hooks, cookies and redirects that nothing here has.
+class Wire:
+    """The connections beneath a session of requests, which share its pool, proxies and certificates.
 
-    Raises:
-        requests.RequestException: As `requests.Session.send` does.
+    Sends requests that are put together and signed already, without the hooks, cookies and redirects that nothing here
+    has, and without the merging and wrapping that take `requests.Session` as long as the call itself.
+
+    Args:
+        http: The session.
+        origin: Scheme, host and port of all calls, as requests itself writes it.
+        timeout: Seconds to wait for a connection, and for each part of an answer.
     """
-    adapter = http.get_adapter(request.url or "")
-    response = adapter.send(
-        request, verify=True if http.verify is None else http.verify, cert=http.cert, proxies=http.proxies
-    )
-    _ = response.content  # read here, where a cut answer is an error of the transport
-    return response
+
+    def __init__(self, http: requests.Session, origin: str, timeout: float) -> None:
+        self._http = http
+        self._origin = origin
+        self._timeout = Timeout(timeout)
+        self._lock = threading.Lock()
+        self._opened: tuple[HTTPConnectionPool, str] | None = None
+
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
+        """Send one request and read the whole answer.
+
+        Raises:
+            urllib3.exceptions.HTTPError: There is no whole answer.
+        """
+        pool, prefix = self._opened or self._open()
+        raw = pool.urlopen(
+            request.method or "GET",
+            prefix + (request.url or "").removeprefix(self._origin),
+            request.body,
+            request.headers,
+            retries=_NO_RETRIES,
+            redirect=False,
+            assert_same_host=False,
+            timeout=self._timeout,
+        )
+        response = requests.Response()
+        response.status_code = raw.status
+        response.reason = raw.reason or ""
+        response.headers = CaseInsensitiveDict(raw.headers)
+        response.url = request.url or ""
+        response._content = raw.data  # noqa: SLF001 - requests has no other way to take a body that was read already
+        return response
+
+    def _open(self) -> tuple[HTTPConnectionPool, str]:
+        """The pool, and what stands before each path: a plain proxy is asked for whole addresses."""
+        with self._lock:
+            if self._opened is None:
+                template = requests.Request("GET", self._origin).prepare()
+                adapter = cast("HTTPAdapter", self._http.get_adapter(self._origin))
+                verify = True if self._http.verify is None else self._http.verify
+                found = adapter.get_connection_with_tls_context(template, verify, proxies=self._http.proxies)
+                pool = cast("HTTPConnectionPool", found)
+                adapter.cert_verify(pool, self._origin, verify, None)  # type: ignore[no-untyped-call, unused-ignore]
+                whole = adapter.request_url(template, self._http.proxies).startswith("http")
+                self._opened = pool, self._origin if whole else ""
+            return self._opened
 
 
 def authenticated_session(account: Account, signature: Signature) -> requests.Session:
@@ -102,11 +161,13 @@ def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.
     Raises:
         CrmError: If there is no answer.
     """
-    try:
-        with _plain_session(account, min(account.timeout, _TOKEN_TIMEOUT)) as session:
-            return session.post(account.origin + path, data=dict(form))
-    except requests.RequestException as err:
-        raise transport_error(account, err, None) from err
+    timeout = min(account.timeout, _TOKEN_TIMEOUT)
+    with _plain_session(account, timeout) as session:
+        request = session.prepare_request(requests.Request("POST", account.origin + path, data=dict(form)))
+        try:
+            return Wire(session, _origin_of(request.url or ""), timeout).send(request)
+        except HTTPError as err:
+            raise transport_error(account, err, None) from err
 
 
 def _plain_session(account: Account, timeout: float) -> requests.Session:
@@ -129,35 +190,28 @@ def _origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def transport_error(account: Account, err: requests.RequestException, record_id: str | None) -> CrmError:
+def transport_error(account: Account, err: HTTPError, record_id: str | None) -> CrmError:
     """The error of this package for a call without an answer, saying whether it was sent at all."""
-    err.request = err.response = None  # they hold credentials, and travel along when the error is pickled
     host, vendor = account.origin, account.vendor.name
-    if isinstance(err, requests.exceptions.SSLError) and not _cut(err):
+    if isinstance(err, SSLError) and not _cut(err):
         msg = f"{host} has no valid TLS certificate for this machine."
         return ConfigurationError(msg, vendor=vendor, code="TLS")
-    if isinstance(err, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _never_connected(err):
+    if isinstance(err, (ConnectTimeoutError, NewConnectionError, ProxyError)):
         msg = f"{host} cannot be reached. Check the connection's host and the network."
         return TransientError(msg, vendor=vendor, code=NOT_SENT, record_id=record_id)
-    if isinstance(err, requests.Timeout):
+    if isinstance(err, TimeoutError):
         msg = f"{host} did not answer within {account.timeout:g} seconds."
         return TransientError(msg, vendor=vendor, code="TIMEOUT", record_id=record_id)
-    if isinstance(err, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+    if isinstance(err, (ProtocolError, SSLError)):
         msg = f"{host} cut the connection before its answer was complete."
         return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
-    if isinstance(err, requests.exceptions.ContentDecodingError):
+    if isinstance(err, DecodeError):
         msg = f"{host} sent an answer that cannot be decoded."
         return TransientError(msg, vendor=vendor, code="NO_RECORD", record_id=record_id)
     msg = f"The request to {host} could not be made ({type(err).__name__}). Check the connection's host."
     return ConfigurationError(msg, vendor=vendor, code="REQUEST")
 
 
-def _never_connected(err: requests.RequestException) -> bool:
-    cause = getattr(err.args[0], "reason", None) if err.args else None
-    return type(cause).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
-
-
-def _cut(err: requests.RequestException) -> bool:
+def _cut(err: SSLError) -> bool:
     """Whether a TLS error is only a connection that ended early: a reset by another name."""
-    cause = getattr(err.args[0], "reason", err.args[0]) if err.args else None
-    return any(isinstance(one, ssl.SSLEOFError) for one in (cause, *getattr(cause, "args", ())))
+    return any(isinstance(cause, ssl.SSLEOFError) for cause in err.args)

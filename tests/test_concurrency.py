@@ -162,6 +162,15 @@ def names():
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("of-a-test")}
 
 
+def taken(workers, count):
+    """So many results."""
+    results = []
+    while len(results) < count:
+        results += workers.ended()
+    assert len(results) == count
+    return results
+
+
 def test_a_thread_is_started_only_for_a_job():
     """Three jobs make three threads, though there may be ten; ten jobs in turn make no more than there may be."""
     go = threading.Event()
@@ -173,7 +182,7 @@ def test_a_thread_is_started_only_for_a_job():
         workers.add(job, 4)
     assert len(names()) == 4
     go.set()
-    assert sorted(workers.next() for _ in range(10)) == list(range(10))
+    assert sorted(taken(workers, 10)) == list(range(10))
     workers.close()
     assert names() == set()
 
@@ -194,14 +203,12 @@ def test_threads_that_are_too_many_end():
     for size in (8, 2, 6):
         for job in range(30):
             workers.add(job, size)
-        for _ in range(30):
-            workers.next()
+        taken(workers, 30)
         if size == 2:
             most[0] = 0
             for job in range(30):
                 workers.add(job, size)
-            for _ in range(30):
-                workers.next()
+            taken(workers, 30)
             assert most[0] <= 2
     assert most[0] <= 6
     workers.close()
@@ -213,10 +220,22 @@ def test_what_a_job_raises_is_raised_where_results_are_taken():
     workers = Workers(lambda job: 1 // job, "of-a-test")
     workers.add(0, 1)
     with pytest.raises(ZeroDivisionError):
-        workers.next()
+        workers.ended()
     workers.add(1, 1)
-    assert workers.next() == 1
+    assert workers.ended() == [1]
     workers.close()
+
+
+def test_results_beside_an_error_are_not_lost():
+    """What ended together with a job that raised comes later, at the latest when the threads are closed."""
+    workers, done = Workers(lambda job: 1 // job, "of-a-test"), threading.Event()
+    for job in (1, 0, 1):
+        workers.add(job, 1)
+    while workers._ended.qsize() < 3:
+        done.wait(0.001)
+    with pytest.raises(ZeroDivisionError):
+        workers.ended()
+    assert workers.close() == [1, 1]
 
 
 def test_closing_drops_what_no_thread_has():

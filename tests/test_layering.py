@@ -32,6 +32,7 @@ LAYERS = (
         "budget_store",
         "budget_use",
         "ledger",
+        "ledger_quiet",
         "ledger_sets",
         "ledger_claims",
         "ledger_schema",
@@ -39,6 +40,7 @@ LAYERS = (
         "oauth",
         "comparison",
         "concurrency",
+        "collector",
         "records",
         "spool",
     },
@@ -69,6 +71,7 @@ ALLOWED = {
     "numpy": {"frame"},
     "pyarrow": {"frame", "rejects"},
     "requests": {"session", "transport", "vendors"},
+    "urllib3": {"session", "transport"},
     "fastapi": {"sandbox", "ui"},
     "starlette": {"sandbox", "ui"},
     "uvicorn": {"sandbox", "ui"},
@@ -87,7 +90,7 @@ ALLOWED = {
     },
     "pytest": {"sandbox"},
 }
-HEAVY = ("pandas", "numpy", "pyarrow", "requests", "fastapi", "sqlalchemy")
+HEAVY = ("pandas", "numpy", "pyarrow", "requests", "urllib3", "fastapi", "sqlalchemy")
 
 
 class Import(NamedTuple):

@@ -105,9 +105,11 @@ def _floats(values: np.ndarray) -> list[object]:
 
 
 def _moments(column: pd.Series[Any]) -> list[object]:
-    moments: Any = column.array
-    nulls = column.isna().tolist()
-    return [None if null else moment for moment, null in zip(moments.to_pydatetime(), nulls, strict=True)]
+    """Points in time; each that occurs often is one object."""
+    array: Any = column.array
+    codes, distinct = array.factorize()
+    moments: list[object] = [*distinct.to_pydatetime(), None]  # code -1 is a null, and the last place
+    return [moments[code] for code in codes.tolist()]
 
 
 def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused, cells_of, exact_integers
-from airflow_provider_crm.frame.record_ids import SeenIds, record_id_of, row_names, text_id
+from airflow_provider_crm.frame.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.frame.rules import ColumnRules
 from airflow_provider_crm.opportunity import (
     Field,
@@ -25,9 +26,12 @@ from airflow_provider_crm.opportunity import (
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROWS_AT_ONCE = 10_000
 _AS_OF = Field("as_of", "as_of", Kind.DATETIME)
 # Equal values of these types are the same value, also written as text; datetimes of two zones or folds are not.
 _CACHEABLE = frozenset({str, int, float, dt.date, type(None)})
+# Those of one column that are equal in every way are one object, see `cells_of`.
+_MOMENTS = frozenset({dt.datetime, type(None)})
 
 
 class _Problem(NamedTuple):
@@ -35,6 +39,13 @@ class _Problem(NamedTuple):
 
     code: str
     reason: str
+
+
+class _Places(NamedTuple):
+    """Where ids stand in a chunk: the first row of each, and all rows of those that occur more than once."""
+
+    first: dict[str, int]
+    again: dict[str, list[int]]
 
 
 class FrameReader:
@@ -57,7 +68,8 @@ class FrameReader:
     def read(self, frame: pd.DataFrame) -> Iterator[Update | Outcome]:
         """Make one update or one outcome of every row, in row order.
 
-        The frame is read when this is called; what it returns only puts the rows together.
+        The ids are read when this is called, as each may stand twice; the fields a part of the frame at a time, as its
+        rows are taken.
 
         Args:
             frame: One row per opportunity; its index is not used.
@@ -68,46 +80,52 @@ class FrameReader:
         self._columns.check(list(frame.columns))
         problems: dict[int, list[_Problem]] = {}
         first, self._rows = self._rows, self._rows + len(frame)
-        cells = {name: cells_of(frame[name]) for name in self._columns.used}
-        limit = exact_integers(frame[self._columns.id_column].dtype)
-        record_ids = self._record_ids(cells[self._columns.id_column], limit, problems)
+        ids = frame[self._columns.id_column]
+        record_ids = self._record_ids(cells_of(ids), exact_integers(ids.dtype), problems)
         superseded = self._duplicates(record_ids, first, problems)
-        times = self._times(cells, len(frame), problems)
-        values = [self._values(column, cells[column], problems) for column in self._fields]
-        return self._rows_of(
-            first, record_ids=record_ids, times=times, values=values, problems=problems, superseded=superseded
-        )
+        return self._rows_of(frame, first, record_ids, problems, superseded)
 
     def _rows_of(
         self,
+        frame: pd.DataFrame,
         first: int,
-        *,
         record_ids: list[str],
-        times: Sequence[dt.datetime | None],
-        values: list[list[Any]],
-        problems: dict[int, list[_Problem]],
-        superseded: dict[int, int],
+        problems: Mapping[int, list[_Problem]],
+        superseded: Mapping[int, int],
     ) -> Iterator[Update | Outcome]:
+        for start in range(0, len(frame), _ROWS_AT_ONCE):
+            places = range(start, min(start + _ROWS_AT_ONCE, len(frame)))
+            found = {place - start: [*problems[place]] for place in places if place in problems} if problems else {}
+            part, ids = frame.iloc[start : places.stop], record_ids[start : places.stop]
+            fields, times = self._fields_of(part, found), self._times(part, found)
+            if not found and not superseded:
+                yield from map(Update, count(first + start), ids, fields, times)
+                continue
+            for place, record_id, present, time in zip(places, ids, fields, times, strict=True):
+                if place in superseded:
+                    later = first + superseded[place]
+                    reason = f"Row {later} has the same id {record_id!r}, comes later and is taken instead."
+                    yield Outcome(first + place, record_id, OutcomeWord.STALE, "SUPERSEDED", reason)
+                elif place - start in found:
+                    why = found[place - start]
+                    reasons = " ".join(problem.reason for problem in why)
+                    yield Outcome(first + place, record_id, OutcomeWord.INVALID, why[0].code, reasons)
+                else:
+                    yield Update(first + place, record_id, present, time)
+
+    def _fields_of(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Iterable[dict[str, FieldValue]]:
+        """The values of each row by field name; what is to be left alone is left out."""
         names = [field.name for field in self._fields.values()]
-        skips = any(Mark.SKIP in column for column in values)
-        for index, row in enumerate(zip(*values, strict=True)):
-            number, record_id = first + index, record_ids[index]
-            if index in superseded:
-                reason = (
-                    f"Row {first + superseded[index]} has the same id {record_id!r}, comes later and is taken instead."
-                )
-                yield Outcome(number, record_id, OutcomeWord.STALE, "SUPERSEDED", reason)
-            elif index in problems:
-                reasons = " ".join(problem.reason for problem in problems[index])
-                yield Outcome(number, record_id, OutcomeWord.INVALID, problems[index][0].code, reasons)
-            else:
-                fields = dict(zip(names, row, strict=True))
-                if skips:
-                    fields = {name: value for name, value in fields.items() if value is not Mark.SKIP}
-                yield Update(number, record_id, fields, times[index])
+        values = [self._values(column, cells_of(part[column]), problems) for column in self._fields]
+        rows = map(dict, map(zip, repeat(names), zip(*values, strict=True)))
+        if not any(Mark in set(map(type, column)) for column in values):
+            return rows
+        return ({name: value for name, value in row.items() if value is not Mark.SKIP} for row in rows)
 
     def _record_ids(self, cells: list[object], limit: int, problems: dict[int, list[_Problem]]) -> list[str]:
         """The id of every row as text; a row without a good one gets a problem and what can be shown of its id."""
+        if (plain := plain_ids(cells)) is not None:
+            return plain
         column = self._columns.id_column
         record_ids = []
         for index, cell in enumerate(cells):
@@ -119,16 +137,12 @@ class FrameReader:
 
     def _duplicates(self, record_ids: list[str], first: int, problems: dict[int, list[_Problem]]) -> dict[int, int]:
         """Add a problem to doubled rows ("error"), or tell which later row supersedes a row ("last")."""
-        places: dict[str, list[int]] = {}
-        for index, record_id in enumerate(record_ids):
-            if index not in problems:
-                places.setdefault(record_id, []).append(index)
+        places = _places(record_ids, problems)
         if self._columns.on_duplicate == "last":
-            return {index: rows[-1] for rows in places.values() if len(rows) > 1 for index in rows[:-1]}
-        before = self._seen.add({record_id: first + rows[0] for record_id, rows in places.items()})
-        for record_id, rows in places.items():
-            if len(rows) == 1 and record_id not in before:
-                continue
+            return {index: rows[-1] for rows in places.again.values() for index in rows[:-1]}
+        before = self._seen.add({record_id: first + row for record_id, row in places.first.items()})
+        for record_id in (*places.again, *(known for known in before if known not in places.again)):
+            rows = places.again.get(record_id) or [places.first[record_id]]
             everywhere = [*([before[record_id]] if record_id in before else []), *(first + index for index in rows)]
             for index in rows:
                 text = row_names(everywhere, first + index)
@@ -139,12 +153,11 @@ class FrameReader:
                 problems.setdefault(index, []).append(_Problem("DUPLICATE", reason))
         return {}
 
-    def _times(
-        self, cells: Mapping[str, list[object]], rows: int, problems: dict[int, list[_Problem]]
-    ) -> Sequence[dt.datetime | None]:
+    def _times(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Sequence[dt.datetime | None]:
         if self._columns.as_of is None:
-            return [self._as_of] * rows
-        return self._fitted(cells[self._columns.as_of], self._time, problems)
+            return [self._as_of] * len(part)
+        cells = cells_of(part[self._columns.as_of])
+        return self._fitted(cells, lambda moments: list(map(self._time, moments)), problems)
 
     def _time(self, cell: object) -> dt.datetime | _Problem:
         """The data time in UTC: two times of one zone would compare by the clock on the wall, which repeats an hour."""
@@ -170,7 +183,15 @@ class FrameReader:
             fitted: FieldValue | _Problem = self._value(field, prefix, cell)
             return fitted
 
-        return self._fitted(cells, value, problems)
+        def values(distinct: Sequence[object]) -> list[Any]:
+            plain = [cell for cell in distinct if cell is not None]
+            together = self._rules.values(field, plain) if plain else None
+            if together is None:
+                return [value(cell) for cell in distinct]
+            found = iter(together)
+            return [value(cell) if cell is None else next(found) for cell in distinct]
+
+        return self._fitted(cells, values, problems)
 
     def _value(self, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - FieldValue, or the type of the field's kind
         if isinstance(cell, Refused):
@@ -191,21 +212,39 @@ class FrameReader:
         return None
 
     @staticmethod
-    def _fitted(cells: list[object], value: Callable[[object], Any], problems: dict[int, list[_Problem]]) -> list[Any]:
-        """Apply `value` to every cell, once per distinct one where that is safe, and note the problems."""
+    def _fitted(
+        cells: list[object], fit: Callable[[Sequence[object]], list[Any]], problems: dict[int, list[_Problem]]
+    ) -> list[Any]:
+        """Fit every cell, once per distinct one where that is safe, and note the problems."""
         kinds = set(map(type, cells))
         if kinds <= _CACHEABLE and not kinds >= {int, float}:  # 2**60 equals 2.0**60, and reads otherwise
-            known = {cell: value(cell) for cell in set(cells)}
+            distinct = list(set(cells))
+            known = dict(zip(distinct, fit(distinct), strict=True))
             values = [known[cell] for cell in cells]
-            wrong = any(type(found) is _Problem for found in known.values())
+        elif kinds <= _MOMENTS:
+            moments = {id(cell): cell for cell in cells}
+            fitted = dict(zip(moments, fit(list(moments.values())), strict=True))
+            values = [fitted[id(cell)] for cell in cells]
         else:
-            values = [value(cell) for cell in cells]
-            wrong = True
-        if wrong:
+            values = fit(cells)
+        if _Problem in set(map(type, values)):
             for index, found in enumerate(values):
                 if type(found) is _Problem:
                     problems.setdefault(index, []).append(found)
         return values
+
+
+def _places(record_ids: Sequence[str], problems: Mapping[int, object]) -> _Places:
+    """The rows of each good id of a chunk."""
+    first = dict(zip(reversed(record_ids), range(len(record_ids) - 1, -1, -1), strict=True))
+    if not problems and len(first) == len(record_ids):
+        return _Places(first, {})
+    rows: dict[str, list[int]] = {}
+    for index, record_id in enumerate(record_ids):
+        if index not in problems:
+            rows.setdefault(record_id, []).append(index)
+    first = {record_id: places[0] for record_id, places in rows.items()}
+    return _Places(first, {record_id: places for record_id, places in rows.items() if len(places) > 1})
 
 
 def _moment_of_date(cell: object, rules: ValueRules) -> object:

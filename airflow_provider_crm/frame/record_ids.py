@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused
@@ -15,6 +17,7 @@ from airflow_provider_crm.opportunity import path_segment
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40
 _CACHE_KILOBYTES = 8_000
+_PLAIN_IDS = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*+\n)++", re.ASCII)
 _SEEN = "CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
 
 
@@ -29,6 +32,15 @@ def record_id_of(cell: object, limit: int) -> tuple[str, Refused | None]:
     if isinstance(cell, (int, float, Decimal)) and not isinstance(cell, bool):
         return _number_id(cell, limit)
     return "", Refused("RECORD_ID", f"takes record ids (text or whole numbers), the row has a {type(cell).__name__}.")
+
+
+def plain_ids(cells: Sequence[object]) -> list[str] | None:
+    """The ids themselves, if every cell is a text that is an id as it stands; None if they have to be looked at."""
+    if set(map(type, cells)) != {str}:
+        return None
+    ids = cast("list[str]", list(cells))
+    joined = "\n".join(ids) + "\n"
+    return ids if _PLAIN_IDS.fullmatch(joined) and joined.count("\n") == len(ids) else None
 
 
 def text_id(cell: str) -> tuple[str, Refused | None]:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TypeAlias
 
 from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.opportunity import Field, FieldValue, Update
@@ -20,6 +21,8 @@ from airflow_provider_crm.opportunity import Field, FieldValue, Update
 if TYPE_CHECKING:
     import requests
     from requests.auth import AuthBase
+
+    from airflow_provider_crm.vendors.writes import Writes
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 Record: TypeAlias = dict[str, Json]
@@ -70,15 +73,17 @@ class Credentials:
         return (*held, *(b64encode(f"{secret}:".encode()).decode() for secret in held))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Call(NamedTuple):
     """One HTTP call, described.
 
     Attributes:
         method: HTTP method.
         path: Absolute path on the vendor's origin, already percent-encoded.
         params: Query parameters.
-        json: Body to send, or None for no body.
+        body: JSON text to send, or None for no body.
         headers: Headers of this call only.
         replayable: Whether sending it twice does no harm when the first answer was lost.
         writes: What the record must show afterwards, by key of the vendor's answer.
@@ -87,11 +92,11 @@ class Call:
 
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    json: Mapping[str, Json] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = _NOTHING
+    body: str | None = None
+    headers: Mapping[str, str] = _NOTHING
     replayable: bool = True
-    writes: Mapping[str, FieldValue] = field(default_factory=dict)
+    writes: Mapping[str, FieldValue] = _NOTHING
     fields: tuple[str, ...] = ()
 
 
@@ -252,19 +257,20 @@ class Vendor(Protocol):
         """
         ...
 
-    def payload(self, update: Update, catalogue: Catalogue) -> dict[str, Json]:
-        """What an update writes: JSON values by the vendor's key, over all of its calls; empty for nothing to write.
+    def own_terms(self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:
+        """Values of one field as the vendor has them: cents, the id of a stage.
 
         Raises:
-            InvalidValueError: If a value cannot be written to this account.
+            InvalidValueError: One of them cannot be written to this account.
+            ConfigurationError: None can.
         """
         ...
 
-    def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
-        """The calls that write an update, in order; none if there is nothing to write.
+    def calls(self, record_id: str, writes: Writes) -> tuple[Call, ...]:
+        """The calls that write a row, in order; none if there is nothing to write.
 
         Raises:
-            InvalidValueError: If a value cannot be written to this account.
+            InvalidValueError: The id is none.
         """
         ...
 

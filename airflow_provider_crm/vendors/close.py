@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
-from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, json_number, path_segment, same_value
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, path_segment, same_value
 from airflow_provider_crm.vendors import (
     Call,
     Catalogue,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.vendors.writes import Writes
 
 _API = "/api/v1"
 _PAGE_SIZE = 100
@@ -63,7 +64,7 @@ _NOT_TWO_DECIMALS = frozenset({
 
 _OWN_FIELDS = (
     Field("deal_value", "value", Kind.MONEY),
-    Field("deal_currency", "value_currency", Kind.CURRENCY, clearable=False),
+    Field("deal_currency", "value_currency", Kind.CURRENCY, clearable=False, written=False),
     Field("stage", "status_id", Kind.STAGE, clearable=False),
     Field("notes", "note"),
     Field("responsible_user_id", "user_id", Kind.USER, clearable=False),
@@ -202,23 +203,31 @@ class Close:
         """Send `date_won` along."""
         return dataclasses.replace(update, fields={**update.fields, "date_won": day})
 
-    def payload(self, update: Update, catalogue: Catalogue) -> dict[str, Json]:
-        """Cents, status ids, ISO dates."""
-        return {key: _encoded(value) for key, value in _writes(update, catalogue).items()}
+    def own_terms(self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:
+        """Cents, and status ids; the currency is only compared with the organization's."""
+        if field.kind is Kind.MONEY:
+            _check_decimals(catalogue)
+            return [int(value.scaleb(2)) if isinstance(value, Decimal) else value for value in values]
+        if field.kind is Kind.STAGE:
+            ids = {label: _stage(label, catalogue).id for label in set(values) if isinstance(label, str)}
+            return [ids[value] if isinstance(value, str) else value for value in values]
+        if field.kind is Kind.CURRENCY:
+            for value in set(values):
+                _check_currency(value, catalogue)
+        return values
 
-    def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
+    def calls(self, record_id: str, writes: Writes) -> tuple[Call, ...]:
         """One `PUT`, which changes only what it holds."""
-        writes = _writes(update, catalogue)
-        if not writes:
+        if not writes.values:
             return ()
         return (
             Call(
                 "PUT",
-                _path(update.record_id),
-                json={key: _encoded(value) for key, value in writes.items()},
-                replayable=not any(key.endswith(_ONE_OF_MANY) for key in writes),
-                writes={"id": update.record_id, **writes},
-                fields=tuple(update.fields),
+                _path(record_id),
+                body=writes.body(tuple(writes.values)),
+                replayable=not any(key.endswith(_ONE_OF_MANY) for key in writes.values),
+                writes={"id": record_id, **writes.values},
+                fields=tuple(writes.names.values()),
             ),
         )
 
@@ -420,38 +429,6 @@ def _check_decimals(catalogue: Catalogue) -> None:
             "Map the column to 'value' instead and give it in Close's own integer unit."
         )
         raise ConfigurationError(msg, vendor="close", code="MINOR_UNIT")
-
-
-def _writes(update: Update, catalogue: Catalogue) -> dict[str, FieldValue]:
-    """The values in Close's own keys and terms: cents, a status id; the currency is only checked."""
-    writes: dict[str, FieldValue] = {}
-    for name, value in update.fields.items():
-        field = catalogue.fields[name]
-        if field.kind is Kind.CURRENCY:
-            _check_currency(value, catalogue)
-            continue
-        if field.kind is Kind.MONEY:
-            _check_decimals(catalogue)
-        writes[field.target] = _in_own_terms(field, value, catalogue)
-    return writes
-
-
-def _in_own_terms(field: Field, value: FieldValue, catalogue: Catalogue) -> FieldValue:
-    if field.kind is Kind.MONEY and isinstance(value, Decimal):
-        return int(value.scaleb(2))
-    if field.kind is Kind.STAGE and isinstance(value, str):
-        return _stage(value, catalogue).id
-    return value
-
-
-def _encoded(value: FieldValue) -> Json:
-    if value is None or isinstance(value, (str, int)):
-        return value
-    if isinstance(value, tuple):
-        return [_encoded(item) for item in value]
-    if isinstance(value, Decimal):
-        return json_number(value)
-    return value.isoformat()
 
 
 def _shows(record: Record, key: str, sent: FieldValue) -> bool:

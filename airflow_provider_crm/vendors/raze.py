@@ -19,7 +19,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, json_number, path_segment, same_value
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, path_segment, same_value
 from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Stage
 from airflow_provider_crm.vendors.answer import (
     answered,
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     import requests
     from requests.auth import AuthBase
+
+    from airflow_provider_crm.vendors.writes import Writes
 
 _API = "/external/v1/opportunities"
 _PAGE_SIZE = 100
@@ -135,7 +137,7 @@ class Raze:
 
     def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:  # noqa: ARG002 - part of the protocol
         """Every won stage: `won_at` cannot be sent, the server stamps the moment of the call."""
-        return _status(update) == "won"
+        return _status(update.fields.get("stage", update.fields.get("status"))) == "won"
 
     def dated(self, update: Update, day: dt.date) -> Update:
         """Refuse: there is no way to send it."""
@@ -145,34 +147,19 @@ class Raze:
         )
         raise InvalidValueError(msg, vendor=self.name, code="DATE_WON", record_id=update.record_id)
 
-    def payload(self, update: Update, catalogue: Catalogue) -> dict[str, Json]:
-        """The keys of the `PUT`, and `status` for the `PATCH`."""
-        payload = {catalogue.fields[name].target: _encoded(value) for name, value in update.fields.items()}
-        return payload | {"status": _status(update)} if "status" in payload else payload
+    def own_terms(self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:  # noqa: ARG002 - part of the protocol
+        """As they are, but for a documented stage in another spelling."""
+        return list(map(_status, values)) if field.kind is Kind.STAGE else values
 
-    def calls(self, update: Update, catalogue: Catalogue) -> tuple[Call, ...]:
+    def calls(self, record_id: str, writes: Writes) -> tuple[Call, ...]:
         """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
-        path = f"{_API}/{path_segment(update.record_id)}"
-        stage = tuple(name for name in update.fields if catalogue.fields[name].target == "status")
-        plain = tuple(name for name in update.fields if name not in stage)
+        path = f"{_API}/{path_segment(record_id)}"
         calls = []
-        if plain:
-            writes = {catalogue.fields[name].target: update.fields[name] for name in plain}
-            body = {key: _encoded(value) for key, value in writes.items()}
-            calls.append(Call("PUT", path, json=body, writes={"id": update.record_id, **writes}, fields=plain))
-        if stage:
-            status = _status(update)
-            calls.append(
-                Call(
-                    "PATCH",
-                    f"{path}/stage",
-                    json={"status": status},
-                    # Setting `won` again moves `won_at` to the moment of the second call.
-                    replayable=False,
-                    writes={"id": update.record_id, "status": status},
-                    fields=stage,
-                )
-            )
+        if plain := tuple(key for key in writes.values if key != "status"):
+            calls.append(_call("PUT", path, plain, record_id, writes))
+        if "status" in writes.values:
+            # Setting `won` again moves `won_at` to the moment of the second call.
+            calls.append(_call("PATCH", f"{path}/stage", ("status",), record_id, writes, replayable=False))
         return tuple(calls)
 
     def read_call(self, record_id: str) -> Call:
@@ -282,19 +269,25 @@ class Raze:
         )
 
 
-def _status(update: Update) -> str | None:
+def _status(stage: FieldValue) -> FieldValue:
     """The stage to write; a documented one in its documented spelling, any other as it stands for Raze to judge."""
-    stage = update.fields.get("stage", update.fields.get("status"))
     if not isinstance(stage, str):
         return None
     wanted = stage.strip()
     return wanted.lower() if wanted.lower() in _STATUSES else wanted
 
 
-def _encoded(value: FieldValue) -> Json:
-    if isinstance(value, Decimal):
-        return json_number(value)
-    return value if value is None or isinstance(value, (str, int)) else str(value)
+def _call(
+    method: str, path: str, keys: tuple[str, ...], record_id: str, writes: Writes, *, replayable: bool = True
+) -> Call:
+    return Call(
+        method,
+        path,
+        body=writes.body(keys),
+        replayable=replayable,
+        writes={"id": record_id, **{key: writes.values[key] for key in keys}},
+        fields=tuple(writes.names[key] for key in keys),
+    )
 
 
 VENDOR = Raze()

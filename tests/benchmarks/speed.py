@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,17 +31,20 @@ import pandas as pd
 from writers import DAY, FIELDS, Cost, body, check, deals, http_hook, loop, pool, push
 
 from airflow_provider_crm.account import Account
+from airflow_provider_crm.collector import imports_at_rest
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.opportunity import ValueRules
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors.writes import writes_of_all
 
 SERVER = Path(__file__).with_name("echo_server.py")
 LATENCIES, THREADS = (0.02, 0.05, 0.15), (16, 64)
 POOL = "pool of requests"
 CLIENTS, CLIENT_SECONDS = 3, 2.0
 CPU_ROWS, CPU_ROUNDS = 2_000, 5
+ROWS_AT_ONCE = 2_000  # as the push takes them
 MOST_ROWS_PER_SECOND = 1_000  # of one Python process, more or less: so many rows make a run of the wished length
 AIRFLOW = "import airflow.sdk; airflow.sdk.DAG, airflow.sdk.BaseOperator, airflow.sdk.BaseHook"
 OPERATORS = "import airflow_provider_crm.operators.plan, airflow_provider_crm.transfers.sql_to_opportunity"
@@ -120,7 +123,11 @@ def frame_to_bodies(rows: int) -> Figure:
     def bodies() -> Cost:
         began = Cost.now()
         updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
-        made = sum(len([json.dumps(call.json) for call in close.calls(one, catalogue)]) for one in updates)
+        made = 0
+        with imports_at_rest():  # as the operators do
+            while batch := list(islice(updates, ROWS_AT_ONCE)):
+                for one, writes in zip(batch, writes_of_all(batch, close, catalogue), strict=True):
+                    made += len([call.body for call in close.calls(one.record_id, writes)])
         check(made == rows, made)
         return Cost.since(began)
 

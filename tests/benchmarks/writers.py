@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.collector import imports_at_rest
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_schema import prepare_engine
@@ -75,9 +76,11 @@ def push(url: str, rows: int, threads: int) -> Cost:
         ledger.open(DAY)
         columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
         began, tally = Cost.now(), Tally()
-        updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
-        for outcome in Push(session, catalogue, PushRules(timezone="UTC", concurrency=threads), ledger).run(updates):
-            tally.add(outcome)
+        with imports_at_rest():  # as the operators do
+            updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
+            rules = PushRules(timezone="UTC", concurrency=threads)
+            for outcome in Push(session, catalogue, rules, ledger).run(updates):
+                tally.add(outcome)
         cost = Cost.since(began)
         engine.dispose()
     check(tally.outcomes() == {"updated": rows}, tally.outcomes())

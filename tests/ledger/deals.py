@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from contextlib import contextmanager
 
 from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
@@ -49,17 +50,10 @@ class Deals:
         Returns:
             Rows by outcome, and why the run stopped.
         """
-        account = Account(
-            VENDORS["close"], self.sandbox.url, Credentials(self.sandbox.close.api_key), timeout=self.timeout
-        )
         as_of = DAY + dt.timedelta(days=day)
-        with Session(account, retry=RetryRules(first_wait=0.01)) as session:
-            catalogue = session.catalogue(("value",))
-            ledger = Ledger(engine, account="close:test", run_key=f"day {day}", lease=self.lease, clock=Clock())
-            ledger.open(as_of)
-            fields = {"deal_value": ValueRules().value(catalogue.fields["deal_value"], value)}
+        with self.push(engine, day=day) as push:
+            fields = {"deal_value": ValueRules().value(push.catalogue.fields["deal_value"], value)}
             rows = [Update(number, record, fields, as_of) for number, record in enumerate(self.records)]
-            push = Push(session, catalogue, PushRules(concurrency=CONCURRENCY), ledger)
             words = Counter()
             for number, outcome in enumerate(push.run(rows)):
                 if after is not None and number == after[0]:
@@ -68,6 +62,23 @@ class Deals:
             push.close({})
         assert sum(words.values()) == len(self.records)
         return words, push.stopped
+
+    @contextmanager
+    def push(self, engine, *, day=0):
+        """A push to this CRM, with its ledger open.
+
+        Args:
+            engine: The ledger's database.
+            day: Age of the data: days after the first.
+        """
+        account = Account(
+            VENDORS["close"], self.sandbox.url, Credentials(self.sandbox.close.api_key), timeout=self.timeout
+        )
+        with Session(account, retry=RetryRules(first_wait=0.01)) as session:
+            catalogue = session.catalogue(("value",))
+            ledger = Ledger(engine, account="close:test", run_key=f"day {day}", lease=self.lease, clock=Clock())
+            ledger.open(DAY + dt.timedelta(days=day))
+            yield Push(session, catalogue, PushRules(concurrency=CONCURRENCY), ledger)
 
     def sent(self):
         """How often each row was sent."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_claims import Settlement, Verdict
-from airflow_provider_crm.ledger_schema import changes
+from airflow_provider_crm.ledger_claims import Settlement, Verdict, WishColumns
+from airflow_provider_crm.ledger_schema import changes, field_states
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
-from .conftest import wish
+from .conftest import DAY, wish
 from .test_claims import push
 
 
@@ -39,28 +42,30 @@ def test_rows_that_the_crm_holds_are_settled_without_a_claim(ledger):
         wish(record, value=2 if record == "changed" else 1, day=1)
         for record in ("changed", "held", "newer", "claimed", "unheard of", "doubtful")
     ]
-    assert ledger().settled(rows) == {1, 5}
-    assert ledger().settled([wish("doubtful", value=1, note="b", day=1)]) == set()
+    assert ledger().settled(WishColumns.of(rows)) == {1, 5}
+    assert ledger().settled(WishColumns.of([wish("doubtful", value=1, note="b", day=1)])) == set()
 
 
 def test_a_settled_row_keeps_older_data_out(ledger):
     """Newer data that agrees is noted, so that what arrives late in between is stale."""
     push(ledger(), wish(value="a", day=0))
-    assert ledger().settled([wish(value="a", day=3)]) == {0}
+    assert ledger().settled(WishColumns.of([wish(value="a", day=3)])) == {0}
     assert push(ledger(), wish(value="b", day=2)).verdict is Verdict.STALE
 
 
 def test_a_record_that_occurs_twice_is_not_settled_at_once(ledger):
     """Its rows have to be decided one after another."""
     push(ledger(), wish(value="a", day=0))
-    assert ledger().settled([wish(value="a", day=3), wish(value="a", day=1)]) == set()
+    assert ledger().settled(WishColumns.of([wish(value="a", day=3), wish(value="a", day=1)])) == set()
 
 
 def test_hashed_fields_are_settled_by_their_hashes(ledger):
     """The same value has the same hash."""
     hashed = frozenset({"email"})
     push(ledger(hashed=hashed), wish(email="a@b.c"))
-    assert ledger(hashed=hashed).settled([wish(email="a@b.c", day=1), wish("other", email="a@b.c")]) == {0}
+    assert ledger(hashed=hashed).settled(
+        WishColumns.of([wish(email="a@b.c", day=1), wish("other", email="a@b.c")])
+    ) == {0}
 
 
 def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger, engine):
@@ -68,8 +73,70 @@ def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger,
     first, one = ledger(), wish(value="nul \\u0000")
     (claim,) = first.claim([one])
     bad = Outcome(0, one.record_id, OutcomeWord.REJECTED, "CO\0DE", "no: \0 \ud800 \u00e9")
-    first.settle(Settlement(one, claim, bad, frozenset()))
+    first.settle([Settlement(one, claim, bad, frozenset())])
     first.note([(bad, ())])
     with engine.connect() as connection:
         reasons = {text for (text,) in connection.execute(sa.select(changes.c.reason))}
     assert reasons == {"no:   ? \u00e9"}
+
+
+def test_fields_that_agree_are_confirmed_in_a_row_that_does_not(ledger):
+    """Of a row that is left for a claim, the fields that the CRM holds keep older data out all the same."""
+    push(ledger(), wish(value=1, note="a"))
+    assert ledger().settled(WishColumns.of([wish(value=1, note="b", day=3)])) == set()
+    assert push(ledger(), wish(value=2, day=2)).verdict is Verdict.STALE
+    assert push(ledger(), wish(note="c", day=2)).fields == {"note"}
+
+
+def test_rows_may_want_different_fields(ledger):
+    """A field that a row does not name is not compared, and not confirmed; a row that names none is not settled."""
+    push(ledger(), wish("r", value=1, note="a"))
+    push(ledger(), wish("s", value=1, note="a"))
+    rows = [wish("r", value=1, day=3), wish("s", note="a", day=3), wish("t", day=3), wish("u", note="a", day=3)]
+    assert ledger().settled(WishColumns.of(rows)) == {0, 1}
+    assert push(ledger(), wish("r", note="b", day=2)).verdict is Verdict.SEND
+    assert push(ledger(), wish("s", note="b", day=2)).verdict is Verdict.STALE
+    assert ledger().settled(WishColumns.of([wish("r", day=3)])) == set()
+
+
+def test_rows_that_were_settled_before_are_settled_again(ledger, engine):
+    """A retry of the same run finds what it confirmed, and writes nothing."""
+    push(ledger(), wish(value=1))
+    for _ in range(2):
+        assert ledger().settled(WishColumns.of([wish(value=1, day=3)])) == {0}
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(field_states.c.as_of)).scalar_one() == DAY + dt.timedelta(days=3)
+
+
+def test_long_texts_are_compared_in_parts(ledger, monkeypatch):
+    """No statement grows without bound, whatever the texts are; positions are those of the whole."""
+    monkeypatch.setattr("airflow_provider_crm.ledger_quiet._LONGEST_TEXT", 2_000)
+    rows = [wish(f"oppo_{number}", note="x" * 900) for number in range(9)]
+    for row in rows[:4] + rows[5:]:
+        push(ledger(), row)
+    assert ledger().settled(WishColumns.of(rows)) == {0, 1, 2, 3, 5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_comparison_reads_its_rows_and_not_the_whole_ledger(ledger, engine):
+    """Also while PostgreSQL has not looked at the table yet, and takes an account for a handful of rows."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE crm_field_states SET (autovacuum_enabled = false)")
+        connection.exec_driver_sql(
+            "INSERT INTO crm_field_states (account, record_id, field, known, value, as_of) "
+            "SELECT 'close:test:orga', 'oppo_' || number, field, true, '1', '2026-03-01' "
+            "FROM generate_series(1, 20000) AS number, unnest(ARRAY['value', 'note', 'confidence']) AS field"
+        )
+    before = read_so_far(engine)
+    rows = [wish(f"oppo_{number}", value=1, note=1, confidence=1, day=1) for number in range(1, 501)]
+    assert len(ledger().settled(WishColumns.of(rows))) == len(rows)
+    assert read_so_far(engine) - before <= 2 * 3 * len(rows)
+
+
+def read_so_far(engine):
+    """How many field states PostgreSQL has read."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    counts = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'crm_field_states'"
+    with engine.begin() as connection:
+        return connection.exec_driver_sql(counts).scalar_one()

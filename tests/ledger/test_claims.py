@@ -14,7 +14,7 @@ from .conftest import DAY, wish
 def settle(ledger, one, claim, word=OutcomeWord.UPDATED, written=None):
     """Record the end of a claimed row."""
     done = claim.fields if word is OutcomeWord.UPDATED else frozenset(written or ())
-    ledger.settle(Settlement(one, claim, Outcome(0, one.record_id, word, "CODE", "reason"), done))
+    ledger.settle([Settlement(one, claim, Outcome(0, one.record_id, word, "CODE", "reason"), done)])
 
 
 def push(ledger, one, word=OutcomeWord.UPDATED, **options):

@@ -36,7 +36,7 @@ def store_at_once(*pairs):
     def store(ledger, ends):
         start.wait()
         try:
-            ledger._store(ends)
+            ledger.settle(ends)
         except Exception as err:  # noqa: BLE001 - told below
             errors.append(err)
 
@@ -58,7 +58,7 @@ def test_a_late_word_and_a_take_over_meet(ledger):
 
         def settle(late=late, ends=ends, errors=errors):
             try:
-                late._store(list(reversed(ends)))
+                late.settle(list(reversed(ends)))
             except Exception as err:  # noqa: BLE001 - told below
                 errors.append(err)
 
@@ -80,7 +80,7 @@ def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, wor
     records = ["oppo_1", "oppo_2"]
     first = ledger("first")
     for end in settlements(first, [wish(record, note="refused") for record in records], OutcomeWord.REJECTED):
-        first.settle(end)
+        first.settle([end])
     with engine.begin() as connection:
         connection.exec_driver_sql(SLOWLY)
     one, other = ledger("one"), ledger("other")

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
+from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish, WishColumns
 from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
@@ -68,10 +68,11 @@ class Model(RuleBasedStateMachine):
         ledger = Ledger(self.engine, account="a", run_key="r", lease=LEASE, clock=self.clock)
         wanted = [Wish(record, values, DAY + dt.timedelta(days=day)) for record, values, day in wishes]
         if changes_only:
-            settled = ledger.settled(wanted)
+            settled = ledger.settled(WishColumns.of(wanted))
             for number in settled:
                 self._check(wanted[number], Claim(Verdict.UNCHANGED))
             wanted = [wish for number, wish in enumerate(wanted) if number not in settled]
+            self._confirmed(wanted)
         claims = ledger.claim(wanted, changes_only=changes_only, retry_rejected=retry)
         for wish, claim in zip(wanted, claims, strict=True):
             self._check(wish, claim)
@@ -97,6 +98,19 @@ class Model(RuleBasedStateMachine):
             assert places[key] in self.edited or self.crm[places[key]] == wish.values[key]
             assert self._holder(*places[key]) is None
             self.claimed[places[key]] = wish.as_of
+
+    def _confirmed(self, wishes):
+        """Of a row that is left, the fields that are held as wanted may have been confirmed; older ones are not."""
+        places = {(wish.record_id, key): (wish, value) for wish in wishes for key, value in wish.values.items()}
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(field_states)).all()
+        for row in rows:
+            place = row.record_id, row.field
+            if place in places and row.known and row.claim_token is None:
+                wish, value = places[place]
+                if row.value == value and row.as_of == wish.as_of:
+                    assert self.claimed.get(place, wish.as_of) <= wish.as_of
+                    self.claimed[place] = wish.as_of
 
     def _holder(self, record_id, key):
         """Who may send this field now."""
@@ -160,7 +174,7 @@ class Model(RuleBasedStateMachine):
             elif word is OutcomeWord.IGNORED:
                 self.crm.update({(sender.wish.record_id, key): "another" for key in fields & landed})
         outcome = Outcome(0, sender.wish.record_id, word, "CODE", "reason")
-        sender.ledger.settle(Settlement(sender.wish, sender.claim, outcome, written, doubtful=reached))
+        sender.ledger.settle([Settlement(sender.wish, sender.claim, outcome, written, doubtful=reached)])
         if not sender.lost:
             for key in written:
                 self.acknowledged[sender.wish.record_id, key] = sender.wish.as_of

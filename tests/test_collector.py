@@ -1,0 +1,38 @@
+"""The garbage collector while rows are gone through."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from airflow_provider_crm.collector import imports_at_rest
+
+
+class _Node:
+    """An object that can be watched."""
+
+
+def test_what_is_made_meanwhile_is_collected():
+    """A circle of references made by the run does not stay until it ends."""
+    with imports_at_rest():
+        node = _Node()
+        node.itself = node
+        watched = weakref.ref(node)
+        del node
+        gc.collect()
+        assert watched() is None
+
+
+def test_what_was_there_before_is_not_looked_through():
+    """That is the whole point; and all of it is back afterwards, also after an error."""
+
+    def fails():
+        with imports_at_rest():
+            assert gc.get_freeze_count() > 1_000
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert gc.get_freeze_count() == 0
