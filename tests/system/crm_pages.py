@@ -55,6 +55,14 @@ class CrmAirflow:
         """Close's name in reports."""
         return f"close:{self.sandbox.url.removeprefix('http://')}:orga_sandbox"
 
+    def page(self, name=""):
+        """The address of a page inside Airflow."""
+        return f"{self.url}/plugin/crm/crm/{name}"
+
+    def run_page(self, dag_id=DAILY, task_id="deal_values", run_id=DIRTY):
+        """The address of a run's page inside Airflow."""
+        return self.page(f"run?run_key={quote(f'{dag_id}/{task_id}/{run_id}', safe='')}")
+
 
 class Api:
     """Airflow's REST API, used by one user."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-from urllib.parse import quote
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -23,16 +22,6 @@ def _no_errors(screen):
     """Nothing that a test does leaves an error in the browser's console."""
     yield
     assert screen.errors() == []
-
-
-def page(place, name=""):
-    """The address of a page inside Airflow."""
-    return f"{place.url}/plugin/crm/crm/{name}"
-
-
-def run_page(place, dag_id=DAILY, task_id="deal_values", run_id=DIRTY):
-    """The address of a run's page inside Airflow."""
-    return page(place, f"run?run_key={quote(f'{dag_id}/{task_id}/{run_id}', safe='')}")
 
 
 def test_the_navigation_leads_to_the_overview(screen, place):
@@ -54,7 +43,7 @@ def test_the_navigation_leads_to_the_overview(screen, place):
 
 def test_a_run_is_searched_sorted_and_downloaded(screen, place):
     """From the overview to the run with refused rows: a search narrows, heads sort, the file has all."""
-    screen.open(page(place))
+    screen.open(place.page())
     screen.enter()
     screen.one("tr:has(.badge.bad) td a").click()
     screen.says("Refused rows")
@@ -81,14 +70,14 @@ def test_a_run_is_searched_sorted_and_downloaded(screen, place):
 
 def test_a_run_leads_to_its_record_and_its_task(screen, place):
     """A written field leads to the record's history, and the run to Airflow's page of the task with its log."""
-    screen.open(run_page(place) + "&show=written")
+    screen.open(place.run_page() + "&show=written")
     screen.enter()
     screen.one("tbody td a").click()
     screen.says("What happened to it")
     assert "updated" in screen.text()
     screen.picture("record")
     assert screen.barriers() == []
-    screen.open(run_page(place))
+    screen.open(place.run_page())
     screen.enter()
     screen.click("Task and log", "a")
     screen.wait(lambda: f"/dags/{DAILY}/runs/{DIRTY}/tasks/deal_values" in screen.driver.current_url)
@@ -97,7 +86,7 @@ def test_a_run_leads_to_its_record_and_its_task(screen, place):
 
 def test_a_record_is_found_by_its_id(screen, place):
     """The field at the top finds a record by its id."""
-    screen.open(page(place))
+    screen.open(place.page())
     screen.enter()
     screen.type("#find", "oppo_1029_001").submit()
     screen.says("What it holds")
@@ -106,7 +95,7 @@ def test_a_record_is_found_by_its_id(screen, place):
 
 def test_a_plan_shows_the_largest_change_first_and_what_became_of_it(screen, place):
     """An applied plan tells who approved it and which run applied it; one that waits says so."""
-    screen.open(page(place, f"plan?plan_id={place.api.plan_id('approved')}"))
+    screen.open(place.page(f"plan?plan_id={place.api.plan_id('approved')}"))
     screen.enter()
     shown = screen.text()
     assert "Approve" in shown
@@ -116,7 +105,7 @@ def test_a_plan_shows_the_largest_change_first_and_what_became_of_it(screen, pla
     assert changes == sorted(changes, reverse=True)
     screen.picture("plan")
     assert screen.barriers() == []
-    screen.open(page(place, f"plan?plan_id={place.api.plan_id('waiting')}"))
+    screen.open(place.page(f"plan?plan_id={place.api.plan_id('waiting')}"))
     screen.enter()
     assert "Waiting for an answer" in screen.text()
     assert "Not applied" in screen.text()
@@ -155,15 +144,17 @@ def test_the_tabs_of_dag_run_and_task_show_the_page(screen, place):
     screen.enter()
     assert screen.one("h1").text == "deal_values"
     screen.picture("task-tab")
+    screen.driver.switch_to.default_content()
+    assert screen.one("a[href$='/plugin/crm-task']").text == "CRM"
 
 
 def test_the_frame_has_the_theme_of_airflow(screen, place):
     """The page in Airflow's frame is dark when the user has chosen dark in Airflow, and changes with it."""
     shown = "return [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
-    screen.open(page(place))
+    screen.open(place.page())
     screen.driver.execute_script("localStorage.setItem('theme', 'dark')")
     try:
-        screen.open(page(place))
+        screen.open(place.page())
         screen.enter()
         assert screen.driver.execute_script(shown) == ["dark", "rgb(22, 29, 45)"]
         screen.picture("overview-dark")
@@ -188,6 +179,8 @@ def test_every_page_can_be_used_by_everybody(screen, place, device, size, theme)
             screen.one("main h1")
             wide, seen = screen.driver.execute_script(widths)
             assert (name, wide) <= (name, seen)
+            loaded = "return performance.getEntriesByType('resource').map(one => new URL(one.name).origin)"
+            assert set(screen.driver.execute_script(loaded)) == {place.url}
             assert (name, screen.barriers()) == (name, [])
             screen.picture(f"{device}-{theme}-{name}", whole=True)
             if name in ("not-found", "bad-address"):  # the browser calls every such answer an error
@@ -223,7 +216,7 @@ def test_the_page_is_used_by_keyboard(screen, place):
 
 def test_a_plan_tells_its_guardrails(screen, place):
     """What was measured before the plan was stored stands beside what is allowed."""
-    screen.open(run_page(place, PLANNED, "plan", "approved"))
+    screen.open(place.run_page(PLANNED, "plan", "approved"))
     screen.enter()
     assert re.search(r"max_rows kept\s[\d,]+ [\d,]+ rows", screen.one("[aria-label=Guardrails]").text)
 
