@@ -82,6 +82,15 @@ def test_a_claim_keeps_others_waiting_and_older_data_out(ledger):
     assert ledger("second").claim([wish(value=6, day=6)])[0].verdict is Verdict.SEND
 
 
+def test_a_retry_waits_for_what_its_own_run_has_claimed(ledger):
+    """The process of an earlier try may still run, and send until its lease is over."""
+    earlier = ledger("run")
+    (claim,) = earlier.claim([wish(value=1)])
+    assert ledger("run").claim([wish(value=2)])[0].verdict is Verdict.BUSY
+    settle(earlier, wish(value=1), claim)
+    assert ledger("run").claim([wish(value=2)])[0].verdict is Verdict.SEND
+
+
 def test_a_lease_that_ran_out_is_taken_over_and_its_value_doubted(ledger):
     """After a crash the next run takes the row, and knows that the earlier value may have landed."""
     push(ledger("before"), wish(value=1))
