@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.account import Account
+    from airflow_provider_crm.opportunity import Field
 
 DEFAULT_LEDGER = "(the configured ledger)"
 FILE_NAME = "crm_ledger.db"
@@ -51,6 +53,21 @@ def hashed_fields() -> frozenset[str]:
     """Fields whose values the ledger keeps as hashes only: `[crm] ledger_hash_fields`."""
     names = conf.get("crm", "ledger_hash_fields", fallback="") or ""
     return frozenset(name.strip() for name in names.split(",") if name.strip())
+
+
+def hashed_keys(fields: Mapping[str, Field]) -> frozenset[str]:
+    """The vendor's keys of those fields, whichever of their names were listed, also where a part of a list is written.
+
+    Args:
+        fields: The account's catalogue.
+    """
+    names = hashed_fields()
+    known = (
+        field.target
+        for name, field in fields.items()
+        if name in names or (field.partial and name.rpartition(".")[0] in names)
+    )
+    return names.union(known)
 
 
 def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:

@@ -45,7 +45,7 @@ class PlanningOperator(OpportunityOperator):
         with self.session_for(account) as session:
             catalogue = session.catalogue(source.names)
             name = account.key(catalogue)
-            ledger = self._ledger(context, session, name)
+            ledger = self._ledger(context, session, name, catalogue)
             plan, summary = self.made(source, Work(session, catalogue, name, rules, run_key(context), ledger), store)
             calls = session.calls
         result: dict[str, Any] = {

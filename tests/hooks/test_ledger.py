@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import hashed_keys, ledger_engine
 from airflow_provider_crm.ledger import ledger_errors
+from airflow_provider_crm.opportunity import Field
 
 
 @pytest.fixture
@@ -65,3 +66,13 @@ def test_an_error_tells_which_database_and_no_secret(url, place):
     with pytest.raises(TransientError, match=place) as raised, ledger_errors(engine), engine.connect():
         pass
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["notes", "note"])
+def test_a_field_is_hashed_by_either_of_its_names(monkeypatch, name):
+    """What a mapping may call a field, the setting may call it, too: nothing is kept in clear by mistake."""
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", f"{name}, custom.cf_a")
+    fields = [Field("notes", "note"), Field("note", "note"), Field("deal_value", "value")]
+    fields += [Field(f"custom.cf_a{part}", f"custom.cf_a{part}", partial=bool(part)) for part in ("", ".add")]
+    keys = hashed_keys({field.name: field for field in fields})
+    assert keys & {field.target for field in fields} == {"note", "custom.cf_a", "custom.cf_a.add"}
