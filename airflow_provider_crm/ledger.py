@@ -32,7 +32,7 @@ from airflow_provider_crm.ledger_claims import (
     StateOnRecord,
     Wish,
 )
-from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
+from airflow_provider_crm.ledger_schema import field_states, migrate, plan_reads, plans, rejects, runs
 from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, confirm_held, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
@@ -370,6 +370,28 @@ class Ledger:
 
     def _errors(self) -> AbstractContextManager[None]:
         return ledger_errors()
+
+
+def knows_place(engine: Engine, place: str) -> bool:
+    """Whether a vendor's host has ever shown a record to a run.
+
+    Args:
+        engine: The ledger's database.
+        place: See `Account.place`.
+
+    Raises:
+        TransientError: The database cannot be used.
+    """
+    shown = (
+        sa.select(field_states.c.account).where(field_states.c.acknowledged_at.is_not(None)),
+        sa.select(plan_reads.c.account).where(plan_reads.c.record_id != ""),
+        sa.select(plans.c.account),
+    )
+    with ledger_errors():
+        migrate(engine)
+        with engine.begin() as connection:
+            there = (query.where(query.selected_columns.account.startswith(place, autoescape=True)) for query in shown)
+            return any(connection.execute(query.limit(1)).first() is not None for query in there)
 
 
 @contextmanager

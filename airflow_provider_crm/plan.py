@@ -21,6 +21,7 @@ from airflow_provider_crm.records import RecordReader
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.ledger_claims import FieldState
+    from airflow_provider_crm.plan_reads import PlanReads
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.spool import Spool
@@ -99,14 +100,18 @@ class Planner:
         catalogue: What the account offers.
         rules: How rows would be written.
         ledger: What was acknowledged so far.
+        reads: What this plan has read of the CRM already, and where that is kept.
     """
 
-    def __init__(self, session: Session, catalogue: Catalogue, rules: PushRules, ledger: Ledger) -> None:
+    def __init__(
+        self, session: Session, catalogue: Catalogue, rules: PushRules, ledger: Ledger, reads: PlanReads
+    ) -> None:
         self._session = session
         self._vendor = session.account.vendor
         self._catalogue = catalogue
         self._rules = rules
         self._ledger = ledger
+        self._reads = reads
 
     def updates(self, rows: Spool[Update | Outcome]) -> Iterator[PlanRow]:
         """Plan the rows of a source, in their order.
@@ -118,20 +123,21 @@ class Planner:
             At least one plan row for each row, fields in the order of their names.
 
         Raises:
-            CrmError: A record could not be read; half a plan is no plan.
+            CrmError: A record could not be read; half a plan is no plan. What was read is kept for the next try.
         """
         last = {row.record_id: row.row for row in rows if isinstance(row, Update)}
         keys = {self._catalogue.fields[name].target for row in rows if isinstance(row, Update) for name in row.fields}
-        reader = self._reader(keys, last)
-        for batch in _batches(rows):
-            prepared = [self._prepared(row, last) for row in batch]
-            ids = [item[0].record_id for item in prepared if not isinstance(item, PlanRow)]
-            records, states = reader.get(ids), self._ledger.states(ids)
-            for item in prepared:
-                if isinstance(item, PlanRow):
-                    yield item
-                else:
-                    yield from self._fields(*item, records[item[0].record_id], states)
+        with self._reader(keys) as reader:
+            reader.prepare(last.keys())
+            for batch in _batches(rows):
+                prepared = [self._prepared(row, last) for row in batch]
+                ids = [item[0].record_id for item in prepared if not isinstance(item, PlanRow)]
+                records, states = reader.get(ids), self._ledger.states(ids)
+                for item in prepared:
+                    if isinstance(item, PlanRow):
+                        yield item
+                    else:
+                        yield from self._fields(*item, records[item[0].record_id], states)
 
     def undo(self, written: Spool[WrittenRecord], now: dt.datetime) -> Iterator[PlanRow]:
         """Plan to put back what stood before a run, where the CRM still holds what the run wrote.
@@ -144,23 +150,23 @@ class Planner:
             One plan row for each field that the run wrote.
 
         Raises:
-            CrmError: A record could not be read.
+            CrmError: A record could not be read; what was read is kept for the next try.
         """
         ids = {record.record_id: None for record in written}
         keys = {field.key for record in written for field in record.fields}
-        reader, number = self._reader(keys, ids), -1
-        for batch in _batches(written):
-            records = reader.get(one.record_id for one in batch)
-            for one in batch:
-                number += 1
-                for field in one.fields:
-                    blank = PlanRow(number, one.record_id, field.key, PlanVerdict.UPDATE, as_of=now)
-                    yield self._undone(blank, field, records[one.record_id])
+        number = -1
+        with self._reader(keys) as reader:
+            reader.prepare(ids.keys())
+            for batch in _batches(written):
+                records = reader.get(one.record_id for one in batch)
+                for one in batch:
+                    number += 1
+                    for field in one.fields:
+                        blank = PlanRow(number, one.record_id, field.key, PlanVerdict.UPDATE, as_of=now)
+                        yield self._undone(blank, field, records[one.record_id])
 
-    def _reader(self, keys: Iterable[str], record_ids: Mapping[str, object]) -> RecordReader:
-        reader = RecordReader(self._session, frozenset(keys), self._rules.concurrency)
-        reader.prepare(record_ids.keys())
-        return reader
+    def _reader(self, keys: Iterable[str]) -> RecordReader:
+        return RecordReader(self._session, frozenset(keys), self._rules.concurrency, self._reads)
 
     def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | tuple[Update, tuple[Call, ...]]:
         """The plan of a row that needs no reading, else the update with its calls."""

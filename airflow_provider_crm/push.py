@@ -58,6 +58,7 @@ class Push:
         ledger: What the CRM has acknowledged so far; None writes every row, in whatever order runs come.
         inspect: If given, every record is read right before it is written: what it holds already is not sent, and this
             decides about the rest, whatever the ledger says the CRM holds.
+        probing: Whether the vendor was down a while ago: one row that fails tells that it still is.
 
     Attributes:
         stopped: Why the run ended before its last row, or None: a `ConfigurationError` that no row survives, or a
@@ -71,6 +72,8 @@ class Push:
         rules: PushRules,
         ledger: Ledger | None = None,
         inspect: Inspect | None = None,
+        *,
+        probing: bool = False,
     ) -> None:
         self.stopped: CrmError | None = None
         self.catalogue = catalogue
@@ -80,6 +83,7 @@ class Push:
         self._ledger = ledger
         self._inspect = inspect
         self._failed_in_a_row = 0
+        self._probing = probing
         self._landed = False
 
     @property
@@ -388,9 +392,11 @@ class Push:
 
     def _counted(self, outcome: Outcome) -> Outcome:
         """Stop the run after several rows in a row whose attempts were exhausted: the vendor is down."""
-        failed = outcome.word is OutcomeWord.FAILED and outcome.code != "TAKEN_OVER"
+        failed = outcome.word in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN) and outcome.code != "TAKEN_OVER"
         self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
-        if self._failed_in_a_row >= _OUTAGE_ROWS and self.stopped is None:
-            msg = f"{self._vendor.title} failed {_OUTAGE_ROWS} rows one after another, every attempt; {outcome.reason}"
+        self._probing = self._probing and failed
+        if self._failed_in_a_row >= (1 if self._probing else _OUTAGE_ROWS) and self.stopped is None:
+            rows = "a row" if self._failed_in_a_row == 1 else f"{self._failed_in_a_row} rows one after another"
+            msg = f"{self._vendor.title} failed {rows}, every attempt; {outcome.reason}"
             self.stopped = TransientError(msg, vendor=self._vendor.name, code="OUTAGE")
         return outcome

@@ -174,13 +174,18 @@ class Session:
             err.maybe_written = unanswered
             raise
 
-    def read(self, record_id: str) -> Record:
+    def read(self, record_id: str, *, permit: Permit = always) -> Record:
         """Read one opportunity.
+
+        Args:
+            record_id: Its id.
+            permit: As for `write`.
 
         Raises:
             CrmError: As for `write`.
         """
-        return self._answered(self.account.vendor.read_call(record_id), record_id, self.account.vendor.read)
+        vendor = self.account.vendor
+        return self._answered(vendor.read_call(record_id), record_id, vendor.read, permit=permit)
 
     def fetch(self, call: Call) -> Json:
         """Send a reading call and return its whole JSON body.
@@ -320,7 +325,8 @@ class Session:
 
     def _give_up(self, err: CrmError, wait: float, started: float) -> None:
         if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
-            err.retry_after = wait
+            if isinstance(err, RateLimitedError) or err.retry_after is not None:
+                err.retry_after = wait  # a pause that only we would make is nothing that the vendor asks for
             raise err
 
     def _answer(self, call: Call, record_id: str | None, timezone: str | None, passage: _Passage) -> requests.Response:

@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_crm.assets import announce
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.frame import ColumnRules, frames
-from airflow_provider_crm.hooks.crm import CrmHook
-from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
+from airflow_provider_crm.operators.deferral import Carried
+from airflow_provider_crm.operators.ledger_access import LedgerAccess
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
-from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource, Work
-from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeWord, Update, ValueRules
-from airflow_provider_crm.progress import Progress, Reading, Waits
-from airflow_provider_crm.rejects import check_rejects_path, rejects_file
-from airflow_provider_crm.report import Settled, SyncReport, Tally, Tolerance
+from airflow_provider_crm.operators.object_files import object_path
+from airflow_provider_crm.operators.row_run import RowRun
+from airflow_provider_crm.operators.run_context import as_of_run
+from airflow_provider_crm.operators.sources import FrameSource, PlanRowsSource
+from airflow_provider_crm.operators.task_run import TaskRun
+from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, OutcomeWord, ValueRules
+from airflow_provider_crm.report import SyncReport, Tolerance
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from contextlib import AbstractContextManager
-
     import pandas as pd
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
-    from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget import Budget
     from airflow_provider_crm.guardrails import Guardrails
-    from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.openlineage import SourceLineage
     from airflow_provider_crm.operators.sources import Source
-    from airflow_provider_crm.plan_store import PlanStore
-    from airflow_provider_crm.push import Push
-    from airflow_provider_crm.push_rules import PushRules
-    from airflow_provider_crm.rejects import Write
     from airflow_provider_crm.session import Session
 
-_PREVIEWED = 20
-_LEASE_MARGIN = 30.0
 _LONGEST_DEFERRAL = 86_400.0
 
 
@@ -103,8 +93,8 @@ class OpportunityOperator(BaseOperator):
     )
     ui_color = "#e4f0e8"
     operator_extra_links = (CrmRunLink(),)
-    _engine: Engine | None = None
     _written: SyncReport | None = None
+    _ledger: LedgerAccess
     _share: float
 
     def __init__(
@@ -166,6 +156,17 @@ class OpportunityOperator(BaseOperator):
         """How many rows there are, where that is known without reading them; else None."""
         return None
 
+    def source(self, run: TaskRun) -> Source:
+        """Where the rows come from: the frames, or what a subclass has instead."""
+        source = FrameSource(self.frames(run.context), self._columns(run.timezone), as_of_run(run.context))
+        if source.empty:
+            self.log.info("The data has no rows: nothing to write.")
+        return source
+
+    def failures(self) -> frozenset[OutcomeWord]:
+        """The outcomes that count as failures: all of them, but that a dry run sends nothing."""
+        return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
+
     def source_lineage(self) -> SourceLineage:
         """Where the rows come from, for OpenLineage; a frame or a list does not tell."""
         from airflow_provider_crm.openlineage import SourceLineage
@@ -198,7 +199,7 @@ class OpportunityOperator(BaseOperator):
             AirflowFailException: The set-up is wrong, or too many rows failed for good: a retry would not help.
             AirflowException: Too many rows failed, some of them for reasons that pass.
         """
-        return self.resume(context, settled="", report=None)
+        return self._stretch(context, Carried())
 
     def resume(
         self,
@@ -206,28 +207,65 @@ class OpportunityOperator(BaseOperator):
         *,
         settled: str,
         report: dict[str, Any] | None,
+        outages: int = 0,
+        doubtful: bool = False,
         event: object = None,  # noqa: ARG002 - what the trigger passes
     ) -> dict[str, Any]:
-        """Go on after a deferral.
+        """Go on after a deferral; the arguments are those of `Carried`.
 
         Args:
             context: Airflow's.
-            settled: The rows that were settled before, as `report.Settled` writes them.
-            report: The report of what was settled before.
+            settled: The rows that were settled before.
+            report: The report of what was done before.
+            outages: How often in a row the vendor was down.
+            doubtful: Whether rows are sent again of which nobody knows whether they landed.
             event: What the trigger passes; not needed.
         """
+        return self._stretch(context, Carried(settled, report or {}, outages, doubtful))
+
+    def perform(self, run: TaskRun) -> dict[str, Any]:
+        """Do what the operator is for, as far as it can be done now; returns the task's result.
+
+        Raises:
+            CrmError: It could not be done, or not even begun.
+        """
+        tolerance = Tolerance(self.max_rejected)
+        ended = RowRun(run).write()
+        tags = metric_tags(run.context, ended.report.vendor)
+        time_waits(run.stood_still, tags)
+        if ended.wait is not None:
+            self._defer(f"{ended.report.summary()}; {ended.stopped or 'the CRM is down.'}", ended.wait, ended.carried)
+        count_run(ended.report, tags)
+        self._conclude(run.context, ended.report, ended.stopped, tolerance)
+        return ended.report.as_dict()
+
+    def _stretch(self, context: Context, carried: Carried) -> dict[str, Any]:
+        """Run until the end, or until the next deferral; errors become Airflow's."""
+        self._ledger = LedgerAccess(self.ledger_conn_id)
+        run = TaskRun(self, context, carried, self._ledger)
         try:
             self._share = self._budget_share(context)
-            return self._run(context, Settled(settled), report or {})
+            return self.perform(run)
         # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
             raise AirflowFailException(self._advised(str(err), err)) from None
+        except TransientError as err:
+            wait = run.wait_for(err)
+            if wait is None:
+                raise AirflowException(str(err)) from None
+            return self._defer(str(err), *wait)
         except CrmError as err:
             raise AirflowException(str(err)) from None
         finally:
-            if self._engine is not None:
-                self._engine.dispose()
-                self._engine = None
+            self._ledger.close()
+
+    def _defer(self, why: str, seconds: float, carried: Carried) -> NoReturn:
+        """Free the worker slot until the vendor can be asked again."""
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.log.info("%s The task is deferred for %.0f seconds.", why, seconds)
+        delay = timedelta(seconds=min(seconds, _LONGEST_DEFERRAL))
+        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", kwargs=carried.resume_arguments())
 
     def _budget_share(self, context: Context) -> float:
         """The part of the vendor's limit that this run may use."""
@@ -241,7 +279,7 @@ class OpportunityOperator(BaseOperator):
         """What the run may use, shared through the ledger's database if there is one."""
         from airflow_provider_crm.budget import Budget, Clock
 
-        engine = self._database() if self.sends else None
+        engine = self._ledger.engine if self.sends else None
         if engine is None:
             return Budget(self._share)
         from airflow_provider_crm.budget_store import BudgetStore
@@ -253,108 +291,6 @@ class OpportunityOperator(BaseOperator):
         refused = isinstance(err, AuthenticationError)
         return f"{message} Check the key in connection {self.crm_conn_id!r}." if refused else message
 
-    def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:
-        from airflow_provider_crm.push import Push
-
-        started = time.monotonic()
-        tolerance = Tolerance(self.max_rejected)
-        if self.rejects_path is not None:
-            check_rejects_path(self.rejects_path)
-        account = CrmHook.for_connection(self.crm_conn_id, ledger_conn_id=self.ledger_conn_id).account()
-        timezone = self.timezone or account.timezone
-        rules = self._push_rules(context, timezone)
-        if self.capture_before:
-            self._ledger_database()
-        source = self.source(context, timezone, resumed=bool(earlier))
-        anew = self._goes_through_all_rows_again(source)
-        told = {} if anew else earlier
-        with self.session_for(account) as session, self._rejects_file(told) as write:
-            waits = Waits(session.clock)
-            session.clock = waits.clock
-            catalogue = session.catalogue(source.names)
-            ledger = self._ledger(context, session, account.key(catalogue))
-            work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
-            found = source.rows(work)
-            rows: Iterable[Update | Outcome] = found.items
-            if self.guardrails is not None and not earlier:
-                rows = self._guarded(rows, context, work, source.names)
-            rows = (row for row in rows if not settled.skip(row.record_id))
-            push = Push(session, catalogue, rules, ledger, found.inspect)
-            tally = Tally(
-                write,
-                failures=self._failures(),
-                earlier=told,
-                landed=earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0) if anew else 0,
-            )
-            for outcome in self._progress(tally, session).watch(self._outcomes(push, rows)):
-                if outcome.word is OutcomeWord.NOT_SENT and push.wait is not None:
-                    continue
-                if not anew:
-                    settled.add(outcome.record_id)
-                tally.add(outcome)
-            report = SyncReport(
-                run_key=run_key(context),
-                vendor=account.vendor.name,
-                account=account.key(catalogue),
-                rows=tally.rows,
-                calls=session.calls + earlier.get("calls", 0),
-                seconds=time.monotonic() - started + earlier.get("seconds", 0.0),
-                outcomes=tally.outcomes(),
-                rejects=tuple(tally.rejects),
-                rejects_path=self.rejects_path,
-            )
-        tags = metric_tags(context, report.vendor)
-        time_waits(waits.seconds, tags)
-        if push.wait is not None:
-            self._defer(push.wait, settled, report)
-        count_run(report, tags)
-        if ledger is not None:
-            push.close(report.as_dict())
-            if push.stopped is None:
-                found.finish()
-        self._conclude(context, report, push.stopped, tolerance)
-        return report.as_dict()
-
-    def _goes_through_all_rows_again(self, source: Source) -> bool:
-        """Whether a task that was deferred starts over: the ledger then makes what landed cost nothing.
-
-        Where it would not, the task has to carry along which rows are settled.
-        """
-        keeps = self.sends and self._database() is not None
-        return keeps and self.changes_only and not self.retry_rejected and not source.inspects
-
-    def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> Source:  # noqa: ARG002 - for subclasses
-        """Where the rows come from: the frames, or what a subclass has instead.
-
-        Args:
-            context: Airflow's.
-            timezone: IANA zone of the run, or None.
-            resumed: Whether the task goes on after a deferral.
-        """
-        source = FrameSource(self.frames(context), self._columns(timezone), as_of_run(context))
-        if source.empty:
-            self.log.info("The data has no rows: nothing to write.")
-        return source
-
-    def _guarded(
-        self, rows: Iterable[Update | Outcome], context: Context, work: Work, names: Sequence[str]
-    ) -> Iterator[Update | Outcome]:
-        """Pass the rows on once all of them are known to stay within the guardrails."""
-        from airflow_provider_crm.guardrails import Guardrails
-        from airflow_provider_crm.measure import Measured
-        from airflow_provider_crm.spool import Spool
-
-        guardrails, measured = self.guardrails or Guardrails(), Measured(names)
-        guardrails.check()
-        with Spool(rows) as spool:
-            measured.add(spool)
-            if guardrails.compares:
-                self.plan_store()  # makes the tables where a dry run is the first to ask
-                ledger = work.ledger or self._book(context, work.session, work.account)
-                measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
-            guardrails.hold(measured)
-            yield from spool
-
     def _columns(self, timezone: str | None) -> ColumnRules:
         return ColumnRules(
             id_column=self.id_column,
@@ -365,114 +301,10 @@ class OpportunityOperator(BaseOperator):
             values=ValueRules(timezone=timezone, rounding=self.rounding),
         )
 
-    def _database(self) -> Engine | None:
-        """The ledger's database, opened once and closed when the task ends; None for no ledger."""
-        if self._engine is None:
-            self._engine = ledger_engine(self.ledger_conn_id)
-        return self._engine
-
-    def plan_store(self) -> PlanStore:
-        """Where plans are kept.
-
-        Raises:
-            ConfigurationError: If there is no ledger.
-        """
-        from airflow_provider_crm.plan_store import PlanStore
-
-        return PlanStore(self._ledger_database())
-
-    def _ledger_database(self) -> Engine:
-        engine = self._database()
-        if engine is None:
-            msg = (
-                "Plans, capture_before and the guardrails max_changed_fraction and max_total_delta need the ledger, "
-                "and ledger_conn_id is None; name a connection to PostgreSQL or SQLite."
-            )
-            raise ConfigurationError(msg)
-        return engine
-
-    def _ledger(self, context: Context, session: Session, account: str) -> Ledger | None:
-        """The ledger in the hands of this try; a dry run needs none."""
-        if not self.sends or self._database() is None:
-            return None
-        ledger = self._book(context, session, account)
-        ledger.open(as_of_run(context))
-        return ledger
-
-    def _book(self, context: Context, session: Session, account: str) -> Ledger:
-        from airflow_provider_crm.ledger import Ledger
-
-        return Ledger(
-            self._ledger_database(),
-            account=account,
-            run_key=run_key(context),
-            lease=2 * session.account.timeout + _LEASE_MARGIN,
-            clock=session.clock,
-            hashed=hashed_fields(),
-        )
-
-    def _push_rules(self, context: Context, timezone: str | None) -> PushRules:
-        from airflow_provider_crm.push_rules import PushRules
-
-        return PushRules(
-            timezone=timezone,
-            verify_echo=self.verify_echo,
-            concurrency=self.concurrency,
-            date_won_default=self.date_won_default,
-            resumed=context["ti"].try_number > 1,
-            interval_end=interval_end(context),
-            changes_only=self.changes_only,
-            retry_rejected=self.retry_rejected,
-            capture_before=self.capture_before,
-        )
-
-    def _failures(self) -> frozenset[OutcomeWord]:
-        return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
-
-    def _rejects_file(self, earlier: Mapping[str, Any]) -> AbstractContextManager[Write | None]:
-        """The rejects file, opened for writing; after a deferral with what it held before."""
-        if self.rejects_path is None:
-            return nullcontext()
-        path = object_path(self.rejects_path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            msg = f"rejects_path {self.rejects_path!r} cannot be written: {err}."
-            raise ConfigurationError(msg) from err
-        return rejects_file(path, resumed=bool(earlier))
-
-    def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
-        from airflow_provider_crm.push_row import shown_payload
-
-        if self.sends:
-            yield from push.run(rows)
-            return
-        for number, (outcome, calls) in enumerate(push.rehearse(rows)):
-            if number < _PREVIEWED:
-                for call in calls:
-                    self.log.info("Would send %s %s %s", call.method, call.path, shown_payload(call, push.catalogue))
-            yield outcome
-
-    def _progress(self, tally: Tally, session: Session) -> Progress:
-        """What says every few seconds how far the run is."""
-
-        def reading() -> Reading:
-            return Reading(tally.rows, tally.refused, session.calls)
-
-        return Progress(reading, self.log.info, total=self.total_rows(), monotonic=session.clock.monotonic)
-
-    def _defer(self, wait: float, settled: Settled, report: SyncReport) -> None:
-        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-
-        self.log.info("%s; the vendor asks for a wait of %.0f seconds: deferred.", report.summary(), wait)
-        kwargs = {"settled": settled.text(), "report": report.as_dict()}
-        delay = timedelta(seconds=min(wait, _LONGEST_DEFERRAL))
-        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", kwargs=kwargs)
-
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
         self._written = report if self.sends else None
-        failed = [word for word in self._failures() if report.count(word)]
+        failed = [word for word in self.failures() if report.count(word)]
         told = report.failure_text() if failed or stopped is None else f"{stopped} {report.summary()}."
         message = self._advised(told, stopped)
         if stopped is not None or tolerance.exceeded(report.count(*failed), report.rows):
@@ -519,7 +351,7 @@ class UpdateOpportunityOperator(OpportunityOperator):
         self.plan = plan
         self.on_conflict = on_conflict
 
-    def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> Source:
+    def source(self, run: TaskRun) -> Source:
         """The data, or the plan.
 
         Raises:
@@ -529,9 +361,9 @@ class UpdateOpportunityOperator(OpportunityOperator):
             msg = "data and plan are None; pass rows as data, or the id of a plan, such as plan.output['plan_id']."
             raise ConfigurationError(msg)
         if self.plan is None:
-            return super().source(context, timezone, resumed=resumed)
+            return super().source(run)
         self._check_plan_arguments()
-        store = self.plan_store()
+        store = run.ledger.plan_store()
         return PlanRowsSource(store, store.load(self.plan), self.on_conflict)
 
     def _check_plan_arguments(self) -> None:
@@ -562,35 +394,3 @@ class UpdateOpportunityOperator(OpportunityOperator):
     def total_rows(self) -> int | None:
         """Rows of a frame or a list; a path does not tell."""
         return len(self.data) if hasattr(self.data, "__len__") and not isinstance(self.data, str) else None
-
-
-def object_path(path: str) -> ObjectStoragePath:
-    """A path on any object store.
-
-    Raises:
-        ConfigurationError: If no filesystem is known for its scheme.
-    """
-    try:
-        return ObjectStoragePath(path)
-    except ValueError as err:
-        msg = f"The path {path!r} cannot be opened: {err}."
-        raise ConfigurationError(msg) from err
-
-
-def as_of_run(context: Context) -> dt.datetime | None:
-    """Data time of a run: the first it has of partition date, end of data interval, logical date and run_after."""
-    moments = (context.get("partition_date"), context.get("data_interval_end"), context.get("logical_date"))
-    return next((moment for moment in moments if moment is not None), context["dag_run"].run_after)
-
-
-def interval_end(context: Context) -> dt.datetime | None:
-    """End of the data interval; None for a run whose interval is a mere moment."""
-    start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    return end if start != end else None
-
-
-def run_key(context: Context) -> str:
-    """Name of one run of one task, the same for all its tries: `dag/task/run`, with `[index]` for a mapped task."""
-    ti = context["ti"]
-    index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
-    return f"{ti.dag_id}/{ti.task_id}{index}/{ti.run_id}"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.opportunity import Outcome, Update
-    from airflow_provider_crm.plan import PlanRow
+    from airflow_provider_crm.plan import Planner, PlanRow
+    from airflow_provider_crm.plan_reads import PlanReads
     from airflow_provider_crm.plan_store import Plan, PlanStore
     from airflow_provider_crm.push import Inspect
     from airflow_provider_crm.push_rules import PushRules
@@ -34,6 +35,7 @@ class Work:
         rules: How rows are written.
         run_key: Name of the run.
         ledger: What was acknowledged so far; None in a dry run, or without a ledger.
+        reads: Where a plan keeps what it has read; None likewise.
     """
 
     session: Session
@@ -41,7 +43,16 @@ class Work:
     account: str
     rules: PushRules
     run_key: str
-    ledger: Ledger | None
+    ledger: Ledger | None = None
+    reads: PlanReads | None = None
+
+    def planner(self) -> Planner:
+        """What makes a plan, where it is known that there is a ledger: plans were refused before if not."""
+        from airflow_provider_crm.plan import Planner
+
+        if self.ledger is None or self.reads is None:
+            raise TypeError(self.run_key)
+        return Planner(self.session, self.catalogue, self.rules, self.ledger, self.reads)
 
 
 def _nothing() -> None:
@@ -178,23 +189,14 @@ class UndoSource:
 
     def plan(self, work: Work) -> tuple[Plan, str]:
         """Store the plan; returns it and its summary."""
-        from airflow_provider_crm.plan import Planner
         from airflow_provider_crm.spool import Spool
 
-        now = work.session.clock.now()
-        planner = Planner(work.session, work.catalogue, work.rules, ledger_of(work))
+        now, planner = work.session.clock.now(), work.planner()
         with (
             Spool(self._store.written(self._reverts, work.account)) as written,
             Spool(planner.undo(written, now)) as rows,
         ):
             return stored(self._store, rows, work, reverts=self._reverts)
-
-
-def ledger_of(work: Work) -> Ledger:
-    """The ledger, where it is known that there is one: plans were refused before if not."""
-    if work.ledger is None:
-        raise TypeError(work.run_key)
-    return work.ledger
 
 
 def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: str | None = None) -> tuple[Plan, str]:
@@ -212,6 +214,8 @@ def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: st
     for row in rows:
         summary.add(row)
     plan = store.save(rows, account=work.account, run_key=work.run_key, now=work.session.clock.now(), reverts=reverts)
+    if work.reads is not None:
+        work.reads.clear()
     return plan, summary.text(plan)
 
 

@@ -362,13 +362,20 @@ def test_a_key_that_may_not_read_cannot_plan(deals, plan, monkeypatch):
     assert "cannot be read: Raze answered 403" in str(run.error)
 
 
-def test_half_a_plan_is_no_plan(deals, plan, stored):
-    """If records cannot be read now, the task fails in the way that Airflow retries, and no plan is stored."""
+def test_half_a_plan_is_no_plan(deals, plan, stored, ledger_conn_id):
+    """If records cannot be read, the task waits; after hours it fails as Airflow retries it. No plan is stored."""
+    plan([{"id": "opp_1", "arr": 5, "stage": "new"}], **RAZE)
     deals.set(fault_rates={"http_503": 1.0}, fault_methods={"GET"})
-    run = plan([{"id": "opp_0", "arr": 5, "stage": "new"}], **RAZE, defer_after=0.1)
+    arguments = {**RAZE, "data": [{"id": "opp_0", "arr": 5, "stage": "new"}], "task_id": "plan", "defer_after": 0.1}
+    run, waits = plan(**arguments), 0
+    while run.deferred is not None and waits < 100:
+        waits, kwargs, run.deferred = waits + 1, run.deferred.kwargs, None
+        operator = PlanOpportunityUpdatesOperator(ledger_conn_id=ledger_conn_id, **arguments)
+        run.of(lambda context, kwargs=kwargs, operator=operator: operator.resume(context, **kwargs, event=None))
     assert isinstance(run.error, AirflowException)
     assert not isinstance(run.error, AirflowFailException)
-    assert stored(plans) == []
+    assert len(stored(plans)) == 1
+    assert waits == 13
 
 
 def test_values_that_are_kept_as_hashes_cannot_be_planned(deals, plan, stored, monkeypatch):
