@@ -242,7 +242,7 @@ class Ledger:
 
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
-        return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if key in self._hashed else value
+        return hash_of(value) if key in self._hashed else value
 
     def _store(self, batch: Sequence[Settlement]) -> None:
         with self._transaction() as connection:
@@ -256,7 +256,9 @@ class Ledger:
         """What is to be stored of one field."""
         wish, claimed, outcome = settlement.wish, settlement.claim, settlement.outcome
         after = self.kept(key, wish.values[key])
+        unsent = outcome.word is OutcomeWord.FAILED and not settlement.sent
         word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
+        word = OutcomeWord.NOT_SENT if unsent else word
         word = OutcomeWord.UNCHANGED if key in settlement.held else word
         held = word in _HELD
         doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
@@ -370,6 +372,11 @@ class Ledger:
 
     def _errors(self) -> AbstractContextManager[None]:
         return ledger_errors()
+
+
+def hash_of(value: str) -> str:
+    """The form in which a value is kept that must not be readable."""
+    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
 
 
 def knows_place(engine: Engine, place: str) -> bool:

@@ -382,13 +382,17 @@ def path_segment(record_id: str) -> str:
     """Percent-encode a record id so that it stays one segment of the path, whatever it holds.
 
     Raises:
-        InvalidValueError: For an empty id, and for `.` and `..`, which URL libraries resolve even when encoded.
+        InvalidValueError: For an empty id, for `.` and `..`, which URL libraries resolve even when encoded, and for
+            characters that are no text.
     """
     if _PLAIN_SEGMENT.fullmatch(record_id):
         return record_id
     if not record_id.strip(".") or not record_id.strip():
         msg = f"{record_id!r} is not a record id."
         raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id)
+    if "\0" in record_id:  # which PostgreSQL, where the ledger may be, does not store
+        msg = "The record id holds a NUL character, which no id has."
+        raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id.replace("\0", " "))
     try:
         return quote(record_id, safe="")
     except UnicodeEncodeError as err:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_crm.comparison import field_value, held_keys, shown_values, still_holds, wanted_values
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
+from airflow_provider_crm.ledger import hash_of
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
@@ -273,11 +274,11 @@ class Planner:
         return None
 
     def _is(self, kept: str, key: str, record: Record) -> bool:
-        """Whether a record holds a value that was kept, perhaps as a hash."""
+        """Whether a record holds a value that was kept, perhaps as a hash, whatever is kept as hashes by now."""
         if not is_hash(kept):
             return still_holds(key, kept, record, self._vendor, self._catalogue)
         shown = shown_values((key,), record, self._vendor, self._catalogue)
-        return any(self._ledger.kept(key, value) == kept for value in shown.values())
+        return any(hash_of(value) == kept for value in shown.values())
 
     def _unreadable(self, record: Record | RejectedError | None) -> tuple[PlanVerdict, str, str] | None:
         if record is None:

@@ -265,12 +265,14 @@ class Push:
         if self.stopped is not None:
             return self._recorded(job, not_sent(update, self.stopped))
         doubtful = self._rules.resumed if self._ledger is None else bool(job.claim.doubtful)
+        tried = False
         try:
             record = self._read_before(job)
             if record is not None:
                 job = self._compared(job, record)
                 if (known := self._known_from(job, record)) is not None:
                     return self._recorded(job, known, sent=False)
+            tried = True
             write_update(
                 self._session,
                 job.calls,
@@ -285,7 +287,8 @@ class Push:
             if self._stops_the_run(err):
                 self.stopped = err
                 return self._recorded(job, not_sent(update, err), doubtful=err.maybe_written)
-            return self._recorded(job, failure(update, err), doubtful=err.maybe_written)
+            sent = tried or not isinstance(err, TransientError)
+            return self._recorded(job, failure(update, err), sent=sent, doubtful=err.maybe_written)
         self._landed = True
         return self._recorded(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
 

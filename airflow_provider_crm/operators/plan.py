@@ -87,16 +87,15 @@ class PlanOpportunityUpdatesOperator(PlanningOperator):
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
         from airflow_provider_crm.guardrails import Guardrails
-        from airflow_provider_crm.measure import Measured
         from airflow_provider_crm.spool import Spool
 
-        guardrails, measured, planner = self.guardrails or Guardrails(), Measured(source.names), work.planner()
+        guardrails, measured, planner = self.guardrails or Guardrails(), work.measured(source.names), work.planner()
         guardrails.check()
         with Spool(source.rows(work).items) as rows:
             measured.add(rows)
             guardrails.hold(measured)
             with Spool(planner.updates(rows)) as planned:
-                measured.compare_plan(planned, work.session.account.vendor)
+                measured.compare_plan(planned)
                 guardrails.hold(measured)
                 return stored(store, planned, work)
 

@@ -119,16 +119,15 @@ class RowRun:
 
     def _guarded(self, rows: Iterable[Update | Outcome], source: Source, work: Work) -> Iterator[Update | Outcome]:
         from airflow_provider_crm.guardrails import Guardrails
-        from airflow_provider_crm.measure import Measured
 
-        guardrails, measured = self._task.guardrails or Guardrails(), Measured(source.names)
+        guardrails, measured = self._task.guardrails or Guardrails(), work.measured(source.names)
         guardrails.check()
         with Spool(rows) as spool:
             measured.add(spool)
             if guardrails.compares:
                 self._run.ledger.plan_store()  # makes the tables where a dry run is the first to ask
                 ledger = work.ledger or self._run.ledger.book(work.session, work.account, work.run_key)
-                measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
+                measured.compare(spool, ledger)
             guardrails.hold(measured)
             yield from spool
 

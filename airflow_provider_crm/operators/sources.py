@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.measure import Measured
     from airflow_provider_crm.opportunity import Outcome, Update
     from airflow_provider_crm.plan import Planner, PlanRow
     from airflow_provider_crm.plan_reads import PlanReads
@@ -45,6 +46,16 @@ class Work:
     run_key: str
     ledger: Ledger | None = None
     reads: PlanReads | None = None
+
+    def measured(self, names: Sequence[str]) -> Measured:
+        """What the run would do, before anything is counted.
+
+        Args:
+            names: The fields that the rows are mapped to.
+        """
+        from airflow_provider_crm.measure import Measured
+
+        return Measured(names, self.session.account.vendor, self.catalogue, self.rules)
 
     def planner(self) -> Planner:
         """What makes a plan, where it is known that there is a ledger: plans were refused before if not."""

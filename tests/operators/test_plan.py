@@ -400,3 +400,24 @@ def test_an_empty_plan_is_applied(deals, plan, apply):
     run = plan([])
     assert (run.report["rows"], sum(run.report["counts"].values())) == (0, 0)
     assert apply(run).outcomes == {}
+
+
+def test_a_field_that_was_kept_as_a_hash_is_no_conflict_once_it_is_kept_readably(deals, plan, write, monkeypatch):
+    """What was acknowledged as a hash is compared as one, also after `ledger_hash_fields` was changed."""
+    raze = {"crm_conn_id": "raze_default", "fields": {"mail": "email"}}
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
+    write([{"id": "opp_0", "mail": "jane@example.com"}, {"id": "opp_1", "mail": "a@example.com"}], as_of=DAY, **raze)
+    monkeypatch.delenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS")
+    deals.raze.add_opportunity("opp_1", email="by@hand.example")
+    later = DAY + dt.timedelta(days=1)
+    run = plan([{"id": f"opp_{number}", "mail": "new@example.com"} for number in range(2)], as_of=later, **raze)
+    assert (run.report["counts"]["update"], run.report["counts"]["conflict"]) == (1, 1)
+
+
+def test_characters_that_the_database_does_not_store_spoil_no_plan(deals, plan, apply):
+    """A record id with a NUL is one invalid row; a note with one is planned and written as it is."""
+    run = plan([{"id": "a\0b", "arr": 1, "text": "n"}, row(0, 1, "a\0b")])
+    assert run.error is None
+    applied = apply(run)
+    assert applied.outcomes == {"updated": 1, "invalid": 1}
+    assert deals.close.opportunity("oppo_0")["note"] == "a\0b"
