@@ -18,6 +18,7 @@ from airflow_provider_crm.ledger import hash_of
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
+from airflow_provider_crm.spool import LastRows
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -126,19 +127,42 @@ class Planner:
         Raises:
             CrmError: A record could not be read; half a plan is no plan. What was read is kept for the next try.
         """
-        last = {row.record_id: row.row for row in rows if isinstance(row, Update)}
         keys = {self._catalogue.fields[name].target for row in rows if isinstance(row, Update) for name in row.fields}
-        with self._reader(keys) as reader:
-            reader.prepare(last.keys())
+        places = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
+        with LastRows(places) as all_rows, self._reader(keys) as reader:
+            reader.prepare(all_rows)
             for batch in _batches(rows):
-                prepared = [self._prepared(row, last) for row in batch]
-                ids = [item[0].record_id for item in prepared if not isinstance(item, PlanRow)]
-                records, states = reader.get(ids), self._ledger.states(ids)
-                for item in prepared:
-                    if isinstance(item, PlanRow):
-                        yield item
-                    else:
-                        yield from self._fields(*item, records[item[0].record_id], states)
+                last = all_rows.of(row.record_id for row in batch if isinstance(row, Update))
+                yield from self._planned([self._prepared(row, last) for row in batch], reader)
+
+    def _planned(
+        self, batch: Sequence[PlanRow | tuple[Update, tuple[Call, ...]]], reader: RecordReader
+    ) -> Iterator[PlanRow]:
+        ids = [item[0].record_id for item in batch if not isinstance(item, PlanRow)]
+        records, states = reader.get(ids), self._ledger.states(ids)
+        for item in batch:
+            if isinstance(item, PlanRow):
+                yield item
+                continue
+            update, calls = item
+            record = records[update.record_id]
+            if self._reads.resumed and self._is_outdated(record, update.record_id, calls, states):
+                record = reader.again(update.record_id)
+            yield from self._fields(update, calls, record, states)
+
+    def _is_outdated(
+        self,
+        record: Record | RejectedError | None,
+        record_id: str,
+        calls: tuple[Call, ...],
+        states: Mapping[tuple[str, str], FieldState],
+    ) -> bool:
+        """Whether a record that may have been read hours ago lacks what was written from here, perhaps since."""
+        keys = (key for call in calls for key in call.json or {})
+        last = ((key, states[record_id, key].value) for key in keys if (record_id, key) in states)
+        return isinstance(record, dict) and any(
+            value is not None and not self._is(value, key, record) for key, value in last
+        )
 
     def undo(self, written: Spool[WrittenRecord], now: dt.datetime) -> Iterator[PlanRow]:
         """Plan to put back what stood before a run, where the CRM still holds what the run wrote.
@@ -153,11 +177,11 @@ class Planner:
         Raises:
             CrmError: A record could not be read; what was read is kept for the next try.
         """
-        ids = {record.record_id: None for record in written}
         keys = {field.key for record in written for field in record.fields}
+        places = ((record.record_id, number) for number, record in enumerate(written))
         number = -1
-        with self._reader(keys) as reader:
-            reader.prepare(ids.keys())
+        with LastRows(places) as all_rows, self._reader(keys) as reader:
+            reader.prepare(all_rows)
             for batch in _batches(written):
                 records = reader.get(one.record_id for one in batch)
                 for one in batch:

@@ -49,13 +49,14 @@ class PlanReads:
 
     Attributes:
         lasting: Whether another process finds what was read.
+        resumed: Whether some of it may have been read before a deferral.
     """
 
     def __init__(self, engine: Engine, account: str, run_key: str, *, resumed: bool = False) -> None:
         self._engine = engine
         self._mine = (plan_reads.c.run_key == run_key) & (plan_reads.c.account == account)
         self._key = {"run_key": run_key, "account": account}
-        self._resumed = resumed
+        self.resumed = resumed
         self.lasting = True
 
     @classmethod
@@ -81,7 +82,7 @@ class PlanReads:
         with self._transaction() as connection:
             connection.execute(sa.delete(plan_reads).where(plan_reads.c.read_at < now - _KEPT_FOR))
             told = self._found(connection, [_NO_RECORD_ID]).get(_NO_RECORD_ID)
-            if self._resumed and told is not None and told["keys"] == wanted:
+            if self.resumed and told is not None and told["keys"] == wanted:
                 return Listed(int(str(told["pages"])), bool(told["over"]))
             connection.execute(sa.delete(plan_reads).where(self._mine))
             self._put(connection, {_NO_RECORD_ID: {"keys": wanted, "pages": 0, "over": False}}, now)

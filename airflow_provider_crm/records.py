@@ -15,6 +15,7 @@ from airflow_provider_crm.session import always
 if TYPE_CHECKING:
     from airflow_provider_crm.plan_reads import PlanReads
     from airflow_provider_crm.session import Session
+    from airflow_provider_crm.spool import LastRows
     from airflow_provider_crm.vendors import Record
 
 log = logging.getLogger(__name__)
@@ -55,17 +56,17 @@ class RecordReader:
     def __exit__(self, *_: object) -> None:
         self._workers.close()
 
-    def prepare(self, record_ids: Collection[str]) -> None:
+    def prepare(self, rows: LastRows) -> None:
         """Read the list of all opportunities if what is left of it after its first page is shorter than the rows.
 
         The vendor tells the number of pages on the first one. What the list lacks is read one by one later, so it does
         not matter that records can move between pages while they are read.
 
         Args:
-            record_ids: Those that are wanted, each once.
+            rows: Which records are wanted.
         """
         state = self._reads.begin(self._keys, self._session.clock.now())
-        over = state.over or len(record_ids) <= 1
+        over = state.over or len(rows) <= 1
         while not over:
             page = state.pages
             try:
@@ -74,8 +75,8 @@ class RecordReader:
                 log.info("The list ended at page %d, the rest is read one by one: %s", page + 1, err)
                 return
             found, more = self._vendor.listed(body)
-            wanted = self._wanted(found, record_ids)
-            left = len(record_ids) - self._reads.count() - len(wanted)
+            wanted = self._wanted(found, rows)
+            left = len(rows) - self._reads.count() - len(wanted)
             pages = self._vendor.pages(body)
             over = not (more and left > 0 and pages is not None and pages - page - 1 < left)
             state = Listed(page + 1, over)
@@ -90,7 +91,15 @@ class RecordReader:
         """
         wanted = list(dict.fromkeys(record_ids))
         known = self._reads.of(wanted)
-        read = self._read_all([record_id for record_id in wanted if record_id not in known])
+        read = self._read_and_kept([record_id for record_id in wanted if record_id not in known])
+        return {record_id: known[record_id] if record_id in known else read[record_id] for record_id in wanted}
+
+    def again(self, record_id: str) -> Record | RejectedError | None:
+        """A record as it is now, whatever was read before; otherwise as `get`."""
+        return self._read_and_kept([record_id])[record_id]
+
+    def _read_and_kept(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
+        read = self._read_all(record_ids)
         found = {
             record_id: shown if shown is None else self._of_interest(shown)
             for record_id, shown in read.items()
@@ -99,7 +108,7 @@ class RecordReader:
         self._reads.add(found, self._session.clock.now())
         if self._failed is not None:
             raise self._failed
-        return {record_id: known[record_id] if record_id in known else read[record_id] for record_id in wanted}
+        return read
 
     def _read_all(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
         """Read as many as can be read; `_failed` tells why the others could not."""
@@ -121,12 +130,12 @@ class RecordReader:
                     found[answer.record_id] = answer.shown
         return found
 
-    def _wanted(self, found: Iterable[Record], record_ids: Collection[str]) -> dict[str, Record]:
+    def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:
+        listed = {str(record.get("id")): record for record in found}
         return {
-            record_id: self._of_interest(record)
-            for record in found
-            if (record_id := str(record.get("id"))) in record_ids
-            and all(self._vendor.shown(key, record) for key in self._keys)
+            record_id: self._of_interest(listed[record_id])
+            for record_id in rows.of(listed)
+            if all(self._vendor.shown(key, listed[record_id]) for key in self._keys)
         }
 
     def _of_interest(self, record: Record) -> Record:

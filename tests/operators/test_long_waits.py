@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger_schema import budgets, plan_reads, plans
+from airflow_provider_crm.ledger_schema import budgets, plan_reads, plan_rows, plans
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
@@ -232,6 +232,38 @@ def test_a_plan_of_values_that_may_not_be_kept_does_not_wait_for_ever(crowded, l
     assert "budget is used up" in str(run.error)
     assert hours.reports == []
     assert stored(plan_reads) == []
+
+
+@pytest.mark.parametrize("wanted", [3, 4], ids=["as it was", "another value"])
+def test_what_was_written_while_a_plan_waited_is_seen(crowded, ledger_conn_id, stored, task, wanted):
+    """A record that was read hours ago, and written from here since, is read again: it is no conflict, nor in place."""
+    crowded.set(raze_limit=None)
+    rows = [{"id": f"opp_{number}", "arr": 3} for number in range(ROWS)]
+    first, second, third = (dt.datetime(2026, 3, day, tzinfo=dt.UTC) for day in (1, 2, 3))
+    mapped = {"crm_conn_id": "raze_default", "id_column": "id", "fields": {"arr": "deal_value"}}
+    task(UpdateOpportunityOperator, data=rows[:1], task_id="write", as_of=first, **mapped)
+    crowded.set(raze_limit=LIMIT)
+
+    class Meanwhile(Plans):
+        def while_deferred(self):
+            """Another run writes the record that was read first."""
+            if len(self.reports) == 1:
+                crowded.set(raze_limit=None)
+                crowded.clock.advance(HOUR)
+                self.window_ends()
+                data = [{"id": "opp_0", "arr": 9}]
+                end = task(UpdateOpportunityOperator, data=data, task_id="write", run_id="2", as_of=second, **mapped)
+                assert end.outcomes == {"updated": 1}
+                crowded.set(raze_limit=LIMIT)
+
+    hours = Meanwhile(crowded, ledger_conn_id, stored, data=rows, fields={"arr": "deal_value"}, concurrency=1)
+    rows[0]["arr"] = wanted
+    hours.run.context["data_interval_end"] = third
+    run = hours.until_done()
+    assert run.error is None
+    assert run.report["counts"]["conflict"] == 0
+    planned = {row["record_id"]: (row["verdict"], row["before"]) for row in stored(plan_rows)}
+    assert planned["opp_0"] == ("update", "9")
 
 
 def test_a_plan_begins_anew_at_a_retry(crowded, ledger_conn_id, stored):
