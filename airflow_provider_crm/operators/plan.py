@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame import frames
-from airflow_provider_crm.operators.opportunity import OpportunityOperator
+from airflow_provider_crm.operators.base import OpportunityOperator
 from airflow_provider_crm.operators.sources import Source, UndoSource, Work, stored
 
 if TYPE_CHECKING:

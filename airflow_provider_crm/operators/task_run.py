@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_crm.account import Account
+    from airflow_provider_crm.operators.base import OpportunityOperator
     from airflow_provider_crm.operators.deferral import Carried
     from airflow_provider_crm.operators.ledger_access import LedgerAccess
-    from airflow_provider_crm.operators.opportunity import OpportunityOperator
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session

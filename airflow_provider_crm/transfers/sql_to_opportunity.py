@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame import Shard, frame_of_rows
-from airflow_provider_crm.operators.opportunity import OpportunityOperator
+from airflow_provider_crm.operators.base import OpportunityOperator
 
 if TYPE_CHECKING:
     import pandas as pd
