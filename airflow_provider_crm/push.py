@@ -58,7 +58,7 @@ class Push:
         ledger: What the CRM has acknowledged so far; None writes every row, in whatever order runs come.
         inspect: If given, every record is read right before it is written: what it holds already is not sent, and this
             decides about the rest, whatever the ledger says the CRM holds.
-        probing: Whether the vendor was down a while ago: one row that fails tells that it still is.
+        probing: Whether the vendor was down a while ago: one row that fails, and one call more, tell that it still is.
 
     Attributes:
         stopped: Why the run ended before its last row, or None: a `ConfigurationError` that no row survives, or a
@@ -397,7 +397,7 @@ class Push:
         """Stop the run after several rows in a row whose attempts were exhausted: the vendor is down."""
         failed = outcome.word in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN) and outcome.code != "TAKEN_OVER"
         self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
-        self._probing = self._probing and failed
+        self._probing = self._probing and failed and self._session.is_down()
         if self._failed_in_a_row >= (1 if self._probing else _OUTAGE_ROWS) and self.stopped is None:
             rows = "a row" if self._failed_in_a_row == 1 else f"{self._failed_in_a_row} rows one after another"
             msg = f"{self._vendor.title} failed {rows}, every attempt; {outcome.reason}"

@@ -239,6 +239,18 @@ class Session:
             self._redact(err, None)
             raise
 
+    def is_down(self) -> bool:
+        """Whether the vendor answers nothing at all now; one call finds out, with no retry."""
+        try:
+            self.probe()
+        except RateLimitedError:
+            return False
+        except TransientError:
+            return True
+        except CrmError:
+            return False
+        return False
+
     def _answered(
         self,
         call: Call,

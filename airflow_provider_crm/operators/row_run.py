@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import CrmError, RateLimitedError, TransientError
 from airflow_provider_crm.operators.deferral import Carried
 from airflow_provider_crm.operators.object_files import open_rejects
 from airflow_provider_crm.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
@@ -16,6 +15,7 @@ from airflow_provider_crm.report import Settled, SyncReport, Tally
 from airflow_provider_crm.spool import Spool
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.operators.sources import Source, Work
     from airflow_provider_crm.operators.task_run import TaskRun
     from airflow_provider_crm.push import Push
@@ -172,7 +172,7 @@ class RowRun:
             return push.wait
         down = push.stopped is not None and push.stopped.code == "OUTAGE"
         if push.stopped is None and self._task.sends and len(again):
-            down = is_down(session)
+            down = session.is_down()
         return self._run.outage_wait(self._outages, landed=self._landed) if down else None
 
     @property
@@ -201,16 +201,3 @@ class RowRun:
             outages=0 if push.wait is not None else self._outages + 1,
             doubtful=doubtful or self._run.carried.doubtful,
         )
-
-
-def is_down(session: Session) -> bool:
-    """Whether the vendor answers nothing at all now; one call finds out, which any valid key may make."""
-    try:
-        session.probe()
-    except RateLimitedError:
-        return False
-    except TransientError:
-        return True
-    except CrmError:
-        return False
-    return False
