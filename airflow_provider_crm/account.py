@@ -73,6 +73,11 @@ class Account:
         """
         return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{self.key_digest}:{group}"
 
+    @property
+    def place(self) -> str:
+        """Vendor and host: what the names of all accounts there begin with."""
+        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:"
+
     def key(self, catalogue: Catalogue) -> str:
         """Name of the account in reports and the ledger: vendor, host and organization."""
-        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{catalogue.organization or self.name}"
+        return f"{self.place}{catalogue.organization or self.name}"

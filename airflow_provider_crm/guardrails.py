@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -92,7 +93,7 @@ class Guardrails:
             value = getattr(self, limit.name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not value >= 0:
+            if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not _from_zero_on(value):
                 problems.append(f"{limit.name} is {value!r}; write a number from 0 on")
             elif limit.name.endswith("_fraction") and value > 1:
                 problems.append(f"{limit.name} is {value!r}; write a fraction from 0 to 1, such as 0.05")
@@ -140,12 +141,18 @@ def hold(measurements: Iterable[Measurement]) -> None:
         raise ConfigurationError(msg, code="GUARDRAIL")
 
 
+def _from_zero_on(value: float | Decimal) -> bool:
+    """Whether it is a number that is not negative; comparing a Decimal that is none raises an error of its own."""
+    return not (value.is_nan() if isinstance(value, Decimal) else math.isnan(value)) and value >= 0
+
+
 def _fraction(part: int, whole: int) -> Decimal:
     return Decimal(part) / whole if whole else Decimal()
 
 
 def _exact(limit: float | Decimal) -> Decimal:
-    return limit if isinstance(limit, Decimal) else Decimal(repr(limit))
+    """The number as it was written: a float by its shortest form, also where it is a numpy one."""
+    return limit if isinstance(limit, Decimal) else Decimal(str(limit))
 
 
 def _shown(value: float | Decimal) -> str:

@@ -33,7 +33,7 @@ from airflow_provider_crm.ledger_claims import (
     WishColumns,
 )
 from airflow_provider_crm.ledger_quiet import confirm_held
-from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
+from airflow_provider_crm.ledger_schema import field_states, migrate, plan_reads, plans, rejects, runs
 from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
 from airflow_provider_crm.opportunity import LONGEST_RECORD_ID, Outcome, OutcomeWord
@@ -231,13 +231,15 @@ class Ledger:
 
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
-        return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if key in self._hashed else value
+        return hash_of(value) if key in self._hashed else value
 
     def _ended(self, settlement: Settlement, key: str) -> EndedField:
         """What is to be stored of one field."""
         wish, claimed, outcome = settlement.wish, settlement.claim, settlement.outcome
         after = self.kept(key, wish.values[key])
+        unsent = outcome.word is OutcomeWord.FAILED and not settlement.sent
         word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
+        word = OutcomeWord.NOT_SENT if unsent else word
         word = OutcomeWord.UNCHANGED if key in settlement.held else word
         held = word in _HELD
         doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
@@ -351,6 +353,33 @@ class Ledger:
 
     def _errors(self) -> AbstractContextManager[None]:
         return ledger_errors(self._engine)
+
+
+def hash_of(value: str) -> str:
+    """The form in which a value is kept that must not be readable."""
+    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+
+
+def knows_place(engine: Engine, place: str) -> bool:
+    """Whether a vendor's host has ever shown a record to a run.
+
+    Args:
+        engine: The ledger's database.
+        place: See `Account.place`.
+
+    Raises:
+        TransientError: The database cannot be used.
+    """
+    shown = (
+        sa.select(field_states.c.account).where(field_states.c.acknowledged_at.is_not(None)),
+        sa.select(plan_reads.c.account).where(plan_reads.c.record_id != ""),
+        sa.select(plans.c.account),
+    )
+    with ledger_errors(engine):
+        migrate(engine)
+        with engine.begin() as connection:
+            there = (query.where(query.selected_columns.account.startswith(place, autoescape=True)) for query in shown)
+            return any(connection.execute(query.limit(1)).first() is not None for query in there)
 
 
 @contextmanager

@@ -149,6 +149,16 @@ plan_rows = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
+plan_reads = sa.Table(
+    "crm_plan_reads",
+    metadata,
+    sa.Column("run_key", sa.Text, primary_key=True, comment="The run that is making a plan."),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("record_id", sa.Text, primary_key=True, comment="Empty for how far the list was read."),
+    sa.Column("record", sa.Text, nullable=False, comment="JSON: what the CRM showed; null for no such record."),
+    sa.Column("read_at", UtcDateTime, nullable=False),
+)
+
 
 budgets = sa.Table(
     "crm_budgets",

@@ -10,15 +10,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
 from airflow_provider_crm.plan import PlanRow, PlanVerdict
 from airflow_provider_crm.plan_summary import Money
+from airflow_provider_crm.push_rules import dated
 from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.vendors import Catalogue, Vendor
 
 _COMPARED_AT_ONCE = 200
@@ -30,6 +32,9 @@ class Measured:
 
     Attributes:
         columns: Field names that the rows are mapped to.
+        vendor: The adapter.
+        catalogue: What the account offers.
+        rules: How rows are written.
         rows: All rows.
         invalid: Rows that are refused before they are sent.
         changed: Rows that would be written.
@@ -38,6 +43,9 @@ class Measured:
     """
 
     columns: Sequence[str]
+    vendor: Vendor
+    catalogue: Catalogue
+    rules: PushRules
     rows: int = 0
     invalid: int = 0
     changed: int = 0
@@ -59,18 +67,20 @@ class Measured:
             self.rows += 1
             if isinstance(row, Outcome):
                 self.invalid += row.word is OutcomeWord.INVALID
+            elif self._wanted(row) is None:
+                self.invalid += 1
             else:
                 self.nulls.update(name for name in self.columns if row.fields.get(name) is None)
 
-    def compare(self, rows: Iterable[Update | Outcome], vendor: Vendor, catalogue: Catalogue, ledger: Ledger) -> None:
+    def compare(self, rows: Iterable[Update | Outcome], ledger: Ledger) -> None:
         """Count what differs from the last acknowledged values, and by how much."""
         source = (row for row in rows if isinstance(row, Update))
-        money = Money(vendor)
+        money = Money(self.vendor)
         while batch := list(islice(source, _COMPARED_AT_ONCE)):
             states = ledger.states(row.record_id for row in batch)
             for row in batch:
                 different = False
-                for key, after in _wanted(row, vendor, catalogue).items():
+                for key, after in (self._wanted(row) or {}).items():
                     state = states.get((row.record_id, key))
                     if state is not None and _is_older(row, state.newest):
                         continue
@@ -81,9 +91,9 @@ class Measured:
                         self.total_delta += abs((after_amount or Decimal()) - (before_amount or Decimal()))
                 self.changed += different
 
-    def compare_plan(self, rows: Iterable[PlanRow], vendor: Vendor) -> None:
+    def compare_plan(self, rows: Iterable[PlanRow]) -> None:
         """Count what a plan would write, and by how much it differs from what the CRM holds."""
-        money, last = Money(vendor), -1
+        money, last = Money(self.vendor), -1
         for row in rows:
             if row.verdict not in (PlanVerdict.UPDATE, PlanVerdict.CONFLICT):
                 continue
@@ -91,14 +101,15 @@ class Measured:
             self.changed += row.row != last
             last = row.row
 
+    def _wanted(self, row: Update) -> dict[str, str] | None:
+        """What a row would write, by key; None if it is refused."""
+        try:
+            path_segment(row.record_id)
+            update = dated(row, self.vendor, self.catalogue, self.rules)
+            return dict(writes_of(update, self.vendor, self.catalogue).texts)
+        except InvalidValueError:
+            return None
+
 
 def _is_older(row: Update, newest: dt.datetime | None) -> bool:
     return row.as_of is not None and newest is not None and row.as_of < newest
-
-
-def _wanted(row: Update, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
-    """What a row would write; nothing if it is refused later anyway."""
-    try:
-        return dict(writes_of(row, vendor, catalogue).texts)
-    except InvalidValueError:
-        return {}

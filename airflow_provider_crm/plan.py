@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_crm.comparison import field_value, held_keys, shown_values, still_holds
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
+from airflow_provider_crm.ledger import hash_of
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
+from airflow_provider_crm.spool import LastRows
 from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.ledger_claims import FieldState
+    from airflow_provider_crm.plan_reads import PlanReads
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.spool import Spool
@@ -108,14 +111,18 @@ class Planner:
         catalogue: What the account offers.
         rules: How rows would be written.
         ledger: What was acknowledged so far.
+        reads: What this plan has read of the CRM already, and where that is kept.
     """
 
-    def __init__(self, session: Session, catalogue: Catalogue, rules: PushRules, ledger: Ledger) -> None:
+    def __init__(
+        self, session: Session, catalogue: Catalogue, rules: PushRules, ledger: Ledger, reads: PlanReads
+    ) -> None:
         self._session = session
         self._vendor = session.account.vendor
         self._catalogue = catalogue
         self._rules = rules
         self._ledger = ledger
+        self._reads = reads
 
     def updates(self, rows: Spool[Update | Outcome]) -> Iterator[PlanRow]:
         """Plan the rows of a source, in their order.
@@ -127,20 +134,38 @@ class Planner:
             At least one plan row for each row, fields in the order of their names.
 
         Raises:
-            CrmError: A record could not be read; half a plan is no plan.
+            CrmError: A record could not be read; half a plan is no plan. What was read is kept for the next try.
         """
-        last = {row.record_id: row.row for row in rows if isinstance(row, Update)}
         keys = {self._catalogue.fields[name].target for row in rows if isinstance(row, Update) for name in row.fields}
-        reader = self._reader(keys, last)
-        for batch in _batches(rows):
-            prepared = [self._prepared(row, last) for row in batch]
-            ids = [item.update.record_id for item in prepared if not isinstance(item, PlanRow)]
-            records, states = reader.get(ids), self._ledger.states(ids)
-            for item in prepared:
-                if isinstance(item, PlanRow):
-                    yield item
-                else:
-                    yield from self._fields(item, records[item.update.record_id], states)
+        places = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
+        with LastRows(places) as all_rows, self._reader(keys) as reader:
+            reader.prepare(all_rows)
+            for batch in _batches(rows):
+                last = all_rows.of(row.record_id for row in batch if isinstance(row, Update))
+                yield from self._planned([self._prepared(row, last) for row in batch], reader)
+
+    def _planned(self, batch: Sequence[PlanRow | _Wanted], reader: RecordReader) -> Iterator[PlanRow]:
+        ids = [item.update.record_id for item in batch if not isinstance(item, PlanRow)]
+        records, states = reader.get(ids), self._ledger.states(ids)
+        for item in batch:
+            if isinstance(item, PlanRow):
+                yield item
+                continue
+            record_id = item.update.record_id
+            record = records[record_id]
+            if self._reads.resumed and self._is_outdated(record, item, states):
+                record = reader.again(record_id)
+            yield from self._fields(item, record, states)
+
+    def _is_outdated(
+        self, record: Record | RejectedError | None, item: _Wanted, states: Mapping[tuple[str, str], FieldState]
+    ) -> bool:
+        """Whether a record that may have been read hours ago lacks what was written from here, perhaps since."""
+        places = ((key, (item.update.record_id, key)) for key in item.texts)
+        last = ((key, states[place].value) for key, place in places if place in states)
+        return isinstance(record, dict) and any(
+            value is not None and not self._is(value, key, record) for key, value in last
+        )
 
     def undo(self, written: Spool[WrittenRecord], now: dt.datetime) -> Iterator[PlanRow]:
         """Plan to put back what stood before a run, where the CRM still holds what the run wrote.
@@ -153,23 +178,23 @@ class Planner:
             One plan row for each field that the run wrote.
 
         Raises:
-            CrmError: A record could not be read.
+            CrmError: A record could not be read; what was read is kept for the next try.
         """
-        ids = {record.record_id: None for record in written}
         keys = {field.key for record in written for field in record.fields}
-        reader, number = self._reader(keys, ids), -1
-        for batch in _batches(written):
-            records = reader.get(one.record_id for one in batch)
-            for one in batch:
-                number += 1
-                for field in one.fields:
-                    blank = PlanRow(number, one.record_id, field.key, PlanVerdict.UPDATE, as_of=now)
-                    yield self._undone(blank, field, records[one.record_id])
+        places = ((record.record_id, number) for number, record in enumerate(written))
+        number = -1
+        with LastRows(places) as all_rows, self._reader(keys) as reader:
+            reader.prepare(all_rows)
+            for batch in _batches(written):
+                records = reader.get(one.record_id for one in batch)
+                for one in batch:
+                    number += 1
+                    for field in one.fields:
+                        blank = PlanRow(number, one.record_id, field.key, PlanVerdict.UPDATE, as_of=now)
+                        yield self._undone(blank, field, records[one.record_id])
 
-    def _reader(self, keys: Iterable[str], record_ids: Mapping[str, object]) -> RecordReader:
-        reader = RecordReader(self._session, frozenset(keys), self._rules.concurrency)
-        reader.prepare(record_ids.keys())
-        return reader
+    def _reader(self, keys: Iterable[str]) -> RecordReader:
+        return RecordReader(self._session, frozenset(keys), self._rules.concurrency, self._reads)
 
     def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | _Wanted:
         """The plan of a row that needs no reading, else the update with its calls."""
@@ -276,11 +301,11 @@ class Planner:
         return None
 
     def _is(self, kept: str, key: str, record: Record) -> bool:
-        """Whether a record holds a value that was kept, perhaps as a hash."""
+        """Whether a record holds a value that was kept, perhaps as a hash, whatever is kept as hashes by now."""
         if not is_hash(kept):
             return still_holds(key, kept, record, self._vendor, self._catalogue)
         shown = shown_values((key,), record, self._vendor, self._catalogue)
-        return any(self._ledger.kept(key, value) == kept for value in shown.values())
+        return any(hash_of(value) == kept for value in shown.values())
 
     def _unreadable(self, record: Record | RejectedError | None) -> tuple[PlanVerdict, str, str] | None:
         if record is None:

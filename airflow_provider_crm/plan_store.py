@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.ledger import ledger_errors
 from airflow_provider_crm.ledger_schema import changes, migrate, plan_rows, plans, runs
+from airflow_provider_crm.ledger_sets import storable
 from airflow_provider_crm.opportunity import OutcomeWord
 from airflow_provider_crm.plan import PlanRow, PlanVerdict, Written, WrittenRecord
 
@@ -98,7 +99,7 @@ class PlanStore:
         plan_id, digest = uuid.uuid4().hex, PlanDigest(account)
         source = iter(rows)
         with self._transaction() as connection:
-            while batch := list(islice(source, _ROWS_AT_ONCE)):
+            while batch := [_storable(row) for row in islice(source, _ROWS_AT_ONCE)]:
                 for row in batch:
                     digest.add(row)
                 connection.execute(sa.insert(plan_rows), [_stored(plan_id, row) for row in batch])
@@ -240,13 +241,26 @@ class PlanStore:
 
 
 def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
-    """What a run did to the fields of one record: before its first write, and all that it wrote."""
+    """What a run did to the fields of one record: what stood there before it wrote, and all that it wrote.
+
+    An attempt that failed may have landed or not. What was seen after it still stood there before, unless it is the
+    very value of that attempt.
+    """
     before: dict[str, str | None] = {}
     values: dict[str, list[str]] = {}
     for row in rows:
-        before.setdefault(row.field, row.before if row.before_known else None)
-        values.setdefault(row.field, []).append(row.after)
-    return tuple(Written(key, before[key], tuple(dict.fromkeys(values[key]))) for key in sorted(before))
+        written = values.setdefault(row.field, [])
+        if row.before_known and row.before not in written:
+            before.setdefault(row.field, row.before)
+        written.append(row.after)
+    return tuple(Written(key, before.get(key), tuple(dict.fromkeys(values[key]))) for key in sorted(values))
+
+
+def _storable(row: PlanRow) -> PlanRow:
+    """The row as it comes back from the database; values are JSON, which is plain text anyway."""
+    texts = (row.record_id, row.code, row.reason)
+    record_id, code, reason = map(storable, texts)
+    return row if (record_id, code, reason) == texts else replace(row, record_id=record_id, code=code, reason=reason)
 
 
 def _stored(plan_id: str, row: PlanRow) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Push:
         ledger: What the CRM has acknowledged so far; None writes every row, in whatever order runs come.
         inspect: If given, every record is read right before it is written: what it holds already is not sent, and this
             decides about the rest, whatever the ledger says the CRM holds.
+        probing: Whether the vendor was down a while ago: one row that fails, and one call more, tell that it still is.
 
     Attributes:
         stopped: Why the run ended before its last row, or None: a `ConfigurationError` that no row survives, or a
@@ -79,6 +80,8 @@ class Push:
         rules: PushRules,
         ledger: Ledger | None = None,
         inspect: Inspect | None = None,
+        *,
+        probing: bool = False,
     ) -> None:
         self.stopped: CrmError | None = None
         self.catalogue = catalogue
@@ -88,6 +91,7 @@ class Push:
         self._ledger = ledger
         self._inspect = inspect
         self._failed_in_a_row = 0
+        self._probing = probing
         self._landed = False
 
     @property
@@ -297,12 +301,14 @@ class Push:
         if self.stopped is not None:
             return Ended(job, not_sent(update, self.stopped))
         doubtful = self._rules.resumed if self._ledger is None else bool(job.claim.doubtful)
+        tried = False
         try:
             record = self._read_before(job)
             if record is not None:
                 job = self._compared(job, record)
                 if (known := self._known_from(job, record)) is not None:
                     return Ended(job, known, sent=False)
+            tried = True
             write_update(
                 self._session,
                 job.calls,
@@ -317,7 +323,8 @@ class Push:
             if self._stops_the_run(err):
                 self.stopped = err
                 return Ended(job, not_sent(update, err), doubtful=err.maybe_written)
-            return Ended(job, failure(update, err), doubtful=err.maybe_written)
+            sent = tried or not isinstance(err, TransientError)
+            return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written)
         self._landed = True
         return Ended(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
 
@@ -411,9 +418,11 @@ class Push:
 
     def _counted(self, outcome: Outcome) -> Outcome:
         """Stop the run after several rows in a row whose attempts were exhausted: the vendor is down."""
-        failed = outcome.word is OutcomeWord.FAILED and outcome.code != "TAKEN_OVER"
+        failed = outcome.word in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN) and outcome.code != "TAKEN_OVER"
         self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
-        if self._failed_in_a_row >= _OUTAGE_ROWS and self.stopped is None:
-            msg = f"{self._vendor.title} failed {_OUTAGE_ROWS} rows one after another, every attempt; {outcome.reason}"
+        self._probing = self._probing and failed and self._session.is_down()
+        if self._failed_in_a_row >= (1 if self._probing else _OUTAGE_ROWS) and self.stopped is None:
+            rows = "a row" if self._failed_in_a_row == 1 else f"{self._failed_in_a_row} rows one after another"
+            msg = f"{self._vendor.title} failed {rows}, every attempt; {outcome.reason}"
             self.stopped = TransientError(msg, vendor=self._vendor.name, code="OUTAGE")
         return outcome

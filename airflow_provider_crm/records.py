@@ -4,79 +4,159 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from airflow_provider_crm.exceptions import ConfigurationError, RejectedError
+from airflow_provider_crm.concurrency import Concurrency, Workers, Written
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
+from airflow_provider_crm.plan_reads import Listed
+from airflow_provider_crm.push_row import Budgeted
+from airflow_provider_crm.session import always
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.plan_reads import PlanReads
     from airflow_provider_crm.session import Session
+    from airflow_provider_crm.spool import LastRows
     from airflow_provider_crm.vendors import Record
 
 log = logging.getLogger(__name__)
 _NOT_FOUND = 404
 
 
+class _Answer(NamedTuple):
+    """What one reading call brought."""
+
+    record_id: str
+    shown: Record | CrmError | None
+    took: Written
+
+
 class RecordReader:
-    """The records of one account, as far as some keys are concerned.
+    """The records of one account, as far as some keys are concerned; a context, which ends its threads.
 
     Args:
         session: Where from.
-        keys: The vendor's keys that are asked about; of a listed record only those are kept.
-        concurrency: Records read at once, at most.
+        keys: The vendor's keys that are asked about; of a record only those are kept.
+        concurrency: Records read at once, at most; how many there are is found on the way.
+        reads: Where records are kept until the plan is made; what is there already is not read again.
     """
 
-    def __init__(self, session: Session, keys: Collection[str], concurrency: int) -> None:
+    def __init__(self, session: Session, keys: Collection[str], concurrency: int, reads: PlanReads) -> None:
         self._session = session
         self._vendor = session.account.vendor
         self._keys = frozenset(keys)
         self._kept = self._keys | {key.rpartition(".")[0] for key in keys} | {"id"}
-        self._concurrency = concurrency
-        self._listed: dict[str, Record] = {}
+        self._reads = reads
+        self._concurrency = Concurrency(concurrency)
+        self._workers: Workers[str, _Answer] = Workers(self._read, "crm-read")
+        self._failed: CrmError | None = None
 
-    def prepare(self, record_ids: Collection[str]) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.close()
+
+    def prepare(self, rows: LastRows) -> None:
         """Read the list of all opportunities if what is left of it after its first page is shorter than the rows.
 
         The vendor tells the number of pages on the first one. What the list lacks is read one by one later, so it does
         not matter that records can move between pages while they are read.
+
+        Args:
+            rows: Which records are wanted.
         """
-        page, more = 0, len(record_ids) > 1
-        while more:
+        state = self._reads.begin(self._keys, self._session.clock.now())
+        over = state.over or len(rows) <= 1
+        while not over:
+            page = state.pages
             try:
                 body = self._session.fetch(self._vendor.list_call({}, page))
             except RejectedError as err:  # such as a limit of how far a list may be paged
                 log.info("The list ended at page %d, the rest is read one by one: %s", page + 1, err)
                 return
             found, more = self._vendor.listed(body)
-            self._keep(found, record_ids)
-            page, pages = page + 1, self._vendor.pages(body)
-            left = len(record_ids) - len(self._listed)
-            more = more and left > 0 and pages is not None and pages - page < left
+            wanted = self._wanted(found, rows)
+            left = len(rows) - self._reads.count() - len(wanted)
+            pages = self._vendor.pages(body)
+            over = not (more and left > 0 and pages is not None and pages - page - 1 < left)
+            state = Listed(page + 1, over)
+            self._reads.listed(wanted, self._keys, state, self._session.clock.now())
 
     def get(self, record_ids: Iterable[str]) -> dict[str, Record | RejectedError | None]:
         """Each record, None if there is none, or why the vendor does not show it.
 
         Raises:
             ConfigurationError: The key may not read.
-            TransientError: A record could not be read now.
+            TransientError: A record could not be read now; those that could are kept.
         """
         wanted = list(dict.fromkeys(record_ids))
-        unread = [record_id for record_id in wanted if record_id not in self._listed]
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="crm-read") as pool:
-            read = dict(zip(unread, pool.map(self._read, unread), strict=True))
-        return {record_id: self._listed.pop(record_id, None) or read.get(record_id) for record_id in wanted}
+        known = self._reads.of(wanted)
+        read = self._read_and_kept([record_id for record_id in wanted if record_id not in known])
+        return {record_id: known[record_id] if record_id in known else read[record_id] for record_id in wanted}
 
-    def _keep(self, found: Iterable[Record], record_ids: Collection[str]) -> None:
-        for record in found:
-            record_id = str(record.get("id"))
-            if record_id in record_ids and all(self._vendor.shown(key, record) for key in self._keys):
-                self._listed[record_id] = {name: value for name, value in record.items() if name in self._kept}
+    def again(self, record_id: str) -> Record | RejectedError | None:
+        """A record as it is now, whatever was read before; otherwise as `get`."""
+        return self._read_and_kept([record_id])[record_id]
 
-    def _read(self, record_id: str) -> Record | RejectedError | None:
+    def _read_and_kept(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
+        read = self._read_all(record_ids)
+        found = {
+            record_id: shown if shown is None else self._of_interest(shown)
+            for record_id, shown in read.items()
+            if not isinstance(shown, RejectedError)
+        }
+        self._reads.add(found, self._session.clock.now())
+        if self._failed is not None:
+            raise self._failed
+        return read
+
+    def _read_all(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
+        """Read as many as can be read; `_failed` tells why the others could not."""
+        found: dict[str, Record | RejectedError | None] = {}
+        waiting, running = iter(record_ids), 0
+        more = True
+        while more or running:
+            while more and running < 2 * self._concurrency.size:
+                record_id = next(waiting, None)
+                more = record_id is not None and self._failed is None
+                if record_id is not None and more:
+                    self._workers.add(record_id, self._concurrency.size)
+                    running += 1
+            for answer in self._workers.ended() if running else ():
+                running -= 1
+                self._concurrency.ended(answer.took)
+                if answer.shown is None or isinstance(answer.shown, (dict, RejectedError)):
+                    found[answer.record_id] = answer.shown
+        return found
+
+    def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:
+        listed = {str(record.get("id")): record for record in found}
+        return {
+            record_id: self._of_interest(listed[record_id])
+            for record_id in rows.of(listed)
+            if all(self._vendor.shown(key, listed[record_id]) for key in self._keys)
+        }
+
+    def _of_interest(self, record: Record) -> Record:
+        return {name: value for name, value in record.items() if name in self._kept}
+
+    def _read(self, record_id: str) -> _Answer:
+        """One record; runs in a thread of its own, and no more calls are made once one has failed."""
+        clock = self._session.clock
+        began, budgeted = clock.monotonic(), Budgeted(clock)
+        shown = self._failed or self._shown(record_id, budgeted)
+        ended = clock.monotonic()
+        if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
+            self._failed = self._failed or shown
+        return _Answer(record_id, shown, Written(ended, ended - began, budgeted.waited))
+
+    def _shown(self, record_id: str, budgeted: Budgeted) -> Record | CrmError | None:
         try:
-            return self._session.read(record_id)
+            return self._session.read(record_id, permit=budgeted.permit(always))
         except RejectedError as err:
             return None if err.status == _NOT_FOUND else err
         except ConfigurationError as err:
             msg = f"A plan compares with what the CRM holds, and the record {record_id!r} cannot be read: {err}"
-            raise ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code) from err
+            return ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code)
+        except CrmError as err:
+            return err

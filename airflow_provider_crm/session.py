@@ -187,13 +187,18 @@ class Session:
             err.maybe_written = unanswered
             raise
 
-    def read(self, record_id: str) -> Record:
+    def read(self, record_id: str, *, permit: Permit = always) -> Record:
         """Read one opportunity.
+
+        Args:
+            record_id: Its id.
+            permit: As for `write`.
 
         Raises:
             CrmError: As for `write`.
         """
-        return self._answered(self.account.vendor.read_call(record_id), record_id, self.account.vendor.read)
+        vendor = self.account.vendor
+        return self._answered(vendor.read_call(record_id), record_id, vendor.read, permit=permit)
 
     def fetch(self, call: Call) -> Json:
         """Send a reading call and return its whole JSON body.
@@ -246,6 +251,18 @@ class Session:
         except CrmError as err:
             self._redact(err, None)
             raise
+
+    def is_down(self) -> bool:
+        """Whether the vendor answers nothing at all now; one call finds out, with no retry."""
+        try:
+            self.probe()
+        except RateLimitedError:
+            return False
+        except TransientError:
+            return True
+        except CrmError:
+            return False
+        return False
 
     def _answered(
         self,
@@ -333,7 +350,8 @@ class Session:
 
     def _give_up(self, err: CrmError, wait: float, started: float) -> None:
         if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
-            err.retry_after = wait
+            if isinstance(err, RateLimitedError) or err.retry_after is not None:
+                err.retry_after = wait  # a pause that only we would make is nothing that the vendor asks for
             raise err
 
     def _answer(self, call: Call, record_id: str | None, timezone: str | None, passage: _Passage) -> requests.Response:

@@ -1,13 +1,16 @@
-"""Rows on their way through a temporary file: counted before they are used, in constant memory."""
+"""Rows on their way through temporary files: counted and looked up before they are used, in constant memory."""
 
 from __future__ import annotations
 
+import json
 import pickle
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Generic, Self, TypeVar
 
 _T = TypeVar("_T")
+_CACHE_KILOBYTES = 8_000
 
 
 class Spool(Generic[_T]):
@@ -46,3 +49,39 @@ class Spool(Generic[_T]):
         self._file.seek(0)
         for _ in range(self._count):
             yield pickle.load(self._file)  # noqa: S301 - written by this process, a moment ago
+
+
+class LastRows:
+    """The last row of each record, in a database that is gone with it.
+
+    Args:
+        rows: Record id and row number, in order.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, int]]) -> None:
+        self._file = sqlite3.connect("", isolation_level=None)  # the empty name: a file that nobody else sees
+        for setting in ("journal_mode = OFF", f"cache_size = -{_CACHE_KILOBYTES}"):
+            self._file.execute(f"PRAGMA {setting}")
+        self._file.execute("CREATE TABLE rows (id TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID")
+        self._file.execute("BEGIN")
+        try:
+            self._file.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", rows)
+            self._count: int = self._file.execute("SELECT count(*) FROM rows").fetchone()[0]
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return self._count
+
+    def of(self, record_ids: Iterable[str]) -> dict[str, int]:
+        """The last row of those of these records that there are."""
+        query = "SELECT id, row FROM rows WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self._file.execute(query, (json.dumps(list(record_ids)),)))

@@ -531,9 +531,9 @@ def test_no_id_can_reach_another_endpoint(record_id: str) -> None:
     assert [unquote(part) for part in segments[4:]] == [record_id, "stage"]
 
 
-@pytest.mark.parametrize("record_id", ["", " ", "\n", ".", "..", "...", "\ud800"])
+@pytest.mark.parametrize("record_id", ["", " ", "\n", ".", "..", "...", "\ud800", "a\0b"])
 def test_what_is_no_id_is_refused(record_id: str) -> None:
-    """Empty ids, dots that URL libraries resolve, and lone surrogates are refused, with an error that can be logged."""
+    """Empty ids, dots that URL libraries resolve, NUL and lone surrogates are refused, with an error to be logged."""
     with pytest.raises(InvalidValueError) as caught:
         path_segment(record_id)
     assert str(caught.value).encode()

@@ -14,11 +14,12 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.ledger_schema import plan_rows, plans, prepare_engine
 from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.plan import PlanRow, PlanVerdict
+from airflow_provider_crm.plan_reads import PlanReads
 from airflow_provider_crm.plan_store import PlanDigest, PlanStore
 from airflow_provider_crm.plan_summary import PlanSummary
 from airflow_provider_crm.records import RecordReader
 from airflow_provider_crm.session import Session
-from airflow_provider_crm.spool import Spool
+from airflow_provider_crm.spool import LastRows, Spool
 from airflow_provider_crm.vendors import VENDORS, Credentials
 from airflow_provider_crm.vendors.writes import writes_of
 
@@ -207,9 +208,9 @@ def test_pages_are_read_where_that_is_cheaper(crm_sandbox, session, held, wanted
     for number in range(held):
         crm_sandbox.close.add_opportunity(f"oppo_{number:04}", value=number)
     ids = {f"oppo_{number:04}": None for number in range(wanted)}
-    reader = RecordReader(session, {"value"}, 4)
-    reader.prepare(ids.keys())
-    found = reader.get(ids)
+    with RecordReader(session, {"value"}, 4, PlanReads.temporary()) as reader:
+        reader.prepare(LastRows((record_id, 0) for record_id in ids))
+        found = reader.get(ids)
     assert [record["value"] for record in found.values()] == list(range(wanted))
     assert len(crm_sandbox.audit.calls) <= calls
     assert len(crm_sandbox.audit.calls) <= min(held // 100 or 1, wanted) + 1
@@ -221,15 +222,16 @@ def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session):
         crm_sandbox.close.add_opportunity(f"oppo_{number:03}", value=number)
     crm_sandbox.script(vendor="close", path="/api/v1/opportunity/", faults=[None, "http_400"])
     ids = {f"oppo_{number:03}": None for number in range(300)}
-    reader = RecordReader(session, {"value"}, 8)
-    reader.prepare(ids.keys())
-    assert [record["value"] for record in reader.get(ids).values()] == list(range(300))
+    with RecordReader(session, {"value"}, 8, PlanReads.temporary()) as reader:
+        reader.prepare(LastRows((record_id, 0) for record_id in ids))
+        assert [record["value"] for record in reader.get(ids).values()] == list(range(300))
     assert len(crm_sandbox.audit.calls) == 2 + 200
 
 
 def test_a_record_that_is_not_there_is_none(session):
     """A 404 is an answer: there is no such record."""
-    assert RecordReader(session, {"value"}, 2).get(["oppo_gone"]) == {"oppo_gone": None}
+    with RecordReader(session, {"value"}, 2, PlanReads.temporary()) as reader:
+        assert reader.get(["oppo_gone"]) == {"oppo_gone": None}
 
 
 def test_a_summary_without_changes_says_so(store):
@@ -245,3 +247,10 @@ def test_a_spool_gives_back_what_was_put_in():
     with Spool(updates) as spool:
         assert len(spool) == 1_000
         assert list(spool) == list(spool) == updates
+
+
+def test_the_last_row_of_each_record_is_known():
+    """Later rows replace earlier ones; records that do not occur are left out, whatever their ids look like."""
+    with LastRows([("oppo_1", 0), ("oppo_2", 1), ("oppo_1", 2), ('"é\n', 3)]) as rows:
+        assert len(rows) == 3
+        assert rows.of(["oppo_1", "oppo_2", "oppo_3", '"é\n']) == {"oppo_1": 2, "oppo_2": 1, '"é\n': 3}

@@ -33,6 +33,7 @@ class _ObjectPath(Protocol):
 
 _Reader: TypeAlias = Callable[[Any, int], "Iterator[pd.DataFrame]"]
 
+_READ_AT_ONCE = 1 << 20
 _TAKEN = (
     "a pandas DataFrame, a list of dicts, or a path (str or ObjectStoragePath) to "
     ".parquet, .pq, .csv, .jsonl, .ndjson, .csv.gz, .jsonl.gz or .ndjson.gz"
@@ -152,14 +153,19 @@ def _path(data: str | _ObjectPath) -> _ObjectPath:
 
 
 def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Arrow types throughout: a nullable int64 would become a float. The pandas metadata would hide index columns."""
+    """Arrow types throughout: a nullable int64 would become a float. The pandas metadata would hide index columns.
+
+    Files often are one large row group, which Arrow reads ahead as a whole unless it is told otherwise.
+    """
     import pandas as pd
+    import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
-    file = pq.ParquetFile(raw)
+    file = pq.ParquetFile(raw, pre_buffer=False, buffer_size=_READ_AT_ONCE)
     batch: pa.RecordBatch | pa.Table | None = None
-    for batch in file.iter_batches(chunk_rows):
+    for batch in file.iter_batches(chunk_rows, use_threads=False):
         yield batch.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+        pa.default_memory_pool().release_unused()
     if batch is None:
         yield file.schema_arrow.empty_table().to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
 

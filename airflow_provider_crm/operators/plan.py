@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame import frames
-from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.guarded import held
-from airflow_provider_crm.operators.opportunity import OpportunityOperator, run_key
-from airflow_provider_crm.operators.sources import Source, UndoSource, Work, ledger_of, stored
+from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
+from airflow_provider_crm.operators.sources import Source, UndoSource, Work, stored
 from airflow_provider_crm.operators.spans import describe, span
-from airflow_provider_crm.progress import Waits
 
 if TYPE_CHECKING:
     import pandas as pd
     from airflow.sdk import Context
 
+    from airflow_provider_crm.guardrails import Measurement
+    from airflow_provider_crm.operators.task_run import TaskRun
     from airflow_provider_crm.plan_store import Plan, PlanStore
-    from airflow_provider_crm.report import Settled
 
 _OWN_XCOMS = ("plan_id", "digest", "counts", "summary")
 
@@ -28,11 +26,13 @@ _OWN_XCOMS = ("plan_id", "digest", "counts", "summary")
 class PlanningOperator(OpportunityOperator):
     """What operators that store a plan have in common; all arguments are those of `OpportunityOperator`."""
 
+    _held: tuple[Measurement, ...] = ()
+
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Make and store the plan; returns it with its summary."""
         raise NotImplementedError
 
-    def _planned(self, context: Context) -> dict[str, Any]:
+    def planned(self, run: TaskRun) -> dict[str, Any]:
         """Store a plan, and write nothing to the CRM.
 
         Returns:
@@ -40,43 +40,32 @@ class PlanningOperator(OpportunityOperator):
             `budget` and `guardrails` as in a report, and `summary`: Markdown for `ApprovalOperator(body=...)`. The
             first three and the summary are also XComs of their own, so that `plan.output["plan_id"]` is one.
         """
-        started, store = time.monotonic(), self.plan_store()
-        account = CrmHook.for_connection(self.crm_conn_id, ledger_conn_id=self.ledger_conn_id).account()
-        timezone = self.timezone or account.timezone
-        rules = self._push_rules(context, timezone)
-        source = self.source(context, timezone)
-        with self.session_for(account) as session:
-            waits = Waits(session.clock)
-            session.clock = waits.clock
-            with span("crm.catalogue"):
-                catalogue = session.catalogue(source.names)
-            name = account.key(catalogue)
-            ledger = self._ledger(context, session, name, catalogue)
-            work = Work(session, catalogue, name, rules, run_key(context), ledger)
+        store, rules = run.ledger.plan_store(), run.rules()
+        source = self.source(run)
+        with run.work(source, rules) as work:
             with span("crm.plan"):
                 plan, summary = self.made(source, work, store)
-            calls, budget = session.calls, session.used(waited=waits.seconds)
-        result: dict[str, Any] = {
-            "plan_id": plan.plan_id,
-            "digest": plan.digest,
-            "account": plan.account,
-            "run_key": plan.run_key,
-            "rows": plan.rows,
-            "counts": dict(plan.counts),
-            "calls": calls,
-            "seconds": round(time.monotonic() - started, 3),
-            "budget": budget.as_dict(),
-            "guardrails": [one.as_dict() for one in self._held],
-        }
-        described = ("plan_id", "account", "run_key", "rows", "calls")
-        describe({name: result[name] for name in described} | {"vendor": account.vendor.name, "waited": waits.seconds})
-        if ledger is not None:
-            ledger.close(result)
+            result: dict[str, Any] = {
+                "plan_id": plan.plan_id,
+                "digest": plan.digest,
+                "account": plan.account,
+                "run_key": plan.run_key,
+                "rows": plan.rows,
+                "counts": dict(plan.counts),
+                "calls": run.calls,
+                "seconds": round(run.seconds, 3),
+                "budget": run.budget_used(work.session).as_dict(),
+                "guardrails": [one.as_dict() for one in self._held],
+            }
+            if work.ledger is not None:
+                work.ledger.close(result)
+        told_by_span = {name: result[name] for name in ("plan_id", "account", "run_key", "rows", "calls")}
+        describe(told_by_span | {"vendor": run.account.vendor.name, "waited": run.stood_still})
         told = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
-        self.log.info("Plan %s of %d rows, fields: %s; %d calls.", plan.plan_id, plan.rows, told, calls)
+        self.log.info("Plan %s of %d rows, fields: %s; %d calls.", plan.plan_id, plan.rows, told, result["calls"])
         result["summary"] = summary
         for key in _OWN_XCOMS:
-            context["ti"].xcom_push(key=key, value=result[key])
+            run.context["ti"].xcom_push(key=key, value=result[key])
         return result
 
 
@@ -108,23 +97,21 @@ class PlanOpportunityUpdatesOperator(PlanningOperator):
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
         from airflow_provider_crm.guardrails import Guardrails
-        from airflow_provider_crm.measure import Measured
-        from airflow_provider_crm.plan import Planner
         from airflow_provider_crm.spool import Spool
 
-        guardrails, measured = self.guardrails or Guardrails(), Measured(source.names)
+        guardrails, measured, planner = self.guardrails or Guardrails(), work.measured(source.names), work.planner()
         guardrails.check()
-        planner = Planner(work.session, work.catalogue, work.rules, ledger_of(work))
         with Spool(source.rows(work).items) as rows:
             measured.add(rows)
             held(guardrails, measured, work)
             with Spool(planner.updates(rows)) as planned:
-                measured.compare_plan(planned, work.session.account.vendor)
+                measured.compare_plan(planned)
                 self._held = held(guardrails, measured, work)
                 return stored(store, planned, work)
 
-    def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        return self._planned(context)
+    def perform(self, run: TaskRun) -> dict[str, Any]:
+        """Make the plan."""
+        return self.planned(run)
 
 
 class RevertOpportunityUpdatesOperator(PlanningOperator):
@@ -150,9 +137,9 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
         self.plan_only = plan_only
         self.on_conflict = on_conflict
 
-    def source(self, context: Context, timezone: str | None, *, resumed: bool = False) -> UndoSource:  # noqa: ARG002 - part of the interface
+    def source(self, run: TaskRun) -> UndoSource:
         """What stood before the run."""
-        return UndoSource(self.plan_store(), self.run_key, self.on_conflict, resumed=resumed)
+        return UndoSource(run.ledger.plan_store(), self.run_key, self.on_conflict, resumed=run.resumed)
 
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:  # noqa: ARG002 - part of the interface
         """Compare what the run wrote with what the CRM holds."""
@@ -160,12 +147,13 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
             raise TypeError(type(source).__name__)
         return source.plan(work)
 
-    def _run(self, context: Context, settled: Settled, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    def perform(self, run: TaskRun) -> dict[str, Any]:
+        """Make the plan, and apply it unless it is only to be stored."""
         self._check_arguments()
         if self.plan_only:
-            return self._planned(context)
-        report = super()._run(context, settled, earlier)
-        plan = self.plan_store().applied_by(report["run_key"])
+            return self.planned(run)
+        report = super().perform(run)
+        plan = run.ledger.plan_store().applied_by(run.key)
         return report if plan is None else {**report, "plan_id": plan.plan_id}
 
     def _check_arguments(self) -> None:

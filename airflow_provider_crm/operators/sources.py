@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.measure import Measured
     from airflow_provider_crm.opportunity import Outcome, Update
-    from airflow_provider_crm.plan import PlanRow
+    from airflow_provider_crm.plan import Planner, PlanRow
+    from airflow_provider_crm.plan_reads import PlanReads
     from airflow_provider_crm.plan_store import Plan, PlanStore
     from airflow_provider_crm.push import Inspect
     from airflow_provider_crm.push_rules import PushRules
@@ -35,6 +37,7 @@ class Work:
         rules: How rows are written.
         run_key: Name of the run.
         ledger: What was acknowledged so far; None in a dry run, or without a ledger.
+        reads: Where a plan keeps what it has read; None likewise.
         began: Monotonic seconds at which the rows are begun.
     """
 
@@ -43,8 +46,27 @@ class Work:
     account: str
     rules: PushRules
     run_key: str
-    ledger: Ledger | None
+    ledger: Ledger | None = None
+    reads: PlanReads | None = None
     began: float = field(default_factory=time.monotonic)
+
+    def measured(self, names: Sequence[str]) -> Measured:
+        """What the run would do, before anything is counted.
+
+        Args:
+            names: The fields that the rows are mapped to.
+        """
+        from airflow_provider_crm.measure import Measured
+
+        return Measured(names, self.session.account.vendor, self.catalogue, self.rules)
+
+    def planner(self) -> Planner:
+        """What makes a plan, where it is known that there is a ledger: plans were refused before if not."""
+        from airflow_provider_crm.plan import Planner
+
+        if self.ledger is None or self.reads is None:
+            raise TypeError(self.run_key)
+        return Planner(self.session, self.catalogue, self.rules, self.ledger, self.reads)
 
 
 def _nothing() -> None:
@@ -181,23 +203,14 @@ class UndoSource:
 
     def plan(self, work: Work) -> tuple[Plan, str]:
         """Store the plan; returns it and its summary."""
-        from airflow_provider_crm.plan import Planner
         from airflow_provider_crm.spool import Spool
 
-        now = work.session.clock.now()
-        planner = Planner(work.session, work.catalogue, work.rules, ledger_of(work))
+        now, planner = work.session.clock.now(), work.planner()
         with (
             Spool(self._store.written(self._reverts, work.account)) as written,
             Spool(planner.undo(written, now)) as rows,
         ):
             return stored(self._store, rows, work, reverts=self._reverts)
-
-
-def ledger_of(work: Work) -> Ledger:
-    """The ledger, where it is known that there is one: plans were refused before if not."""
-    if work.ledger is None:
-        raise TypeError(work.run_key)
-    return work.ledger
 
 
 def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: str | None = None) -> tuple[Plan, str]:
@@ -215,6 +228,8 @@ def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: st
     for row in rows:
         summary.add(row)
     plan = store.save(rows, account=work.account, run_key=work.run_key, now=work.session.clock.now(), reverts=reverts)
+    if work.reads is not None:
+        work.reads.clear()
     return plan, summary.text(plan)
 
 

@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame import Shard, frame_of_rows
-from airflow_provider_crm.operators.opportunity import OpportunityOperator
+from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_crm.openlineage import SourceLineage
+    from airflow_provider_crm.operators.sources import Source
+    from airflow_provider_crm.operators.task_run import TaskRun
 
 _QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
@@ -81,6 +83,12 @@ class SqlToOpportunityOperator(OpportunityOperator):
         self.shard = shard
         self.shards = shards
 
+    def source(self, run: TaskRun) -> Source:
+        """The rows of the query, which is open from now on."""
+        if self.sends:
+            run.ledger.set_up_file()
+        return super().source(run)
+
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The rows of this task's shard, or all rows, chunk by chunk, each value exactly as the database gave it.
 
@@ -89,7 +97,6 @@ class SqlToOpportunityOperator(OpportunityOperator):
                 such shard.
         """
         shard = Shard.of(self.shard, self.shards)
-        self._open_ledger_file()
         for frame in self._chunks():
             yield frame if shard is None else shard.part(frame, self.id_column)
 
@@ -98,15 +105,6 @@ class SqlToOpportunityOperator(OpportunityOperator):
         from airflow_provider_crm.openlineage import query_lineage
 
         return query_lineage(self._hook(), self.sql, self.sql_conn_id)
-
-    def _open_ledger_file(self) -> None:
-        """Let SQLite set up the ledger's file before the query is open, which may read the same file."""
-        from airflow_provider_crm.ledger import ledger_errors
-
-        engine = self._database() if self.sends else None
-        if engine is not None and engine.dialect.name == "sqlite":
-            with ledger_errors(engine), engine.connect():
-                pass
 
     def _hook(self) -> DbApiHook:
         from airflow.providers.common.sql.hooks.sql import DbApiHook

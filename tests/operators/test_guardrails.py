@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from decimal import Decimal
 
+import numpy as np
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -154,3 +156,44 @@ def test_a_dag_file_pays_nothing_for_guardrails():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("operator", [UpdateOpportunityOperator, PlanOpportunityUpdatesOperator])
+def test_rows_that_the_vendor_would_not_take_are_invalid_too(task, deals, operator):
+    """What is refused only once the account is known, such as another currency, counts as invalid."""
+    data = [{"id": f"oppo_{number}", "arr": 1, "cur": "EUR" if number else "USD"} for number in range(3)]
+    fields = {"arr": "deal_value", "cur": "deal_currency"}
+    run = task(operator, data=data, id_column="id", fields=fields, guardrails=Guardrails(max_invalid_fraction=0.5))
+    assert isinstance(run.error, AirflowFailException)
+    assert "max_invalid_fraction: 0.6667 of the rows are invalid (2 of 3), allowed are 0.5" in str(run.error)
+    assert deals.audit.writes == []
+
+
+def test_a_date_that_the_rules_add_is_a_change(task, deals):
+    """With `date_won_default="as_of"` a win gets the date of its data: another date is another value to write."""
+    data = [{"id": "oppo_0", "stage": "Sales/Won"}]
+    arguments = {"id_column": "id", "fields": {"stage": "stage"}, "timezone": "UTC", "date_won_default": "as_of"}
+    task(UpdateOpportunityOperator, data=data, as_of=DAY, **arguments)
+    assert deals.close.opportunity("oppo_0")["date_won"] == "2026-02-28"
+    deals.audit.clear()
+    later, limits = DAY + dt.timedelta(days=2), Guardrails(max_changed_fraction=0.5)
+    run = task(UpdateOpportunityOperator, data=data, run_id="later", as_of=later, guardrails=limits, **arguments)
+    assert "max_changed_fraction: 1 of the rows would be written (1 of 1)" in str(run.error)
+    assert deals.audit.writes == []
+
+
+@pytest.mark.parametrize("limit", [Decimal("NaN"), Decimal("sNaN"), float("nan"), Decimal(-1)])
+def test_a_limit_that_is_no_number_is_refused(task, deals, limit):
+    """Whatever the type, it is told as what it is, and limits nothing by accident."""
+    run = task(UpdateOpportunityOperator, data=[row(0, 5)], guardrails=Guardrails(max_total_delta=limit), **CLOSE)
+    assert isinstance(run.error, AirflowFailException)
+    assert f"max_total_delta is {limit!r}; write a number from 0 on" in str(run.error)
+    assert deals.audit.writes == []
+
+
+def test_a_limit_may_be_a_number_of_numpy(task, deals):
+    """A limit that was computed from a frame is as good as one that was written down."""
+    limits = Guardrails(max_total_delta=np.float64(0.5))
+    run = task(UpdateOpportunityOperator, data=[row(0, 5)], guardrails=limits, **CLOSE)
+    assert "max_total_delta: 5 in all would the deal values change by, allowed are 0.5" in str(run.error)
+    assert deals.audit.writes == []

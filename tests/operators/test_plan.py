@@ -362,13 +362,20 @@ def test_a_key_that_may_not_read_cannot_plan(deals, plan, monkeypatch):
     assert "cannot be read: Raze answered 403" in str(run.error)
 
 
-def test_half_a_plan_is_no_plan(deals, plan, stored):
-    """If records cannot be read now, the task fails in the way that Airflow retries, and no plan is stored."""
+def test_half_a_plan_is_no_plan(deals, plan, stored, ledger_conn_id):
+    """If records cannot be read, the task waits; after hours it fails as Airflow retries it. No plan is stored."""
+    plan([{"id": "opp_1", "arr": 5, "stage": "new"}], **RAZE)
     deals.set(fault_rates={"http_503": 1.0}, fault_methods={"GET"})
-    run = plan([{"id": "opp_0", "arr": 5, "stage": "new"}], **RAZE, defer_after=0.1)
+    arguments = {**RAZE, "data": [{"id": "opp_0", "arr": 5, "stage": "new"}], "task_id": "plan", "defer_after": 0.1}
+    run, waits = plan(**arguments), 0
+    while run.deferred is not None and waits < 100:
+        waits, kwargs, run.deferred = waits + 1, run.deferred.kwargs, None
+        operator = PlanOpportunityUpdatesOperator(ledger_conn_id=ledger_conn_id, **arguments)
+        run.of(lambda context, kwargs=kwargs, operator=operator: operator.resume(context, **kwargs, event=None))
     assert isinstance(run.error, AirflowException)
     assert not isinstance(run.error, AirflowFailException)
-    assert stored(plans) == []
+    assert len(stored(plans)) == 1
+    assert waits == 13
 
 
 def test_values_that_are_kept_as_hashes_cannot_be_planned(deals, plan, stored, monkeypatch):
@@ -393,3 +400,24 @@ def test_an_empty_plan_is_applied(deals, plan, apply):
     run = plan([])
     assert (run.report["rows"], sum(run.report["counts"].values())) == (0, 0)
     assert apply(run).outcomes == {}
+
+
+def test_a_field_that_was_kept_as_a_hash_is_no_conflict_once_it_is_kept_readably(deals, plan, write, monkeypatch):
+    """What was acknowledged as a hash is compared as one, also after `ledger_hash_fields` was changed."""
+    raze = {"crm_conn_id": "raze_default", "fields": {"mail": "email"}}
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
+    write([{"id": "opp_0", "mail": "jane@example.com"}, {"id": "opp_1", "mail": "a@example.com"}], as_of=DAY, **raze)
+    monkeypatch.delenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS")
+    deals.raze.add_opportunity("opp_1", email="by@hand.example")
+    later = DAY + dt.timedelta(days=1)
+    run = plan([{"id": f"opp_{number}", "mail": "new@example.com"} for number in range(2)], as_of=later, **raze)
+    assert (run.report["counts"]["update"], run.report["counts"]["conflict"]) == (1, 1)
+
+
+def test_characters_that_the_database_does_not_store_spoil_no_plan(deals, plan, apply):
+    """A record id with a NUL is one invalid row; a note with one is planned and written as it is."""
+    run = plan([{"id": "a\0b", "arr": 1, "text": "n"}, row(0, 1, "a\0b")])
+    assert run.error is None
+    applied = apply(run)
+    assert applied.outcomes == {"updated": 1, "invalid": 1}
+    assert deals.close.opportunity("oppo_0")["note"] == "a\0b"

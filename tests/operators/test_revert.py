@@ -250,3 +250,22 @@ def test_an_undo_that_had_to_wait_goes_on_with_its_plan(deals, write, revert, le
         (plan,) = connection.execute(sa.select(plans)).all()
     engine.dispose()
     assert plan.applied_at is not None
+
+
+def test_what_was_seen_after_a_failed_attempt_is_what_stood_before(deals, write, revert):
+    """If the first try could not even read the record, the second one has: that is put back."""
+    path = "/api/v1/opportunity/oppo_0/"
+    deals.script(vendor="close", method="GET", path=path, faults=["http_503"] * 8)
+    assert write([row(0, 5)]).outcomes == {"failed": 1}
+    assert write([row(0, 5)], try_number=2).outcomes == {"updated": 1}
+    assert revert().outcomes == {"updated": 1}
+    assert held(deals, 0) == (100, "n")
+
+
+def test_a_value_that_an_attempt_may_have_left_is_not_what_stood_before(deals, write, revert):
+    """A first try that landed without an answer, and whose value the second one saw: what stood before is not known."""
+    path = "/api/v1/opportunity/oppo_0/"
+    deals.script(vendor="close", method="PUT", path=path, faults=["http_503_after"] * 8)
+    assert write([row(0, 5)], capture_before=False).outcomes == {"failed": 1}
+    assert write([row(0, 6)], try_number=2).outcomes == {"updated": 1}
+    assert revert().rejects == {"oppo_0": ("invalid", "BEFORE_UNKNOWN")}

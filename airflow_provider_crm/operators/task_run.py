@@ -1,0 +1,172 @@
+"""One stretch of one task: from its start, or from a deferral, to its end or to the next one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.hooks.crm import CrmHook
+from airflow_provider_crm.operators.deferral import outage_wait
+from airflow_provider_crm.operators.run_context import as_of_run, interval_end, run_key
+from airflow_provider_crm.operators.sources import Work
+from airflow_provider_crm.operators.spans import span
+from airflow_provider_crm.opportunity import OutcomeWord
+from airflow_provider_crm.progress import Waits
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_crm.account import Account
+    from airflow_provider_crm.budget_use import BudgetUse
+    from airflow_provider_crm.operators.deferral import Carried
+    from airflow_provider_crm.operators.ledger_access import LedgerAccess
+    from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
+    from airflow_provider_crm.operators.sources import Source
+    from airflow_provider_crm.push_rules import PushRules
+    from airflow_provider_crm.session import Session
+
+
+class TaskRun:
+    """What a task works with while it runs, beside its arguments.
+
+    Args:
+        task: The operator.
+        context: Airflow's.
+        carried: What is known from before a deferral.
+        ledger: The ledger's database.
+
+    Attributes:
+        key: Name of the run.
+        resumed: Whether the task goes on after a deferral.
+    """
+
+    def __init__(self, task: OpportunityOperator, context: Context, carried: Carried, ledger: LedgerAccess) -> None:
+        self.task = task
+        self.context = context
+        self.carried = carried
+        self.ledger = ledger
+        self.key = run_key(context)
+        self.resumed = bool(carried.report)
+        self._started = time.monotonic()
+        self._account: Account | None = None
+        self._session: Session | None = None
+        self._waits: Waits | None = None
+        self._keeps_reads = True
+
+    @property
+    def account(self) -> Account:
+        """Whom the connection leads to; it is read once.
+
+        Raises:
+            ConfigurationError: If it is wrong.
+        """
+        if self._account is None:
+            task = self.task
+            self._account = CrmHook.for_connection(task.crm_conn_id, ledger_conn_id=task.ledger_conn_id).account()
+        return self._account
+
+    @property
+    def timezone(self) -> str | None:
+        """IANA zone of the run, or None when nobody named one."""
+        return self.task.timezone or self.account.timezone
+
+    @property
+    def calls(self) -> int:
+        """HTTP calls so far, those before a deferral included."""
+        return self.carried.calls + (0 if self._session is None else self._session.calls)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the task ran so far, likewise."""
+        return self.carried.seconds + time.monotonic() - self._started
+
+    @property
+    def stood_still(self) -> float:
+        """Seconds of this stretch in which the task waited."""
+        return 0.0 if self._waits is None else self._waits.seconds
+
+    def budget_used(self, session: Session) -> BudgetUse:
+        """What was used of the vendor's budget, likewise."""
+        return session.used(waited=self.stood_still).after(self.carried.report.get("budget"))
+
+    def rules(self) -> PushRules:
+        """How rows are written.
+
+        Raises:
+            ConfigurationError: If an argument is wrong.
+        """
+        from airflow_provider_crm.push_rules import PushRules
+
+        task = self.task
+        return PushRules(
+            timezone=self.timezone,
+            verify_echo=task.verify_echo,
+            concurrency=task.concurrency,
+            date_won_default=task.date_won_default,
+            resumed=self.context["ti"].try_number > 1 or self.carried.doubtful,
+            interval_end=interval_end(self.context),
+            changes_only=task.changes_only,
+            retry_rejected=task.retry_rejected,
+            capture_before=task.capture_before,
+        )
+
+    @contextmanager
+    def work(self, source: Source, rules: PushRules) -> Iterator[Work]:
+        """Open the session, learn what the account offers, and note in the ledger that a try of the run begins."""
+        with self.task.session_for(self.account) as session:
+            self._session, self._waits = session, Waits(session.clock)
+            session.clock = self._waits.clock
+            with span("crm.catalogue"):
+                catalogue = session.catalogue(source.names)
+            name = self.account.key(catalogue)
+            if not self.task.sends or self.ledger.engine is None:
+                yield Work(session, catalogue, name, rules, self.key)
+                return
+            ledger = self.ledger.book(session, catalogue, name, self.key)
+            ledger.open(as_of_run(self.context))
+            keys = {catalogue.fields[field].target for field in source.names if field in catalogue.fields}
+            reads = self.ledger.plan_reads(name, self.key, catalogue, keys, resumed=self.resumed)
+            self._keeps_reads = reads.lasting
+            try:
+                yield Work(session, catalogue, name, rules, self.key, ledger, reads)
+            finally:
+                reads.close()
+
+    def so_far(self) -> Carried:
+        """What to carry along if the task can do nothing more for now."""
+        told = {**self.carried.report, "calls": self.calls, "seconds": self.seconds}
+        if self._session is not None:
+            told["budget"] = self.budget_used(self._session).as_dict()
+        return replace(self.carried, report=told)
+
+    def wait_for(self, err: TransientError) -> tuple[float, Carried] | None:
+        """How long to wait, and what to carry along, where a task could not even begin with its rows.
+
+        Args:
+            err: Why not.
+
+        Returns:
+            None if waiting would not help, or was done for long enough.
+        """
+        if not self._keeps_reads or err.code == "LEDGER":
+            return None
+        if err.retry_after is not None and err.retry_after > self.task.defer_after:
+            return err.retry_after, replace(self.so_far(), outages=0)
+        wait = self.outage_wait(self.carried.outages)
+        return None if wait is None else (wait, replace(self.so_far(), outages=self.carried.outages + 1))
+
+    def outage_wait(self, before: int, *, landed: bool = False) -> float | None:
+        """Seconds to wait for a vendor that is down; None if it has been down for too long, or was never up.
+
+        Args:
+            before: How often it was waited for already, in a row.
+            landed: Whether a row has landed in this stretch.
+        """
+        # A host that never answered may as well be a wrong one: that is told at once.
+        landed = landed or bool(self.carried.report.get("outcomes", {}).get(OutcomeWord.UPDATED))
+        known = landed or (self.task.sends and self.ledger.knows(self.account))
+        return outage_wait(before) if known else None
