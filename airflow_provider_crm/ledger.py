@@ -149,6 +149,7 @@ class Ledger:
     def renew(self, wish: Wish, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""
         with self._transaction() as connection:
+            self._lock_mine(connection, [wish.record_id])
             started = self._clock.monotonic()
             until = self._now(connection) + dt.timedelta(seconds=self._lease)
             renewed = connection.execute(

@@ -7,15 +7,16 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_claims import Settlement
+from airflow_provider_crm.ledger_claims import Settlement, Verdict
+from airflow_provider_crm.ledger_schema import field_states, rejects
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
-from .conftest import wish
+from .conftest import DAY, wish
 
 SLOWLY = """
 CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN PERFORM pg_sleep(0.2); RETURN COALESCE(NEW, OLD); END $$;
-CREATE TRIGGER slowly BEFORE UPDATE OR DELETE ON crm_rejects FOR EACH ROW EXECUTE FUNCTION slowly();
+CREATE TRIGGER slowly BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION slowly();
 """
 
 
@@ -82,7 +83,7 @@ def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, wor
     for end in settlements(first, [wish(record, note="refused") for record in records], OutcomeWord.REJECTED):
         first.settle([end])
     with engine.begin() as connection:
-        connection.exec_driver_sql(SLOWLY)
+        connection.exec_driver_sql(SLOWLY.format(table=rejects.name))
     one, other = ledger("one"), ledger("other")
     refusals = settlements(one, [wish(record, value=1, day=1) for record in records], OutcomeWord.REJECTED)
     words = settlements(other, [wish(record, note="new", day=1) for record in reversed(records)], word)
@@ -91,3 +92,29 @@ def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, wor
     with engine.connect() as connection:
         states = connection.execute(sa.text("SELECT count(*) FROM crm_field_states WHERE claim_token IS NOT NULL"))
         assert states.scalar_one() == 0
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_renewal_and_a_take_over_of_a_row_with_two_fields_meet(engine, ledger):
+    """Both take the fields in one order, in whatever order the database finds them: here the second one first."""
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        for way in ("indexscan", "bitmapscan", "indexonlyscan"):
+            connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET enable_{way} = off")
+    engine.dispose()
+    holder, both = ledger("holder"), wish(a=1, b=1)
+    (held,) = holder.claim([both])
+    with engine.begin() as connection:
+        for key in ("b", "a"):  # what is updated last lies last
+            over = sa.update(field_states).where(field_states.c.field == key).values(claimed_until=DAY)
+            connection.execute(over)
+        connection.exec_driver_sql(SLOWLY.format(table=field_states.name))
+    renewed = []
+    renewing = threading.Thread(target=lambda: renewed.append(holder.renew(both, held)))
+    renewing.start()
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        while not connection.exec_driver_sql(asleep).scalar_one():
+            pass
+    (claim,) = ledger("other").claim([wish(a=2, b=2, day=1)])
+    renewing.join()
+    assert (claim.verdict, renewed[0] is None) == (Verdict.BUSY, False)
