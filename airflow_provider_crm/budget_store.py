@@ -119,7 +119,7 @@ class BudgetStore:
             TransientError: With code `LEDGER`, if the database cannot be used.
         """
         self._prepare()
-        with ledger_errors(), self._engine.begin() as connection:
+        with ledger_errors(self._engine), self._engine.begin() as connection:
             before = self._locked(connection, name)
             now, read_at = self._now(connection), self._clock.monotonic()
             window = before.informed(ask, now)
@@ -139,7 +139,7 @@ class BudgetStore:
     def _prepare(self) -> None:
         with self._lock:
             if not self._ready:
-                with ledger_errors():
+                with ledger_errors(self._engine):
                     migrate(self._engine)
                 self._ready = True
 

@@ -36,10 +36,10 @@ from airflow_provider_crm.ledger_quiet import confirm_held
 from airflow_provider_crm.ledger_schema import field_states, migrate, rejects, runs
 from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.opportunity import LONGEST_RECORD_ID, Outcome, OutcomeWord
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import URL, Connection, Engine
 
     from airflow_provider_crm.budget import Clock
 
@@ -220,7 +220,7 @@ class Ledger:
         return {
             "run_key": self._run_key,
             "account": self._account,
-            "record_id": storable(outcome.record_id),
+            "record_id": storable(outcome.record_id[:LONGEST_RECORD_ID]),
             "field": key,
             "before_known": False,
             "outcome": outcome.word.value,
@@ -350,12 +350,12 @@ class Ledger:
             yield connection
 
     def _errors(self) -> AbstractContextManager[None]:
-        return ledger_errors()
+        return ledger_errors(self._engine)
 
 
 @contextmanager
-def ledger_errors() -> Iterator[None]:
-    """Turn what goes wrong with the database into an error of this package.
+def ledger_errors(engine: Engine) -> Iterator[None]:
+    """Turn what goes wrong with the database into an error of this package that names the database.
 
     Raises:
         TransientError: With code `LEDGER`.
@@ -365,10 +365,16 @@ def ledger_errors() -> Iterator[None]:
     except SQLAlchemyError as err:
         cause = str(getattr(err, "orig", None) or type(err).__name__).strip().splitlines()[0]
         msg = (
-            f"The ledger cannot be used: {cause}. Nothing is sent that could not be recorded; "
-            "run again when its database is back."
+            f"The ledger cannot be used: {cause} ({engine.dialect.name}, {_place(engine.url)}). Nothing is sent that "
+            "could not be recorded; run again when its database is back."
         )
         raise TransientError(msg, code="LEDGER") from err
+
+
+def _place(url: URL) -> str:
+    """Where a database is, without its user, password and certificates."""
+    host = url.host or url.query.get("host")
+    return f"{url.database} on {host}" if host else str(url.database)
 
 
 _HELD = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})

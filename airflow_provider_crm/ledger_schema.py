@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -165,13 +166,17 @@ budgets = sa.Table(
 
 
 def prepare_engine(engine: Engine) -> Engine:
-    """Make a SQLite engine safe for several processes; other databases are so already.
+    """Make an engine safe for several processes.
 
-    Every transaction takes SQLite's write lock when it begins, and waits for it, instead of failing half-way.
+    In SQLite every transaction takes the write lock when it begins, and waits for it, instead of failing half-way. In
+    PostgreSQL each statement sees what was committed before it, whatever the server's default is: a claim that has
+    waited for another one has to see it.
     """
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediately)
+    else:
+        event.listen(engine, "connect", partial(_configure_postgresql, engine.dialect))
     return engine
 
 
@@ -198,6 +203,10 @@ def _configure_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA busy_timeout={_SECONDS_TO_WAIT_FOR_A_LOCK * 1000}")
+
+
+def _configure_postgresql(dialect: Dialect, connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
+    dialect.set_isolation_level(connection, "READ COMMITTED")
 
 
 def _begin_immediately(connection: Connection) -> None:

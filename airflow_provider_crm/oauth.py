@@ -142,7 +142,7 @@ class StoredTokens:
     def _shared(self) -> Tokens:
         """The token that all workers share: the stored one, or a new one that is stored before it is told."""
         if not self._ready:
-            with ledger_errors():
+            with ledger_errors(self._engine):
                 migrate(self._engine)
             self._ready = True
         try:
@@ -162,7 +162,7 @@ class StoredTokens:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """A transaction in which nobody else refreshes this chain: SQLite's own lock, or one of PostgreSQL's."""
-        with ledger_errors(), self._engine.begin() as connection:
+        with ledger_errors(self._engine), self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 key = int.from_bytes(hashlib.blake2b(self._name.encode(), digest_size=8).digest(), signed=True)
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

@@ -38,6 +38,7 @@ RawValue: TypeAlias = object
 
 # A JSON number is a double in most servers: 15 decimal digits are the most that survive the trip unchanged.
 _JSON_NUMBER_DIGITS = 15
+LONGEST_RECORD_ID = 255  # characters; several times what any vendor uses, and within what a database's index holds
 _SHOWN_BITS = 1_000
 _EXACT = decimal.Context(prec=400, Emin=-10_000, Emax=10_000)
 _SENSIBLE = 100  # powers of ten
@@ -412,10 +413,17 @@ def path_segment(record_id: str) -> str:
     """Percent-encode a record id so that it stays one segment of the path, whatever it holds.
 
     Raises:
-        InvalidValueError: For an empty id, and for `.` and `..`, which URL libraries resolve even when encoded.
+        InvalidValueError: For an empty id, for `.` and `..`, which URL libraries resolve even when encoded, for NUL and
+            half characters, and for more than `LONGEST_RECORD_ID` characters.
     """
+    if len(record_id) > LONGEST_RECORD_ID:
+        msg = f"The record id has {len(record_id)} characters; no record id has more than {LONGEST_RECORD_ID}."
+        raise InvalidValueError(msg, code="RECORD_ID")
     if _PLAIN_SEGMENT.fullmatch(record_id):
         return record_id
+    if "\0" in record_id:
+        msg = "The record id holds a NUL character, which no record id does."
+        raise InvalidValueError(msg, code="RECORD_ID")
     if not record_id.strip(".") or not record_id.strip():
         msg = f"{record_id!r} is not a record id."
         raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id)

@@ -80,7 +80,7 @@ class PlanStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        with ledger_errors():
+        with ledger_errors(self._engine):
             migrate(engine)
 
     def save(
@@ -235,7 +235,7 @@ class PlanStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with ledger_errors(), self._engine.begin() as connection:
+        with ledger_errors(self._engine), self._engine.begin() as connection:
             yield connection
 
 

@@ -17,7 +17,7 @@ _OPTIONS = {
         "default": "",
     },
     "ledger_hash_fields": {
-        "description": "Fields, as the CRM calls them and separated by commas, of which the ledger keeps only hashes.",
+        "description": "Fields, separated by commas, of which the ledger keeps only hashes.",
         "version_added": None,
         "type": "string",
         "example": "email,phone,name",

@@ -23,6 +23,7 @@ from airflow_provider_crm.exceptions import ConfigurationError, CrmError, Invali
 from airflow_provider_crm.opportunity import (
     CANONICAL_FIELDS,
     FAILURES,
+    LONGEST_RECORD_ID,
     ROUNDINGS,
     TRANSIENT_FAILURES,
     Field,
@@ -508,6 +509,7 @@ def test_same_value_examples(sent: object, shown: object, same: object) -> None:
 @example(record_id="%2e%2e")
 @example(record_id="a/../b?x=1#y")
 @example(record_id="...")
+@example(record_id="x" * (LONGEST_RECORD_ID + 1))
 def test_no_id_can_reach_another_endpoint(record_id: str) -> None:
     """Any id stays one segment of the path, also after requests has prepared the URL, and reads back as the id."""
     base = "https://api.example.com/external/v1/opportunities/"
@@ -515,9 +517,8 @@ def test_no_id_can_reach_another_endpoint(record_id: str) -> None:
         segment = path_segment(record_id)
     except InvalidValueError as err:
         assert err.code == "RECORD_ID"  # noqa: PT017
-        assert (
-            not record_id.strip(".") or not record_id.strip() or any("\ud800" <= char <= "\udfff" for char in record_id)
-        )
+        impossible = any(char == "\0" or "\ud800" <= char <= "\udfff" for char in record_id)
+        assert not record_id.strip(".") or not record_id.strip() or impossible or len(record_id) > LONGEST_RECORD_ID
         return
     assert "/" not in segment
     assert unquote(segment) == record_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +16,11 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.account import Account
+    from airflow_provider_crm.opportunity import Field
 
 DEFAULT_LEDGER = "(the configured ledger)"
 FILE_NAME = "crm_ledger.db"
@@ -43,9 +46,6 @@ def ledger_engine(ledger_conn_id: str | None) -> Engine | None:
     if ledger_conn_id == DEFAULT_LEDGER:
         ledger_conn_id = conf.get("crm", "ledger_conn_id", fallback=None)
     engine = _engine_of(ledger_conn_id) if ledger_conn_id else _engine_of_this_machine()
-    if engine.dialect.name not in _DIALECTS:
-        msg = f"The ledger cannot be kept in {engine.dialect.name}; name a connection to PostgreSQL or SQLite."
-        raise ConfigurationError(msg)
     return prepare_engine(engine)
 
 
@@ -53,6 +53,21 @@ def hashed_fields() -> frozenset[str]:
     """Fields whose values the ledger keeps as hashes only: `[crm] ledger_hash_fields`."""
     names = conf.get("crm", "ledger_hash_fields", fallback="") or ""
     return frozenset(name.strip() for name in names.split(",") if name.strip())
+
+
+def hashed_keys(fields: Mapping[str, Field]) -> frozenset[str]:
+    """The vendor's keys of those fields, whichever of their names were listed, also where a part of a list is written.
+
+    Args:
+        fields: The account's catalogue.
+    """
+    names = hashed_fields()
+    known = (
+        field.target
+        for name, field in fields.items()
+        if name in names or (field.partial and name.rpartition(".")[0] in names)
+    )
+    return names.union(known)
 
 
 def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
@@ -134,12 +149,33 @@ class _Fernet:
 
 
 def _engine_of(ledger_conn_id: str) -> Engine:
-    hook = BaseHook.get_hook(ledger_conn_id)
+    connection = BaseHook.get_connection(ledger_conn_id)
+    try:
+        hook = connection.get_hook()  # type: ignore[no-untyped-call]  # of Airflow
+    except AirflowException as err:  # no provider that knows the type
+        raise _wrong_kind(connection.conn_type) from err
     if not hasattr(hook, "get_sqlalchemy_engine"):
-        msg = f"ledger_conn_id {ledger_conn_id!r} is no database; name a connection to PostgreSQL or SQLite."
-        raise ConfigurationError(msg)
+        raise _wrong_kind(connection.conn_type)
     engine: Engine = hook.get_sqlalchemy_engine()
-    return engine
+    if engine.dialect.name not in _DIALECTS:
+        raise _wrong_kind(engine.dialect.name)
+    return engine if engine.dialect.name == "sqlite" else _with_extra(engine, connection, hook)
+
+
+def _with_extra(engine: Engine, connection: Connection, hook: BaseHook) -> Engine:
+    """The same PostgreSQL, with what the connection's extra says about it: `sslmode`, `host` of a socket, and so on.
+
+    Airflow's hook passes the extra to connections of its own, and not to engines.
+    """
+    import sqlalchemy as sa
+
+    ignored = {*getattr(hook, "ignored_extra_options", ()), *engine.url.query}
+    told = {name: str(value) for name, value in connection.extra_dejson.items() if name not in ignored}
+    return sa.create_engine(engine.url.update_query_dict(told)) if told else engine
+
+
+def _wrong_kind(kind: str | None) -> ConfigurationError:
+    return ConfigurationError(f"The ledger cannot be kept in {kind}; name a connection to PostgreSQL or SQLite.")
 
 
 def _engine_of_this_machine() -> Engine:

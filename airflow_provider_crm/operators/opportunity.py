@@ -16,7 +16,7 @@ from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationEr
 from airflow_provider_crm.frame import ColumnRules, frames
 from airflow_provider_crm.guardrails import Measurement
 from airflow_provider_crm.hooks.crm import CrmHook
-from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, ledger_engine
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_keys, ledger_engine
 from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.rejects import Write
     from airflow_provider_crm.session import Session
+    from airflow_provider_crm.vendors import Catalogue
 
 _PREVIEWED = 20
 _LEASE_MARGIN = 30.0
@@ -279,7 +280,7 @@ class OpportunityOperator(BaseOperator):
             session.clock = waits.clock
             with span("crm.catalogue"):
                 catalogue = session.catalogue(source.names)
-            ledger = self._ledger(context, session, account.key(catalogue))
+            ledger = self._ledger(context, session, account.key(catalogue), catalogue)
             work = Work(session, catalogue, account.key(catalogue), rules, run_key(context), ledger)
             found = source.rows(work)
             rows: Iterable[Update | Outcome] = found.items
@@ -363,7 +364,7 @@ class OpportunityOperator(BaseOperator):
                 measured.add(spool)
                 if guardrails.compares:
                     self.plan_store()  # makes the tables where a dry run is the first to ask
-                    ledger = work.ledger or self._book(context, work.session, work.account)
+                    ledger = work.ledger or self._book(context, work.session, work.account, work.catalogue)
                     measured.compare(spool, work.session.account.vendor, work.catalogue, ledger)
                 self._held = held(guardrails, measured, work)
             yield from spool
@@ -404,15 +405,15 @@ class OpportunityOperator(BaseOperator):
             raise ConfigurationError(msg)
         return engine
 
-    def _ledger(self, context: Context, session: Session, account: str) -> Ledger | None:
+    def _ledger(self, context: Context, session: Session, account: str, catalogue: Catalogue) -> Ledger | None:
         """The ledger in the hands of this try; a dry run needs none."""
         if not self.sends or self._database() is None:
             return None
-        ledger = self._book(context, session, account)
+        ledger = self._book(context, session, account, catalogue)
         ledger.open(as_of_run(context))
         return ledger
 
-    def _book(self, context: Context, session: Session, account: str) -> Ledger:
+    def _book(self, context: Context, session: Session, account: str, catalogue: Catalogue) -> Ledger:
         from airflow_provider_crm.ledger import Ledger
 
         return Ledger(
@@ -421,7 +422,7 @@ class OpportunityOperator(BaseOperator):
             run_key=run_key(context),
             lease=2 * session.account.timeout + _LEASE_MARGIN,
             clock=session.clock,
-            hashed=hashed_fields(),
+            hashed=hashed_keys(catalogue.fields),
         )
 
     def _push_rules(self, context: Context, timezone: str | None) -> PushRules:

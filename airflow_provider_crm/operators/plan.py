@@ -51,7 +51,7 @@ class PlanningOperator(OpportunityOperator):
             with span("crm.catalogue"):
                 catalogue = session.catalogue(source.names)
             name = account.key(catalogue)
-            ledger = self._ledger(context, session, name)
+            ledger = self._ledger(context, session, name, catalogue)
             work = Work(session, catalogue, name, rules, run_key(context), ledger)
             with span("crm.plan"):
                 plan, summary = self.made(source, work, store)

@@ -89,6 +89,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
                 such shard.
         """
         shard = Shard.of(self.shard, self.shards)
+        self._open_ledger_file()
         for frame in self._chunks():
             yield frame if shard is None else shard.part(frame, self.id_column)
 
@@ -97,6 +98,15 @@ class SqlToOpportunityOperator(OpportunityOperator):
         from airflow_provider_crm.openlineage import query_lineage
 
         return query_lineage(self._hook(), self.sql, self.sql_conn_id)
+
+    def _open_ledger_file(self) -> None:
+        """Let SQLite set up the ledger's file before the query is open, which may read the same file."""
+        from airflow_provider_crm.ledger import ledger_errors
+
+        engine = self._database() if self.sends else None
+        if engine is not None and engine.dialect.name == "sqlite":
+            with ledger_errors(engine), engine.connect():
+                pass
 
     def _hook(self) -> DbApiHook:
         from airflow.providers.common.sql.hooks.sql import DbApiHook

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import random
+import threading
+
+import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.ledger_claims import Settlement, Verdict
 from airflow_provider_crm.ledger_schema import changes, field_states
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.opportunity import LONGEST_RECORD_ID, Outcome, OutcomeWord, path_segment
 
 from .conftest import DAY, wish
 
@@ -75,6 +80,15 @@ def test_a_claim_keeps_others_waiting_and_older_data_out(ledger):
     assert ledger("third").claim([wish(value=4, day=4)])[0].verdict is Verdict.STALE
     settle(first, wish(value=5, day=5), claim)
     assert ledger("second").claim([wish(value=6, day=6)])[0].verdict is Verdict.SEND
+
+
+def test_a_retry_waits_for_what_its_own_run_has_claimed(ledger):
+    """The process of an earlier try may still run, and send until its lease is over."""
+    earlier = ledger("run")
+    (claim,) = earlier.claim([wish(value=1)])
+    assert ledger("run").claim([wish(value=2)])[0].verdict is Verdict.BUSY
+    settle(earlier, wish(value=1), claim)
+    assert ledger("run").claim([wish(value=2)])[0].verdict is Verdict.SEND
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_value_doubted(ledger):
@@ -178,3 +192,53 @@ def test_times_come_back_as_utc(ledger, engine):
         as_of = connection.execute(sa.select(field_states.c.as_of)).scalar_one()
     assert (as_of - DAY).days == 3
     assert as_of.utcoffset().total_seconds() == 0
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_claim_sees_the_one_it_has_waited_for(ledger, engine, level):
+    """Whatever the server's default is: a snapshot from before the wait would show the record as free."""
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql(
+            f"ALTER DATABASE {engine.url.database} SET default_transaction_isolation = '{level}'"
+        )
+    engine.dispose()
+    first, second, claims = ledger("first"), ledger("second"), []
+    waiting = threading.Thread(target=lambda: claims.extend(second.claim([wish(value=6, day=6)])))
+    with engine.begin() as connection:
+        first._serialize(connection)
+        waiting.start()
+        while not connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
+            pass
+        connection.execute(
+            sa.insert(field_states).values(
+                account="close:test:orga",
+                record_id="oppo_1",
+                field="value",
+                known=False,
+                claim_token="first",
+                claim_as_of=DAY,
+                claimed_until=dt.datetime.now(dt.UTC) + dt.timedelta(hours=1),
+            )
+        )
+    waiting.join()
+    assert [claim.verdict for claim in claims] == [Verdict.BUSY]
+
+
+@pytest.mark.parametrize("word", [OutcomeWord.UPDATED, OutcomeWord.REJECTED])
+def test_the_longest_record_id_has_room_in_every_index(ledger, word):
+    """An id that passes the checks never stops a run: PostgreSQL's indexes hold some 2,700 bytes."""
+    rng = random.Random(1)  # which no index compresses
+    record = "".join(chr(rng.randrange(0x10000, 0x20000)) for _ in range(LONGEST_RECORD_ID))
+    path_segment(record)
+    assert push(ledger(), wish(record, value=1), word).verdict is Verdict.SEND
+
+
+def test_a_row_with_an_impossible_id_is_logged_all_the_same(ledger, engine):
+    """A refused row's id may be anything: what the database can hold of it is kept."""
+    rng = random.Random(1)
+    record = "\0\ud800" + "".join(chr(rng.randrange(0x10000, 0x20000)) for _ in range(5_000))
+    ledger().note([(Outcome(0, record, OutcomeWord.INVALID, "RECORD_ID", "no id"), ())])
+    with engine.connect() as connection:
+        kept = connection.execute(sa.select(changes.c.record_id)).scalar_one()
+    assert kept == " ?" + record[2:LONGEST_RECORD_ID]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -62,6 +63,30 @@ def killed(racer, job, sandbox, moments):
     return again
 
 
+def some_moment(sandbox, seed, rows):
+    """A moment of a run: so many writes, and then any time until some more, also before the first and after the last.
+
+    Returns:
+        Whether it has come.
+    """
+    rng = random.Random(seed)
+    writes, pause = rng.randrange(rows), rng.uniform(0.0, 0.2)
+    reached = []
+
+    def has_come():
+        if not reached and sandbox.audit.count(method="PUT") >= writes:
+            reached.append(time.monotonic())
+        return bool(reached) and time.monotonic() >= reached[0] + pause
+
+    return has_come
+
+
+def records_of(sandbox, number):
+    """What the try of this number has written."""
+    sender = {call.number: int(call.headers["x-label"]) for call in sandbox.audit.calls}
+    return {write.record_id for write in sandbox.audit.writes if sender[write.number] == number}
+
+
 def check(sandbox, rows, path):
     """Everything is in the CRM, and whatever was told, before a kill or after, is true."""
     held = {record: sandbox.close.opportunity(record)["value"] for record in rows}
@@ -88,6 +113,28 @@ def test_a_killed_run_goes_on_where_it_stopped(racer, engine, tmp_path, count, k
         words = check(sandbox, rows, job["out"])
         print(f"{engine.dialect.name}: sent again after each kill {again}; told {dict(words)}")  # noqa: T201 - the size of the proof
     assert max(again) <= CONCURRENCY
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10))
+def test_a_run_killed_at_any_moment_is_finished_by_its_retry(racer, engine, tmp_path, seed):
+    """10,000 rows, one kill at a random moment, one retry: with both databases twenty such runs."""
+    rows = {f"oppo_{number}": {"deal_value": number} for number in range(10_000)}
+    with Sandbox() as sandbox:
+        for record in rows:
+            sandbox.close.add_opportunity(record)
+        job = job_for(sandbox, engine, tmp_path, rows)
+        killed_at = some_moment(sandbox, f"{engine.dialect.name} {seed}", len(rows))
+        assert racer.push({**job, "label": "0"}, kill_when=killed_at) == -9
+        before = {record for record, *_ in told(job["out"])}
+        assert racer.push({**job, "label": "1"}) == 0
+        words = check(sandbox, rows, job["out"])
+        twice = records_of(sandbox, 0) & records_of(sandbox, 1)
+        print(f"{engine.dialect.name}: killed after {len(before)} rows, {len(twice)} sent twice; told {dict(words)}")  # noqa: T201 - the size of the proof
+        assert len(twice) <= CONCURRENCY
+        assert not before & twice, "a row that was told was sent again"
+        again = Counter(record for record, *_ in told(job["out"]))
+        assert again == {record: 2 if record in before else 1 for record in rows}
 
 
 def test_what_may_not_be_sent_twice_is_read_first(racer, engine, tmp_path):

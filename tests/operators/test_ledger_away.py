@@ -46,7 +46,7 @@ def test_a_failing_ledger_is_an_ordinary_failure(update, crm_sandbox, broken, de
     broken(f"CREATE TRIGGER t BEFORE INSERT ON crm_changes WHEN {WHEN[when]} {fail}")
     run = update(deals, ledger_conn_id="away", concurrency=1)
     assert type(run.error) is AirflowException
-    assert "The ledger cannot be used: disk I/O error." in str(run.error)
+    assert "The ledger cannot be used: disk I/O error (sqlite, " in str(run.error)
     assert run.report["rows"] == 10
     assert crm_sandbox.audit.count(method="PUT") == (4 if when == "in the middle" else 10)
     broken("DROP TRIGGER t")
@@ -63,7 +63,7 @@ def test_a_report_that_cannot_be_stored_is_an_ordinary_failure(update, broken, d
     run = update(deals, ledger_conn_id="away")
     assert isinstance(run.error, AirflowException)
     assert not isinstance(run.error, AirflowFailException)
-    assert str(run.error).startswith("The ledger cannot be used: away.")
+    assert str(run.error).startswith("The ledger cannot be used: away (sqlite, ")
     assert run.outcomes == {"updated": 10}
 
 
@@ -72,7 +72,7 @@ def test_without_its_ledger_nothing_is_sent(update, crm_sandbox, deals, tmp_path
     monkeypatch.setenv("AIRFLOW_CONN_AWAY", f"sqlite:///{tmp_path / 'no' / 'ledger.db'}")
     run = update(deals, ledger_conn_id="away")
     assert type(run.error) is AirflowException
-    assert "The ledger cannot be used: unable to open database file." in str(run.error)
+    assert "The ledger cannot be used: unable to open database file (sqlite, " in str(run.error)
     assert crm_sandbox.audit.count(method="PUT") == 0
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -100,6 +102,39 @@ def test_a_query_is_read_by_chunks(sqlite_warehouse, crm_sandbox, transfer):
     report = transfer("SELECT id, arr FROM deals", {"arr": "deal_value"}, chunk_rows=10)
     assert report["outcomes"] == {"updated": 25, "invalid": 1}
     assert crm_sandbox.close.opportunity("oppo_24")["value"] == 2400
+
+
+def test_a_warehouse_in_sqlite_is_not_locked_while_it_is_read(sqlite_warehouse, tmp_path):
+    """Between two chunks anybody may write to it: the query has no part in the ledger's write locks."""
+    sqlite_warehouse("CREATE TABLE deals (id TEXT); INSERT INTO deals VALUES ('a'), ('b'), ('c')")
+    operator = SqlToOpportunityOperator(
+        task_id="t",
+        sql="SELECT id FROM deals",
+        sql_conn_id="warehouse",
+        crm_conn_id="close_default",
+        id_column="id",
+        fields={"id": "notes"},
+        chunk_rows=1,
+        ledger_conn_id=None,
+    )
+    frames = operator.frames({})
+    next(frames)
+    with closing(sqlite3.connect(tmp_path / "warehouse.db", isolation_level=None, timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert len(list(frames)) == 2
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_warehouse_and_ledger_may_be_one_sqlite_file(sqlite_warehouse, crm_sandbox, transfer, mode):
+    """The query is open while the ledger writes to the same file."""
+    sqlite_warehouse(f"PRAGMA journal_mode = {mode}; CREATE TABLE deals (id TEXT, arr TEXT)")
+    for number in range(25):
+        crm_sandbox.close.add_opportunity(f"oppo_{number}")
+        sqlite_warehouse(f"INSERT INTO deals VALUES ('oppo_{number}', '{number}.00')")
+    for word in ("updated", "unchanged"):
+        report = transfer("SELECT id, arr FROM deals", {"arr": "deal_value"}, chunk_rows=10, ledger_conn_id="warehouse")
+        assert report["outcomes"] == {word: 25}
 
 
 QUERIES = {

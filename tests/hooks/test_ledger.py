@@ -1,0 +1,78 @@
+"""Where the ledger is: from an Airflow connection to an engine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.hooks.ledger import hashed_keys, ledger_engine
+from airflow_provider_crm.ledger import ledger_errors
+from airflow_provider_crm.opportunity import Field
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Define the ledger's connection, as a URI or as parts, and open it."""
+
+    def engine(told):
+        monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", told if isinstance(told, str) else json.dumps(told))
+        return ledger_engine("crm_ledger")
+
+    return engine
+
+
+def test_a_socket_in_the_query_of_a_uri_is_used(connect, new_database):
+    """`?host=` names a socket, which Airflow's own engine would leave out."""
+    url = new_database()
+    engine = connect(f"postgres://{url.username}@/{url.database}?host={url.query['host']}&application_name=crm")
+    with engine.connect() as connection:
+        told = connection.execute(sa.text("SELECT current_database(), current_setting('application_name')")).one()
+    engine.dispose()
+    assert tuple(told) == (url.database, "crm")
+
+
+def test_the_encryption_that_a_connection_asks_for_is_not_left_out(connect, new_database):
+    """The extra counts as it does for Airflow's own connections; what is meant for engines comes first."""
+    told = {"conn_type": "postgres", "host": "db.example.com", "schema": "crm", "login": "u"}
+    engine = connect({**told, "extra": {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "cursor": "dictcursor"}})
+    assert dict(engine.url.query) == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+    query = {"sqlalchemy_query": {"sslmode": "require"}}
+    assert dict(connect({**told, "extra": query}).url.query) == {"sslmode": "require"}
+    assert dict(connect({**told, "extra": {"sslmode": "disable", **query}}).url.query) == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("kind", ["mysql", "http"])
+def test_another_kind_of_database_is_refused_by_name(connect, kind):
+    """Also where no provider for it is installed."""
+    with pytest.raises(ConfigurationError, match=f"cannot be kept in {kind}; name a connection to PostgreSQL or"):
+        connect(f"{kind}://user:password@host/db")
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("sqlite:////no/such/folder/ledger.db", r"\(sqlite, /no/such/folder/ledger.db\)"),
+        ("postgresql+psycopg://user:secret@127.0.0.1:1/crm?sslpassword=secret", r"\(postgresql, crm on 127.0.0.1\)"),
+        ("postgresql+psycopg://user:secret@/crm?host=/no/such", r"\(postgresql, crm on /no/such\)"),
+    ],
+    ids=["file", "host", "socket"],
+)
+def test_an_error_tells_which_database_and_no_secret(url, place):
+    """Whoever reads the log finds the file or the server."""
+    engine = sa.create_engine(url)
+    with pytest.raises(TransientError, match=place) as raised, ledger_errors(engine), engine.connect():
+        pass
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["notes", "note"])
+def test_a_field_is_hashed_by_either_of_its_names(monkeypatch, name):
+    """What a mapping may call a field, the setting may call it, too: nothing is kept in clear by mistake."""
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", f"{name}, custom.cf_a")
+    fields = [Field("notes", "note"), Field("note", "note"), Field("deal_value", "value")]
+    fields += [Field(f"custom.cf_a{part}", f"custom.cf_a{part}", partial=bool(part)) for part in ("", ".add")]
+    keys = hashed_keys({field.name: field for field in fields})
+    assert keys & {field.target for field in fields} == {"note", "custom.cf_a", "custom.cf_a.add"}
