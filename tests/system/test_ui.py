@@ -145,7 +145,7 @@ def test_the_tabs_of_dag_run_and_task_show_the_page(screen, place):
     assert screen.one("h1").text == "deal_values"
     screen.picture("task-tab")
     screen.driver.switch_to.default_content()
-    assert screen.one("a[href$='/plugin/crm-task']").text == "CRM"
+    screen.wait(lambda: "CRM" in [tab.text for tab in screen.all("a[href$='/plugin/crm-task']")])
 
 
 def test_the_frame_has_the_theme_of_airflow(screen, place):

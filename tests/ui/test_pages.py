@@ -109,6 +109,23 @@ def test_personal_values_are_hidden(browser, log):
         assert "sha256:" not in shown
 
 
+def test_what_was_kept_in_clear_before_is_hidden(airflow_with_teams, database, log, monkeypatch):
+    """A field that is named for hashing later (by the vendor's name) is shown nowhere any more."""
+    from airflow_provider_crm.ui.app import make_app
+
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "value,phone")
+    log.run(KEY, outcomes={"updated": 1})
+    log.change(KEY, field="value", before="77700", after="88800")
+    log.change(KEY, field="phone", before='"555-1"', after='"555-2"')
+    log.change(KEY, field="note", before='"old"', after='"new"')
+    engine = read_only(database)
+    with mounted(make_app(LedgerReader(lambda: engine))) as url:
+        shown = Browser(url, "anna").text("run", run_key=KEY, show="written")
+    engine.dispose()
+    assert [text for text in ("777", "888", "555-", "111") if text in shown] == []
+    assert "new" in shown
+
+
 def test_records_of_close_itself_link_to_its_application(browser, log):
     """A row of Close's own service can be opened there; the link gives nothing of Airflow's address away."""
     log.run(KEY, outcomes={"updated": 1})
