@@ -66,7 +66,7 @@ class RecordReader:
             rows: Which records are wanted.
         """
         state = self._reads.begin(self._keys, self._session.clock.now())
-        over = state.over or len(rows) <= 1
+        over, have = state.over or len(rows) <= 1, self._reads.count()
         while not over:
             page = state.pages
             try:
@@ -76,7 +76,8 @@ class RecordReader:
                 return
             found, more = self._vendor.listed(body)
             wanted = self._wanted(found, rows)
-            left = len(rows) - self._reads.count() - len(wanted)
+            have += len(wanted)  # a record that moved to this page meanwhile counts twice, which only ends it sooner
+            left = len(rows) - have
             pages = self._vendor.pages(body)
             over = not (more and left > 0 and pages is not None and pages - page - 1 < left)
             state = Listed(page + 1, over)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+_ECHO_SERVER = Path(__file__).parent / "benchmarks" / "echo_server.py"
 _HOME = Path(tempfile.mkdtemp(prefix="crm-tests-"))
 
 for _name in [name for name in os.environ if name.upper().startswith(("AIRFLOW", "_AIRFLOW"))]:
@@ -74,3 +75,12 @@ def new_database(postgres):
         return server.url.set(database=name)
 
     return make
+
+
+@pytest.fixture
+def distant():
+    """The URL of a Close that answers after 50 ms and counts its connections."""
+    server = subprocess.Popen([sys.executable, str(_ECHO_SERVER), "0.05"], stdout=subprocess.PIPE, text=True)
+    yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    server.kill()
+    server.communicate()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from decimal import Decimal
 
 import pytest
+import requests
 import sqlalchemy as sa
 
 from airflow_provider_crm.account import Account
@@ -232,6 +234,23 @@ def test_a_record_that_is_not_there_is_none(session):
     """A 404 is an answer: there is no such record."""
     with RecordReader(session, {"value"}, 2, PlanReads.temporary()) as reader:
         assert reader.get(["oppo_gone"]) == {"oppo_gone": None}
+
+
+@pytest.mark.parametrize(("concurrency", "least", "most"), [(1, 1, 1), (4, 4, 4), (64, 16, 64)])
+def test_as_many_records_are_read_at_once_as_latency_needs(distant, concurrency, least, most):
+    """Reading finds its number of threads as writing does, and keeps their connections from batch to batch."""
+    ids = [f"oppo_{number}" for number in range(16 * most)]
+    with (
+        Session(Account(CLOSE, distant, Credentials("key"))) as opened,
+        RecordReader(opened, {"note"}, concurrency, PlanReads.temporary()) as reader,
+    ):
+        for start in range(0, len(ids), 200):
+            batch = ids[start : start + 200]
+            assert list(reader.get(batch)) == batch
+        told = requests.get(f"{distant}/connections", timeout=10).json()
+    asked = 1  # the connection of the question itself
+    assert least <= told["at_once"] <= told["opened"] - asked <= most
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("crm-read")] == []
 
 
 def test_a_summary_without_changes_says_so(store):

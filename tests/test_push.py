@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import subprocess
-import sys
 import threading
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 import requests
@@ -26,7 +23,6 @@ from airflow_provider_crm.session import RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
-ECHO_SERVER = Path(__file__).parent / "benchmarks" / "echo_server.py"
 RECORDS = 30
 
 
@@ -311,15 +307,6 @@ def test_rows_go_out_in_parallel(push, sandbox):
         names |= alive
         most[0] = max(most[0], len(alive))
     assert (most[0], len(names)) == (8, 8)
-
-
-@pytest.fixture
-def distant():
-    """The URL of a Close that answers after 50 ms and counts its connections."""
-    server = subprocess.Popen([sys.executable, str(ECHO_SERVER), "0.05"], stdout=subprocess.PIPE, text=True)
-    yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-    server.kill()
-    server.communicate()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@
 
 Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, `GET /connections` with the number of
 connections that were opened so far (`opened`) and of requests that were being answered at the same time at most
-(`at_once`), any other call with its own JSON body and the id of its path, as Close's record would show it.
+(`at_once`), any other call with its own JSON body, if it has one, and the id of its path, as Close's record would show
+it.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Echo(asyncio.Protocol):
             text = json.dumps({"opened": Echo.connections, "at_once": Echo.at_once}).encode()
         elif body:
             text = b'{"id": "' + parts[-1] + b'", ' + body.lstrip()[1:]
+        elif parts[-2] == b"opportunity":
+            text = b'{"id": "' + parts[-1] + b'"}'
         else:
             text = json.dumps(CUSTOM).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
