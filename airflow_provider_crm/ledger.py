@@ -185,14 +185,17 @@ class Ledger:
             for place, row in rows.items()
         }
 
-    def observe(self, wishes: Sequence[Wish]) -> None:
+    def observe(self, wishes: Sequence[Wish], seen_at: dt.datetime) -> None:
         """Note values that the CRM was seen to hold already, so that older data does not get past them.
 
-        Where newer data is on record, or a claim, that stays.
+        Where newer data is on record, a claim, or what was written since, that stays.
+
+        Args:
+            wishes: The values.
+            seen_at: When they were seen.
         """
         with self._transaction() as connection:
             self._serialize(connection)
-            now = self._now(connection)
             rows = [
                 {
                     "account": self._account,
@@ -202,7 +205,7 @@ class Ledger:
                     "known": True,
                     "as_of": wish.as_of,
                     "run_key": self._run_key,
-                    "acknowledged_at": now,
+                    "acknowledged_at": seen_at,
                 }
                 for wish in wishes
                 for key, value in wish.values.items()

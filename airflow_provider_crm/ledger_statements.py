@@ -31,14 +31,19 @@ def begin_run(dialect: str) -> sa.Executable:
 
 @lru_cache(maxsize=2)
 def observe(dialect: str) -> sa.Executable:
-    """Note what a field was seen to hold, unless it is claimed or newer data is on record."""
+    """Note what a field was seen to hold, unless it is claimed, newer data is on record, or it was written since."""
     insert = _insert(dialect, field_states)
     names = ("value", "known", "as_of", "run_key", "acknowledged_at")
     upsert: sa.Executable = insert.on_conflict_do_update(
         index_elements=_PLACE,
         set_={name: insert.excluded[name] for name in names},
         where=field_states.c.claim_token.is_(None)
-        & (field_states.c.as_of.is_(None) | (field_states.c.as_of <= insert.excluded.as_of)),
+        & (field_states.c.as_of.is_(None) | (field_states.c.as_of <= insert.excluded.as_of))
+        & (
+            field_states.c.acknowledged_at.is_(None)
+            | (field_states.c.acknowledged_at <= insert.excluded.acknowledged_at)
+            | (field_states.c.value == insert.excluded.value)
+        ),
     )
     return upsert
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
+    from airflow_provider_crm.ledger_claims import FieldState
     from airflow_provider_crm.plan_store import Plan, PlanStore
     from airflow_provider_crm.vendors import Catalogue, Record, Vendor
 
@@ -72,8 +73,7 @@ class PlanSource:
     def read(self) -> Iterator[Update | Outcome]:
         """One update or outcome for each row of the plan's source, in order."""
         for batch in self._store.rows(self._plan):
-            self._observe(batch)
-            for _, rows in groupby(batch, key=lambda row: row.row):
+            for _, rows in groupby(self._as_of_now(batch), key=lambda row: row.row):
                 yield self._row(list(rows))
 
     def inspect(self, update: Update, record: Record) -> Outcome | None:
@@ -90,19 +90,26 @@ class PlanSource:
     def _kept(self, key: str, value: str | None) -> str | None:
         return value if value is None or self._ledger is None else self._ledger.kept(key, value)
 
-    def _observe(self, rows: Sequence[PlanRow]) -> None:
+    def _as_of_now(self, rows: Sequence[PlanRow]) -> Sequence[PlanRow]:
+        """Note the values that were in place; those that were written over from here since have another verdict."""
         if self._ledger is None:
-            return
-        self._ledger.observe(
-            [
-                Wish(row.record_id, {row.field: row.after}, row.as_of)
-                for row in rows
-                if row.verdict is PlanVerdict.UNCHANGED
-                and row.after is not None
-                and row.as_of is not None
-                and not is_hash(row.after)
-            ]
-        )
+            return rows
+        wishes = [wish for row in rows if (wish := _in_place(row)) is not None]
+        self._ledger.observe(wishes, self._plan.created_at)
+        states = self._ledger.states(wish.record_id for wish in wishes)
+        return [self._overtaken(row, states.get((row.record_id, row.field))) for row in rows]
+
+    def _overtaken(self, row: PlanRow, state: FieldState | None) -> PlanRow:
+        """The row as it is now that it was noted: if something else is still on record, it came after the plan."""
+        wish = _in_place(row)
+        if wish is None or state is None:
+            return row
+        if state.newest is not None and wish.as_of < state.newest:
+            return replace(row, verdict=PlanVerdict.STALE, code="NEWER_DATA", reason="Newer data came after the plan.")
+        if state.value is None or state.value == self._kept(row.field, row.after):
+            return row
+        reason = f"{row.field} was written from here since the plan, with older data."
+        return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
 
     def _row(self, rows: list[PlanRow]) -> Update | Outcome:
         first = rows[0]
@@ -153,6 +160,13 @@ class PlanSource:
     def _conflict(self, row: int, record_id: str, reason: str) -> Outcome:
         word = OutcomeWord.STALE if self._on_conflict == "skip" else OutcomeWord.REJECTED
         return Outcome(row, record_id, word, "CONFLICT", reason)
+
+
+def _in_place(row: PlanRow) -> Wish | None:
+    """The value that a row found in place, if it can be noted."""
+    if row.verdict is not PlanVerdict.UNCHANGED or row.after is None or row.as_of is None or is_hash(row.after):
+        return None
+    return Wish(row.record_id, {row.field: row.after}, row.as_of)
 
 
 _ENDS = ((PlanVerdict.INVALID, OutcomeWord.INVALID), (PlanVerdict.MISSING, OutcomeWord.REJECTED))

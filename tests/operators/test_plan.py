@@ -421,3 +421,24 @@ def test_characters_that_the_database_does_not_store_spoil_no_plan(deals, plan, 
     applied = apply(run)
     assert applied.outcomes == {"updated": 1, "invalid": 1}
     assert deals.close.opportunity("oppo_0")["note"] == "a\0b"
+
+
+@pytest.mark.parametrize("case", [("fail", "rejected", 200), ("skip", "stale", 200), ("overwrite", "updated", 100)])
+def test_what_was_in_place_and_was_written_over_since_is_a_conflict(deals, plan, apply, write, case):
+    """An older run may write between plan and application what the plan had found in place: that is not forgotten."""
+    on_conflict, word, left = case
+    run = plan([row(0, 1)], as_of=DAY)
+    assert run.report["counts"]["unchanged"] == 2
+    assert write([row(0, 2)], as_of=DAY - dt.timedelta(days=1)).outcomes == {"updated": 1}
+    assert apply(run, on_conflict=on_conflict).outcomes == {word: 1}
+    assert value(deals, 0) == left
+    write([row(0, 1)], run_id="next", as_of=DAY + dt.timedelta(days=1))
+    assert value(deals, 0) == 100
+
+
+def test_what_was_in_place_is_stale_once_newer_data_was_written(deals, plan, apply, write):
+    """Newer data that lands between plan and application is told as such, also where nothing was to be written."""
+    run = plan([row(0, 1)], as_of=DAY)
+    write([row(0, 2)], as_of=DAY + dt.timedelta(days=1))
+    assert apply(run).outcomes == {"stale": 1}
+    assert value(deals, 0) == 200
