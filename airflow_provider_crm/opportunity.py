@@ -427,9 +427,6 @@ def path_segment(record_id: str) -> str:
     if not record_id.strip(".") or not record_id.strip():
         msg = f"{record_id!r} is not a record id."
         raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id)
-    if "\0" in record_id:  # which PostgreSQL, where the ledger may be, does not store
-        msg = "The record id holds a NUL character, which no id has."
-        raise InvalidValueError(msg, code="RECORD_ID", record_id=record_id.replace("\0", " "))
     try:
         return quote(record_id, safe="")
     except UnicodeEncodeError as err:
