@@ -60,7 +60,7 @@ class TokenBucket:
         full_in = self._full_in + in_flight / self._rate
         next_at = self._last_sent + full_in / max(self._limit - full_in * self._rate, 1.0)
         left = self._limit - max(self._full_at - now, 0.0) * self._rate - in_flight
-        own_token = self._own_full_at - max(self._share * self._limit - 1, 0) / (self._share * self._rate)
+        own_token = self._own_full_at - max(self._share * self._limit - 2, 0) / (self._share * self._rate)
         return max(next_at - now, (1 - left) / self._rate, own_token - now, 0.0)
 
     def sent(self, now: float) -> int:
@@ -93,6 +93,8 @@ class TokenBucket:
             self._rate = min(self._rate, 1 / answer.reset)  # the best that is known until some are left
         if not math.isfinite(self._rate):
             return
+        if not math.isfinite(self._own_full_at):  # our share may have been used before it was known for a bucket
+            self._own_full_at = answer.received_at + self._limit / self._rate
         held = self._limit - (self._full_at - answer.received_at) * self._rate
         if math.isfinite(self._full_at) and answer.remaining - held > self._limit * _MISREAD:
             self.unfit = True

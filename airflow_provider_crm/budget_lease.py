@@ -122,7 +122,7 @@ class Leases:
         self._ask_at = -math.inf
         self._next_at, self._gap = -math.inf, 0.0
         self._untold = False
-        self._accepted = 0
+        self._accepted, self._returned = 0, 0
         self._refusal: Refusal | None = None
 
     def use(self, window: int, now: float) -> float | None:
@@ -151,6 +151,8 @@ class Leases:
     def refused(self, refusal: Refusal) -> None:
         """Note a refusal for the other workers; of several the first tells the most."""
         self._refusal = self._refusal or refusal
+        # Calls that were taken before it was known how they have to be spaced would all leave at once.
+        self._returned, self._left = self._returned + self._left, 0
 
     def owes(self, window: int, *, end_known: bool) -> bool:
         """Whether the store does not know yet what was learned here: when the window ends, or of a refusal."""
@@ -174,11 +176,12 @@ class Leases:
             length=need.length,
             rate=need.rate,
             stated=stated,
+            returned=self._returned,
             accepted=self._accepted,
             refusal=None if first is None else Refusal(need.at - first.sent_at, need.at - first.at, first.wait),
             asks=asks,
         )
-        self._asking, self._accepted, self._refusal = True, 0, None
+        self._asking, self._accepted, self._refusal, self._returned = True, 0, None, 0
         return ask
 
     def ask(self, ask: Ask) -> Grant:

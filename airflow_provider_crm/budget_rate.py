@@ -14,13 +14,13 @@ from dataclasses import dataclass
 _LONGEST_SPACED = 60.0
 _CLOSE_TO_REFUSED = 0.965
 # Growth per second of calls, below and beyond the last refused rate.
-_FAST, _SLOW = 0.03, 0.0003
+_FAST, _SLOW = 0.05, 0.0003
 # Seconds without a refusal after which growth beyond the last refused rate speeds up.
 _PATIENCE = 60.0
 # Of the rate that was refused: what was borne on the average counts below the one, and the other is the least.
 _FAR_BELOW, _LEAST_FACTOR = 0.6, 0.5
-# The first rate is rough, because vendors round waits up: how much of it is tried fast.
-_SURELY_REFUSED = 2.0
+# The first rate is rough, because vendors round waits up: up to so much of it is tried fast.
+_SURELY_REFUSED = 20.0
 # A smaller share never comes near to the limit, so that it could not notice that its idea of it has outgrown it.
 _TESTING_SHARE = 0.9
 # A thread that wakes late may catch up by that many seconds, so that the rate is kept.

@@ -42,7 +42,7 @@ _ASK_AGAIN = 0.01
 _LONG_WINDOW = 60.0
 # Seconds of spaced calls, or of what fills a bucket, that are granted at once, and calls while nothing bounds them.
 _SPACED_BATCH, _BUCKET_BATCH = 0.1, 0.3
-_UNBOUNDED_BATCH = 8
+_UNBOUNDED_BATCH = 4
 # Seconds after which what refusals told is forgotten if nobody called.
 _FORGOTTEN_AFTER = 3600.0
 
