@@ -87,6 +87,7 @@ class TokenBucket:
         """Take in what an answer says; with no token left, `reset` is the time until there is one."""
         if answer.limit != self._limit:
             self._limit, self._slowest, self._fastest, self._rate = answer.limit, 0.0, math.inf, math.inf
+            self._full_at = self._own_full_at = -math.inf
         if answer.remaining and answer.counted and answer.reset > _GRAIN:
             self._narrow((answer.counted - 1) / answer.reset, answer.counted / (answer.reset - _GRAIN))
         elif not answer.remaining and answer.reset > _GRAIN and not math.isfinite(self._fastest):
