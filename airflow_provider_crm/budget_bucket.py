@@ -46,7 +46,7 @@ class TokenBucket:
         self._slowest, self._fastest = 0.0, math.inf
         self._full_at, self._full_in = -math.inf, 0.0
         self._own_full_at = -math.inf
-        self._last_sent = -math.inf
+        self._last_sent = self._token_at = -math.inf
 
     @property
     def limit(self) -> int:
@@ -57,11 +57,14 @@ class TokenBucket:
         """Seconds until the next call may be sent; 0 for now."""
         if not math.isfinite(self._rate):
             return POLL if in_flight else 0.0
+        left = self._limit - max(self._full_at - now, 0.0) * self._rate - in_flight
+        token = max((1 - left) / self._rate, 0.0)
+        if not math.isfinite(self._fastest):  # as long as none are left nobody knows more than when a token comes
+            return max(self._token_at - now, POLL if in_flight else 0.0)
         full_in = self._full_in + in_flight / self._rate
         next_at = self._last_sent + full_in / max(self._limit - full_in * self._rate, 1.0)
-        left = self._limit - max(self._full_at - now, 0.0) * self._rate - in_flight
         own_token = self._own_full_at - max(self._share * self._limit - 2, 0) / (self._share * self._rate)
-        return max(next_at - now, (1 - left) / self._rate, own_token - now, 0.0)
+        return max(next_at - now, token, own_token - now)
 
     def sent(self, now: float) -> int:
         """Count a call that leaves now."""
@@ -79,8 +82,10 @@ class TokenBucket:
             self._full_at = max(self._full_at, answered_at) + 1 / self._rate
             self._full_in = self._full_at - answered_at
 
-    def refused(self, now: float, wait: float) -> bool:  # noqa: ARG002 - as windows have it
+    def refused(self, now: float, wait: float) -> bool:
         """Whether an empty bucket explains a refusal at that time."""
+        if wait > 0:
+            self._token_at = min(self._token_at, now + wait)
         return math.isfinite(self._rate) and self._limit - (self._full_at - now) * self._rate < 1 + _UNSEEN
 
     def told(self, answer: Answer, in_flight: int) -> None:  # noqa: ARG002 - as windows have it
@@ -92,6 +97,7 @@ class TokenBucket:
             self._narrow((answer.counted - 1) / answer.reset, answer.counted / (answer.reset - _GRAIN))
         elif not answer.remaining and answer.reset > _GRAIN and not math.isfinite(self._fastest):
             self._rate = min(self._rate, 1 / answer.reset)  # the best that is known until some are left
+            self._token_at = answer.received_at + answer.reset
         if not math.isfinite(self._rate):
             return
         if not math.isfinite(self._own_full_at):  # our share may have been used before it was known for a bucket
