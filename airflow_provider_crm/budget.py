@@ -4,8 +4,9 @@ The vendor counts arrivals, and says what is left in its answers. A `Pacer` lear
 under, and hands the question "may I send now?" to the plan that fits:
 
 - `budget_window.FixedWindow`: so many calls per window; the answers tell its limit, what remains and when it ends;
-- `budget_bucket.TokenBucket`: the same headers, of a limit that is refilled all the time;
-- `budget_rate.FoundRate`: no header; the limit is found from refusals.
+- `budget_bucket.TokenBucket`: the same headers, of a limit that is refilled all the time.
+
+Beside it, or alone where no answer tells anything, `budget_rate.FoundRate` obeys a limit that only refusals tell.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget_bucket import TokenBucket
+from airflow_provider_crm.budget_lease import Ask, Refusal
 from airflow_provider_crm.budget_rate import FoundRate
 from airflow_provider_crm.budget_use import GroupUse
-from airflow_provider_crm.budget_window import POLL, Answer, FixedWindow
+from airflow_provider_crm.budget_window import LONGEST_SPREAD, POLL, Answer, FixedWindow, Need
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -147,8 +149,13 @@ class Pacer:
         self._heard = False
         self._calls = 0
         self._began = self._held_until = clock.monotonic()
-        start = None if stated is None else (stated.calls, float(stated.seconds))
-        self._plan: FixedWindow | TokenBucket | FoundRate = FoundRate(share, start)
+        self._plan: FixedWindow | TokenBucket | None = None
+        self._stated = 0.0
+        if stated is not None and stated.seconds > LONGEST_SPREAD:
+            self._plan = FixedWindow(share, shared=leases is not None, stated=(stated.calls, float(stated.seconds)))
+        elif stated is not None:
+            self._stated = stated.calls / stated.seconds
+        self._found = FoundRate.stated(self._stated) if self._stated else FoundRate()
 
     def take(self) -> Ticket | float:
         """A ticket for a call that leaves now, or else the seconds after which to ask again.
@@ -158,48 +165,54 @@ class Pacer:
         """
         with self._lock:
             now = self._clock.monotonic()
-            wait = max(self._held_until - now, self._plan.wait(now, self._in_flight))
-            leases, plan = self._leases, self._plan
-            if leases is None or isinstance(plan, TokenBucket):
+            wait = self._held_until - now
+            if self._plan is not None:
+                wait = max(wait, self._plan.wait(now, self._in_flight))
+            if self._leases is None:
+                wait = max(wait, self._found.wait(now))
                 return wait if wait > 0 else self._ticket(now)
-            owes = isinstance(plan, FixedWindow) and plan.end_known and leases.owes(plan.number)
-            if wait > 0 and not owes:
+            need = self._need(now)
+            if wait <= 0 and (leased := self._leases.use(need.number, now)) is not None:
+                return leased if leased > 0 else self._ticket(now)
+            if wait > 0 and not self._leases.owes(need.number, end_known=need.ends_at is not None):
                 return wait
-            if isinstance(plan, FoundRate) and leases.asked and wait <= 0:
-                # The store counted one call, by which this worker finds out the limit.
-                return self._ticket(now) if self._heard or not self._in_flight else POLL
-            if isinstance(plan, FixedWindow) and wait <= 0 and leases.use(plan.number):
-                return self._ticket(now)
-            if (pause := leases.begin(now, report=wait > 0)) > 0:
-                return max(wait, pause)
-            need = plan.need(now, self._in_flight)
-        grant = leases.ask(need, asks=wait <= 0)
+            if not self._heard and self._in_flight:
+                return max(wait, POLL)  # the answer to the first call tells which limit it is
+            ask = self._leases.begin(need, asks=wait <= 0, stated=self._stated)
+            if not isinstance(ask, Ask):
+                return max(wait, ask)
+        grant = self._leases.ask(ask)
         with self._lock:
-            return max(self._joined(leases, grant, need.number), wait)
+            return max(self._joined(self._leases, grant, need.number), wait)
+
+    def _need(self, now: float) -> Need:
+        if self._plan is None:  # nothing is known yet
+            return Need(now, 0, 0, self._in_flight, now, None, 0.0, 0)
+        return self._plan.need(now, self._in_flight)
 
     def _joined(self, leases: Leases, grant: Grant, asked_in: int) -> float:
         """Take over what the store knows and gives; a limit that it does not know either has to be found out."""
         now = self._clock.monotonic()
-        if isinstance(self._plan, FoundRate) and grant.limit:
+        if self._plan is None and grant.limit:
             self._plan = FixedWindow(self._share, shared=True)
-            self._plan.known(grant.limit)
-        if not isinstance(self._plan, FixedWindow):
-            leases.granted(replace(grant, wait=0.0), 0, 0, now)
-            return 0.0
-        anew = grant.anew and self._plan.number == asked_in
-        self._plan.joined(now, self._in_flight, anew=anew, ends_at=grant.ends_at)
-        leases.granted(grant, asked_in, self._plan.number, now)
+        if isinstance(self._plan, FixedWindow):
+            anew = grant.anew and self._plan.number == asked_in
+            self._plan.joined(now, self._in_flight, limit=grant.limit, anew=anew, ends_at=grant.ends_at)
+        leases.granted(grant, asked_in, 0 if self._plan is None else self._plan.number, now)
         return grant.wait
 
     def _ticket(self, now: float) -> Ticket:
         self._in_flight += 1
-        return Ticket(now, self._plan.sent(now))
+        if self._leases is None:
+            self._found.sent(now, self._found.gap(self._share), share=self._share)
+        return Ticket(now, 0 if self._plan is None else self._plan.sent(now))
 
     def unused(self, ticket: Ticket) -> None:
         """Take a ticket back: its call was not sent."""
         with self._lock:
             self._in_flight -= 1
-            self._plan.unsent(ticket.window)
+            if self._plan is not None:
+                self._plan.unsent(ticket.window)
             if self._leases is not None:
                 self._leases.back(ticket.window)
 
@@ -216,20 +229,16 @@ class Pacer:
             self._in_flight -= 1
             self._calls += 1
             self._heard = True
-            wait = limits.wait if limits is not None else None
-            first = refused and now >= self._held_until
-            if limits is None or None in (limits.limit, limits.remaining, limits.reset):
-                told = None
-            else:
-                told = Answer(
-                    ticket.sent_at, now, ticket.window, limits.limit or 0, limits.remaining or 0, limits.reset or 0.0
-                )
-            if refused and told is not None and self._plan.limit not in (0, told.limit):
-                told = None  # of another, stricter limit than the answers tell of: it is obeyed, not learned from
+            told = _told(ticket, limits, now)
+            if refused and told is not None and self._plan is not None and self._plan.limit not in (0, told.limit):
+                told = None  # of another, stricter limit than the answers tell of
             self._learn(told, ticket, now)
             if refused:
-                self._plan.refused(now, wait or 0.0, first=first)
-                self._held_until = max(self._held_until, now + (wait or 0.0))
+                self._refused(ticket, now, (limits.wait if limits is not None else None) or 0.0, told)
+            elif self._leases is not None:
+                self._leases.accepted()
+            else:
+                self._found.accept(now)
 
     def hold(self, seconds: float) -> None:
         """Let nobody pass for that long; a shorter hold never ends a longer one."""
@@ -244,21 +253,39 @@ class Pacer:
         """
         with self._lock:
             seconds = self._clock.monotonic() - self._began
-            plan = self._plan
-            return GroupUse.of(group, self._calls, limit=plan.limit, window=plan.length, seconds=seconds)
+            limit, window = (0, 0.0) if self._plan is None else (self._plan.limit, self._plan.length)
+            return GroupUse.of(group, self._calls, limit=limit, window=window, seconds=seconds)
 
     def close(self) -> None:
         """Give back what was leased and not used."""
         if self._leases is not None:
             self._leases.close()
 
+    def _refused(self, ticket: Ticket, now: float, wait: float, told: Answer | None) -> None:
+        """Hold everybody; what the limit that is told does not explain tells of another one."""
+        self._held_until = max(self._held_until, now + wait)
+        explained = self._plan is not None and self._plan.refused(now, wait)
+        if explained or (told is not None and not told.remaining):
+            return
+        if self._leases is not None:
+            self._leases.refused(Refusal(ticket.sent_at, now, wait))
+        else:
+            self._found.refused(ticket.sent_at, now, wait)
+
     def _learn(self, told: Answer | None, ticket: Ticket, now: float) -> None:
         if told is None:
-            self._plan.untold(ticket.window, now)
+            if self._plan is not None:
+                self._plan.untold(now, ticket.window)
             return
-        if isinstance(self._plan, FoundRate) or self._plan.unfit:
-            bucket = isinstance(self._plan, FixedWindow)
-            self._plan = (
-                TokenBucket(self._share) if bucket else FixedWindow(self._share, shared=self._leases is not None)
-            )
+        if isinstance(self._plan, FixedWindow) and self._plan.unfit:
+            self._plan = TokenBucket(1.0 if self._leases is not None else self._share)
+        elif self._plan is None or self._plan.unfit:
+            self._plan = FixedWindow(self._share, shared=self._leases is not None)
         self._plan.told(told, self._in_flight)
+
+
+def _told(ticket: Ticket, limits: Limits | None, now: float) -> Answer | None:
+    """What an answer tells; None if it leaves out a part of it."""
+    if limits is None or limits.limit is None or limits.remaining is None or limits.reset is None:
+        return None
+    return Answer(ticket.sent_at, now, ticket.window, limits.limit, limits.remaining, limits.reset)

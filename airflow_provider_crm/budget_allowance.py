@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 # Part of the limit, and number of calls at least, that stays free when strangers are about.
-_SPARE, _LEAST_SPARE = 0.04, 1.75
+_SPARE, _LEAST_SPARE = 0.04, 2.5
 # After a refusal; of what is missing or left over, by window; of the limit, when all of it was used up.
 _AFTER_REFUSAL, _STEP, _GIVE_WAY = 0.9, 0.5, 0.1
-# Growth by window: of the limit for everybody, and of our part where a limit holds that no answer tells.
-_FAIR, _CAUTIOUS = 0.0025, 0.02
+# Growth by window, of the limit, for everybody.
+_FAIR = 0.0025
 _FADING = 8
 
 
@@ -30,7 +30,6 @@ class Allowance:
     def __init__(self, share: float) -> None:
         self.strangers = 0
         self._share = share
-        self._cautious = False
         self._calls = math.inf
         self._whole = 0
         self._carried = 0.0
@@ -39,10 +38,6 @@ class Allowance:
         """Calls that may be sent in this window; at least one, so that every worker learns."""
         most = math.floor(self._share * limit + 1e-9)
         return max(most if math.isinf(self._calls) else min(most, self._whole), 1)
-
-    def be_cautious(self) -> None:
-        """A limit holds that no answer tells: grow slowly."""
-        self._cautious = True
 
     def reckon(self, limit: int, *, counted: int, own: int, refused: int) -> None:
         """Set the allowance of the next window by what happened in this one.
@@ -60,14 +55,12 @@ class Allowance:
         ours = min(float(max(landed, 1)), most) if math.isinf(self._calls) else self._calls
         if refused:
             self._calls = _AFTER_REFUSAL * landed
-        elif self._cautious:
-            self._calls = ours * (1 + _CAUTIOUS)
         elif self.strangers:
             self._calls = ours + self._change(limit, max(counted, landed + self.strangers), landed)
         else:
             self._calls = math.inf
         if self._calls >= most:
-            self._calls, self._cautious = math.inf, False
+            self._calls = math.inf
         else:
             self._calls = max(self._calls, 1.0)
             # Of a fraction of a call some windows get one more, so that small limits are shared evenly, too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget_window import Need
@@ -14,19 +14,37 @@ if TYPE_CHECKING:
 _PAUSE = 0.002
 
 
+class Refusal(NamedTuple):
+    """A call that was refused because of a limit that no answer tells.
+
+    Attributes:
+        sent_at: When it was sent: monotonic seconds, in an `Ask` seconds ago.
+        at: When it was refused, likewise.
+        wait: Seconds until the vendor opens again, as it says.
+    """
+
+    sent_at: float
+    at: float
+    wait: float
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a worker asks of the store, and tells it.
 
     Attributes:
         share: Part of the limit that all workers together may have used after this.
-        limit: Calls per window.
+        limit: Calls per window, or 0 if the worker does not know it.
         counted: Calls that the vendor has counted in the window.
         in_flight: Calls that may land in a window that is new to this worker.
         number: The store's number of the last window of which the worker knew; None for none.
         ends_in: Seconds until that window ends at the latest; not above 0 if it has ended, None if not known.
         length: Seconds that a window lasts, as far as known.
+        rate: Calls per second by which a bucket is filled; 0 where there are windows, or nothing is known.
+        stated: Calls per second that the connection states; 0 for none.
         returned: Calls given back.
+        accepted: Calls that were not refused since the worker asked last.
+        refusal: The first one since then that the limit does not explain.
         asks: Whether calls are asked for.
     """
 
@@ -37,7 +55,11 @@ class Ask:
     number: int | None
     ends_in: float | None
     length: float
+    rate: float = 0.0
+    stated: float = 0.0
     returned: int = 0
+    accepted: int = 0
+    refusal: Refusal | None = None
     asks: bool = True
 
 
@@ -52,6 +74,8 @@ class Grant:
         anew: Whether that window is another than the last one of which the worker knew.
         ends_at: Monotonic seconds of the worker at which it ends at the latest, or None if not known.
         wait: Seconds after which to ask again if there are no calls.
+        begins_at: Monotonic seconds of the worker at which the first call may be sent.
+        gap: Seconds from one call to the next.
     """
 
     calls: int
@@ -60,6 +84,8 @@ class Grant:
     anew: bool
     ends_at: float | None
     wait: float
+    begins_at: float = -math.inf
+    gap: float = 0.0
 
 
 class SharedBudget(Protocol):
@@ -83,9 +109,6 @@ class Leases:
         store: Shared with other workers.
         name: Of the key and endpoint group, the same for all workers.
         share: Part of the limit that may be used.
-
-    Attributes:
-        asked: Whether the store has been asked before.
     """
 
     def __init__(self, store: SharedBudget, name: str, share: float) -> None:
@@ -95,57 +118,81 @@ class Leases:
         self._left = 0
         self._window = -1
         self._number: int | None = None
-        self._asking = False
+        self._asking, self._ended = False, False
         self._ask_at = -math.inf
-        self.asked = False
+        self._next_at, self._gap = -math.inf, 0.0
         self._untold = False
+        self._accepted, self._returned = 0, 0
+        self._refusal: Refusal | None = None
 
-    def use(self, window: int) -> bool:
-        """Use one of the calls held for this worker's window of that number, if there is one."""
+    def use(self, window: int, now: float) -> float | None:
+        """Use one of the calls held for this worker's window of that number.
+
+        Returns:
+            0 if one was used, seconds if the next one is for later, None if there is none.
+        """
         if window != self._window or not self._left:
-            return False
+            return None
+        if now < self._next_at:
+            return self._next_at - now
         self._left -= 1
-        return True
+        self._next_at += self._gap  # who wakes late catches up: a batch of spaced calls is small
+        return 0.0
 
     def back(self, window: int) -> None:
         """Hold a call again that was not sent."""
         if window == self._window:
             self._left += 1
 
-    def owes(self, window: int) -> bool:
-        """Whether the store does not know yet when the window ends, of which the answers have told it here."""
-        return self._untold and window == self._window and not self._asking
+    def accepted(self) -> None:
+        """Note a call that was not refused."""
+        self._accepted += 1
 
-    def begin(self, now: float, *, report: bool) -> float:
-        """0 if this thread is to ask the store, or to report to it, else the seconds after which to look again."""
-        if self._asking or (now < self._ask_at and not report):
-            return max(self._ask_at - now, _PAUSE)
-        self._asking = True
-        return 0.0
+    def refused(self, refusal: Refusal) -> None:
+        """Note a refusal for the other workers; of several the first tells the most."""
+        self._refusal = self._refusal or refusal
+        # Calls that were taken before it was known how they have to be spaced would all leave at once.
+        self._returned, self._left = self._returned + self._left, 0
 
-    def ask(self, need: Need, *, asks: bool) -> Grant:
+    def owes(self, window: int, *, end_known: bool) -> bool:
+        """Whether the store does not know yet what was learned here: when the window ends, or of a refusal."""
+        news = self._refusal is not None or (end_known and self._untold and window == self._window)
+        return news and not self._asking
+
+    def begin(self, need: Need, *, asks: bool, stated: float = 0.0) -> Ask | float:
+        """What this thread is to ask the store, or to report to it; else the seconds after which to look again."""
+        if self._asking or (need.at < self._ask_at and asks):
+            return max(self._ask_at - need.at, _PAUSE)
+        self._ended = ended = need.number != self._window
+        end = need.opened_at if ended else need.ends_at
+        first = self._refusal
+        ask = Ask(
+            share=self._share,
+            limit=need.limit,
+            counted=0 if ended else need.counted,
+            in_flight=need.in_flight,
+            number=self._number,
+            ends_in=None if end is None else end - need.at,
+            length=need.length,
+            rate=need.rate,
+            stated=stated,
+            returned=self._returned,
+            accepted=self._accepted,
+            refusal=None if first is None else Refusal(need.at - first.sent_at, need.at - first.at, first.wait),
+            asks=asks,
+        )
+        self._asking, self._accepted, self._refusal, self._returned = True, 0, None, 0
+        return ask
+
+    def ask(self, ask: Ask) -> Grant:
         """Tell the store what is known here, and take a batch of calls if asked to.
 
         Raises:
             TransientError: If its database cannot be used.
         """
-        ended = need.number != self._window
-        end = need.opened_at if ended else need.ends_at
         try:
-            grant = self._store.take(
-                self._name,
-                Ask(
-                    share=self._share,
-                    limit=need.limit,
-                    counted=0 if ended else need.counted,
-                    in_flight=need.in_flight,
-                    number=self._number,
-                    ends_in=None if end is None else end - need.at,
-                    length=need.length,
-                    asks=asks,
-                ),
-            )
-            return replace(grant, anew=grant.anew and not ended)
+            grant = self._store.take(self._name, ask)
+            return replace(grant, anew=grant.anew and not self._ended)
         except BaseException:
             self._asking = False
             raise
@@ -161,9 +208,11 @@ class Leases:
         """
         if grant.number == self._number:
             window = asked_in  # what was granted in a window that ended meanwhile is of no use in the next
-        self._asking, self.asked, self._ask_at = False, True, now + grant.wait
+        self._asking, self._ask_at = False, now + grant.wait
         self._untold = grant.ends_at is None
         self._left = grant.calls + (self._left if window == self._window else 0)
+        if grant.calls:
+            self._next_at, self._gap = grant.begins_at, grant.gap
         self._number, self._window = grant.number, window
 
     def close(self) -> None:

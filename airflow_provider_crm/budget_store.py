@@ -1,7 +1,11 @@
 """The budget that workers on one account share, as rows of the ledger's database: one per key and endpoint group.
 
 Workers take calls in batches, so that the store is asked some times per window and not for each call: an eighth of what
-is free, so that the batches get smaller as the window is used up, and none is left over in one worker's hands.
+is free, so that the batches get smaller as the window is used up, and none is left over in one worker's hands. What a
+worker that died had taken is free again when the window ends, so that batches of a long window are small.
+
+Where calls are spaced, because the limit is a bucket or was found from refusals, a batch is the next moments at which
+anybody may call, some tenths of a second of them; what one worker learns from a refusal holds for all.
 
 Why a table of its own: the limiters of kept libraries (pyrate-limiter among them) are built with fixed rates, over
 windows that slide or begin with the first call. Here the limit is learned at run time, the window begins and ends with
@@ -11,15 +15,17 @@ the vendor's own, calls of other programs count, and what was taken and not used
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_crm.budget_lease import Grant
+from airflow_provider_crm.budget_rate import FoundRate
 from airflow_provider_crm.ledger import ledger_errors
 from airflow_provider_crm.ledger_schema import budgets, migrate
 
@@ -32,6 +38,13 @@ if TYPE_CHECKING:
 _BATCHES = 8
 _SMALLEST_BATCH = 1 / 40
 _ASK_AGAIN = 0.01
+# Windows of more than that many seconds are granted in the smallest batches.
+_LONG_WINDOW = 60.0
+# Seconds of spaced calls, or of what fills a bucket, that are granted at once, and calls while nothing bounds them.
+_SPACED_BATCH, _BUCKET_BATCH = 0.1, 0.3
+_UNBOUNDED_BATCH = 4
+# Seconds after which what refusals told is forgotten if nobody called.
+_FORGOTTEN_AFTER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,7 @@ class SharedWindow:
         opened_at: When the first worker asked in it.
         ends_at: When it ends at the latest; None until an answer tells.
         length: Seconds that windows last.
+        found: What refusals have told.
     """
 
     number: int = 0
@@ -57,10 +71,13 @@ class SharedWindow:
     opened_at: float = 0.0
     ends_at: float | None = None
     length: float = 0.0
+    found: FoundRate = field(default_factory=FoundRate)
 
     def informed(self, ask: Ask, now: float) -> SharedWindow:
         """The window after what a worker knows; the next one if it is over."""
-        window = replace(self, limit=ask.limit or self.limit, length=max(self.length, ask.length))
+        # A worker that has not called in this window may know a limit of yesterday.
+        limit = ask.limit if ask.number == self.number or not self.limit else self.limit
+        window = replace(self, limit=limit or self.limit, length=max(self.length, ask.length))
         if ask.number == self.number:
             ends = [self.ends_at, None if ask.ends_in is None else now + ask.ends_in]
             window = replace(
@@ -69,12 +86,7 @@ class SharedWindow:
                 counted=max(self.counted, ask.counted),
                 ends_at=min((one for one in ends if one is not None), default=None),
             )
-        # A window of which no answer ever told the end, because its workers died, is over after its length; which may
-        # be known from an answer in the middle of a window only.
-        end = window.ends_at
-        if end is None and window.length:
-            end = window.opened_at + 2 * window.length
-        if end is None or now < end:
+        if (end := window.end(now)) is None or now < end:
             return window
         return replace(
             window,
@@ -86,6 +98,24 @@ class SharedWindow:
             ends_at=None,
         )
 
+    def end(self, now: float) -> float | None:
+        """When the window is over; not later than its length from now, whatever became of the clock since."""
+        if self.ends_at is not None:
+            return min(self.ends_at, now + self.length) if self.length else self.ends_at
+        # A window of which no answer ever told the end, because its workers died, is over after its length; which may
+        # be known from an answer in the middle of a window only.
+        return min(self.opened_at, now) + 2 * self.length if self.length else None
+
+    def learned(self, ask: Ask, now: float) -> FoundRate:
+        """What refusals have told, with what this worker has to tell."""
+        found = replace(self.found)
+        if now - found.next_at > _FORGOTTEN_AFTER:
+            found = FoundRate.stated(ask.stated) if ask.stated and not ask.limit else FoundRate()
+        found.accept(now, ask.accepted)
+        if (refusal := ask.refusal) is not None:
+            found.refused(now - refusal.sent_at, now - refusal.at, refusal.wait)
+        return found
+
     def free(self, share: float) -> int:
         """Calls that may still be granted."""
         others = max(self.strangers, self.counted - self.granted)
@@ -94,8 +124,8 @@ class SharedWindow:
 
     def batch(self, share: float) -> int:
         """Calls to grant at once."""
-        free = self.free(share)
-        return min(free, max(math.ceil(self.limit * _SMALLEST_BATCH), free // _BATCHES))
+        free, smallest = self.free(share), math.ceil(self.limit * _SMALLEST_BATCH)
+        return min(free, smallest if self.length > _LONG_WINDOW else max(smallest, free // _BATCHES))
 
 
 class BudgetStore:
@@ -122,19 +152,21 @@ class BudgetStore:
         with ledger_errors(self._engine), self._engine.begin() as connection:
             before = self._locked(connection, name)
             now, read_at = self._now(connection), self._clock.monotonic()
-            window = before.informed(ask, now)
-            anew = window.number != ask.number
-            carried = ask.in_flight if anew else 0
-            window = replace(window, granted=window.granted + carried)
-            calls = window.batch(ask.share) if ask.asks else 0
-            # While nobody knows the limit, each worker finds it out by a call of its own.
-            found_out = 1 if ask.asks and not window.limit else 0
-            window = replace(window, granted=window.granted + calls + found_out)
-            if window != before:
-                self._store(connection, name, window)
-        ends_in = None if window.ends_at is None else window.ends_at - now
-        wait = 0.0 if calls else max(_ASK_AGAIN if ends_in is None else ends_in, 0.001)
-        return Grant(calls, window.limit, window.number, anew, None if ends_in is None else read_at + ends_in, wait)
+            after, calls, begin, gap = _granted(before.informed(ask, now), ask, now)
+            if after != before:
+                self._store(connection, name, after)
+        end = after.end(now) if after.ends_at is not None else None
+        wait = 0.0 if calls else max(_ASK_AGAIN if end is None else end - now, 0.001)
+        return Grant(
+            calls,
+            after.limit,
+            after.number,
+            anew=after.number != ask.number,
+            ends_at=None if end is None else read_at + end - now,
+            wait=wait,
+            begins_at=read_at + begin - now,
+            gap=gap,
+        )
 
     def _prepare(self) -> None:
         with self._lock:
@@ -154,6 +186,7 @@ class BudgetStore:
             budgets.c.opened_at,
             budgets.c.ends_at,
             budgets.c.length,
+            budgets.c.found,
         ]
         query = sa.select(*columns).where(budgets.c.name == name).with_for_update()
         row = connection.execute(query).one_or_none()
@@ -170,6 +203,7 @@ class BudgetStore:
             row.opened_at.timestamp(),
             None if row.ends_at is None else row.ends_at.timestamp(),
             row.length,
+            FoundRate(**json.loads(row.found)),
         )
 
     def _now(self, connection: Connection) -> float:
@@ -180,6 +214,26 @@ class BudgetStore:
 
     def _store(self, connection: Connection, name: str, window: SharedWindow) -> None:
         connection.execute(sa.update(budgets).where(budgets.c.name == name).values(_values(name, window)))
+
+
+def _granted(window: SharedWindow, ask: Ask, now: float) -> tuple[SharedWindow, int, float, float]:
+    """The window after a worker got its calls; how many these are, when the first may leave, and seconds between."""
+    found = window.learned(ask, now)
+    carried = ask.in_flight if window.number != ask.number else 0
+    window = replace(window, granted=window.granted + carried, found=found)
+    # A bucket bears it if the calls of a batch leave at once.
+    spaced = found.gap(ask.share)
+    gap = max(spaced, 1 / (ask.share * ask.rate) if ask.rate else 0.0)
+    if not ask.asks:
+        return window, 0, now, spaced
+    windowed = bool(window.limit) and not ask.rate
+    calls = window.batch(ask.share) if windowed else _UNBOUNDED_BATCH
+    if gap:
+        calls = min(calls, max(int((_SPACED_BATCH if spaced else _BUCKET_BATCH) / gap), 1))
+    if windowed or ask.number is None:  # a worker's first call tells which limit it is
+        calls = calls if windowed else 1
+        window = replace(window, granted=window.granted + calls)
+    return window, calls, found.sent(now, gap, calls, share=ask.share), spaced
 
 
 def _values(name: str, window: SharedWindow) -> dict[str, object]:
@@ -193,4 +247,5 @@ def _values(name: str, window: SharedWindow) -> dict[str, object]:
         "opened_at": dt.datetime.fromtimestamp(window.opened_at, dt.UTC),
         "ends_at": None if window.ends_at is None else dt.datetime.fromtimestamp(window.ends_at, dt.UTC),
         "length": window.length,
+        "found": json.dumps(asdict(window.found)),
     }

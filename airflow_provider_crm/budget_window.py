@@ -26,7 +26,7 @@ _CONTRADICTIONS = 2
 _UNKNOWN = 1_000_000_000
 # Other programs' calls are foreseen within windows of up to that many seconds by spreading our own over the window. A
 # longer one is used at once: whoever has nothing left to send then frees its worker slot until the next.
-_LONGEST_SPREAD = 60.0
+LONGEST_SPREAD = 60.0
 _SPREAD_OVER = 0.9
 
 
@@ -85,6 +85,7 @@ class Need:
         ends_at: Latest end of the window by this worker's knowledge, or None.
         length: Seconds that a window lasts, as far as known.
         number: This worker's number of the window.
+        rate: Calls per second by which a bucket is filled; 0 where there are windows, or nothing is known.
     """
 
     at: float
@@ -95,6 +96,7 @@ class Need:
     ends_at: float | None
     length: float
     number: int
+    rate: float = 0.0
 
 
 class FixedWindow:
@@ -103,25 +105,28 @@ class FixedWindow:
     Args:
         share: Part of the limit that may be used.
         shared: Whether the calls of this and other workers are counted elsewhere, so that nobody is a stranger.
+        stated: Calls and seconds to go by until an answer tells more; None where one has told already.
 
     Attributes:
         number: Of the present window, counted by this worker.
         unfit: Whether the answers contradict a fixed window.
     """
 
-    def __init__(self, share: float, *, shared: bool) -> None:
+    def __init__(self, share: float, *, shared: bool, stated: tuple[int, float] | None = None) -> None:
         self.number = 0
         self._alone = not shared
         self._allowance = Allowance(1.0 if shared else share)
-        self._limit = 0
+        self._limit, self._length = stated or (0, 0.0)
+        self._stated = stated is not None
         self._earliest = -math.inf
         self._latest: float | None = None
         self._opened_at = -math.inf
-        self._length = 0.0
         self._told = False
         self._counted = 0
         self._counted_at = math.inf
-        self._own = _UNKNOWN
+        self._first_at = -math.inf
+        self._uncounted: list[float] = []
+        self._own = _UNKNOWN if stated is None else 0
         self._late = 0
         self._refusals = 0
         self._contradictions = 0
@@ -151,20 +156,21 @@ class FixedWindow:
         """Seconds until the next call may be sent; 0 for now."""
         if (end := self._end(in_flight)) is not None and now >= end:
             self._begin(end, in_flight)
+            end = self._end(in_flight)
         cap = self._allowance.cap(self._limit)
-        # With others on the limit, one of their calls may be on its way, too.
-        others = 1 if self._allowance.strangers and self._own else 0
-        if self._own < cap and self._counted + in_flight + others < self._limit:
+        if self._own < cap and self._used(in_flight) < self._limit:
             return self._spread(now, cap)
-        if self._latest is None and not in_flight:
+        if self._latest is None and not in_flight and (end is None or self._last_sent < self._opened_at):
             return 0.0  # one call has to find out where the window stands
-        until = POLL if self._latest is None else self._latest - now
+        until = POLL if end is None else end - now
         return min(POLL, until) if in_flight else until
 
     def sent(self, now: float) -> int:
         """Count a call that leaves now."""
         self._own += 1
         self._last_sent = now
+        if self._stated and self._latest is None:
+            self._latest = now + self._length
         return self.number
 
     def unsent(self, window: int) -> None:
@@ -172,45 +178,49 @@ class FixedWindow:
         if window == self.number:
             self._own -= 1
 
-    def untold(self, window: int, now: float) -> None:
-        """A call had no answer, or one without limits: it counts as used."""
+    def untold(self, answered_at: float, window: int) -> None:
+        """A call had no answer, or one without limits: it counts as used until an answer includes it."""
         if window == self.number:
-            self._counted += 1
-            self._note_late(now)
+            self._uncounted.append(answered_at)
+            self._note_late(answered_at)
 
-    def refused(self, now: float, wait: float, *, first: bool) -> None:  # noqa: ARG002 - as the other plans have it
-        """A call was refused: others use the limit too, or a stricter one holds."""
-        if self._counted >= self._limit:
-            self._refusals += 1
-            if wait > 0 and self._latest is not None:
-                self._latest = min(self._latest, now + wait)
-        elif self._length <= _LONGEST_SPREAD:  # of a long window one refusal says too little: it is waited out
-            self._refusals += 1
-            self._allowance.be_cautious()
+    def refused(self, now: float, wait: float) -> bool:
+        """Whether a window that is used up explains a refusal at that time: then others use the limit, too."""
+        if self._counted + len(self._uncounted) < self._limit:
+            return False
+        self._refusals += 1
+        if wait > 0 and self._latest is not None:
+            self._latest = min(self._latest, now + wait)
+        return True
 
     def told(self, answer: Answer, in_flight: int) -> None:
         """Take in what an answer says."""
-        self._limit = answer.limit
+        if self._stated:
+            self._stated, self._length = False, answer.reset
+        if answer.limit != self._limit:
+            self._limit, self._counted = answer.limit, 0
         tolerance = _TOLERANCE + _DRIFT * answer.reset
         if self._latest is None:
             if answer.window < self.number and answer.earliest_end <= self._opened_at:
                 self._landed_before()
                 return
-            self._first(answer, in_flight)
+            self._first(answer)
         elif answer.latest_end < self._earliest - tolerance:
             if answer.window < self.number:
                 self._landed_before()
                 return
-            self._contradicted(answer)
-            self._first(answer, in_flight)
+            self._first(answer)
         elif answer.earliest_end > self._latest + tolerance or self._counts_anew(answer):
             if answer.received_at < self._earliest - tolerance:
                 self._contradicted(answer)
             self._begin(min(self._latest, answer.received_at), in_flight)
             self._own += 1
-            self._first(answer, in_flight)
+            self._first(answer)
         else:
-            self._narrow(answer, in_flight)
+            self._narrow(answer)
+        # What was answered before this call was sent is in its count.
+        self._uncounted = [answered_at for answered_at in self._uncounted if answered_at >= answer.sent_at]
+        self._own = min(self._own, self._counted + len(self._uncounted) + in_flight)
         if answer.window == self.number:
             self._note_late(answer.received_at)
 
@@ -220,14 +230,13 @@ class FixedWindow:
             now, self._limit, self._counted, in_flight, self._opened_at, self._latest, self._length, self.number
         )
 
-    def known(self, limit: int) -> None:
-        """Begin with the limit that other workers know; nothing was sent before."""
-        self._limit, self._own = limit, 0
-
-    def joined(self, now: float, in_flight: int, *, anew: bool, ends_at: float | None) -> None:
-        """Take over what other workers know: that a new window has begun, and when it ends."""
-        if anew and self._told:
+    def joined(self, now: float, in_flight: int, *, limit: int, anew: bool, ends_at: float | None) -> None:
+        """Take over what other workers know: the limit, that a new window has begun, and when it ends."""
+        if anew and (self._told or self._latest is not None):
             self._begin(now, in_flight)
+        if limit and not self._told:
+            self._limit = limit
+            self._own = in_flight if self._own == _UNKNOWN else self._own
         if ends_at is not None:
             self._latest = ends_at if self._latest is None else min(ends_at, self._latest)
 
@@ -237,8 +246,15 @@ class FixedWindow:
             return self._opened_at + self._length
         return self._latest
 
+    def _used(self, in_flight: int) -> int:
+        """Calls that the vendor has counted at most, once those on their way have arrived."""
+        strangers = self._allowance.strangers
+        # With others on the limit, one of their calls may be on its way, too.
+        most = self._counted + len(self._uncounted) + in_flight + (1 if strangers and self._own else 0)
+        return most if strangers or self._counted > self._own else min(most, self._own)
+
     def _contradicted(self, answer: Answer) -> None:
-        """The end of the window moved; of whole seconds that cannot be said."""
+        """The end moved on; of whole seconds that cannot be said, nor of answers that crossed each other."""
         if not answer.whole:
             self._contradictions += 1
 
@@ -252,19 +268,18 @@ class FixedWindow:
 
     def _spread(self, now: float, cap: int) -> float:
         """With other programs on the limit, leave time between calls, so that what they use shows in time."""
-        if not self._allowance.strangers or self._length > _LONGEST_SPREAD or self._last_sent < self._opened_at:
+        if not self._allowance.strangers or self._length > LONGEST_SPREAD or self._last_sent < self._opened_at:
             return 0.0
         end = self._latest if self._latest is not None else self._opened_at + self._length
         gap = max(end - self._length * (1 - _SPREAD_OVER) - now, 0.0) / (cap - self._own)
         return max(self._last_sent + gap - now, 0.0)
 
-    def _first(self, answer: Answer, in_flight: int) -> None:
+    def _first(self, answer: Answer) -> None:
         """The first answer of a window tells its end, and what was counted before."""
-        self._length = max(self._length, answer.reset)
+        self._length, self._first_at = max(self._length, answer.reset), answer.received_at
         self._earliest, self._latest = answer.earliest_end, min(answer.latest_end, self._predicted(answer))
         self._counted, self._counted_at = answer.counted, answer.received_at
         self._told = True
-        self._own = min(self._own, answer.counted + in_flight)
         self._late = 0
 
     def _predicted(self, answer: Answer) -> float:
@@ -277,7 +292,7 @@ class FixedWindow:
         windows = math.floor((answer.received_at - self._opened_at) / self._length) + 1
         return self._opened_at + windows * self._length
 
-    def _narrow(self, answer: Answer, in_flight: int) -> None:
+    def _narrow(self, answer: Answer) -> None:
         if self._latest is not None:
             self._latest = min(self._latest, answer.latest_end)
             self._earliest = max(self._earliest, min(answer.earliest_end, self._latest))
@@ -285,7 +300,6 @@ class FixedWindow:
             self._counted, self._late, self._told = 0, 0, True
         if answer.counted > self._counted:
             self._counted, self._counted_at = answer.counted, answer.received_at
-        self._own = min(self._own, self._counted + in_flight)
 
     def _note_late(self, now: float) -> None:
         """Count answers that came when the next window may have begun: those calls may have landed in it."""
@@ -293,11 +307,15 @@ class FixedWindow:
             self._late += 1
 
     def _begin(self, at: float, in_flight: int) -> None:
-        if self._alone and self._told:
-            self._allowance.reckon(self._limit, counted=self._counted, own=self._own, refused=self._refusals)
+        if self._alone and (self._told or self._uncounted):
+            counted = self._counted if self._told else self._own
+            self._allowance.reckon(self._limit, counted=counted, own=self._own, refused=self._refusals)
+        if self._refusals >= max(self._own, 1):
+            self._contradictions += 1  # a window that opened brought nothing: more likely it is a bucket, and empty
         self.number += 1
         self._opened_at = at
         self._earliest, self._latest = -math.inf, None
         self._counted, self._own, self._late = self._late, in_flight + self._late, 0
         self._counted_at = math.inf
+        self._uncounted = []
         self._refusals, self._told = 0, False

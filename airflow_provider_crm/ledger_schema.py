@@ -172,6 +172,7 @@ budgets = sa.Table(
     sa.Column("opened_at", UtcDateTime, nullable=False),
     sa.Column("ends_at", UtcDateTime, comment="Its latest end; null until an answer tells."),
     sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last."),
+    sa.Column("found", sa.Text, nullable=False, comment="What refusals tell of a limit that no answer tells: JSON."),
 )
 
 

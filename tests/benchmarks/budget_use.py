@@ -45,6 +45,7 @@ GOALS = {
     "apart": "93 %, 1 %",
     "half": "49 to 50 %, 0",
 }
+LONGEST_SHARED = 300
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,23 @@ VIRTUAL = [
     Run("one worker, epoch reset (Raze)", 1000, 3600, "header", vendor="raze"),
     Run("one worker, token bucket", 20, 1, "header", kind="bucket"),
     Run("one worker, token bucket", 100, 1, "header", kind="bucket"),
+    Run("one worker, token bucket", 240, 8, "header", kind="bucket"),
     *(Run("one worker, no header", limit, window, "none", header="absent") for limit, window in LIMITS[:3]),
     *(Run("four workers, one store", limit, window, "store", workers=4, shared=True) for limit, window in LIMITS),
+    *(
+        Run("four workers, one store, token bucket", limit, window, "store", workers=4, shared=True, kind="bucket")
+        for limit, window in LIMITS[:3]
+    ),
+    *(
+        Run("four workers, one store, no header", limit, window, "none", workers=4, shared=True, header="absent")
+        for limit, window in LIMITS[:3]
+    ),
     *(Run("four workers, no store", limit, window, "apart", workers=4) for limit, window in LIMITS),
+    *(Run("four workers, no store, token bucket", limit, 1, "apart", workers=4, kind="bucket") for limit in (20, 100)),
     *(Run("one worker, half", limit, window, "half", share=0.5) for limit, window in LIMITS),
+    Run("one worker, half, epoch reset (Raze)", 1000, 3600, "half", share=0.5, vendor="raze"),
+    *(Run("one worker, half, token bucket", limit, 1, "half", share=0.5, kind="bucket") for limit in (20, 100)),
+    *(Run("four workers, one store, half", limit, 1, "half", workers=4, shared=True, share=0.5) for limit in (20, 100)),
 ]
 HTTP = [
     Run("one worker", 20, 1, "header", seconds=12),
@@ -84,6 +98,9 @@ HTTP = [
     Run("one worker, epoch reset (Raze)", 200, 10, "header", vendor="raze", seconds=61),
     Run("one worker, no header", 20, 1, "none", header="absent", seconds=120),
     Run("four processes, one store", 100, 1, "store", workers=4, shared=True, seconds=20),
+    Run("four processes, one store, token bucket", 100, 1, "store", workers=4, shared=True, kind="bucket", seconds=20),
+    Run("four processes, one store, no header", 100, 1, "none", workers=4, shared=True, header="absent", seconds=120),
+    Run("four processes, no store", 20, 1, "apart", workers=4, seconds=60),
     Run("four processes, no store", 100, 1, "apart", workers=4, seconds=30),
     Run("one worker, half", 100, 1, "half", share=0.5, seconds=12),
 ]
@@ -113,7 +130,7 @@ def virtual(run):
     with tempfile.TemporaryDirectory() as folder:
         store = None
         if run.shared:
-            seconds = min(seconds, max(60, 20 * run.window))
+            seconds = min(seconds, max(LONGEST_SHARED, 20 * run.window))
             store = BudgetStore(prepare_engine(sa.create_engine(f"sqlite:///{folder}/ledger.db")), simulation.clock())
         for number in range(run.workers):
             simulation.worker(share=run.share, store=store, begins=0.05 * number)
