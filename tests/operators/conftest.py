@@ -30,6 +30,10 @@ class Time:
         self.seconds = 0.0
         self.slept = []
 
+    def read(self):
+        """The time of the sandbox, which has its own, and all that was slept."""
+        return time.monotonic() + self.seconds
+
     def sleep(self, seconds):
         """Pass the time."""
         self.slept.append(seconds)
@@ -44,7 +48,7 @@ class Impatient(UpdateOpportunityOperator):
     def session_for(self, account):
         """Use a clock of the run's own."""
         time = Time()
-        clock = Clock(monotonic=lambda: time.seconds, sleep=time.sleep)
+        clock = Clock(monotonic=time.read, sleep=time.sleep)
         return Session(account, retry=RetryRules(defer_after=self.defer_after), clock=clock)
 
 
