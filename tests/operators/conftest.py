@@ -8,11 +8,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.budget_window import POLL
+from airflow_provider_crm.hooks.ledger import ledger_engine
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.session import RetryRules, Session
 
@@ -144,3 +146,17 @@ def deals(crm_sandbox):
         crm_sandbox.close.add_opportunity(f"oppo_{number}", value=100, note="n")
         crm_sandbox.raze.add_opportunity(f"opp_{number}", deal_value="1.00", status="new")
     return crm_sandbox
+
+
+@pytest.fixture
+def stored(ledger_conn_id):
+    """All rows of a table of the ledger."""
+
+    def rows(table):
+        engine = ledger_engine(ledger_conn_id)
+        with engine.connect() as connection:
+            found = connection.execute(sa.select(table)).mappings().all()
+        engine.dispose()
+        return found
+
+    return rows

@@ -164,20 +164,6 @@ def crowded(account):
     return account
 
 
-@pytest.fixture
-def stored(ledger_conn_id):
-    """All rows of a table of the ledger."""
-
-    def rows(table):
-        engine = ledger_engine(ledger_conn_id)
-        with engine.connect() as connection:
-            found = connection.execute(sa.select(table)).mappings().all()
-        engine.dispose()
-        return found
-
-    return rows
-
-
 class Plans(Hours):
     """A plan that is made in some hours; `visible` are the plans that there were meanwhile."""
 

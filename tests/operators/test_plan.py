@@ -49,20 +49,6 @@ def write(task):
     return run
 
 
-@pytest.fixture
-def stored(ledger_conn_id):
-    """All rows of a table of the ledger."""
-
-    def rows(table):
-        engine = ledger_engine(ledger_conn_id)
-        with engine.connect() as connection:
-            found = connection.execute(sa.select(table)).mappings().all()
-        engine.dispose()
-        return found
-
-    return rows
-
-
 def row(number, arr, text="n"):
     """One row for Close."""
     return {"id": f"oppo_{number}", "arr": arr, "text": text}
