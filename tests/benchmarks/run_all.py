@@ -23,7 +23,7 @@ SECTIONS = (
     ("Share of the allowed calls used", "budget_use.py", [], ["--virtual"]),
     ("Speed", "speed.py", [], ["--rounds", "1"]),
     ("A quiet run: nothing changed", "quiet_run.py", ["1000000"], ["1000000"]),
-    ("Peak memory", "memory.py", ["10000", "200000", "10000000"], ["10000", "10000000"]),
+    ("Peak memory", "memory.py", ["10000", "200000", "10000000"], ["10000", "200000", "10000000"]),
 )
 """Title, script, arguments, arguments of a quick run."""
 
