@@ -143,6 +143,7 @@ def test_a_window_of_less_than_half_a_second():
 # Limits that are never told, or change
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_stricter_limit_than_the_header_tells(engine, workers, shared):
@@ -156,6 +157,7 @@ def test_a_stricter_limit_than_the_header_tells(engine, workers, shared):
     assert (used >= 0.75, refused <= 0.01) == (True, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("kind", ["window", "bucket"])
 @pytest.mark.parametrize(
@@ -191,6 +193,7 @@ def test_workers_share_what_one_of_them_found(engine):
     assert sum(simulation.arrivals.refused.values()) - before <= 16
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
 def test_workers_without_a_header_on_one_store(engine, limit, window):
     """Four workers that share a store use 92 % of a limit that no header tells; 1 % is refused at most."""
