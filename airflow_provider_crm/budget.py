@@ -264,8 +264,10 @@ class Pacer:
     def _refused(self, ticket: Ticket, now: float, wait: float, told: Answer | None) -> None:
         """Hold everybody; what the limit that is told does not explain tells of another one."""
         self._held_until = max(self._held_until, now + wait)
-        explained = self._plan is not None and self._plan.refused(now, wait)
-        if explained or (told is not None and not told.remaining):
+        if self._plan is not None:  # a refusal that it does not explain is of another limit: obeyed, not learned from
+            self._plan.refused(now, wait)
+            return
+        if told is not None and not told.remaining:
             return
         if self._leases is not None:
             self._leases.refused(Refusal(ticket.sent_at, now, wait))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget_window import Answer
 
 _GRAIN = 0.001
-# A call of another program that is on its way.
-_UNSEEN = 1
 # The range in which the rate lies is narrow enough then to take its middle; before that its lower end is safe.
 _CLOSE = 0.9
 # So much more than it could hold, as part of the limit, was never in a bucket.
@@ -87,11 +85,10 @@ class TokenBucket:
             self._full_at = max(self._full_at, answered_at) + 1 / self._rate
             self._full_in = self._full_at - answered_at
 
-    def refused(self, now: float, wait: float) -> bool:
-        """Whether an empty bucket explains a refusal at that time."""
+    def refused(self, now: float, wait: float) -> None:
+        """A call was refused: there is a token at the latest when the vendor says so."""
         if wait > 0:
             self._token_at = min(self._token_at, now + wait)
-        return math.isfinite(self._rate) and self._limit - (self._full_at - now) * self._rate < 1 + _UNSEEN
 
     def told(self, answer: Answer, in_flight: int) -> None:  # noqa: ARG002 - as windows have it
         """Take in what an answer says; with no token left, `reset` is the time until there is one."""

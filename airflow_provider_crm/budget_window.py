@@ -184,14 +184,13 @@ class FixedWindow:
             self._uncounted.append(answered_at)
             self._note_late(answered_at)
 
-    def refused(self, now: float, wait: float) -> bool:
-        """Whether a window that is used up explains a refusal at that time: then others use the limit, too."""
+    def refused(self, now: float, wait: float) -> None:
+        """A call was refused: if the window is used up, others use the limit, too; else it was by another limit."""
         if self._counted + len(self._uncounted) < self._limit:
-            return False
+            return
         self._refusals += 1
         if wait > 0 and self._latest is not None:
             self._latest = min(self._latest, now + wait)
-        return True
 
     def told(self, answer: Answer, in_flight: int) -> None:
         """Take in what an answer says."""

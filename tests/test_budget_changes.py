@@ -144,20 +144,6 @@ def test_a_window_of_less_than_half_a_second():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_stricter_limit_than_the_header_tells(engine, workers, shared):
-    """Where 429s come while calls remain, what they bear is found: three quarters are used, and 1 % refused."""
-    simulation = Simulation(Stricter(40, 1, told=100, phase=0.37))
-    store = BudgetStore(engine, simulation.clock()) if shared else None
-    for number in range(workers):
-        simulation.worker(store=store, begins=0.05 * number)
-    arrivals = simulation.run(400)
-    used, refused = arrivals.used(simulation.server, 400)
-    assert (used >= 0.75, refused <= 0.01) == (True, True)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("kind", ["window", "bucket"])
 @pytest.mark.parametrize(

@@ -103,9 +103,9 @@ def update(tmp_path, monkeypatch):
     """Run an `UpdateOpportunityOperator` on rows, with a ledger file of its own; defaults are a deal in Close."""
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
 
-    def run(data, *, try_number=1, as_of=None, **arguments):
+    def run(data, *, try_number=1, as_of=None, kind=Impatient, **arguments):
         defaults = {"crm_conn_id": "close_default", "id_column": "id", "fields": {"arr": "deal_value"}}
-        operator = Impatient(task_id="task", data=data, **{**defaults, **arguments})
+        operator = kind(task_id="task", data=data, **{**defaults, **arguments})
         return Run(try_number=try_number, as_of=as_of).of(operator.execute)
 
     return run
