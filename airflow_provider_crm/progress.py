@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.budget import Clock
-
 if TYPE_CHECKING:
+    from airflow_provider_crm.budget import Clock
     from airflow_provider_crm.opportunity import Outcome
 
 _MINUTE, _HOUR = 60, 3600
