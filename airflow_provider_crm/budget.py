@@ -234,7 +234,7 @@ class Pacer:
                 told = None  # of another, stricter limit than the answers tell of
             self._learn(told, ticket, now)
             if refused:
-                self._refused(ticket, now, (limits.wait if limits is not None else None) or 0.0, told)
+                self._refused(ticket, now, (limits.wait if limits is not None else None) or 0.0)
             elif self._leases is not None:
                 self._leases.accepted()
             else:
@@ -261,15 +261,15 @@ class Pacer:
         if self._leases is not None:
             self._leases.close()
 
-    def _refused(self, ticket: Ticket, now: float, wait: float, told: Answer | None) -> None:
-        """Hold everybody; what the limit that is told does not explain tells of another one."""
+    def _refused(self, ticket: Ticket, now: float, wait: float) -> None:
+        """Hold everybody; where no answer has told a limit, refusals are all that is known of it.
+
+        Where one has, a refusal that it does not explain is of another limit: obeyed, not learned from.
+        """
         self._held_until = max(self._held_until, now + wait)
-        if self._plan is not None:  # a refusal that it does not explain is of another limit: obeyed, not learned from
+        if self._plan is not None:
             self._plan.refused(now, wait)
-            return
-        if told is not None and not told.remaining:
-            return
-        if self._leases is not None:
+        elif self._leases is not None:
             self._leases.refused(Refusal(ticket.sent_at, now, wait))
         else:
             self._found.refused(ticket.sent_at, now, wait)
