@@ -14,7 +14,9 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
-FIRST_SIZE = 8
+FIRST_SIZE = 16
+# Rows per second that a process writes at most, more or less: to begin with there are no more threads than that needs.
+_FIRST_RATE = 2_000
 _SETTLED_ROUNDS = 2
 _SHORTEST_ROUND = 0.1
 _SHORTEST_PACED_ROUND = 5.0
@@ -23,9 +25,14 @@ _REST = 10.0
 # many; with the one between, the budget is used in full although latencies vary.
 _SCARCE, _ENOUGH, _PLENTY = 0.1, 0.15, 0.3
 _BUSY = 0.75
+_CROWDED = 2.0
 _GAIN = 0.15
 _LOSS = 0.9
 _SLOWER = 0.75
+
+# Results are taken together when there are so many, or so many seconds after the first: to take them costs the same.
+_TOGETHER = 32
+_MOMENT = 0.01
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -55,15 +62,21 @@ class _Tried(NamedTuple):
 class Concurrency:
     """Finds the number of threads; not safe for threads itself, and never asks a clock.
 
-    It looks at rounds. In a round each thread writes a row, or some rows; those that had begun before the number was
-    changed do not count. After it, one of these is done:
+    The first row goes alone. How long it takes says with how many threads to begin; they are doubled with each round,
+    as long as rows take no longer than the first ones did, which is how long the vendor takes that has nothing else
+    to do. A round is a row of each thread, more or less.
+
+    From then on it looks at longer rounds; rows that had begun before the number was changed do not count. After each,
+    one of these is done:
 
     - Threads that waited for the budget are not needed: so many are taken away that the others just use it.
     - Threads that waited for rows tell nothing: the source is slower than the vendor.
     - Twice as many are tried, and kept if they bring some of what they could: twice as many threads at least
       15% more rows per second. Otherwise the vendor, or this process, is at its limit, and only answers got slower.
-    - When the rows per second fall by a quarter, a third fewer are tried, and kept as long as that costs nothing: a
-      server that is overloaded gets relief. If it does cost, the vendor is only farther away, and more are tried.
+    - Where more bring nothing, a third fewer are tried, and kept as long as that costs nothing: rows that wait for the
+      vendor's server or for this process need no thread.
+    - The same when the rows per second fall by a quarter: a server that is overloaded gets relief. If it does cost, the
+      vendor is only farther away, and more are tried.
 
     Args:
         largest: Threads at most.
@@ -73,11 +86,14 @@ class Concurrency:
     """
 
     def __init__(self, largest: int) -> None:
-        self.size = min(FIRST_SIZE, largest)
+        self.size = 1
         self._largest = largest
+        self._starting = True
+        self._unhurried: float | None = None
         self._before: _Tried | None = None
         self._settled: float | None = None
         self._falling = False
+        self._needed = 1
         self._rest_until = -math.inf
         self._old_rows = 0
         self._began: float | None = None
@@ -95,6 +111,11 @@ class Concurrency:
         self._seconds += row.seconds
         self._waited += row.waited
         lasted = row.at - self._began
+        if self._starting:
+            if self._rows >= self.size and lasted > 0:
+                self._start(row.at, lasted)
+                self._begin(row.at)
+            return
         rounds = 1 if self._settled is None or self._before is not None else _SETTLED_ROUNDS
         paced = self._waited > _SCARCE * self._seconds
         if self._rows >= rounds * self.size and lasted >= (_SHORTEST_PACED_ROUND if paced else _SHORTEST_ROUND):
@@ -104,6 +125,25 @@ class Concurrency:
     def _begin(self, now: float) -> None:
         self._began = now
         self._rows, self._seconds, self._waited = 0, 0.0, 0.0
+
+    def _start(self, now: float, lasted: float) -> None:
+        """Double the threads until there are enough, or rows come slower, or wait for something."""
+        took = (self._seconds - self._waited) / self._rows
+        scarce, idle = self._waited > _SCARCE * self._seconds, self._seconds < _BUSY * lasted * self.size
+        if self._unhurried is None:
+            self._unhurried = took
+            self.size = max(1, min(math.ceil(took * _FIRST_RATE), FIRST_SIZE, self._largest))
+        elif took > _CROWDED * self._unhurried:
+            self._starting = False
+            self._rest_until = now + _REST
+            # By Little's law: so many rows are on their way when none of them has to queue.
+            self._resize(math.ceil(self._rows / lasted * self._unhurried))
+        elif scarce or idle:
+            self._starting = False
+        else:
+            self._unhurried = min(self._unhurried, took)
+            self.size = min(2 * self.size, self._largest)
+        self._starting = self._starting and self.size < self._largest
 
     def _choose(self, now: float, lasted: float) -> None:
         falling, self._falling = self._falling, False
@@ -118,7 +158,8 @@ class Concurrency:
         elif self._before is not None:
             self._judge(self._before, rate, now)
         elif falling and self.size > 1:
-            self._try(self.size * 2 // 3, rate)
+            self._needed = 1
+            self._try_fewer(rate)
         elif self._settled is not None and rate < _SLOWER * self._settled:
             # Part of this round was still as before: what fewer threads bring is compared with the next one.
             self._settled, self._falling = None, True
@@ -126,6 +167,8 @@ class Concurrency:
             self._try(self.size * 2, rate)
         elif self._settled is None:
             self._settled = rate
+            if now < self._rest_until and self.size > self._needed:
+                self._try_fewer(rate)
 
     def _judge(self, before: _Tried, rate: float, now: float) -> None:
         """Go on in the direction that was tried, or go back."""
@@ -133,14 +176,19 @@ class Concurrency:
         least = 1 + _GAIN * (self.size / before.size - 1) if more else _LOSS
         self._before, self._settled = None, rate
         if rate < least * before.rate:
-            self._settled = before.rate
+            self._settled = None if more else before.rate
             self._resize(before.size)
             # Fewer were too few: then more may be better than before. More were too many: that will not change soon.
             self._rest_until = now + _REST if more else now
+            if not more:
+                self._needed = before.size
         elif more and self.size < self._largest:
             self._try(self.size * 2, rate)
         elif not more and self.size > 1:
-            self._try(self.size * 2 // 3, rate)
+            self._try_fewer(max(rate, before.rate))
+
+    def _try_fewer(self, rate: float) -> None:
+        self._try(self.size * 2 // 3, rate)
 
     def _try(self, size: int, rate: float) -> None:
         self._before = _Tried(self.size, rate)
@@ -168,37 +216,45 @@ class Workers(Generic[Job, Result]):
     def __init__(self, work: Callable[[Job], Result], name: str) -> None:
         self._work = work
         self._name = name
-        self._size = 0
+        self._size = 1
         self._alive = 0
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._jobs: SimpleQueue[tuple[Job] | None] = SimpleQueue()
         self._ended: SimpleQueue[Result | _Raised] = SimpleQueue()
+        self._several = threading.Event()
 
-    def add(self, job: Job, size: int) -> None:
-        """Have a job done.
-
-        Args:
-            job: What to do.
-            size: Threads that there may be from now on; those too many end with the job that they have.
-        """
-        self._size = size
+    def add(self, job: Job) -> None:
+        """Have a job done."""
         self._jobs.put((job,))
+        self._start(1)
+
+    def resize(self, size: int) -> None:
+        """Have so many threads from now on, at most; those too many end with the job that they have."""
+        self._size = size
+        self._start(self._jobs.qsize())
+
+    def _start(self, most: int) -> None:
+        """Start threads, one for each job."""
         with self._lock:
-            if self._alive >= size:
-                return
-            self._alive += 1
-        thread = threading.Thread(target=self._run, name=f"{self._name}_{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+            new = min(most, self._size - self._alive)
+            self._alive += max(new, 0)
+        for _ in range(new):
+            thread = threading.Thread(target=self._run, name=f"{self._name}_{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def ended(self) -> list[Result]:
-        """The results of all jobs that have ended since, waiting for the first.
+        """The results of the jobs that have ended since, waiting for the first, and a moment for others.
 
         Raises:
             BaseException: What a job raised.
         """
-        ended = [self._ended.get(), *self._drained()]
+        self._several.clear()
+        first = self._ended.get()
+        if not self._enough():
+            self._several.wait(_MOMENT)
+        ended = [first, *self._drained()]
         results = [one for one in ended if not isinstance(one, _Raised)]
         for one in ended:
             if isinstance(one, _Raised):
@@ -240,6 +296,12 @@ class Workers(Generic[Job, Result]):
                 ended = _Raised(err)
             over = self._superfluous()
             self._ended.put(ended)
+            if self._enough():
+                self._several.set()
+
+    def _enough(self) -> bool:
+        """Whether the results are worth taking: there are several, or a thread may have nothing to do until then."""
+        return self._jobs.empty() or self._ended.qsize() >= _TOGETHER
 
     def _superfluous(self) -> bool:
         """Whether this thread is one too many; then it no longer counts."""

@@ -112,7 +112,6 @@ class Push:
             Exactly one outcome for each row, in the order in which they become known.
         """
         work = self._work(iter(rows))
-        yield from self._until_one_was_sent(work)
         in_flight = InFlight(self._written, self._rules.concurrency, self._session.clock)
         try:
             for item in work:
@@ -152,16 +151,6 @@ class Push:
                     continue
                 update, calls = known.update, self._vendor.calls(known.update.record_id, known.writes)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
-
-    def _until_one_was_sent(self, work: Iterator[Outcome | Job | _Pause]) -> Iterator[Outcome]:
-        for item in work:
-            if isinstance(item, Outcome):
-                yield item
-            elif isinstance(item, _Pause):
-                self._session.clock.sleep(item.seconds)
-            else:
-                yield from map(self._counted, self._recorded([self._written(item, Budgeted(self._session.clock))]))
-                return
 
     def _paused(self, pause: _Pause, in_flight: InFlight) -> Iterator[Outcome]:
         """Let some time pass; rows that are in the way may be this run's own, which have to be put on record first."""
@@ -296,7 +285,7 @@ class Push:
         return Job(update, writes, self._vendor.calls(update.record_id, writes), row.wish, claim)
 
     def _written(self, job: Job, budgeted: Budgeted) -> Ended:
-        """Write one row; runs in a thread of its own but for the first row."""
+        """Write one row; runs in a thread."""
         update = job.update
         if self.stopped is not None:
             return Ended(job, not_sent(update, self.stopped))

@@ -175,8 +175,7 @@ class Ended:
 class InFlight:
     """The rows that threads are writing, or that have ended and are not on record yet.
 
-    There are never more of them than `largest`, so that no more are sent again after a crash; and no more than twice
-    the threads that there are, so that each has its next row while the others are put on record.
+    There are never more of them than `largest`, so that no more are sent again after a crash.
 
     Args:
         write: Writes one row.
@@ -197,19 +196,19 @@ class InFlight:
 
     def accepts(self, record_id: str) -> bool:
         """Whether a row may come now: there is room, and none of the same record is here."""
-        room = len(self._record_ids) < min(2 * self._concurrency.size, self._largest)
-        return room and record_id not in self._record_ids
+        return len(self._record_ids) < self._largest and record_id not in self._record_ids
 
     def add(self, job: Job) -> None:
         """Have one more written."""
         self._record_ids.add(job.update.record_id)
-        self._workers.add(job, self._concurrency.size)
+        self._workers.add(job)
 
     def ended(self) -> list[Ended]:
         """All rows that have ended, waiting for the first; they are here until they are `recorded`."""
         batch = self._workers.ended()
         for _, written in batch:
             self._concurrency.ended(written)
+        self._workers.resize(self._concurrency.size)
         return [ended for ended, _ in batch]
 
     def recorded(self, batch: Iterable[Ended]) -> None:

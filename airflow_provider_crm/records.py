@@ -121,13 +121,14 @@ class RecordReader:
                 record_id = next(waiting, None)
                 more = record_id is not None and self._failed is None
                 if record_id is not None and more:
-                    self._workers.add(record_id, self._concurrency.size)
+                    self._workers.add(record_id)
                     running += 1
             for answer in self._workers.ended() if running else ():
                 running -= 1
                 self._concurrency.ended(answer.took)
                 if answer.shown is None or isinstance(answer.shown, (dict, RejectedError)):
                     found[answer.record_id] = answer.shown
+            self._workers.resize(self._concurrency.size)
         return found
 
     def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:

@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from cryptography.fernet import Fernet
 
 import airflow_provider_crm
+from airflow_provider_crm import budget
 from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, TransientError
@@ -409,9 +410,10 @@ FAULTS = (None, "http_400", "http_401", "http_500", "html_200", "truncated", "re
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("path", [None, "/oauth2/token/"])
 def test_no_secret_is_shown_or_kept_in_clear(  # noqa: PLR0917 - fixtures
-    crm_sandbox, oauth, connection, database, caplog, capfd, fault, path
+    crm_sandbox, oauth, connection, database, caplog, capfd, monkeypatch, fault, path
 ):
     """Whatever fails, logs, exceptions, their pickles and the database hold neither secret nor token."""
+    monkeypatch.setattr(budget, "Clock", lambda: Clock(sleep=lambda _: None))
     caplog.set_level(logging.DEBUG)
     issued = {SECRET, oauth.refresh_token, oauth.access_token}
     run()

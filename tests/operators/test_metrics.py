@@ -89,7 +89,7 @@ def progress(capsys):
 def test_the_log_says_how_far_a_list_is(deals, update, capsys):
     """Rows, rate, calls, budget, refused and time left, once the vendor has kept the run waiting for some seconds."""
     deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_0/", faults=["http_500"] * 7)
-    update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)])
+    update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)], concurrency=1)
     lines = progress(capsys)
     assert len(lines) == 1
     assert re.search(

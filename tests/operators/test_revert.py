@@ -14,6 +14,8 @@ from airflow_provider_crm.ledger_schema import budgets, plans
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
+from .conftest import Impatient
+
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 CLOSE = {"id_column": "id", "fields": {"arr": "deal_value", "text": "notes"}}
 
@@ -24,7 +26,7 @@ def write(task):
 
     def run(data, **arguments):
         defaults = {**CLOSE, "task_id": "write", "capture_before": True}
-        return task(UpdateOpportunityOperator, data=data, **{**defaults, **arguments})
+        return task(Impatient, data=data, **{**defaults, **arguments})
 
     return run
 
