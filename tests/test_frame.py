@@ -197,7 +197,7 @@ TEXTS: dict[str, tuple[Any, list[object]]] = {
     "arrow string_view": (arrow(["a", None], pa.string_view()), ["a", SKIPPED]),
     "numpy str": (pd.Series([np.str_("a")], dtype=object), ["a"]),
     "uuid": (pd.Series([uuid.UUID(int=1)], dtype=object), ["00000000-0000-0000-0000-000000000001"]),
-    "null words": (pd.Series([pd.NA, pd.NaT, np.nan, np.datetime64("NaT")], dtype=object), [SKIPPED] * 4),
+    "null words": (pd.Series([pd.NA, pd.NaT, np.nan, np.datetime64("NaT", "ns")], dtype=object), [SKIPPED] * 4),
     "Int64": (pd.Series([2**62 + 1, None], dtype="Int64"), [str(2**62 + 1), SKIPPED]),
     "arrow int64": (arrow([2**62 + 1, None], pa.int64()), [str(2**62 + 1), SKIPPED]),
     "big integers": (pd.Series([2**70 + 1, None], dtype=object), [str(2**70 + 1), SKIPPED]),
