@@ -638,7 +638,7 @@ LEAVES = (
         [
             pd.NA,
             pd.NaT,
-            np.datetime64("NaT"),
+            np.datetime64("NaT", "ns"),
             np.True_,
             pd.Timestamp(1),
             pd.Period("2026-01"),
