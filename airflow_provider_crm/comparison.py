@@ -1,4 +1,4 @@
-"""Compares what a record shows with what a row wants, in the form in which both are kept: JSON text by vendor's key."""
+"""Compares what a record shows with what was sent, and with what a row wants, kept as JSON text by vendor's key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
 from airflow_provider_crm.opportunity import FieldValue, Update, ValueRules, same_value
 from airflow_provider_crm.vendors.writes import writes_of
 
@@ -25,6 +25,24 @@ def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
         InvalidValueError: If the field does not take it.
     """
     return _RULES.value(catalogue.fields[key], json.loads(text, parse_float=Decimal))
+
+
+def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
+    """Compare the record that came back with what was sent.
+
+    Raises:
+        IgnoredError: Naming the fields that the vendor accepted and did not write.
+    """
+    keys = vendor.unconfirmed(call, record)
+    if keys:
+        msg = f"{vendor.title} answered success, but its record does not show what was sent for {', '.join(keys)}."
+        raise IgnoredError(
+            msg,
+            vendor=vendor.name,
+            code="NOT_WRITTEN",
+            record_id=record_id,
+            field_errors=dict.fromkeys(keys, "not written"),
+        )
 
 
 def shown_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:

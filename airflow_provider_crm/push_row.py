@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.comparison import check_echo
 from airflow_provider_crm.concurrency import Concurrency, Workers, Written
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
@@ -20,7 +21,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.session import Permit, always, check_echo
+from airflow_provider_crm.session import Permit, always
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget import Clock

@@ -19,7 +19,6 @@ from airflow_provider_crm.budget_use import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
-    IgnoredError,
     OutcomeUnknownError,
     RateLimitedError,
     RejectedError,
@@ -31,7 +30,7 @@ from airflow_provider_crm.vendors.answer import json_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.account import Account
-    from airflow_provider_crm.vendors import Call, Catalogue, Json, Limits, Record, Vendor
+    from airflow_provider_crm.vendors import Call, Catalogue, Json, Limits, Record
 
 log = logging.getLogger(__name__)
 
@@ -427,21 +426,3 @@ class Session:
         err.args = (text,)
         err.vendor = err.vendor or self.account.vendor.name
         err.record_id = err.record_id or record_id
-
-
-def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
-    """Compare the record that came back with what was sent.
-
-    Raises:
-        IgnoredError: Naming the fields that the vendor accepted and did not write.
-    """
-    keys = vendor.unconfirmed(call, record)
-    if keys:
-        msg = f"{vendor.title} answered success, but its record does not show what was sent for {', '.join(keys)}."
-        raise IgnoredError(
-            msg,
-            vendor=vendor.name,
-            code="NOT_WRITTEN",
-            record_id=record_id,
-            field_errors=dict.fromkeys(keys, "not written"),
-        )
