@@ -113,7 +113,7 @@ class Concurrency:
         lasted = row.at - self._began
         if self._starting:
             if self._rows >= self.size and lasted > 0:
-                self._start(row.at, lasted)
+                self._start(lasted)
                 self._begin(row.at)
             return
         rounds = 1 if self._settled is None or self._before is not None else _SETTLED_ROUNDS
@@ -126,7 +126,7 @@ class Concurrency:
         self._began = now
         self._rows, self._seconds, self._waited = 0, 0.0, 0.0
 
-    def _start(self, now: float, lasted: float) -> None:
+    def _start(self, lasted: float) -> None:
         """Double the threads until there are enough, or rows come slower, or wait for something."""
         took = (self._seconds - self._waited) / self._rows
         scarce, idle = self._waited > _SCARCE * self._seconds, self._seconds < _BUSY * lasted * self.size
@@ -135,7 +135,6 @@ class Concurrency:
             self.size = max(1, min(math.ceil(took * _FIRST_RATE), FIRST_SIZE, self._largest))
         elif took > _CROWDED * self._unhurried:
             self._starting = False
-            self._rest_until = now + _REST
             # By Little's law: so many rows are on their way when none of them has to queue.
             self._resize(math.ceil(self._rows / lasted * self._unhurried))
         elif scarce or idle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 import threading
 
@@ -144,6 +145,16 @@ def test_a_vendor_that_is_crowded_at_once_is_noticed_at_once():
     simulation = Simulation(servers=lambda now: 1)
     simulation.run(30)
     assert max(simulation.sizes) == FIRST_SIZE
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_first_row_that_was_lucky_misleads_nobody_for_long(seed):
+    """Where answers take from a tenth to ten times the usual, all threads are there within ten seconds."""
+    chance = random.Random(seed)
+    simulation = Simulation(latency=lambda now: 0.12 * chance.lognormvariate(0, 1.0))
+    simulation.run(10)
+    assert simulation.concurrency.size == 64
+    assert simulation.run(20) > 0.9 * 64 / (0.12 * math.exp(0.5))
 
 
 def test_a_vendor_that_gets_overloaded_gets_relief():
