@@ -19,6 +19,7 @@ FIRST_SIZE = 16
 _FIRST_RATE = 2_000
 _SETTLED_ROUNDS = 2
 _SHORTEST_ROUND = 0.1
+_FEWEST_ROWS = 8  # the mean of fewer says little
 _SHORTEST_PACED_ROUND = 5.0
 _REST = 10.0
 # Parts of the threads' time that they wait for the budget: below the first they are all needed, above the second too
@@ -118,7 +119,8 @@ class Concurrency:
             return
         rounds = 1 if self._settled is None or self._before is not None else _SETTLED_ROUNDS
         paced = self._waited > _SCARCE * self._seconds
-        if self._rows >= rounds * self.size and lasted >= (_SHORTEST_PACED_ROUND if paced else _SHORTEST_ROUND):
+        enough = self._rows >= max(rounds * self.size, _FEWEST_ROWS)
+        if enough and lasted >= (_SHORTEST_PACED_ROUND if paced else _SHORTEST_ROUND):
             self._choose(row.at, lasted)
             self._begin(row.at)
 
