@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -201,48 +202,57 @@ def test_vendors_tell_how_many_pages_there_are(vendor, body, pages):
     assert vendor.pages(body) == pages
 
 
+@pytest.fixture
+def reads():
+    """What a plan has read, in a file of its own."""
+    with closing(PlanReads.temporary()) as made:
+        yield made
+
+
 @pytest.mark.parametrize(
     ("held", "wanted", "calls"),
     [(50, 1, 1), (50, 50, 1), (1_000, 3, 4), (1_000, 30, 10), (1_000, 1_000, 10), (250, 2, 3)],
 )
-def test_pages_are_read_where_that_is_cheaper(crm_sandbox, session, held, wanted, calls):
+def test_pages_are_read_where_that_is_cheaper(  # noqa: PLR0917 - fixtures
+    crm_sandbox, session, reads, held, wanted, calls
+):
     """Never more than one call above the cheaper of both ways: pages of 100, or one call per record."""
     for number in range(held):
         crm_sandbox.close.add_opportunity(f"oppo_{number:04}", value=number)
     ids = {f"oppo_{number:04}": None for number in range(wanted)}
-    with RecordReader(session, {"value"}, 4, PlanReads.temporary()) as reader:
-        reader.prepare(LastRows((record_id, 0) for record_id in ids))
+    with LastRows((record_id, 0) for record_id in ids) as rows, RecordReader(session, {"value"}, 4, reads) as reader:
+        reader.prepare(rows)
         found = reader.get(ids)
     assert [record["value"] for record in found.values()] == list(range(wanted))
     assert len(crm_sandbox.audit.calls) <= calls
     assert len(crm_sandbox.audit.calls) <= min(held // 100 or 1, wanted) + 1
 
 
-def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session):
+def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session, reads):
     """If the vendor refuses a later page, the rest is read one by one."""
     for number in range(300):
         crm_sandbox.close.add_opportunity(f"oppo_{number:03}", value=number)
     crm_sandbox.script(vendor="close", path="/api/v1/opportunity/", faults=[None, "http_400"])
     ids = {f"oppo_{number:03}": None for number in range(300)}
-    with RecordReader(session, {"value"}, 8, PlanReads.temporary()) as reader:
-        reader.prepare(LastRows((record_id, 0) for record_id in ids))
+    with LastRows((record_id, 0) for record_id in ids) as rows, RecordReader(session, {"value"}, 8, reads) as reader:
+        reader.prepare(rows)
         assert [record["value"] for record in reader.get(ids).values()] == list(range(300))
     assert len(crm_sandbox.audit.calls) == 2 + 200
 
 
-def test_a_record_that_is_not_there_is_none(session):
+def test_a_record_that_is_not_there_is_none(session, reads):
     """A 404 is an answer: there is no such record."""
-    with RecordReader(session, {"value"}, 2, PlanReads.temporary()) as reader:
+    with RecordReader(session, {"value"}, 2, reads) as reader:
         assert reader.get(["oppo_gone"]) == {"oppo_gone": None}
 
 
 @pytest.mark.parametrize(("concurrency", "least", "most"), [(1, 1, 1), (4, 4, 4), (64, 16, 64)])
-def test_as_many_records_are_read_at_once_as_latency_needs(distant, concurrency, least, most):
+def test_as_many_records_are_read_at_once_as_latency_needs(distant, reads, concurrency, least, most):
     """Reading finds its number of threads as writing does, and keeps their connections from batch to batch."""
     ids = [f"oppo_{number}" for number in range(16 * most)]
     with (
         Session(Account(CLOSE, distant, Credentials("key"))) as opened,
-        RecordReader(opened, {"note"}, concurrency, PlanReads.temporary()) as reader,
+        RecordReader(opened, {"note"}, concurrency, reads) as reader,
     ):
         for start in range(0, len(ids), 200):
             batch = ids[start : start + 200]
