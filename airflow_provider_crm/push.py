@@ -22,7 +22,7 @@ from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_
 from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.session import Permit, always
-from airflow_provider_crm.vendors.writes import Writes, writes_of_all
+from airflow_provider_crm.vendors.writes import Writes, calls_of, writes_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -149,7 +149,7 @@ class Push:
                 if isinstance(known, Outcome):
                     yield known, ()
                     continue
-                update, calls = known.update, self._vendor.calls(known.update.record_id, known.writes)
+                update, calls = known.update, calls_of(known.update.record_id, known.writes)
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
 
     def _paused(self, pause: _Pause, in_flight: InFlight) -> Iterator[Outcome]:
@@ -212,7 +212,7 @@ class Push:
     def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | _Prepared:
         if isinstance(writes, InvalidValueError):
             return Outcome(update.row, update.record_id, OutcomeWord.INVALID, writes.code, str(writes))
-        if not writes.values:
+        if not writes.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return _Prepared(update, writes, Wish(update.record_id, writes.texts, update.as_of or self._now()))
 
@@ -282,7 +282,7 @@ class Push:
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
             return self._recorded([Ended(Job(update, writes, (), row.wish, claim), outcome)])[0]
-        return Job(update, writes, self._vendor.calls(update.record_id, writes), row.wish, claim)
+        return Job(update, writes, calls_of(update.record_id, writes), row.wish, claim)
 
     def _written(self, job: Job, budgeted: Budgeted) -> Ended:
         """Write one row; runs in a thread."""
@@ -329,7 +329,7 @@ class Push:
         seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
         held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
         left = job.writes.only(job.claim.fields - held)
-        calls = self._vendor.calls(job.update.record_id, left) if held else job.calls
+        calls = calls_of(job.update.record_id, left) if held else job.calls
         return replace(job, writes=left, calls=calls, held=held, seen=seen)
 
     def _known_from(self, job: Job, record: Record) -> Outcome | None:

@@ -16,7 +16,7 @@ import airflow_provider_crm
 PACKAGE = Path(airflow_provider_crm.__file__).parent
 NAME = "airflow_provider_crm"
 LAYERS = (
-    {"exceptions"},
+    {"exceptions", "columns"},
     {"opportunity"},
     {"vendors", "frame"},
     {

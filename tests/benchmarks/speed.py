@@ -37,7 +37,7 @@ from airflow_provider_crm.opportunity import ValueRules
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.writes import writes_of_all
+from airflow_provider_crm.vendors.writes import calls_of_all, writes_of_all
 
 SERVER = Path(__file__).with_name("echo_server.py")
 LATENCIES, THREADS = (0.02, 0.05, 0.15), (16, 64)
@@ -126,8 +126,9 @@ def frame_to_bodies(rows: int) -> Figure:
         made = 0
         with imports_at_rest():  # as the operators do
             while batch := list(islice(updates, ROWS_AT_ONCE)):
-                for one, writes in zip(batch, writes_of_all(batch, close, catalogue), strict=True):
-                    made += len([call.body for call in close.calls(one.record_id, writes)])
+                writes = writes_of_all(batch, close, catalogue)
+                calls = calls_of_all([update.record_id for update in batch], writes)
+                made += len([call.body for row in calls for call in row])
         check(made == rows, made)
         return Cost.since(began)
 
