@@ -404,6 +404,7 @@ def test_a_key_that_a_dict_lacks_is_not_a_null() -> None:
             pd.Series([".", "..", "\ud800"], dtype=object),
             [(".", "RECORD_ID"), ("..", "RECORD_ID"), ("\\ud800", "RECORD_ID")],
         ),
+        (pd.Series(["x" * 255, "y" * 256], dtype=object), [("x" * 255, ""), ("y" * 256, "RECORD_ID")]),
         (pd.Series([uuid.UUID(int=1)], dtype=object), [("00000000-0000-0000-0000-000000000001", "")]),
     ],
 )

@@ -151,8 +151,10 @@ class FrameReader:
         """Add a problem to doubled rows ("error"), or tell which later row supersedes a row ("last")."""
         if self._columns.on_duplicate == "last":
             return {index: rows[-1] for rows in _places(record_ids, problems).again.values() for index in rows[:-1]}
-        good = [None if row in problems else record_id for row, record_id in enumerate(record_ids)]
-        if self._seen.add(good if problems else record_ids, first):
+        good: Sequence[str | None] = record_ids
+        if problems:
+            good = [None if row in problems else record_id for row, record_id in enumerate(record_ids)]
+        if self._seen.add(good, first):
             return {}
         places = _places(record_ids, problems)
         before = self._seen.before(places.first, first)

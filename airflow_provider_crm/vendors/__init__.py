@@ -72,7 +72,7 @@ class Credentials:
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-"""No parameters, no headers."""
+"""What most calls have of parameters and headers."""
 
 
 class Call(NamedTuple):

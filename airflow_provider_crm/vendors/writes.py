@@ -77,10 +77,14 @@ class Writes:
 
 
 # Points in time that are equal are written in different ways in two zones.
-_SAME_WHEN_EQUAL = frozenset(
-    {str, int, Decimal, dt.date, type(None)}
-)  # Decimals that `str` writes as `repr` does their floats, but for zeros at the end.
-_FIXED_POINT = re.compile(r"(?:(?!-0\.0++\n)-?\d{1,12}\.\d{1,3}(?:\n|\Z))++", re.ASCII)
+_SAME_WHEN_EQUAL = frozenset({str, int, Decimal, dt.date, type(None)})
+
+# Decimals that `str` writes as `repr` does their floats, but for zeros at the end: they have at most 15 digits, and are
+# neither minus zero nor so small that they take an exponent.
+_END = r"(?:\n|\Z)"
+_FIXED_POINT = re.compile(
+    rf"(?:(?!-0\.0++{_END})-?(?=[\d.]{{3,16}}{_END})(?:[1-9]\d*+\.\d++|0\.\d{{1,3}}){_END})++", re.ASCII
+)
 
 
 def writes_of(update: Update, vendor: Vendor, catalogue: Catalogue) -> Writes:
@@ -112,7 +116,8 @@ def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
     Raises:
         InvalidValueError: The id is none.
     """
-    return calls_of_all([record_id], [writes])[0]
+    (calls,) = _calls(writes.columns, [writes.place], [record_id])
+    return calls
 
 
 def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tuple[Call, ...]]:

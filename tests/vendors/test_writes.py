@@ -45,7 +45,10 @@ def test_columns_of_values_become_the_texts_of_each(values: list[FieldValue]) ->
 @pytest.mark.parametrize("text", ["0.00", "-0.0", "-0.00", "1E+3", "0.0001", "0.00001", "-1.50", "100", "100.00"])
 def test_every_spelling_of_a_number_has_one_text(text: str) -> None:
     """Zeros at the end, minus zero and exponents make no difference."""
-    assert json_texts([Decimal(text), Decimal("2.50")]) == [json.dumps(json_number(Decimal(text))), "2.5"]
+    wanted = json.dumps(json_number(Decimal(text)))
+    assert json_texts([Decimal(text)]) == [wanted]
+    assert json_texts([Decimal(text), Decimal("2.50")]) == [wanted, "2.5"]
+    assert json_texts([Decimal("2.50"), Decimal(text)]) == ["2.5", wanted]
 
 
 def test_rows_together_write_what_they_do_alone() -> None:
