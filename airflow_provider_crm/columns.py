@@ -59,6 +59,11 @@ def alike(shapes: Sequence[object]) -> list[Sequence[int]]:
     return list(positions.values())
 
 
+def picked(items: Sequence[_T], positions: Sequence[int]) -> Sequence[_T]:
+    """The items at some positions, or at all of them, in order."""
+    return items if len(positions) == len(items) else [items[position] for position in positions]
+
+
 def in_order(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]:
     """What parts of a sequence have become, with the positions of each, as a sequence again."""
     if len(parts) == 1:

@@ -15,7 +15,7 @@ from itertools import count, repeat
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, cast
 
-from airflow_provider_crm.columns import Row, alike, columns_of, in_order, row_of, shapes_of, taken
+from airflow_provider_crm.columns import Row, alike, columns_of, in_order, picked, row_of, shapes_of, taken
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.opportunity import FieldValue, Update, json_number, path_segments
 from airflow_provider_crm.vendors import NOTHING, Call
@@ -103,11 +103,8 @@ def writes_of_all(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogu
     Raises:
         ConfigurationError: No row can write such a field to this account.
     """
-    parts = []
-    for positions in alike(shapes_of([update.fields for update in updates])):
-        rows = [updates[position] for position in positions]
-        parts.append((positions, _writes(rows, vendor, catalogue)))
-    return in_order(parts)
+    positions = alike(shapes_of([update.fields for update in updates]))
+    return in_order([(some, _writes(picked(updates, some), vendor, catalogue)) for some in positions])
 
 
 def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
@@ -116,7 +113,7 @@ def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
     Raises:
         InvalidValueError: The id is none.
     """
-    (calls,) = _calls(writes.columns, [writes.place], [record_id])
+    (calls,) = _calls([record_id], [writes])
     return calls
 
 
@@ -130,12 +127,8 @@ def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tupl
     Raises:
         InvalidValueError: One of the ids is none.
     """
-    parts = []
-    for positions in alike([id(row.columns) for row in rows]):
-        some = [rows[position] for position in positions]
-        calls = _calls(some[0].columns, [row.place for row in some], [record_ids[position] for position in positions])
-        parts.append((positions, calls))
-    return in_order(parts)
+    positions = alike([id(row.columns) for row in rows])
+    return in_order([(some, _calls(picked(record_ids, some), picked(rows, some))) for some in positions])
 
 
 def json_texts(values: Sequence[FieldValue]) -> list[str]:
@@ -181,8 +174,9 @@ def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogu
     return WriteColumns(vendor, names, values, {key: json_texts(column) for key, column in values.items()})
 
 
-def _calls(columns: WriteColumns, places: Sequence[int], record_ids: Sequence[str]) -> Iterable[tuple[Call, ...]]:
-    """The calls of rows of the same fields."""
+def _calls(record_ids: Sequence[str], rows: Sequence[Writes]) -> Iterable[tuple[Call, ...]]:
+    """The calls of rows of the same columns."""
+    columns, places = rows[0].columns, [row.place for row in rows]
     routes = columns.vendor.routes(tuple(columns.names))
     segments = path_segments(record_ids)
     if not routes:
@@ -202,8 +196,7 @@ def _calls_of_route(
     head, tail = route.path.split("{}")
     left_out = texts.keys() - set(route.keys)
     checked = {key: values for key, values in shown.items() if key not in left_out}
-    return map(
-        Call,
+    rows = zip(
         repeat(route.method),
         [f"{head}{segment}{tail}" for segment in segments],
         repeat(NOTHING),
@@ -212,7 +205,9 @@ def _calls_of_route(
         repeat(route.replayable),
         map(Row, repeat(checked), count()),
         repeat(tuple(names[key] for key in route.keys)),
+        strict=False,
     )
+    return map(Call._make, rows)
 
 
 def _bodies(texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
