@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
 from airflow_provider_crm.opportunity import FieldValue, Update, ValueRules, same_value
-from airflow_provider_crm.vendors.writes import writes_of
+from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
@@ -70,7 +70,7 @@ def still_holds(key: str, text: str, record: Record, vendor: Vendor, catalogue: 
         writes = writes_of(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), vendor, catalogue)
     except (InvalidValueError, ConfigurationError, KeyError):
         return text in shown_values((key,), record, vendor, catalogue).values()
-    calls = vendor.calls(_ANY_RECORD, writes)
+    calls = calls_of(_ANY_RECORD, writes)
     return all(_holds(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", re.ASCII)
+_PLAIN_SEGMENTS = re.compile(rf"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,{LONGEST_RECORD_ID - 1}}}+\n)++", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII)
 
@@ -93,9 +95,11 @@ class Field:
     written: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Update:
-    """What one row wants for one opportunity.
+    """What one row wants for one opportunity; it is not changed, only replaced.
+
+    There is one for each row, and `frozen` would make that take three times as long.
 
     Attributes:
         row: Position of the row in its source, from 0.
@@ -211,6 +215,8 @@ class ValueRules:
     def values(self, target: Field, raws: Sequence[RawValue]) -> list[FieldValue] | None:
         """The same as `value` of each, in a fraction of the time; None if they have to be taken one by one.
 
+        That may be possible only for fields of the kinds in `TAKEN_TOGETHER`.
+
         Args:
             target: The field to fill.
             raws: Plain Python values, none of them None.
@@ -219,18 +225,24 @@ class ValueRules:
         if target.choices or target.multiple or len(kinds) != 1:
             return None
         kind = kinds.pop()
-        if target.kind in _TEXTS and kind is str and "".join(cast("Sequence[str]", raws)).isascii():
-            return cast("list[FieldValue]", list(raws))
+        if target.kind in _TEXTS and kind is str:
+            texts = cast("Sequence[str]", raws)
+            joined = "".join(texts)
+            return list(texts) if joined.isascii() or not _SURROGATE.search(joined) else None
         if target.kind is Kind.MONEY and kind in (int, float, Decimal):
             return self._amounts(target, cast("Sequence[float | Decimal]", raws))
         return None
 
     def _amounts(self, target: Field, raws: Sequence[float | Decimal]) -> list[FieldValue] | None:
+        unit, rounding = _unit(target.digits), self._decimal_rounding
+        units = None if isinstance(raws[0], Decimal) else _whole_units(cast("Sequence[float]", raws), target.digits)
+        if units is not None:
+            with decimal.localcontext(_EXACT):
+                return [unit * number for number in units]
         numbers = [Decimal(float.__repr__(raw) if isinstance(raw, float) else raw) for raw in raws]
         least, most = -_SENSIBLE, _JSON_NUMBER_DIGITS - target.digits - 1
         if not all(number.is_finite() and least < number.adjusted() < most for number in numbers):
             return None
-        unit, rounding = _unit(target.digits), self._decimal_rounding
         return [number.quantize(unit, rounding, _EXACT) + 0 for number in numbers]
 
     def _scalar(self, target: Field, raw: RawValue) -> FieldValue:
@@ -324,6 +336,7 @@ class ValueRules:
 
 
 _TEXTS = frozenset({Kind.TEXT, Kind.STAGE, Kind.USER})
+TAKEN_TOGETHER = _TEXTS | {Kind.MONEY}
 
 _CONVERSIONS: Mapping[Kind, Callable[[ValueRules, Field, RawValue], FieldValue]] = {
     Kind.TEXT: ValueRules._text,  # noqa: SLF001 - the table belongs to the class
@@ -367,6 +380,21 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
 def _unit(digits: int) -> Decimal:
     """One of the last decimal place."""
     return Decimal(1).scaleb(-digits)
+
+
+def _whole_units(amounts: Sequence[float], digits: int) -> list[int] | None:
+    """Each number as a whole number of its last decimal place; None if there is one that has more, or many, digits.
+
+    At most one decimal of up to 15 digits reads as a float, so the one found here is what the float's repr shows, too.
+    """
+    scale, most = 10**digits, 10**_JSON_NUMBER_DIGITS
+    try:
+        units = [round(amount * scale) for amount in amounts]
+    except (OverflowError, ValueError):  # infinity, and what is no number
+        return None
+    if not -most < min(units) <= max(units) < most:
+        return None
+    return units if all(map(operator.eq, amounts, [unit / scale for unit in units])) else None
 
 
 def _digits(number: Decimal) -> int:
@@ -432,6 +460,21 @@ def path_segment(record_id: str) -> str:
     except UnicodeEncodeError as err:
         msg = "The record id holds characters that are not text (a lone surrogate)."
         raise InvalidValueError(msg, code="RECORD_ID") from err
+
+
+def path_segments(record_ids: Sequence[str]) -> list[str]:
+    """The same of many ids; those that stand for themselves, as nearly all do, are looked at together.
+
+    Raises:
+        InvalidValueError: One of them is no record id.
+    """
+    return list(record_ids) if are_plain_ids(record_ids) else list(map(path_segment, record_ids))
+
+
+def are_plain_ids(record_ids: Sequence[str]) -> bool:
+    """Whether all ids are good ones, and need no percent-encoding."""
+    joined = "\n".join(record_ids) + "\n"
+    return _PLAIN_SEGMENTS.fullmatch(joined) is not None and joined.count("\n") == len(record_ids)
 
 
 def same_value(sent: FieldValue, shown: object) -> bool:

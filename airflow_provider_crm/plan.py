@@ -19,7 +19,7 @@ from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
 from airflow_provider_crm.spool import LastRows
-from airflow_provider_crm.vendors.writes import writes_of
+from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -209,7 +209,7 @@ class Planner:
         try:
             update = dated(row, self._vendor, self._catalogue, self._rules)
             writes = writes_of(update, self._vendor, self._catalogue)
-            calls = self._vendor.calls(update.record_id, writes)
+            calls = calls_of(update.record_id, writes)
         except InvalidValueError as err:
             return replace(whole, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))
         return _Wanted(update, writes.texts, calls) if calls else replace(whole, code="NOTHING_TO_WRITE")

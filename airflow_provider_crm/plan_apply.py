@@ -24,7 +24,7 @@ CONFLICT_RULES = ("fail", "skip", "overwrite")
 _TO_WRITE = (PlanVerdict.UPDATE, PlanVerdict.CONFLICT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlannedUpdate(Update):
     """An update of a plan.
 

@@ -22,7 +22,7 @@ from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_
 from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.session import Permit, always
-from airflow_provider_crm.vendors.writes import Writes, writes_of_all
+from airflow_provider_crm.vendors.writes import Writes, calls_of, calls_of_all, writes_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
@@ -145,12 +145,16 @@ class Push:
         """
         source = iter(rows)
         while batch := list(islice(source, _ROWS_AT_ONCE)):
-            for known in self._prepared(batch):
+            prepared = self._prepared(batch)
+            sendable = [item for item in prepared if isinstance(item, _Prepared)]
+            calls = calls_of_all([one.update.record_id for one in sendable], [one.writes for one in sendable])
+            made = iter(calls)
+            for known in prepared:
                 if isinstance(known, Outcome):
                     yield known, ()
                     continue
-                update, calls = known.update, self._vendor.calls(known.update.record_id, known.writes)
-                yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), calls
+                update = known.update
+                yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), next(made)
 
     def _paused(self, pause: _Pause, in_flight: InFlight) -> Iterator[Outcome]:
         """Let some time pass; rows that are in the way may be this run's own, which have to be put on record first."""
@@ -212,7 +216,7 @@ class Push:
     def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | _Prepared:
         if isinstance(writes, InvalidValueError):
             return Outcome(update.row, update.record_id, OutcomeWord.INVALID, writes.code, str(writes))
-        if not writes.values:
+        if not writes.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return _Prepared(update, writes, Wish(update.record_id, writes.texts, update.as_of or self._now()))
 
@@ -244,6 +248,7 @@ class Push:
             for row, claim in zip(ready, claims, strict=True)
             if claim is not None and claim.verdict is Verdict.REFUSED_BEFORE
         )
+        to_send = self._to_send(ready, claims)
         for row, claim in zip(ready, claims, strict=True):
             if self.stopped is not None and (claim is None or claim.verdict is not Verdict.SEND):
                 yield not_sent(row.update, self.stopped)
@@ -253,7 +258,7 @@ class Push:
                 postponed.append(row)
                 shortest = min(shortest, claim.busy_seconds)
             elif claim.verdict is Verdict.SEND:
-                yield self._job(row, claim)
+                yield self._job(row, claim, *next(to_send))
             else:
                 yield unsent(row.update, claim)
         return postponed, shortest
@@ -273,16 +278,25 @@ class Push:
     def _now(self) -> dt.datetime:
         return self._session.clock.now()
 
-    def _job(self, row: _Prepared, claim: Claim) -> Outcome | Job:
-        """Keep only the fields that were claimed; refuse a win whose date is open."""
-        update, writes = row.update, row.writes.only(claim.fields)
+    @staticmethod
+    def _to_send(
+        rows: Sequence[_Prepared], claims: Sequence[Claim | None]
+    ) -> Iterator[tuple[Writes, tuple[Call, ...]]]:
+        """What each row writes that is to be sent: only the fields that were claimed."""
+        pairs = [(row, one) for row, one in zip(rows, claims, strict=True) if one and one.verdict is Verdict.SEND]
+        writes = [row.writes.only(claim.fields) for row, claim in pairs]
+        return zip(writes, calls_of_all([row.update.record_id for row, _ in pairs], writes), strict=True)
+
+    def _job(self, row: _Prepared, claim: Claim, writes: Writes, calls: tuple[Call, ...]) -> Outcome | Job:
+        """Refuse a win whose date is open."""
+        update = row.update
         try:
             if self._ledger is not None and self.catalogue.fields["stage"].target in claim.fields:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
             return self._recorded([Ended(Job(update, writes, (), row.wish, claim), outcome)])[0]
-        return Job(update, writes, self._vendor.calls(update.record_id, writes), row.wish, claim)
+        return Job(update, writes, calls, row.wish, claim)
 
     def _written(self, job: Job, budgeted: Budgeted) -> Ended:
         """Write one row; runs in a thread."""
@@ -329,7 +343,7 @@ class Push:
         seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
         held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
         left = job.writes.only(job.claim.fields - held)
-        calls = self._vendor.calls(job.update.record_id, left) if held else job.calls
+        calls = calls_of(job.update.record_id, left) if held else job.calls
         return replace(job, writes=left, calls=calls, held=held, seen=seen)
 
     def _known_from(self, job: Job, record: Record) -> Outcome | None:

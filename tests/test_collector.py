@@ -36,3 +36,22 @@ def test_what_was_there_before_is_not_looked_through():
     with pytest.raises(KeyError):
         fails()
     assert gc.get_freeze_count() == 0
+
+
+def test_the_collector_seldom_comes_while_rows_are_gone_through():
+    """Objects that are held for a moment by the thousand bring it less often; afterwards it comes as before."""
+    before, looks = gc.get_threshold(), []
+
+    def noted(phase, _):
+        looks.append(phase)
+
+    gc.callbacks.append(noted)
+    try:
+        with imports_at_rest():
+            held = [[] for _ in range(10_000)]
+            assert looks == []
+        held += [[] for _ in range(10_000)]
+    finally:
+        gc.callbacks.remove(noted)
+    assert gc.get_threshold() == before
+    assert looks

@@ -404,6 +404,7 @@ def test_a_key_that_a_dict_lacks_is_not_a_null() -> None:
             pd.Series([".", "..", "\ud800"], dtype=object),
             [(".", "RECORD_ID"), ("..", "RECORD_ID"), ("\\ud800", "RECORD_ID")],
         ),
+        (pd.Series(["x" * 255, "y" * 256], dtype=object), [("x" * 255, ""), ("y" * 256, "RECORD_ID")]),
         (pd.Series([uuid.UUID(int=1)], dtype=object), [("00000000-0000-0000-0000-000000000001", "")]),
     ],
 )
@@ -456,17 +457,17 @@ def test_last_writes_the_last_row_of_a_chunk() -> None:
 
 
 @properties
-@given(chunks=st.lists(st.lists(st.integers(0, 60).map(str), max_size=30, unique=True), max_size=8))
-def test_ids_of_earlier_chunks_are_found(chunks: list[list[str]]) -> None:
-    """The memory of ids knows exactly the ids that came before, and the first row of each."""
-    seen, known, row = SeenIds(), dict[str, set[int]](), 0
+@given(chunks=st.lists(st.lists(st.none() | st.integers(0, 60).map(str), max_size=30), max_size=8))
+def test_ids_of_earlier_rows_are_found(chunks: list[list[str | None]]) -> None:
+    """The memory of ids tells whether all of a chunk are new, and knows the first row of each that came before."""
+    seen, known, row = SeenIds(), dict[str, int](), 0
     for chunk in chunks:
-        places = {record_id: row + index for index, record_id in enumerate(chunk)}
-        found = seen.add(places)
-        assert found.keys() == {record_id for record_id in chunk if record_id in known}
-        assert all(place == min(known[record_id]) for record_id, place in found.items())
-        for record_id, place in places.items():
-            known.setdefault(record_id, set()).add(place)
+        good = [record_id for record_id in chunk if record_id is not None]
+        assert seen.add(chunk, row) is (len(set(good)) == len(good) and known.keys().isdisjoint(good))
+        assert seen.before(good, row) == {record_id: known[record_id] for record_id in good if record_id in known}
+        for place, record_id in enumerate(chunk, row):
+            if record_id is not None:
+                known.setdefault(record_id, place)
         row += len(chunk)
 
 

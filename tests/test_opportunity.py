@@ -37,6 +37,7 @@ from airflow_provider_crm.opportunity import (
     offset_hours,
     parse_moment,
     path_segment,
+    path_segments,
     same_value,
     zone,
 )
@@ -577,3 +578,45 @@ def test_words_are_told_apart() -> None:
     assert OutcomeWord.NOT_SENT == "not_sent"
     assert pickle.loads(pickle.dumps(Outcome(0, "a", OutcomeWord.STALE))) == Outcome(0, "a", OutcomeWord.STALE)
     assert len(set(CANONICAL_FIELDS)) == 6
+
+
+FLOATS = st.floats(allow_nan=False) | st.integers(-(10**16), 10**16).map(lambda cents: cents / 100)
+COLUMNS = st.lists(FLOATS) | st.lists(st.integers(-(10**16), 10**16)) | st.lists(DECIMALS) | st.lists(st.text())
+
+
+@properties
+@given(
+    COLUMNS, st.sampled_from([MONEY, TEXT, Field("yen", "yen", Kind.MONEY, digits=0)]), st.sampled_from(list(ROUNDINGS))
+)
+@example([0.1, -0.0, 1.005, 1e15, 123456789012.34], MONEY, "half-up")
+@example(["plain", "h\u00e9", "\ud800"], TEXT, "half-up")
+def test_a_column_of_values_is_what_its_values_are_one_by_one(raws, field, rounding):
+    """The fast way gives the very values that the slow way does, digit for digit, or leaves them to it."""
+    rules = ValueRules(rounding=rounding)
+    together = rules.values(field, raws) if raws else None
+    if together is not None:
+        assert list(map(repr, together)) == [repr(rules.value(field, raw)) for raw in raws]
+
+
+def test_columns_that_are_taken_together():
+    """Amounts with few digits and text, also beyond ASCII, are; what a rule may refuse is left to the slow way."""
+    assert RULES.values(MONEY, [0.1, 2.0, -0.0]) == [Decimal("0.10"), Decimal("2.00"), Decimal("0.00")]
+    assert RULES.values(TEXT, ["Zo\u00eb", "x"]) == ["Zo\u00eb", "x"]
+    for field, raws in (
+        (MONEY, [1e300]),
+        (MONEY, [float("inf")]),
+        (MONEY, [1, 2.0]),
+        (TEXT, ["\ud800"]),
+        (DATE, ["x"]),
+    ):
+        assert RULES.values(field, raws) is None
+
+
+def test_ids_are_encoded_together_as_they_are_alone():
+    """Also where one has to be encoded, holds a line break, or is too long."""
+    for ids in (["oppo_1", "~a.b"], ["a b", "c"], ["a\nb"], ["a\n", "b"], []):
+        assert path_segments(ids) == list(map(path_segment, ids))
+    for bad in ("x" * (LONGEST_RECORD_ID + 1), "", ".."):
+        with pytest.raises(InvalidValueError):
+            path_segments(["good", bad])
+    assert path_segments(["x" * LONGEST_RECORD_ID]) == ["x" * LONGEST_RECORD_ID]

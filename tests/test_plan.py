@@ -24,7 +24,7 @@ from airflow_provider_crm.records import RecordReader
 from airflow_provider_crm.session import Session
 from airflow_provider_crm.spool import LastRows, Spool
 from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.writes import writes_of
+from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 CLOSE = VENDORS["close"]
@@ -149,7 +149,7 @@ def test_a_custom_field_without_a_key_is_empty_and_an_unknown_key_is_unknown():
 
 def test_a_users_name_is_never_taken_for_the_id_that_is_shown():
     """A name cannot be compared with an id: it is planned to be written, and is no conflict afterwards either."""
-    calls = CLOSE.calls("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_owner": "Ada"}), CLOSE, CATALOGUE))
+    calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_owner": "Ada"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_owner": "user_grace"}
     assert held_keys(calls, record, CLOSE) == frozenset()
     assert still_holds("custom.cf_owner", '"Ada"', record, CLOSE, CATALOGUE)
@@ -158,7 +158,7 @@ def test_a_users_name_is_never_taken_for_the_id_that_is_shown():
 def test_the_same_instant_in_another_zone_is_held():
     """A point in time is compared as an instant."""
     value = dt.datetime(2026, 3, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
-    calls = CLOSE.calls("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_seen": value}), CLOSE, CATALOGUE))
+    calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_seen": value}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_seen": "2026-03-01T17:00:00+00:00"}
     assert held_keys(calls, record, CLOSE) == {"custom.cf_seen"}
 
@@ -166,7 +166,7 @@ def test_the_same_instant_in_another_zone_is_held():
 @pytest.mark.parametrize(("tags", "held"), [(["a", "b"], True), (["b"], False), (None, False)])
 def test_one_of_many_is_held_if_the_list_has_it(tags, held):
     """`.add` is in place if the list shows the value."""
-    calls = CLOSE.calls("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_tags.add": "a"}), CLOSE, CATALOGUE))
+    calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_tags.add": "a"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_tags": tags}
     assert bool(held_keys(calls, record, CLOSE)) is held
 

@@ -38,7 +38,7 @@ from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.session import RetryRules, Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.writes import writes_of
+from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 RAZE, CLOSE = VENDORS["raze"], VENDORS["close"]
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
@@ -156,7 +156,7 @@ def serve():
 
 def calls(fields, record_id="opp_1"):
     """The calls that write these fields to Raze."""
-    return RAZE.calls(record_id, writes_of(Update(0, record_id, fields), RAZE, RAZE.catalogue([])))
+    return calls_of(record_id, writes_of(Update(0, record_id, fields), RAZE, RAZE.catalogue([])))
 
 
 PUT = calls({"notes": "new"})[0]
@@ -167,7 +167,7 @@ def add(session, value="Core"):
     """The call that adds one value to a list in Close: not replayable."""
     update = Update(0, "oppo_1", {"custom.cf_products.add": value})
     catalogue = session.catalogue(("custom.cf_products.add",))
-    return CLOSE.calls(update.record_id, writes_of(update, CLOSE, catalogue))[0]
+    return calls_of(update.record_id, writes_of(update, CLOSE, catalogue))[0]
 
 
 def closed_port():

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_crm.columns import Row
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused, cells_of, exact_integers
 from airflow_provider_crm.frame.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.frame.rules import ColumnRules
 from airflow_provider_crm.opportunity import (
+    TAKEN_TOGETHER,
     Field,
     FieldValue,
     Kind,
@@ -39,6 +41,13 @@ class _Problem(NamedTuple):
 
     code: str
     reason: str
+
+
+class _Column(NamedTuple):
+    """The values of one column, and whether some of them are `Mark.SKIP`."""
+
+    values: list[Any]
+    skips: bool = False
 
 
 class _Places(NamedTuple):
@@ -113,14 +122,17 @@ class FrameReader:
                 else:
                     yield Update(first + place, record_id, present, time)
 
-    def _fields_of(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Iterable[dict[str, FieldValue]]:
+    def _fields_of(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Iterable[Mapping[str, FieldValue]]:
         """The values of each row by field name; what is to be left alone is left out."""
-        names = [field.name for field in self._fields.values()]
-        values = [self._values(column, cells_of(part[column]), problems) for column in self._fields]
-        rows = map(dict, map(zip, repeat(names), zip(*values, strict=True)))
-        if not any(Mark in set(map(type, column)) for column in values):
-            return rows
-        return ({name: value for name, value in row.items() if value is not Mark.SKIP} for row in rows)
+        columns: dict[str, list[Any]] = {}
+        skipping = []
+        for column, field in self._fields.items():
+            columns[field.name], skips = self._values(column, cells_of(part[column]), problems)
+            if skips:
+                skipping.append(field.name)
+        if skipping:
+            return _without_skipped(columns, skipping, len(part))
+        return map(Row, repeat(columns), range(len(part)))
 
     def _record_ids(self, cells: list[object], limit: int, problems: dict[int, list[_Problem]]) -> list[str]:
         """The id of every row as text; a row without a good one gets a problem and what can be shown of its id."""
@@ -137,10 +149,15 @@ class FrameReader:
 
     def _duplicates(self, record_ids: list[str], first: int, problems: dict[int, list[_Problem]]) -> dict[int, int]:
         """Add a problem to doubled rows ("error"), or tell which later row supersedes a row ("last")."""
-        places = _places(record_ids, problems)
         if self._columns.on_duplicate == "last":
-            return {index: rows[-1] for rows in places.again.values() for index in rows[:-1]}
-        before = self._seen.add({record_id: first + row for record_id, row in places.first.items()})
+            return {index: rows[-1] for rows in _places(record_ids, problems).again.values() for index in rows[:-1]}
+        good: Sequence[str | None] = record_ids
+        if problems:
+            good = [None if row in problems else record_id for row, record_id in enumerate(record_ids)]
+        if self._seen.add(good, first):
+            return {}
+        places = _places(record_ids, problems)
+        before = self._seen.before(places.first, first)
         for record_id in (*places.again, *(known for known in before if known not in places.again)):
             rows = places.again.get(record_id) or [places.first[record_id]]
             everywhere = [*([before[record_id]] if record_id in before else []), *(first + index for index in rows)]
@@ -156,8 +173,8 @@ class FrameReader:
     def _times(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Sequence[dt.datetime | None]:
         if self._columns.as_of is None:
             return [self._as_of] * len(part)
-        cells = cells_of(part[self._columns.as_of])
-        return self._fitted(cells, lambda moments: list(map(self._time, moments)), problems)
+        times, _ = self._fitted(cells_of(part[self._columns.as_of]), self._time, problems)
+        return times
 
     def _time(self, cell: object) -> dt.datetime | _Problem:
         """The data time in UTC: two times of one zone would compare by the clock on the wall, which repeats an hour."""
@@ -172,7 +189,7 @@ class FrameReader:
         except (OverflowError, ValueError):
             return _Problem("AS_OF", f"{column}as_of is out of the calendar.")
 
-    def _values(self, column: str, cells: list[object], problems: dict[int, list[_Problem]]) -> list[Any]:
+    def _values(self, column: str, cells: list[object], problems: dict[int, list[_Problem]]) -> _Column:
         field = self._fields[column]
         prefix = "" if column == field.name else f"column {column!r}: "
         rule = self._columns.null_rule(column)
@@ -183,15 +200,23 @@ class FrameReader:
             fitted: FieldValue | _Problem = self._value(field, prefix, cell)
             return fitted
 
-        def values(distinct: Sequence[object]) -> list[Any]:
-            plain = [cell for cell in distinct if cell is not None]
-            together = self._rules.values(field, plain) if plain else None
-            if together is None:
-                return [value(cell) for cell in distinct]
-            found = iter(together)
-            return [value(cell) if cell is None else next(found) for cell in distinct]
+        together = self._together(field, cells, value)
+        return self._fitted(cells, value, problems) if together is None else together
 
-        return self._fitted(cells, values, problems)
+    def _together(
+        self, field: Field, cells: Sequence[object], value: Callable[[object], FieldValue | Mark | _Problem]
+    ) -> _Column | None:
+        """The value of every cell, where the field's rules apply to all at once in less time than cell by cell."""
+        if field.kind not in TAKEN_TOGETHER:
+            return None
+        present = [cell for cell in cells if cell is not None]
+        values = self._rules.values(field, present) if present else None
+        if values is None or len(values) == len(cells):
+            return None if values is None else _Column(values)
+        nothing, found = value(None), iter(values)
+        if isinstance(nothing, _Problem):
+            return None
+        return _Column([nothing if cell is None else next(found) for cell in cells], nothing is Mark.SKIP)
 
     def _value(self, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - FieldValue, or the type of the field's kind
         if isinstance(cell, Refused):
@@ -212,26 +237,34 @@ class FrameReader:
         return None
 
     @staticmethod
-    def _fitted(
-        cells: list[object], fit: Callable[[Sequence[object]], list[Any]], problems: dict[int, list[_Problem]]
-    ) -> list[Any]:
+    def _fitted(cells: list[object], fit: Callable[[object], Any], problems: dict[int, list[_Problem]]) -> _Column:
         """Fit every cell, once per distinct one where that is safe, and note the problems."""
         kinds = set(map(type, cells))
+        keys: Sequence[Any] = range(len(cells))
         if kinds <= _CACHEABLE and not kinds >= {int, float}:  # 2**60 equals 2.0**60, and reads otherwise
-            distinct = list(set(cells))
-            known = dict(zip(distinct, fit(distinct), strict=True))
-            values = [known[cell] for cell in cells]
+            keys = cells
         elif kinds <= _MOMENTS:
-            moments = {id(cell): cell for cell in cells}
-            fitted = dict(zip(moments, fit(list(moments.values())), strict=True))
-            values = [fitted[id(cell)] for cell in cells]
-        else:
-            values = fit(cells)
-        if _Problem in set(map(type, values)):
-            for index, found in enumerate(values):
-                if type(found) is _Problem:
-                    problems.setdefault(index, []).append(found)
-        return values
+            keys = list(map(id, cells))
+        known = {key: fit(cell) for key, cell in dict(zip(keys, cells, strict=True)).items()}
+        values, found = list(map(known.__getitem__, keys)), set(map(type, known.values()))
+        if _Problem in found:
+            for index, value in enumerate(values):
+                if type(value) is _Problem:
+                    problems.setdefault(index, []).append(value)
+        return _Column(values, Mark in found)
+
+
+def _without_skipped(columns: Mapping[str, list[Any]], skipping: Sequence[str], rows: int) -> list[Row[FieldValue]]:
+    """Rows of columns some of which hold values to be left alone; rows without the same ones share their columns."""
+    left_out = zip(*([value is Mark.SKIP for value in columns[name]] for name in skipping), strict=True)
+    shapes: dict[tuple[bool, ...], Mapping[str, list[Any]]] = {}
+    found = []
+    for place, shape in zip(range(rows), left_out, strict=True):
+        if shape not in shapes:
+            skipped = {name for name, skip in zip(skipping, shape, strict=True) if skip}
+            shapes[shape] = {name: values for name, values in columns.items() if name not in skipped}
+        found.append(Row(shapes[shape], place))
+    return found
 
 
 def _places(record_ids: Sequence[str], problems: Mapping[int, object]) -> _Places:

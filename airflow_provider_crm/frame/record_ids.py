@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused
-from airflow_provider_crm.opportunity import path_segment
+from airflow_provider_crm.opportunity import are_plain_ids, path_segment
 
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40
 _CACHE_KILOBYTES = 8_000
-_PLAIN_IDS = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*+\n)++", re.ASCII)
+_PAGE_BYTES = 16_384
+_IDS_AT_ONCE = 10_000
 _SEEN = "CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
+# In the order of the ids, so that those that share a page of the table meet it at once.
+_REMEMBER = """
+    INSERT OR IGNORE INTO seen SELECT value, ? + key FROM json_each(?) WHERE value IS NOT NULL ORDER BY value, key
+"""
+_KNOWN = "SELECT id, row FROM seen WHERE row < ? AND id IN (SELECT value FROM json_each(?))"
 
 
 def record_id_of(cell: object, limit: int) -> tuple[str, Refused | None]:
@@ -39,8 +44,7 @@ def plain_ids(cells: Sequence[object]) -> list[str] | None:
     if set(map(type, cells)) != {str}:
         return None
     ids = cast("list[str]", list(cells))
-    joined = "\n".join(ids) + "\n"
-    return ids if _PLAIN_IDS.fullmatch(joined) and joined.count("\n") == len(ids) else None
+    return ids if are_plain_ids(ids) else None
 
 
 def text_id(cell: str) -> tuple[str, Refused | None]:
@@ -74,19 +78,31 @@ class SeenIds:
         # The empty name is SQLite's for a database that nobody else sees; any thread may be the one that drops it.
         self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._file.close)
-        for statement in ("PRAGMA journal_mode = OFF", f"PRAGMA cache_size = -{_CACHE_KILOBYTES}", _SEEN):
-            self._file.execute(statement)
+        for setting in ("journal_mode = OFF", f"page_size = {_PAGE_BYTES}", f"cache_size = -{_CACHE_KILOBYTES}"):
+            self._file.execute(f"PRAGMA {setting}")
+        self._file.execute(_SEEN)
 
-    def add(self, row_by_id: Mapping[str, int]) -> dict[str, int]:
-        """Remember these ids, whose rows come after all earlier ones; returns the first row of each that was known."""
+    def add(self, record_ids: Sequence[str | None], first: int) -> bool:
+        """Remember the ids of rows that come after all earlier ones.
+
+        Args:
+            record_ids: Of one row after another; None where a row has no good one.
+            first: Number of the first row.
+
+        Returns:
+            Whether each of them is new, and occurs once.
+        """
         before = self._file.total_changes
         self._file.execute("BEGIN")
-        self._file.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", row_by_id.items())
+        for start in range(0, len(record_ids), _IDS_AT_ONCE):
+            ids = json.dumps(record_ids[start : start + _IDS_AT_ONCE])
+            self._file.execute(_REMEMBER, (first + start, ids))
         self._file.execute("COMMIT")
-        if self._file.total_changes - before == len(row_by_id):
-            return {}
-        known = "SELECT id, row FROM seen WHERE row < ? AND id IN (SELECT value FROM json_each(?))"
-        return dict(self._file.execute(known, (min(row_by_id.values()), json.dumps(list(row_by_id)))))
+        return self._file.total_changes - before == len(record_ids) - record_ids.count(None)
+
+    def before(self, record_ids: Iterable[str], first: int) -> dict[str, int]:
+        """The earliest row of each of these ids that occurs before the row `first`."""
+        return dict(self._file.execute(_KNOWN, (first, json.dumps(list(record_ids)))))
 
 
 def row_names(rows: list[int], own: int) -> str:

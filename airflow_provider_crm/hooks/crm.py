@@ -135,7 +135,7 @@ class CrmHook(BaseHook):
         """
         from airflow_provider_crm.push_row import write_update
         from airflow_provider_crm.push_rules import PushRules, check_fields
-        from airflow_provider_crm.vendors.writes import writes_of
+        from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
         session = self.session
         zone_name = timezone or session.account.timezone
@@ -148,7 +148,7 @@ class CrmHook(BaseHook):
             fields={name: values.value(catalogue.fields[name], raw) for name, raw in fields.items()},
         )
         rules = PushRules(timezone=zone_name, date_won_default="server")
-        calls = self.vendor.calls(record_id, writes_of(update, self.vendor, catalogue))
+        calls = calls_of(record_id, writes_of(update, self.vendor, catalogue))
         return write_update(session, calls, record_id, rules) if calls else session.read(record_id)
 
     def get_opportunity(self, record_id: str) -> Record:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook, conf
-from airflow.sdk.crypto import get_fernet
 from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.log import mask_secret
 
@@ -109,6 +108,8 @@ class _Fernet:
     """
 
     def __init__(self, name: str) -> None:
+        from airflow.sdk.crypto import get_fernet
+
         self._name = name
         try:
             self._fernet = get_fernet()

@@ -6,10 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame import frames
-from airflow_provider_crm.operators.object_files import object_path
 from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
-from airflow_provider_crm.operators.sources import PlanRowsSource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +55,8 @@ class UpdateOpportunityOperator(OpportunityOperator):
         Raises:
             ConfigurationError: If both or neither are given.
         """
+        from airflow_provider_crm.operators.sources import PlanRowsSource
+
         if self.plan is None and self.data is None:
             msg = "data and plan are None; pass rows as data, or the id of a plan, such as plan.output['plan_id']."
             raise ConfigurationError(msg)
@@ -89,6 +88,9 @@ class UpdateOpportunityOperator(OpportunityOperator):
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The data, chunk by chunk."""
+        from airflow_provider_crm.frame import frames
+        from airflow_provider_crm.operators.object_files import object_path
+
         is_url = isinstance(self.data, str) and "://" in self.data
         return frames(object_path(self.data) if is_url else self.data)
 

@@ -1,4 +1,7 @@
-"""What every operator that writes opportunities has in common: its arguments, and what Airflow is told."""
+"""What every operator that writes opportunities has in common: its arguments, and what Airflow is told.
+
+Airflow imports this for every parse of a DAG file, so what only a running task needs is imported where the task runs.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.assets import announce
-from airflow_provider_crm.collector import imports_at_rest
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
-from airflow_provider_crm.frame import ColumnRules
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
-from airflow_provider_crm.operators.deferral import Carried
-from airflow_provider_crm.operators.ledger_access import LedgerAccess
 from airflow_provider_crm.operators.links import CrmRunLink
-from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
-from airflow_provider_crm.operators.row_run import RowRun
-from airflow_provider_crm.operators.run_context import as_of_run
-from airflow_provider_crm.operators.sources import FrameSource
-from airflow_provider_crm.operators.spans import describe_run, span
-from airflow_provider_crm.operators.task_run import TaskRun
-from airflow_provider_crm.opportunity import FAILURES, TRANSIENT_FAILURES, OutcomeWord, ValueRules
-from airflow_provider_crm.report import SyncReport
-from airflow_provider_crm.tolerance import Tolerance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +23,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget import Budget
+    from airflow_provider_crm.frame import ColumnRules
     from airflow_provider_crm.guardrails import Guardrails
     from airflow_provider_crm.openlineage import SourceLineage
+    from airflow_provider_crm.operators.deferral import Carried
+    from airflow_provider_crm.operators.ledger_access import LedgerAccess
     from airflow_provider_crm.operators.sources import Source
+    from airflow_provider_crm.operators.task_run import TaskRun
+    from airflow_provider_crm.opportunity import OutcomeWord
+    from airflow_provider_crm.report import SyncReport
     from airflow_provider_crm.session import Session
+    from airflow_provider_crm.tolerance import Tolerance
 
 _LONGEST_DEFERRAL = 86_400.0
 
@@ -160,6 +156,9 @@ class OpportunityOperator(BaseOperator):
 
     def source(self, run: TaskRun) -> Source:
         """Where the rows come from: the frames, or what a subclass has instead."""
+        from airflow_provider_crm.operators.run_context import as_of_run
+        from airflow_provider_crm.operators.sources import FrameSource
+
         source = FrameSource(self.frames(run.context), self._columns(run.timezone), as_of_run(run.context))
         if source.empty:
             self.log.info("The data has no rows: nothing to write.")
@@ -167,6 +166,8 @@ class OpportunityOperator(BaseOperator):
 
     def failures(self) -> frozenset[OutcomeWord]:
         """The outcomes that count as failures: all of them, but that a dry run sends nothing."""
+        from airflow_provider_crm.opportunity import FAILURES, OutcomeWord
+
         return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
 
     def source_lineage(self) -> SourceLineage:
@@ -201,6 +202,8 @@ class OpportunityOperator(BaseOperator):
             AirflowFailException: The set-up is wrong, or too many rows failed for good: a retry would not help.
             AirflowException: Too many rows failed, some of them for reasons that pass.
         """
+        from airflow_provider_crm.operators.deferral import Carried
+
         return self._stretch(context, Carried())
 
     def resume(
@@ -223,6 +226,8 @@ class OpportunityOperator(BaseOperator):
             doubtful: Whether rows are sent again of which nobody knows whether they landed.
             event: What the trigger passes; not needed.
         """
+        from airflow_provider_crm.operators.deferral import Carried
+
         return self._stretch(context, Carried(settled, report or {}, outages, doubtful))
 
     def perform(self, run: TaskRun) -> dict[str, Any]:
@@ -231,6 +236,11 @@ class OpportunityOperator(BaseOperator):
         Raises:
             CrmError: It could not be done, or not even begun.
         """
+        from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
+        from airflow_provider_crm.operators.row_run import RowRun
+        from airflow_provider_crm.operators.spans import describe_run
+        from airflow_provider_crm.tolerance import Tolerance
+
         tolerance = Tolerance(self.max_rejected)
         ended = RowRun(run).write()
         describe_run(ended.report)
@@ -244,6 +254,11 @@ class OpportunityOperator(BaseOperator):
 
     def _stretch(self, context: Context, carried: Carried) -> dict[str, Any]:
         """Run until the end, or until the next deferral; errors become Airflow's."""
+        from airflow_provider_crm.collector import imports_at_rest
+        from airflow_provider_crm.operators.ledger_access import LedgerAccess
+        from airflow_provider_crm.operators.spans import span
+        from airflow_provider_crm.operators.task_run import TaskRun
+
         self._ledger = LedgerAccess(self.ledger_conn_id)
         run = TaskRun(self, context, carried, self._ledger)
         try:
@@ -296,6 +311,9 @@ class OpportunityOperator(BaseOperator):
         return f"{message} Check the key in connection {self.crm_conn_id!r}." if refused else message
 
     def _columns(self, timezone: str | None) -> ColumnRules:
+        from airflow_provider_crm.frame import ColumnRules
+        from airflow_provider_crm.opportunity import ValueRules
+
         return ColumnRules(
             id_column=self.id_column,
             fields=self.fields,
@@ -307,6 +325,9 @@ class OpportunityOperator(BaseOperator):
 
     def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land."""
+        from airflow_provider_crm.assets import announce
+        from airflow_provider_crm.opportunity import TRANSIENT_FAILURES
+
         self._written = report if self.sends else None
         failed = [word for word in self.failures() if report.count(word)]
         told = report.failure_text() if failed or stopped is None else f"{stopped} {report.summary()}."

@@ -6,17 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame import frames
-from airflow_provider_crm.operators.guarded import held
 from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
-from airflow_provider_crm.operators.sources import Source, UndoSource, Work, stored
-from airflow_provider_crm.operators.spans import describe, span
 
 if TYPE_CHECKING:
     import pandas as pd
     from airflow.sdk import Context
 
     from airflow_provider_crm.guardrails import Measurement
+    from airflow_provider_crm.operators.sources import Source, UndoSource, Work
     from airflow_provider_crm.operators.task_run import TaskRun
     from airflow_provider_crm.plan_store import Plan, PlanStore
 
@@ -40,6 +37,8 @@ class PlanningOperator(OpportunityOperator):
             `budget` and `guardrails` as in a report, and `summary`: Markdown for `ApprovalOperator(body=...)`. The
             first three and the summary are also XComs of their own, so that `plan.output["plan_id"]` is one.
         """
+        from airflow_provider_crm.operators.spans import describe, span
+
         store, rules = run.ledger.plan_store(), run.rules()
         source = self.source(run)
         with run.work(source, rules) as work:
@@ -92,11 +91,15 @@ class PlanOpportunityUpdatesOperator(PlanningOperator):
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The data, chunk by chunk."""
+        from airflow_provider_crm.frame import frames
+
         return frames(self.data)
 
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
         from airflow_provider_crm.guardrails import Guardrails
+        from airflow_provider_crm.operators.guarded import held
+        from airflow_provider_crm.operators.sources import stored
         from airflow_provider_crm.spool import Spool
 
         guardrails, measured, planner = self.guardrails or Guardrails(), work.measured(source.names), work.planner()
@@ -139,10 +142,14 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
 
     def source(self, run: TaskRun) -> UndoSource:
         """What stood before the run."""
+        from airflow_provider_crm.operators.sources import UndoSource
+
         return UndoSource(run.ledger.plan_store(), self.run_key, self.on_conflict, resumed=run.resumed)
 
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:  # noqa: ARG002 - part of the interface
         """Compare what the run wrote with what the CRM holds."""
+        from airflow_provider_crm.operators.sources import UndoSource
+
         if not isinstance(source, UndoSource):
             raise TypeError(type(source).__name__)
         return source.plan(work)

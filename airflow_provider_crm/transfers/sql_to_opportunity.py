@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame import Shard, frame_of_rows
 from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
 
 if TYPE_CHECKING:
@@ -96,6 +95,8 @@ class SqlToOpportunityOperator(OpportunityOperator):
             ConfigurationError: If the connection runs no SQL, the statement returns no rows at all, or there is no
                 such shard.
         """
+        from airflow_provider_crm.frame import Shard
+
         shard = Shard.of(self.shard, self.shards)
         for frame in self._chunks():
             yield frame if shard is None else shard.part(frame, self.id_column)
@@ -121,6 +122,8 @@ class SqlToOpportunityOperator(OpportunityOperator):
         Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
         beside a null, and text of lists.
         """
+        from airflow_provider_crm.frame import frame_of_rows
+
         with closing(self._hook().get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:
             if self.parameters is None:
                 cursor.execute(self.sql)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import requests
     from requests.auth import AuthBase
 
-    from airflow_provider_crm.vendors.writes import Writes
-
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 Record: TypeAlias = dict[str, Json]
 
@@ -73,7 +71,8 @@ class Credentials:
         return (*held, *(b64encode(f"{secret}:".encode()).decode() for secret in held))
 
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""What most calls have of parameters and headers."""
 
 
 class Call(NamedTuple):
@@ -92,12 +91,28 @@ class Call(NamedTuple):
 
     method: str
     path: str
-    params: Mapping[str, str] = _NOTHING
+    params: Mapping[str, str] = NOTHING
     body: str | None = None
-    headers: Mapping[str, str] = _NOTHING
+    headers: Mapping[str, str] = NOTHING
     replayable: bool = True
-    writes: Mapping[str, FieldValue] = _NOTHING
+    writes: Mapping[str, FieldValue] = NOTHING
     fields: tuple[str, ...] = ()
+
+
+class Route(NamedTuple):
+    """One of the calls that write a row, without what differs from row to row.
+
+    Attributes:
+        method: HTTP method.
+        path: Absolute path on the vendor's origin, with `{}` where the record id goes.
+        keys: The vendor's keys that it carries; its body is a JSON object of them.
+        replayable: Whether sending it twice does no harm when the first answer was lost.
+    """
+
+    method: str
+    path: str
+    keys: tuple[str, ...]
+    replayable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +213,8 @@ class Vendor(Protocol):
     """Scheme and host of the vendor's own service."""
     documentation: str
     """Address of the vendor's API documentation."""
+    id_key: str
+    """Key of the record's id in the vendor's answers."""
     late_win_advice: str
     """What to write when a won stage without a date comes from old data, as a sentence."""
     extra: Mapping[str, ExtraField]
@@ -266,12 +283,8 @@ class Vendor(Protocol):
         """
         ...
 
-    def calls(self, record_id: str, writes: Writes) -> tuple[Call, ...]:
-        """The calls that write a row, in order; none if there is nothing to write.
-
-        Raises:
-            InvalidValueError: The id is none.
-        """
+    def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+        """The calls that write these keys of a row, in order; none if there are no keys. See `writes.calls_of`."""
         ...
 
     def read_call(self, record_id: str) -> Call:

@@ -11,7 +11,7 @@ import datetime as dt
 import math
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, path_segment, same_value
@@ -24,6 +24,7 @@ from airflow_provider_crm.vendors import (
     Json,
     Limits,
     Record,
+    Route,
     Stage,
     Tokens,
 )
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from airflow_provider_crm.exceptions import CrmError
-    from airflow_provider_crm.vendors.writes import Writes
 
 _API = "/api/v1"
 _PAGE_SIZE = 100
@@ -90,6 +90,7 @@ class Close:
     title = "Close"
     origin = "https://api.close.com"
     documentation = "https://developer.close.com"
+    id_key = "id"
     late_win_advice = (
         "Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data)."
     )
@@ -207,7 +208,7 @@ class Close:
         """Cents, and status ids; the currency is only compared with the organization's."""
         if field.kind is Kind.MONEY:
             _check_decimals(catalogue)
-            return [int(value.scaleb(2)) if isinstance(value, Decimal) else value for value in values]
+            return [None if value is None else int(value * 100) for value in cast("Sequence[Decimal | None]", values)]
         if field.kind is Kind.STAGE:
             ids = {label: _stage(label, catalogue).id for label in set(values) if isinstance(label, str)}
             return [ids[value] if isinstance(value, str) else value for value in values]
@@ -216,24 +217,14 @@ class Close:
                 _check_currency(value, catalogue)
         return values
 
-    def calls(self, record_id: str, writes: Writes) -> tuple[Call, ...]:
+    def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
         """One `PUT`, which changes only what it holds."""
-        if not writes.values:
-            return ()
-        return (
-            Call(
-                "PUT",
-                _path(record_id),
-                body=writes.body(tuple(writes.values)),
-                replayable=not any(key.endswith(_ONE_OF_MANY) for key in writes.values),
-                writes={"id": record_id, **writes.values},
-                fields=tuple(writes.names.values()),
-            ),
-        )
+        once = any(key.endswith(_ONE_OF_MANY) for key in keys)
+        return (Route("PUT", f"{_API}/opportunity/{{}}/", keys, replayable=not once),) if keys else ()
 
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunity/{id}/`."""
-        return Call("GET", _path(record_id))
+        return Call("GET", f"{_API}/opportunity/{path_segment(record_id)}/")
 
     def list_call(self, filters: Mapping[str, str], page: int) -> Call:
         """`GET /opportunity/` with `_skip` and `_limit`."""
@@ -369,10 +360,6 @@ def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
         raise record_error("Close's token endpoint", response)
     lifetime = dt.timedelta(seconds=number_of(member(body, "expires_in")) or _TOKEN_SECONDS)
     return Tokens(access, refresh, now + lifetime, lifetime)
-
-
-def _path(record_id: str) -> str:
-    return f"{_API}/opportunity/{path_segment(record_id)}/"
 
 
 def _list(value: Json) -> list[Json]:

@@ -20,7 +20,7 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, path_segment, same_value
-from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Stage
+from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Route, Stage
 from airflow_provider_crm.vendors.answer import (
     answered,
     body_of,
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     import requests
     from requests.auth import AuthBase
-
-    from airflow_provider_crm.vendors.writes import Writes
 
 _API = "/external/v1/opportunities"
 _PAGE_SIZE = 100
@@ -86,6 +84,7 @@ class Raze:
     title = "Raze"
     origin = "https://app.getraze.com"
     documentation = "https://developer.getraze.co"
+    id_key = "id"
     late_win_advice = "Pass date_won_default='server' to accept that; Raze takes no other date, so 'as_of' cannot help."
     api_key_label = "API key"
     extra: Mapping[str, ExtraField] = {}
@@ -151,16 +150,15 @@ class Raze:
         """As they are, but for a documented stage in another spelling."""
         return list(map(_status, values)) if field.kind is Kind.STAGE else values
 
-    def calls(self, record_id: str, writes: Writes) -> tuple[Call, ...]:
+    def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
         """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
-        path = f"{_API}/{path_segment(record_id)}"
-        calls = []
-        if plain := tuple(key for key in writes.values if key != "status"):
-            calls.append(_call("PUT", path, plain, record_id, writes))
-        if "status" in writes.values:
+        routes = []
+        if plain := tuple(key for key in keys if key != "status"):
+            routes.append(Route("PUT", f"{_API}/{{}}", plain))
+        if "status" in keys:
             # Setting `won` again moves `won_at` to the moment of the second call.
-            calls.append(_call("PATCH", f"{path}/stage", ("status",), record_id, writes, replayable=False))
-        return tuple(calls)
+            routes.append(Route("PATCH", f"{_API}/{{}}/stage", ("status",), replayable=False))
+        return tuple(routes)
 
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunities/:id`; needs `opportunities:read`."""
@@ -275,19 +273,6 @@ def _status(stage: FieldValue) -> FieldValue:
         return None
     wanted = stage.strip()
     return wanted.lower() if wanted.lower() in _STATUSES else wanted
-
-
-def _call(
-    method: str, path: str, keys: tuple[str, ...], record_id: str, writes: Writes, *, replayable: bool = True
-) -> Call:
-    return Call(
-        method,
-        path,
-        body=writes.body(keys),
-        replayable=replayable,
-        writes={"id": record_id, **{key: writes.values[key] for key in keys}},
-        fields=tuple(writes.names[key] for key in keys),
-    )
 
 
 VENDOR = Raze()

@@ -33,11 +33,11 @@ from writers import DAY, FIELDS, Cost, body, check, deals, http_hook, loop, pool
 from airflow_provider_crm.account import Account
 from airflow_provider_crm.collector import imports_at_rest
 from airflow_provider_crm.frame import ColumnRules, FrameReader
-from airflow_provider_crm.opportunity import ValueRules
+from airflow_provider_crm.opportunity import Update, ValueRules
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.writes import writes_of_all
+from airflow_provider_crm.vendors.writes import calls_of_all, writes_of_all
 
 SERVER = Path(__file__).with_name("echo_server.py")
 LATENCIES, THREADS = (0.02, 0.05, 0.15), (16, 64)
@@ -120,14 +120,17 @@ def frame_to_bodies(rows: int) -> Figure:
         catalogue = session.catalogue(tuple(fields.values()))
     columns = ColumnRules(id_column="id", fields=fields, values=ValueRules(timezone="UTC"))
 
+    def bodies_of(batch: list[Update]) -> list[str]:
+        calls = calls_of_all([update.record_id for update in batch], writes_of_all(batch, close, catalogue))
+        return [call.body for row in calls for call in row]
+
     def bodies() -> Cost:
         began = Cost.now()
         updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
         made = 0
         with imports_at_rest():  # as the operators do
             while batch := list(islice(updates, ROWS_AT_ONCE)):
-                for one, writes in zip(batch, writes_of_all(batch, close, catalogue), strict=True):
-                    made += len([call.body for call in close.calls(one.record_id, writes)])
+                made += len(bodies_of(batch))
         check(made == rows, made)
         return Cost.since(began)
 

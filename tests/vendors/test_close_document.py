@@ -24,7 +24,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.writes import writes_of
+from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 CLOSE = VENDORS["close"]
 PATH = "/api/v1/opportunity/oppo_1/"
@@ -450,7 +450,7 @@ def test_response_components_pass_through(close, stored, answer, action):
 def test_response_without_optional_properties(close, stored, answer, missing):
     """A property that the schema does not require may be absent, and the update is confirmed all the same."""
     row, catalogue = Update(row=0, record_id="oppo_1", fields={"note": "old"}), close.session.catalogue(("note",))
-    call = CLOSE.calls("oppo_1", writes_of(row, CLOSE, catalogue))[0]
+    call = calls_of("oppo_1", writes_of(row, CLOSE, catalogue))[0]
     record = {name: value for name, value in stored().items() if name != missing}
     assert CLOSE.unconfirmed(call, CLOSE.read(answer(200, json=record))) == ()
 

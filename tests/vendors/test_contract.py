@@ -30,7 +30,7 @@ from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.opportunity import CANONICAL_FIELDS, Field, Update
 from airflow_provider_crm.provider_info import get_provider_info
 from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Call, Credentials, Vendor
-from airflow_provider_crm.vendors.writes import writes_of
+from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 PACKAGE = Path(airflow_provider_crm.__file__).parent
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)
@@ -202,9 +202,9 @@ def test_catalogue_names(vendor, connect):
     assert {stage.type for stage in catalogue.stages} == {"won", "lost", "active"}
 
 
-def calls_of(vendor, row, catalogue):
+def calls_that_write(vendor, row, catalogue):
     """The calls that write a row."""
-    return VENDORS[vendor].calls(row.record_id, writes_of(row, VENDORS[vendor], catalogue))
+    return calls_of(row.record_id, writes_of(row, VENDORS[vendor], catalogue))
 
 
 @every_vendor
@@ -212,10 +212,10 @@ def test_calls_never_create(vendor, connect):
     """No update becomes a POST or a DELETE, and an update of nothing becomes no call."""
     catalogue = connect(vendor).session.catalogue(("notes", "stage"))
     row = Update(0, "x", {"notes": "new", "stage": STAGES[vendor]})
-    calls = calls_of(vendor, row, catalogue)
+    calls = calls_that_write(vendor, row, catalogue)
     assert {call.method for call in calls} <= {"PUT", "PATCH"}
     assert {name for call in calls for name in call.fields} == {"notes", "stage"}
-    assert calls_of(vendor, Update(0, "x", {}), catalogue) == ()
+    assert calls_that_write(vendor, Update(0, "x", {}), catalogue) == ()
 
 
 # Ids
@@ -293,14 +293,14 @@ def test_a_value_that_is_silently_dropped_is_noticed(vendor, name, connect, sand
 def test_an_echo_of_another_record_is_noticed(vendor, connect, sandbox):
     """A 2xx with the record of another id confirms nothing."""
     hook = connect(vendor)
-    call = calls_of(vendor, Update(0, "x", {"notes": "old"}), hook.session.catalogue(("notes",)))[0]
+    call = calls_that_write(vendor, Update(0, "x", {"notes": "old"}), hook.session.catalogue(("notes",)))[0]
     assert VENDORS[vendor].unconfirmed(call, hook.get_opportunity(RECORD[vendor])) == ("id",)
 
 
 @every_vendor
 def test_an_absent_field_is_never_taken_for_an_applied_one(vendor, connect):
     """`applied` of a record that lacks a key says no, also for a value that clears."""
-    call = calls_of(vendor, Update(0, "x", {"notes": "new"}), connect(vendor).session.catalogue(("notes",)))[0]
+    call = calls_that_write(vendor, Update(0, "x", {"notes": "new"}), connect(vendor).session.catalogue(("notes",)))[0]
     assert VENDORS[vendor].applied(call, {"id": "x"}) is False
 
 

@@ -1,0 +1,93 @@
+"""Rows of values that are kept in columns."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+_T = TypeVar("_T")
+
+
+class Row(Mapping[str, _T]):
+    """One row, by the names of its columns; nothing is copied until it is asked for.
+
+    Alone, as it is pickled, it is a dict.
+
+    Args:
+        columns: Values of all rows by name; they no longer change.
+        place: Which row.
+    """
+
+    __slots__ = ("columns", "place")
+
+    def __init__(self, columns: Mapping[str, Sequence[_T]], place: int) -> None:
+        self.columns = columns
+        self.place = place
+
+    def __getitem__(self, name: str) -> _T:
+        return self.columns[name][self.place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __repr__(self) -> str:
+        return repr(row_of(self.columns, self.place))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (row_of(self.columns, self.place),)
+
+    def items(self) -> ItemsView[str, _T]:
+        """All of them at once, which is faster than one by one."""
+        return row_of(self.columns, self.place).items()
+
+
+def row_of(columns: Mapping[str, Sequence[_T]], place: int) -> dict[str, _T]:
+    """One row as a dict."""
+    return {name: column[place] for name, column in columns.items()}
+
+
+def alike(shapes: Sequence[object]) -> list[Sequence[int]]:
+    """The positions of each shape that occurs, in order."""
+    if len(set(shapes)) == 1:
+        return [range(len(shapes))]
+    positions: dict[object, list[int]] = {}
+    for position, shape in enumerate(shapes):
+        positions.setdefault(shape, []).append(position)
+    return list(positions.values())
+
+
+def picked(items: Sequence[_T], positions: Sequence[int]) -> Sequence[_T]:
+    """The items at some positions, or at all of them, in order."""
+    return items if len(positions) == len(items) else [items[position] for position in positions]
+
+
+def in_order(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]:
+    """What parts of a sequence have become, with the positions of each, as a sequence again."""
+    if len(parts) == 1:
+        return list(parts[0][1])
+    found = {position: item for positions, items in parts for position, item in zip(positions, items, strict=True)}
+    return [found[position] for position in range(len(found))]
+
+
+def shapes_of(rows: Iterable[Mapping[str, object]]) -> list[object]:
+    """The same for rows that have the same names in the same order, as far as that can be told fast."""
+    return [id(row.columns) if type(row) is Row else tuple(row) for row in rows]
+
+
+def columns_of(rows: Sequence[Mapping[str, _T]]) -> dict[str, Sequence[_T]]:
+    """The values of rows of one shape, column by column."""
+    first = rows[0]
+    if isinstance(first, Row):
+        return taken(first.columns, [row.place for row in cast("Sequence[Row[_T]]", rows)])
+    return dict(zip(first, zip(*(row.values() for row in rows), strict=True), strict=False))
+
+
+def taken(columns: Mapping[str, Sequence[_T]], places: Sequence[int]) -> dict[str, Sequence[_T]]:
+    """Some rows of columns, in this order."""
+    first, end = places[0], places[0] + len(places)
+    if places == list(range(first, end)):
+        return {name: column[first:end] for name, column in columns.items()}
+    return {name: [column[place] for place in places] for name, column in columns.items()}
