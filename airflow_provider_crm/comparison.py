@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
-from airflow_provider_crm.opportunity import FieldValue, Update, ValueRules, same_value
+from airflow_provider_crm.opportunity import FieldValue, Update
+from airflow_provider_crm.same_value import same_value
+from airflow_provider_crm.value_rules import ValueRules
 from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 if TYPE_CHECKING:

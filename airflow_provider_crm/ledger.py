@@ -36,7 +36,8 @@ from airflow_provider_crm.ledger_quiet import confirm_held
 from airflow_provider_crm.ledger_schema import field_states, migrate, plan_reads, plans, rejects, runs
 from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
 from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
-from airflow_provider_crm.opportunity import LONGEST_RECORD_ID, Outcome, OutcomeWord
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.record_id import LONGEST_RECORD_ID
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine

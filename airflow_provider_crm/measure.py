@@ -10,10 +10,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.plan import PlanRow, PlanVerdict
 from airflow_provider_crm.plan_summary import Money
 from airflow_provider_crm.push_rules import dated
+from airflow_provider_crm.record_id import path_segment
 from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:

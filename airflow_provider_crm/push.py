@@ -18,9 +18,10 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish, WishColumns
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update, path_segment
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
+from airflow_provider_crm.record_id import path_segment
 from airflow_provider_crm.session import Permit, always
 from airflow_provider_crm.vendors.writes import Writes, calls_of, calls_of_all, writes_of_all
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, UnknownFieldError
-from airflow_provider_crm.opportunity import Update, local_date
+from airflow_provider_crm.moments import local_date
+from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.transport import LARGEST_POOL
 
 if TYPE_CHECKING:

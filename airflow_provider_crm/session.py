@@ -24,7 +24,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.opportunity import offset_hours
+from airflow_provider_crm.moments import offset_hours
 from airflow_provider_crm.transport import NOT_SENT, Signature, Wire, authenticated_session, transport_error
 from airflow_provider_crm.vendors.answer import json_of
 

@@ -28,7 +28,7 @@ from urllib3.exceptions import (
 
 from airflow_provider_crm import __version__
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
-from airflow_provider_crm.opportunity import offset_hours
+from airflow_provider_crm.moments import offset_hours
 from airflow_provider_crm.vendors import Credentials
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ from hypothesis import strategies as st
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame import ColumnRules, FrameReader, frame_of_rows, frames
 from airflow_provider_crm.frame.record_ids import SeenIds
-from airflow_provider_crm.opportunity import Field, Kind, Outcome, OutcomeWord, Update, ValueRules
+from airflow_provider_crm.opportunity import Field, Kind, Outcome, OutcomeWord, Update
+from airflow_provider_crm.value_rules import ValueRules
 
 CATALOGUE = {
     field.name: field

@@ -20,27 +20,19 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm import exceptions
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, InvalidValueError
+from airflow_provider_crm.moments import local_date, offset_hours, parse_moment, zone
 from airflow_provider_crm.opportunity import (
     CANONICAL_FIELDS,
     FAILURES,
-    LONGEST_RECORD_ID,
-    ROUNDINGS,
     TRANSIENT_FAILURES,
     Field,
     Kind,
     Outcome,
     OutcomeWord,
-    ValueRules,
-    exact_decimal,
-    json_number,
-    local_date,
-    offset_hours,
-    parse_moment,
-    path_segment,
-    path_segments,
-    same_value,
-    zone,
 )
+from airflow_provider_crm.record_id import LONGEST_RECORD_ID, path_segment, path_segments
+from airflow_provider_crm.same_value import same_value
+from airflow_provider_crm.value_rules import ROUNDINGS, ValueRules, exact_decimal, json_number
 
 MONEY = Field("deal_value", "value", Kind.MONEY)
 NUMBER = Field("custom.cf_n", "custom.cf_n", Kind.NUMBER)

@@ -12,18 +12,9 @@ from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused, cells_of, exact_integers
 from airflow_provider_crm.frame.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.frame.rules import ColumnRules
-from airflow_provider_crm.opportunity import (
-    TAKEN_TOGETHER,
-    Field,
-    FieldValue,
-    Kind,
-    Outcome,
-    OutcomeWord,
-    Update,
-    ValueRules,
-    parse_moment,
-    zone,
-)
+from airflow_provider_crm.moments import parse_moment, zone
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Outcome, OutcomeWord, Update
+from airflow_provider_crm.value_rules import TAKEN_TOGETHER, ValueRules
 
 if TYPE_CHECKING:
     import pandas as pd

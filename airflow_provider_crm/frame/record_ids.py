@@ -11,7 +11,7 @@ from typing import cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused
-from airflow_provider_crm.opportunity import are_plain_ids, path_segment
+from airflow_provider_crm.record_id import are_plain_ids, path_segment
 
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40

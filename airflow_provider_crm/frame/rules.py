@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.opportunity import ValueRules
+from airflow_provider_crm.value_rules import ValueRules
 
 _NULL_RULES = ("skip", "clear", "error")
 _DUPLICATE_RULES = ("error", "last")

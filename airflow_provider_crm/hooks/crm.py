@@ -14,7 +14,9 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, with_tokens
-from airflow_provider_crm.opportunity import Update, ValueRules, zone
+from airflow_provider_crm.moments import zone
+from airflow_provider_crm.opportunity import Update
+from airflow_provider_crm.value_rules import ValueRules
 from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Credentials
 
 if TYPE_CHECKING:

@@ -312,7 +312,7 @@ class OpportunityOperator(BaseOperator):
 
     def _columns(self, timezone: str | None) -> ColumnRules:
         from airflow_provider_crm.frame import ColumnRules
-        from airflow_provider_crm.opportunity import ValueRules
+        from airflow_provider_crm.value_rules import ValueRules
 
         return ColumnRules(
             id_column=self.id_column,

@@ -14,7 +14,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
-from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, path_segment, same_value
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update
+from airflow_provider_crm.record_id import path_segment
+from airflow_provider_crm.same_value import same_value
 from airflow_provider_crm.vendors import (
     Call,
     Catalogue,

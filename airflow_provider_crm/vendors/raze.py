@@ -19,7 +19,9 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update, path_segment, same_value
+from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update
+from airflow_provider_crm.record_id import path_segment
+from airflow_provider_crm.same_value import same_value
 from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Route, Stage
 from airflow_provider_crm.vendors.answer import (
     answered,

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.columns import Row, alike, columns_of, in_order, picked, row_of, shapes_of, taken
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.opportunity import FieldValue, Update, json_number, path_segments
+from airflow_provider_crm.opportunity import FieldValue, Update
+from airflow_provider_crm.record_id import path_segments
+from airflow_provider_crm.value_rules import json_number
 from airflow_provider_crm.vendors import NOTHING, Call
 
 if TYPE_CHECKING:

@@ -35,11 +35,11 @@ from airflow_provider_crm.collector import imports_at_rest
 from airflow_provider_crm.frame import ColumnRules, FrameReader
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
-from airflow_provider_crm.opportunity import ValueRules
 from airflow_provider_crm.push import Push
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.sandbox import Sandbox
 from airflow_provider_crm.session import Session
+from airflow_provider_crm.value_rules import ValueRules
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 ACCOUNT, DAY = "close:benchmark", dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

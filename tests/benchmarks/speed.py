@@ -33,9 +33,10 @@ from writers import DAY, FIELDS, Cost, body, check, deals, http_hook, loop, pool
 from airflow_provider_crm.account import Account
 from airflow_provider_crm.collector import imports_at_rest
 from airflow_provider_crm.frame import ColumnRules, FrameReader
-from airflow_provider_crm.opportunity import Update, ValueRules
+from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import Session
+from airflow_provider_crm.value_rules import ValueRules
 from airflow_provider_crm.vendors import VENDORS, Credentials
 from airflow_provider_crm.vendors.writes import calls_of_all, writes_of_all
 

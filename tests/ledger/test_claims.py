@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.ledger_claims import Settlement, Verdict
 from airflow_provider_crm.ledger_schema import changes, field_states
-from airflow_provider_crm.opportunity import LONGEST_RECORD_ID, Outcome, OutcomeWord, path_segment
+from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.record_id import LONGEST_RECORD_ID, path_segment
 
 from .conftest import DAY, wish
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.columns import Row
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.opportunity import Update, json_number
+from airflow_provider_crm.opportunity import Update
+from airflow_provider_crm.value_rules import json_number
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.writes import calls_of, calls_of_all, json_texts, writes_of, writes_of_all
 

@@ -1,0 +1,57 @@
+"""Points in time and their zones: as text, as dates, as offsets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+from functools import lru_cache
+
+import pendulum
+
+from airflow_provider_crm.exceptions import ConfigurationError
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII)
+
+
+@lru_cache(maxsize=64)
+def zone(name: str) -> pendulum.Timezone:
+    """The IANA zone of that name.
+
+    Raises:
+        ConfigurationError: If the zone database has no such name.
+    """
+    msg = f"timezone {name!r} is not in the IANA zone database; write one such as 'America/New_York' or 'UTC'."
+    if not isinstance(name, str):  # pendulum reads a number as a fixed offset in seconds
+        raise ConfigurationError(msg)
+    try:
+        return pendulum.timezone(name)
+    except (ValueError, OSError) as err:
+        raise ConfigurationError(msg) from err
+
+
+def local_date(moment: dt.datetime, timezone: str) -> dt.date:
+    """The calendar date of an aware moment in a zone, right on both sides of a clock change."""
+    local = moment.astimezone(zone(timezone))
+    return dt.date(local.year, local.month, local.day)
+
+
+def offset_hours(moment: dt.datetime, timezone: str) -> str:
+    """UTC offset of a zone at an aware moment, in hours, positive east: `-4`, `-2.5`, `5.75`, `0`."""
+    offset = moment.astimezone(zone(timezone)).utcoffset() or dt.timedelta()
+    hours = Decimal(int(offset.total_seconds())) / 3600
+    return format(round(hours, 4).normalize() + 0, "f")
+
+
+def parse_moment(text: str) -> dt.date | dt.datetime | None:
+    """Read an ISO date (`2026-03-01`) or date and time (`2026-03-01T23:30:00-05:00`); None if it is neither."""
+    text = text.strip()
+    try:
+        if _DATE.fullmatch(text):
+            return dt.date.fromisoformat(text)
+        if _DATETIME.fullmatch(text):
+            return dt.datetime.fromisoformat(text.replace(",", ".").replace(" ", "T", 1).replace(" ", ""))
+    except ValueError:
+        return None
+    return None
