@@ -236,9 +236,9 @@ class Pacer:
             if refused:
                 self._refused(ticket, now, (limits.wait if limits is not None else None) or 0.0)
             elif self._leases is not None:
-                self._leases.accepted()
+                self._leases.accepted(ticket.sent_at)
             else:
-                self._found.accept(now)
+                self._found.accept(ticket.sent_at)
 
     def hold(self, seconds: float) -> None:
         """Let nobody pass for that long; a shorter hold never ends a longer one."""
