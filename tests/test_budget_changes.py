@@ -178,6 +178,20 @@ def test_workers_on_a_token_bucket(engine, limit, window, shared):
     assert (used >= 0.97, refused <= 0.001) == (True, True)
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("limit", [5, 10])
+def test_workers_on_a_small_token_bucket(engine, limit, workers):
+    """Workers that emptied a small bucket before any knew it for one find its pace, and are refused no more."""
+    simulation = Simulation(CloseServer(limit, 1, kind="bucket", phase=0.37), latency=(0.02, 0.06))
+    store = BudgetStore(engine, simulation.clock())
+    for number in range(workers):
+        simulation.worker(store=store, begins=0.05 * number)
+    simulation.run(10)
+    before = simulation.arrivals.refused.total()
+    used, _ = simulation.run(60).used(simulation.server, 60)
+    assert (used >= 0.98, simulation.arrivals.refused.total() - before) == (True, 0)
+
+
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
 def test_half_of_a_token_bucket_is_never_exceeded(limit, window):
     """Of a bucket as of a window 49 to 50 % are used where half of it is allowed."""
