@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Limits
 
 _STATED = re.compile(r"(\d{1,9})/(\d{1,5})(s|m|h)", re.ASCII)
+# A smaller share leaves so much in a bucket that it would not notice to have taken too much.
+_TRYING_SHARE = 0.9
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -236,9 +238,9 @@ class Pacer:
             if refused:
                 self._refused(ticket, now, (limits.wait if limits is not None else None) or 0.0)
             elif self._leases is not None:
-                self._leases.accepted()
+                self._leases.accepted(ticket.sent_at)
             else:
-                self._found.accept(now)
+                self._found.accept(ticket.sent_at)
 
     def hold(self, seconds: float) -> None:
         """Let nobody pass for that long; a shorter hold never ends a longer one."""
@@ -280,7 +282,8 @@ class Pacer:
                 self._plan.untold(now, ticket.window)
             return
         if isinstance(self._plan, FixedWindow) and self._plan.unfit:
-            self._plan = TokenBucket(1.0 if self._leases is not None else self._share)
+            shared = self._leases is not None
+            self._plan = TokenBucket(1.0 if shared else self._share, tries=shared and self._share >= _TRYING_SHARE)
         elif self._plan is None or self._plan.unfit:
             self._plan = FixedWindow(self._share, shared=self._leases is not None)
         self._plan.told(told, self._in_flight)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _GRAIN = 0.001
 # The range in which the rate lies is narrow enough then to take its middle; before that its lower end is safe.
 _CLOSE = 0.9
+# Where none is left, the next token is told of, and a part of it is there already: surely borne is less than its pace.
+_SURELY = 0.8
 # So much more than it could hold, as part of the limit, was never in a bucket.
 _MISREAD = 0.5
 
@@ -28,6 +30,7 @@ class TokenBucket:
 
     Args:
         share: Part of the limit that may be used.
+        tries: Whether too fast a pace would show itself by what is left, because workers on one store use all of it.
 
     Attributes:
         number: Buckets have no windows to be counted.
@@ -36,8 +39,9 @@ class TokenBucket:
 
     number = 0
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, *, tries: bool = False) -> None:
         self.unfit = False
+        self._tries = tries
         self._share = share
         self._limit = 0
         self._rate = math.inf
@@ -118,10 +122,22 @@ class TokenBucket:
         self._slowest, self._fastest = max(self._slowest, slowest), min(self._fastest, fastest)
         if self._slowest > self._fastest:  # the vendor has changed it
             self._slowest, self._fastest = slowest, fastest
-        close = self._slowest > _CLOSE * self._fastest
-        self._rate = (self._slowest + self._fastest) / 2 if close else self._slowest or self._fastest
+        middle = (self._slowest + self._fastest) / 2
+        self._rate = middle if self._known() else self._slowest or self._fastest
+
+    def _known(self) -> bool:
+        """Whether the range in which the rate lies is narrow."""
+        return self._slowest > _CLOSE * self._fastest
 
     def need(self, now: float, in_flight: int) -> Need:
         """What the shared store has to know to grant calls: how fast the bucket is filled."""
-        rate = self._rate if math.isfinite(self._rate) else 0.0
-        return Need(now, 0, 0, in_flight, now, None, 0.0, self.number, rate)
+        return Need(now, 0, 0, in_flight, now, None, 0.0, self.number, self._pace())
+
+    def _pace(self) -> float:
+        """Calls per second that all workers together may send; 0 while nothing is known."""
+        if not math.isfinite(self._rate):
+            return 0.0
+        if self._known() or not self._tries:
+            return self._rate
+        # With none left, a little slower, so that soon some are: they tell more. Nearly full tells only the upper end.
+        return self._fastest if math.isfinite(self._fastest) else _SURELY * self._rate

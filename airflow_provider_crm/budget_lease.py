@@ -44,6 +44,7 @@ class Ask:
         stated: Calls per second that the connection states; 0 for none.
         returned: Calls given back.
         accepted: Calls that were not refused since the worker asked last.
+        accepted_from: Seconds ago when the first of them was sent.
         refusal: The first one since then that the limit does not explain.
         asks: Whether calls are asked for.
     """
@@ -59,6 +60,7 @@ class Ask:
     stated: float = 0.0
     returned: int = 0
     accepted: int = 0
+    accepted_from: float = 0.0
     refusal: Refusal | None = None
     asks: bool = True
 
@@ -123,6 +125,7 @@ class Leases:
         self._next_at, self._gap = -math.inf, 0.0
         self._untold = False
         self._accepted, self._returned = 0, 0
+        self._accepted_from = math.inf
         self._refusal: Refusal | None = None
 
     def use(self, window: int, now: float) -> float | None:
@@ -144,9 +147,10 @@ class Leases:
         if window == self._window:
             self._left += 1
 
-    def accepted(self) -> None:
+    def accepted(self, sent_at: float) -> None:
         """Note a call that was not refused."""
         self._accepted += 1
+        self._accepted_from = min(self._accepted_from, sent_at)
 
     def refused(self, refusal: Refusal) -> None:
         """Note a refusal for the other workers; of several the first tells the most."""
@@ -178,10 +182,12 @@ class Leases:
             stated=stated,
             returned=self._returned,
             accepted=self._accepted,
+            accepted_from=need.at - min(self._accepted_from, need.at),
             refusal=None if first is None else Refusal(need.at - first.sent_at, need.at - first.at, first.wait),
             asks=asks,
         )
         self._asking, self._accepted, self._refusal, self._returned = True, 0, None, 0
+        self._accepted_from = math.inf
         return ask
 
     def ask(self, ask: Ask) -> Grant:

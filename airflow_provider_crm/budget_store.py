@@ -111,7 +111,8 @@ class SharedWindow:
         found = replace(self.found)
         if now - found.next_at > _FORGOTTEN_AFTER:
             found = FoundRate.stated(ask.stated) if ask.stated and not ask.limit else FoundRate()
-        found.accept(now, ask.accepted)
+        if ask.accepted:
+            found.accept(now - ask.accepted_from, ask.accepted)
         if (refusal := ask.refusal) is not None:
             found.refused(now - refusal.sent_at, now - refusal.at, refusal.wait)
         return found
