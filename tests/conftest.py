@@ -78,6 +78,16 @@ def new_database(postgres):
 
 
 @pytest.fixture
+def engine(tmp_path):
+    """An empty SQLite database, ready to be shared."""
+    from airflow_provider_crm.ledger_schema import prepare_engine
+
+    made = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
 def distant():
     """The URL of a Close that answers after 50 ms and counts its connections."""
     server = subprocess.Popen([sys.executable, str(_ECHO_SERVER), "0.05"], stdout=subprocess.PIPE, text=True)

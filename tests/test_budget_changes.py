@@ -93,14 +93,6 @@ def windows(simulation, first):
     return [calls for _, calls in sorted(simulation.arrivals.accepted.items())][first:-1]
 
 
-@pytest.fixture
-def engine(tmp_path):
-    """A SQLite database that is ready for the store."""
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
-    yield engine
-    engine.dispose()
-
-
 # Headers
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.budget import StatedLimit
 from airflow_provider_crm.budget_store import BudgetStore
-from airflow_provider_crm.ledger_schema import prepare_engine
 
 from .budget_simulation import CloseServer, RazeServer, Simulation
 
@@ -167,10 +165,10 @@ def test_four_workers_without_a_store(limit, window):
 
 @pytest.mark.parametrize(("limit", "window"), WINDOWS)
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_four_workers_with_a_store(tmp_path, limit, window, share):
+def test_four_workers_with_a_store(engine, limit, window, share):
     """Workers that share a store use exactly the share together, and none of their calls is refused."""
     simulation = Simulation(CloseServer(limit, window, phase=0.37))
-    store = BudgetStore(prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")), simulation.clock())
+    store = BudgetStore(engine, simulation.clock())
     for number in range(4):
         simulation.worker(share=share, store=store, begins=0.7 * number)
     simulation.run(window * 6)
@@ -178,10 +176,10 @@ def test_four_workers_with_a_store(tmp_path, limit, window, share):
     assert max(simulation.arrivals.accepted.values()) <= share * limit
 
 
-def test_a_backfill_leaves_room_to_the_runs_of_today(tmp_path):
+def test_a_backfill_leaves_room_to_the_runs_of_today(engine):
     """On one store, a run with half of the limit stops where all runs together have used half of it."""
     simulation = Simulation(CloseServer(100, 1, phase=0.37))
-    store = BudgetStore(prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")), simulation.clock())
+    store = BudgetStore(engine, simulation.clock())
     simulation.worker(share=0.5, store=store)
     simulation.worker(share=0.9, store=store, begins=0.1)
     simulation.run(20)

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.budget_rate import FoundRate
 from airflow_provider_crm.budget_store import BudgetStore
-from airflow_provider_crm.ledger_schema import prepare_engine
 
 from .budget_simulation import CloseServer, Simulation
-
-
-@pytest.fixture
-def engine(tmp_path):
-    """A SQLite database that is ready for the store."""
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -65,14 +65,6 @@ def oauth(crm_sandbox):
     return crm_sandbox.close.oauth
 
 
-@pytest.fixture
-def engine(tmp_path):
-    """A SQLite database."""
-    made = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / 'tokens.db'}"))
-    yield made
-    made.dispose()
-
-
 def account_of(url, oauth, **fields):
     """An account without a source of tokens."""
     extra = {"client_id": oauth.client_id, "client_secret": oauth.client_secret, "refresh_token": oauth.refresh_token}
