@@ -64,8 +64,8 @@ class Concurrency:
     """Finds the number of threads; not safe for threads itself, and never asks a clock.
 
     The first row goes alone. How long it takes says with how many threads to begin; they are doubled with each round,
-    as long as rows take no longer than the first ones did, which is how long the vendor takes that has nothing else
-    to do. A round is a row of each thread, more or less.
+    as long as rows take less than twice what they took at first, when the vendor had nothing else to do. A round is a
+    row of each thread, more or less.
 
     From then on it looks at longer rounds; rows that had begun before the number was changed do not count. After each,
     one of these is done:
