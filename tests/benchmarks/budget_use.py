@@ -100,7 +100,7 @@ HTTP = [
     Run("four processes, one store", 100, 1, "store", workers=4, shared=True, seconds=20),
     Run("four processes, one store, token bucket", 100, 1, "store", workers=4, shared=True, kind="bucket", seconds=20),
     Run("four processes, one store, no header", 100, 1, "none", workers=4, shared=True, header="absent", seconds=120),
-    Run("four processes, no store", 20, 1, "apart", workers=4, seconds=60),
+    Run("four processes, no store", 20, 1, "apart", workers=4, seconds=300),
     Run("four processes, no store", 100, 1, "apart", workers=4, seconds=30),
     Run("one worker, half", 100, 1, "half", share=0.5, seconds=12),
 ]
