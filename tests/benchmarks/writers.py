@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import tempfile
 import time
@@ -119,6 +120,7 @@ def http_hook(url: str, rows: int, threads: int) -> Cost:
 
     address = url.removeprefix("http://")
     os.environ["AIRFLOW_CONN_SPEED"] = f"http://key@{address}"
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its pool is smaller than that, and says so at every call
     hook = HttpHook(method="PUT", http_conn_id="speed")
     began = Cost.now()
     with ThreadPoolExecutor(threads) as executor:
