@@ -2,6 +2,9 @@
 
 `VENDORS` is the only list of vendors. To add one, write `vendors/<name>.py` with an object that fits `Vendor`, add it
 to `_MODULES`, and give it a small hook class and a sandbox file; the contract tests run over all of `VENDORS`.
+
+Which calls write some keys a vendor says once for all rows that write those (`routes`); from that `writes` makes the
+calls of the rows, many at a time.
 """
 
 from __future__ import annotations
