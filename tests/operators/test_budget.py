@@ -7,6 +7,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 
+from .conftest import NOW
+
 ROWS = [{"id": "oppo_0", "arr": 1}]
 
 
@@ -87,6 +89,7 @@ def test_a_used_up_budget_defers_the_task(deal, task):
     for number in range(1, 8):
         deal.close.add_opportunity(f"oppo_{number}", value=100)
     deal.set(close_limit=5, close_window=3600.0)
+    deal.clock.set(NOW)  # the window has the whole hour left, whatever hour it is here
     rows = [{"id": f"oppo_{number}", "arr": 9} for number in range(8)]
     end = task(UpdateOpportunityOperator, data=rows, id_column="id", fields={"arr": "deal_value"}, budget_share=1.0)
     assert end.deferred.trigger is not None
