@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget_bucket import TokenBucket
 from airflow_provider_crm.budget_lease import Ask, Refusal
-from airflow_provider_crm.budget_rate import FoundRate
+from airflow_provider_crm.budget_rate import TESTING_SHARE, FoundRate
 from airflow_provider_crm.budget_use import GroupUse
 from airflow_provider_crm.budget_window import LONGEST_SPREAD, POLL, Answer, FixedWindow, Need
 from airflow_provider_crm.exceptions import ConfigurationError
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Limits
 
 _STATED = re.compile(r"(\d{1,9})/(\d{1,5})(s|m|h)", re.ASCII)
-# A smaller share leaves so much in a bucket that it would not notice to have taken too much.
-_TRYING_SHARE = 0.9
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -283,7 +281,7 @@ class Pacer:
             return
         if isinstance(self._plan, FixedWindow) and self._plan.unfit:
             shared = self._leases is not None
-            self._plan = TokenBucket(1.0 if shared else self._share, tries=shared and self._share >= _TRYING_SHARE)
+            self._plan = TokenBucket(1.0 if shared else self._share, tries=shared and self._share >= TESTING_SHARE)
         elif self._plan is None or self._plan.unfit:
             self._plan = FixedWindow(self._share, shared=self._leases is not None)
         self._plan.told(told, self._in_flight)

@@ -20,8 +20,9 @@ _FAST, _SLOW = 0.05, 0.0003
 _PATIENCE = 60.0
 # Of the rate that was refused the least to fall to: what was borne is known less well, because waits are rounded up.
 _LEAST_FACTOR = 0.8
-# A smaller share never comes near to the limit, so that it could not notice that its idea of it has outgrown it.
-_TESTING_SHARE = 0.9
+# A smaller share never comes near to the limit, so that it could not notice that its idea of it has outgrown it, nor
+# that it has taken too much of a bucket.
+TESTING_SHARE = 0.9
 # A thread that wakes late may catch up by that many seconds, so that the rate is kept.
 _CATCH_UP = 0.03
 _SHORTEST_WINDOW = 0.5
@@ -74,7 +75,7 @@ class FoundRate:
         if self.since is None and self.rate is not None:
             self.since = self.begun = begin
         self.next_at = begin + calls * gap
-        if self.rate is not None and share >= _TESTING_SHARE:
+        if self.rate is not None and share >= TESTING_SHARE:
             self._grow(self.rate, now, calls * gap)
         return begin
 

@@ -44,7 +44,7 @@ class RecordReader:
         self._session = session
         self._vendor = session.account.vendor
         self._keys = frozenset(keys)
-        self._kept = self._keys | {key.rpartition(".")[0] for key in keys} | {"id"}
+        self._kept = self._keys | {key.rpartition(".")[0] for key in keys} | {self._vendor.id_key}
         self._reads = reads
         self._concurrency = Concurrency(concurrency)
         self._workers: Workers[str, _Answer] = Workers(self._read, "crm-read")
@@ -132,7 +132,7 @@ class RecordReader:
         return found
 
     def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:
-        listed = {str(record.get("id")): record for record in found}
+        listed = {str(record.get(self._vendor.id_key)): record for record in found}
         return {
             record_id: self._of_interest(listed[record_id])
             for record_id in rows.of(listed)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.exceptions import CrmError
 
 _API = "/api/v1"
+_RECORD = f"{_API}/opportunity/{{}}/"
 _PAGE_SIZE = 100
 _TOO_MANY_REQUESTS = 429
 _SERVICE_UNAVAILABLE = 503
@@ -222,11 +223,11 @@ class Close:
     def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
         """One `PUT`, which changes only what it holds."""
         once = any(key.endswith(_ONE_OF_MANY) for key in keys)
-        return (Route("PUT", f"{_API}/opportunity/{{}}/", keys, replayable=not once),) if keys else ()
+        return (Route("PUT", _RECORD, keys, replayable=not once),) if keys else ()
 
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunity/{id}/`."""
-        return Call("GET", f"{_API}/opportunity/{path_segment(record_id)}/")
+        return Call("GET", _RECORD.format(path_segment(record_id)))
 
     def list_call(self, filters: Mapping[str, str], page: int) -> Call:
         """`GET /opportunity/` with `_skip` and `_limit`."""

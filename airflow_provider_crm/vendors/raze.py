@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
 _API = "/external/v1/opportunities"
+_RECORD = f"{_API}/{{}}"
 _PAGE_SIZE = 100
 _FORBIDDEN = 403
 _TOO_MANY_REQUESTS = 429
@@ -156,15 +157,15 @@ class Raze:
         """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
         routes = []
         if plain := tuple(key for key in keys if key != "status"):
-            routes.append(Route("PUT", f"{_API}/{{}}", plain))
+            routes.append(Route("PUT", _RECORD, plain))
         if "status" in keys:
             # Setting `won` again moves `won_at` to the moment of the second call.
-            routes.append(Route("PATCH", f"{_API}/{{}}/stage", ("status",), replayable=False))
+            routes.append(Route("PATCH", f"{_RECORD}/stage", ("status",), replayable=False))
         return tuple(routes)
 
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunities/:id`; needs `opportunities:read`."""
-        return Call("GET", f"{_API}/{path_segment(record_id)}")
+        return Call("GET", _RECORD.format(path_segment(record_id)))
 
     def list_call(self, filters: Mapping[str, str], page: int) -> Call:
         """`GET /opportunities` with `page` (from 1) and `limit`."""
