@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow.sdk.observability import stats
+from airflow_provider_crm.operators.airflow_versions import stats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
