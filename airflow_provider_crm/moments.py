@@ -12,6 +12,8 @@ import pendulum
 from airflow_provider_crm.exceptions import ConfigurationError
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+TOLERANCE = dt.timedelta(minutes=5)
+"""How far a data time may lie ahead of the clock: clocks of several machines differ by less."""
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII)
 
 
@@ -42,6 +44,20 @@ def offset_hours(moment: dt.datetime, timezone: str) -> str:
     offset = moment.astimezone(zone(timezone)).utcoffset() or dt.timedelta()
     hours = Decimal(int(offset.total_seconds())) / 3600
     return format(round(hours, 4).normalize() + 0, "f")
+
+
+def future_data_time(as_of: dt.datetime, now: dt.datetime) -> str | None:
+    """Say why a data time lies too far in the future; None if it does not.
+
+    Newer data never gets past a data time that has not come yet, so one by mistake would keep it out for ever.
+    """
+    if as_of - now <= TOLERANCE:
+        return None
+    data_time, clock = (f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}" for moment in (as_of, now))
+    return (
+        f"the data time {data_time} UTC lies ahead of the clock ({clock} UTC), so newer data of every later run would "
+        "count as older"
+    )
 
 
 def parse_moment(text: str) -> dt.date | dt.datetime | None:

@@ -132,7 +132,8 @@ class RecordReader:
         return found
 
     def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:
-        listed = {str(record.get(self._vendor.id_key)): record for record in found}
+        canonical_id, id_key = self._vendor.canonical_id, self._vendor.id_key
+        listed = {canonical_id(str(record.get(id_key))): record for record in found}
         return {
             record_id: self._of_interest(listed[record_id])
             for record_id in rows.of(listed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused, cells_of, exact_integers
 from airflow_provider_crm.frame.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.frame.rules import ColumnRules
-from airflow_provider_crm.moments import parse_moment, zone
+from airflow_provider_crm.moments import future_data_time, parse_moment, zone
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Outcome, OutcomeWord, Update
 from airflow_provider_crm.value_rules import TAKEN_TOGETHER, ValueRules
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS_AT_ONCE = 10_000
+_FUTURE = "FUTURE_AS_OF"
+_RUN_CURE = "start the run for a date that has come, or pass as_of with the column that tells when the data was read."
+_COLUMN_CURE = (
+    "write when the value was read or last changed (an open end such as 9999-12-31 is no such time, and a local time "
+    "needs its zone or the argument timezone), or leave as_of out."
+)
+_now = partial(dt.datetime.now, dt.UTC)
 _AS_OF = Field("as_of", "as_of", Kind.DATETIME)
 # Equal values of these types are the same value, also written as text; datetimes of two zones or folds are not.
 _CACHEABLE = frozenset({str, int, float, dt.date, type(None)})
@@ -55,12 +63,24 @@ class FrameReader:
         columns: The mapping and its rules.
         fields: The account's catalogue by field name; holds every field that is mapped.
         as_of: Data time of the rows when no column tells it, aware.
+        canonical_id: The one spelling of an id, see `Vendor.canonical_id`.
+        now: The time, aware; a data time may not lie ahead of it.
     """
 
-    def __init__(self, columns: ColumnRules, fields: Mapping[str, Field], as_of: dt.datetime | None) -> None:
+    def __init__(
+        self,
+        columns: ColumnRules,
+        fields: Mapping[str, Field],
+        as_of: dt.datetime | None,
+        *,
+        canonical_id: Callable[[str], str] = str,
+        now: Callable[[], dt.datetime] = _now,
+    ) -> None:
         self._columns = columns
         self._fields = {column: fields[name] for column, name in columns.fields.items()}
         self._as_of = as_of
+        self._canonical_id = canonical_id
+        self._now = now
         self._rules = columns.values  # noqa: PD011 - not pandas' attribute
         self._rows = 0
         self._seen = SeenIds()
@@ -126,16 +146,16 @@ class FrameReader:
         return map(Row, repeat(columns), range(len(part)))
 
     def _record_ids(self, cells: list[object], limit: int, problems: dict[int, list[_Problem]]) -> list[str]:
-        """The id of every row as text; a row without a good one gets a problem and what can be shown of its id."""
+        """The id of every row in its one spelling; a row without a good one gets a problem and what can be shown."""
         if (plain := plain_ids(cells)) is not None:
-            return plain
+            return list(map(self._canonical_id, plain))
         column = self._columns.id_column
         record_ids = []
         for index, cell in enumerate(cells):
             record_id, problem = text_id(cell) if type(cell) is str else record_id_of(cell, limit)
             if problem is not None:
                 problems[index] = [_Problem(problem.code, f"column {column!r} {problem.text}")]
-            record_ids.append(record_id)
+            record_ids.append(record_id if problem is not None else self._canonical_id(record_id))
         return record_ids
 
     def _duplicates(self, record_ids: list[str], first: int, problems: dict[int, list[_Problem]]) -> dict[int, int]:
@@ -163,6 +183,10 @@ class FrameReader:
 
     def _times(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Sequence[dt.datetime | None]:
         if self._columns.as_of is None:
+            if self._as_of is not None and (why := future_data_time(self._as_of, self._now())) is not None:
+                reason = f"{why}: {_RUN_CURE}"
+                for row in range(len(part)):
+                    problems.setdefault(row, []).append(_Problem(_FUTURE, reason))
             return [self._as_of] * len(part)
         times, _ = self._fitted(cells_of(part[self._columns.as_of]), self._time, problems)
         return times
@@ -176,9 +200,11 @@ class FrameReader:
         if isinstance(moment, _Problem):
             return _Problem("AS_OF", moment.reason)
         try:
-            return moment.astimezone(dt.UTC)
+            utc = moment.astimezone(dt.UTC)
         except (OverflowError, ValueError):
             return _Problem("AS_OF", f"{column}as_of is out of the calendar.")
+        why = future_data_time(utc, self._now())
+        return utc if why is None else _Problem(_FUTURE, f"{column}{why}; {_COLUMN_CURE}")
 
     def _values(self, column: str, cells: list[object], problems: dict[int, list[_Problem]]) -> _Column:
         field = self._fields[column]

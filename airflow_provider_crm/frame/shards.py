@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -22,8 +23,8 @@ class Shard:
 
     A row belongs to the shard that the CRC-32 of its record id names: every row to exactly one, all rows of an id to
     the same one, whatever the process, machine, Python version or order of the rows. An id is taken as the text that
-    the CRM would get, so 17, 17.0 and " 17 " are one. A row without a good id belongs to the shard of what can be
-    shown of it (nothing at all: shard 0), so it is reported once.
+    the CRM would get, so 17, 17.0 and " 17 " are one, and so are two spellings of one UUID. A row without a good id
+    belongs to the shard of what can be shown of it (nothing at all: shard 0), so it is reported once.
 
     Attributes:
         number: Which shard, from 0.
@@ -63,24 +64,25 @@ class Shard:
             raise ConfigurationError(msg)
         return cls(number, count)
 
-    def part(self, frame: pd.DataFrame, id_column: str) -> pd.DataFrame:
+    def part(self, frame: pd.DataFrame, id_column: str, canonical_id: Callable[[str], str] = str) -> pd.DataFrame:
         """The rows of this shard, in their order.
 
         Args:
             frame: Any rows.
             id_column: The column of record ids, which the frame has once.
+            canonical_id: The one spelling of an id, see `Vendor.canonical_id`.
         """
         import numpy as np
 
         ids = frame[id_column]
         limit = exact_integers(ids.dtype)
-        own = [_checksum(cell, limit) % self.count == self.number for cell in cells_of(ids)]
+        own = [_checksum(cell, limit, canonical_id) % self.count == self.number for cell in cells_of(ids)]
         return frame[np.array(own, dtype=bool)]
 
 
-def _checksum(cell: object, limit: int) -> int:
+def _checksum(cell: object, limit: int, canonical_id: Callable[[str], str]) -> int:
     # Only the row's own shard pays for finding out whether text is a good id: here all texts are alike.
-    text = cell.strip() if isinstance(cell, str) else record_id_of(cell, limit)[0]
+    text = canonical_id(cell.strip() if isinstance(cell, str) else record_id_of(cell, limit)[0])
     return zlib.crc32(text.encode("utf-8", "backslashreplace"))
 
 

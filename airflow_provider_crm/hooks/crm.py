@@ -139,7 +139,7 @@ class CrmHook(BaseHook):
         from airflow_provider_crm.push_rules import PushRules, check_fields
         from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
-        session = self.session
+        session, record_id = self.session, self.vendor.canonical_id(record_id)
         zone_name = timezone or session.account.timezone
         catalogue = session.catalogue(tuple(fields))
         check_fields({name: name for name in fields}, self.vendor, catalogue)
@@ -159,7 +159,7 @@ class CrmHook(BaseHook):
         Raises:
             RejectedError: If there is none of that id.
         """
-        return self.session.read(record_id)
+        return self.session.read(self.vendor.canonical_id(record_id))
 
     def list_opportunities(self, **filters: object) -> Iterator[Record]:
         """All opportunities that match the vendor's own filters, over all pages.

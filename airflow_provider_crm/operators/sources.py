@@ -131,8 +131,15 @@ class FrameSource:
         """The rows, one by one."""
         from airflow_provider_crm.push_rules import check_fields
 
-        check_fields(self._columns.fields, work.session.account.vendor, work.catalogue)
-        reader = FrameReader(self._columns, work.catalogue.fields, self._as_of)
+        vendor = work.session.account.vendor
+        check_fields(self._columns.fields, vendor, work.catalogue)
+        reader = FrameReader(
+            self._columns,
+            work.catalogue.fields,
+            self._as_of,
+            canonical_id=vendor.canonical_id,
+            now=work.session.clock.now,
+        )
         return Rows(row for frame in _chain(self._first, self._frames) for row in reader.read(frame))
 
 

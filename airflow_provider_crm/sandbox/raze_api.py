@@ -118,8 +118,8 @@ class RazeApi:
 
     def _find(self, request: Request, record_id: str) -> Fields:
         switches, records = self._panel.current, self._account.records
-        if switches.raze_uuid_ids and not _is_uuid(record_id):
-            raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error"))
+        if switches.raze_uuid_ids:
+            record_id = _uuid(record_id)
         stored = self._read(record_id, request) if request.method == "GET" else records.get(record_id)
         if stored is None:
             raise RefusalError(404, error("NOT_FOUND", "Opportunity not found"))
@@ -263,9 +263,9 @@ def _too_many(allowance: Allowance, request: Request, switches: Switches) -> Ref
     return RefusalError(429, payload, headers)
 
 
-def _is_uuid(text: str) -> bool:
+def _uuid(text: str) -> str:
+    """An id in the spelling of the database, which takes a UUID in any case, in braces and without hyphens."""
     try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
+        return str(uuid.UUID(text))
+    except ValueError as err:
+        raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error")) from err

@@ -96,10 +96,15 @@ class SqlToOpportunityOperator(OpportunityOperator):
                 such shard.
         """
         from airflow_provider_crm.frame import Shard
+        from airflow_provider_crm.hooks.crm import CrmHook
 
         shard = Shard.of(self.shard, self.shards)
+        if shard is None:
+            yield from self._chunks()
+            return
+        canonical_id = CrmHook.for_connection(self.crm_conn_id).vendor.canonical_id
         for frame in self._chunks():
-            yield frame if shard is None else shard.part(frame, self.id_column)
+            yield shard.part(frame, self.id_column, canonical_id)
 
     def source_lineage(self) -> SourceLineage:
         """The tables and columns that the query reads, for OpenLineage."""

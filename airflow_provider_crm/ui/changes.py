@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.ledger_schema import changes, field_states
 from airflow_provider_crm.opportunity import FAILURES, OutcomeWord
 from airflow_provider_crm.ui.expressions import count_up_to, of_dags
+from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -193,13 +194,18 @@ class RecordChanges:
     Args:
         connection: To the ledger.
         dags: Ids of the Dags that the reader may read.
-        record_id: The vendor's id of the opportunity.
+        record_id: The vendor's id of the opportunity, in any spelling that the vendor takes.
     """
 
     def __init__(self, connection: Connection, dags: Collection[str], record_id: str) -> None:
         self._connection = connection
         self._dags = dags
         self._record_id = record_id
+
+    def _id_in(self, account: str) -> str:
+        """The id as the ledger of an account has it."""
+        vendor = VENDORS.get(account.partition(":")[0])
+        return self._record_id if vendor is None else vendor.canonical_id(self._record_id)
 
     def accounts(self, among: Collection[str]) -> list[str]:
         """Those accounts in which something happened to a record of that id."""
@@ -220,7 +226,7 @@ class RecordChanges:
         query = sa.select(table.field, table.value, table.known, table.as_of, table.run_key, table.acknowledged_at)
         query = query.where(
             table.account == account,
-            table.record_id == self._record_id,
+            table.record_id == self._id_in(account),
             of_dags(self._connection, table.run_key, self._dags),
         )
         found = sorted(self._connection.execute(query), key=lambda row: row.field)
@@ -232,7 +238,7 @@ class RecordChanges:
     def _query(self, account: str) -> sa.Select[Any]:
         return sa.select(changes).where(
             changes.c.account == account,
-            changes.c.record_id == self._record_id,
+            changes.c.record_id == self._id_in(account),
             of_dags(self._connection, changes.c.run_key, self._dags),
         )
 

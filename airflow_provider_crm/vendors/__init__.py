@@ -290,6 +290,13 @@ class Vendor(Protocol):
         """The calls that write these keys of a row, in order; none if there are no keys. See `writes.calls_of`."""
         ...
 
+    def canonical_id(self, record_id: str) -> str:
+        """The one spelling of a record's id: two that the vendor takes for one record have the same.
+
+        Whatever comes from outside is brought into it at once, so that ids are compared as texts everywhere.
+        """
+        ...
+
     def read_call(self, record_id: str) -> Call:
         """The call that reads one opportunity."""
         ...

@@ -225,6 +225,10 @@ class Close:
         once = any(key.endswith(_ONE_OF_MANY) for key in keys)
         return (Route("PUT", _RECORD, keys, replayable=not once),) if keys else ()
 
+    def canonical_id(self, record_id: str) -> str:
+        """As it stands: ids are opaque, and upper and lower case differ."""
+        return record_id
+
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunity/{id}/`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))

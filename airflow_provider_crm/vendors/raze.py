@@ -7,6 +7,7 @@ and the difference is survived: what the answer does not show as written is neve
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,10 @@ _BY_CODE: Mapping[str, type[CrmError]] = {
     "INTERNAL_ERROR": TransientError,
     "AUTHENTICATION_ERROR": TransientError,
 }
+
+
+# What PostgreSQL takes for a UUID: any case, braces, and a hyphen after any four digits or after none.
+_UUID = re.compile(r"(\{)?(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}(?(1)\})", re.ASCII | re.IGNORECASE)
 
 
 class Raze:
@@ -163,6 +168,13 @@ class Raze:
             routes.append(Route("PATCH", f"{_RECORD}/stage", ("status",), replayable=False))
         return tuple(routes)
 
+    def canonical_id(self, record_id: str) -> str:
+        """A UUID as PostgreSQL, where the server keeps it, writes it; any other id is opaque."""
+        digits = _uuid_digits(record_id)
+        if digits is None:
+            return record_id
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunities/:id`; needs `opportunities:read`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))
@@ -199,12 +211,18 @@ class Raze:
         return tuple(
             key
             for key, sent in call.writes.items()
-            if not (key in _NOT_ECHOED and key not in record) and not same_value(sent, record.get(key))
+            if not (key in _NOT_ECHOED and key not in record) and not self._shows(key, sent, record)
         )
 
     def applied(self, call: Call, record: Record) -> bool:
         """A read record shows every key."""
-        return all(key in record and same_value(sent, record[key]) for key, sent in call.writes.items())
+        return all(key in record and self._shows(key, sent, record) for key, sent in call.writes.items())
+
+    def _shows(self, key: str, sent: FieldValue, record: Record) -> bool:
+        shown = record.get(key)
+        if key == self.id_key and isinstance(shown, str):
+            shown = self.canonical_id(shown.strip())
+        return same_value(sent, shown)
 
     def shown(self, key: str, record: Record) -> tuple[Json, ...]:
         """What the record has under the key itself; a published server leaves some out or calls them otherwise."""
@@ -268,6 +286,13 @@ class Raze:
             remaining=None if remaining is None else int(remaining),
             reset=reset,
         )
+
+
+def _uuid_digits(record_id: str) -> str | None:
+    """The digits of an id that is a UUID."""
+    if len(record_id) < 32 or _UUID.fullmatch(record_id) is None:  # noqa: PLR2004 - digits of a UUID
+        return None
+    return record_id.strip("{}").replace("-", "").lower()
 
 
 def _status(stage: FieldValue) -> FieldValue:
