@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
+from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from airflow.sdk import Context
-
+    from airflow_provider_crm.operators.arguments import Check
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.operators.task_run import TaskRun
 
 
-class UpdateOpportunityOperator(OpportunityOperator):
+class UpdateOpportunityOperator(DataOperator):
     """Write the rows of a frame, a list or a file into CRM opportunities; or apply a plan that was made of them.
 
     Args:
@@ -32,7 +30,7 @@ class UpdateOpportunityOperator(OpportunityOperator):
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.
     """
 
-    template_fields: Sequence[str] = ("data", "plan", *OpportunityOperator.template_fields)
+    template_fields: Sequence[str] = ("plan", *DataOperator.template_fields)
 
     def __init__(
         self,
@@ -44,10 +42,16 @@ class UpdateOpportunityOperator(OpportunityOperator):
         fields: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(id_column=id_column, fields=fields or {}, **kwargs)
-        self.data = data
+        super().__init__(id_column=id_column, fields=fields, **kwargs)
+        self.data = shielded(data, rendered=False)
         self.plan = plan
         self.on_conflict = on_conflict
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """The check of each argument, by its name."""
+        from airflow_provider_crm.operators.arguments import APPLYING
+
+        return {**super().argument_checks(), **APPLYING}
 
     def source(self, run: TaskRun) -> Source:
         """The data, or the plan.
@@ -68,9 +72,6 @@ class UpdateOpportunityOperator(OpportunityOperator):
 
     def _check_plan_arguments(self) -> None:
         """Refuse what the plan has decided already."""
-        from airflow_provider_crm.plan_apply import check_conflict_rule
-
-        check_conflict_rule(self.on_conflict)
         others = {
             "data": self.data,
             "id_column": self.id_column or None,
@@ -85,15 +86,3 @@ class UpdateOpportunityOperator(OpportunityOperator):
         if self.date_won_default == "as_of":
             msg = "date_won_default='as_of' would add to the plan; pass it to PlanOpportunityUpdatesOperator."
             raise ConfigurationError(msg)
-
-    def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
-        """The data, chunk by chunk."""
-        from airflow_provider_crm.frame import frames
-        from airflow_provider_crm.operators.object_files import object_path
-
-        is_url = isinstance(self.data, str) and "://" in self.data
-        return frames(object_path(self.data) if is_url else self.data)
-
-    def total_rows(self) -> int | None:
-        """Rows of a frame or a list; a path does not tell."""
-        return len(self.data) if hasattr(self.data, "__len__") and not isinstance(self.data, str) else None

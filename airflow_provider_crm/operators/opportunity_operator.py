@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.frame import ColumnRules
     from airflow_provider_crm.guardrails import Guardrails
     from airflow_provider_crm.openlineage import SourceLineage
+    from airflow_provider_crm.operators.arguments import Check
     from airflow_provider_crm.operators.deferral import Carried
     from airflow_provider_crm.operators.ledger_access import LedgerAccess
     from airflow_provider_crm.operators.sources import Source
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.report import SyncReport
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.tolerance import Tolerance
+
+Flag: TypeAlias = Any
+"""True or False, or a template that renders to one of them; a boolean once the arguments were checked."""
 
 _LONGEST_DEFERRAL = 86_400.0
 
@@ -57,7 +61,7 @@ class OpportunityOperator(BaseOperator):
         on_duplicate: Two rows of one id: "error" refuses both, "last" writes the later.
         as_of: Column with the data time of each row; default: the run's partition date, else the end of its data
             interval, else its logical date, else the time it was asked for.
-        max_rejected: Rows that may fail before the task does: a count (int) or a fraction (float).
+        max_rejected: Rows that may fail before the task does: a count (a whole number) or a fraction (a float below 1).
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
         concurrency: Rows in flight at once, at most; 1 to 64. How many there are is found on the way: as many as
             latency, budget and vendor bear.
@@ -88,7 +92,13 @@ class OpportunityOperator(BaseOperator):
         "rejects_path",
         "date_won_default",
         "ledger_conn_id",
+        "dry_run",
+        "verify_echo",
+        "changes_only",
+        "retry_rejected",
+        "capture_before",
     )
+    dry_run: Flag  # hides a method of Airflow's that nothing calls
     ui_color = "#e4f0e8"
     operator_extra_links = (CrmRunLink(),)
     _written: SyncReport | None = None
@@ -100,24 +110,24 @@ class OpportunityOperator(BaseOperator):
         *,
         crm_conn_id: str,
         id_column: str,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str] | None,
         timezone: str | None = None,
         nulls: str | Mapping[str, str] = "skip",
         rounding: str = "half-even",
         on_duplicate: str = "error",
         as_of: str | None = None,
         max_rejected: float = 0,
-        verify_echo: bool = True,
+        verify_echo: Flag = True,
         concurrency: int = 64,
         rejects_path: str | None = None,
-        dry_run: bool = False,
+        dry_run: Flag = False,
         date_won_default: str | None = None,
         defer_after: float = 60.0,
-        changes_only: bool = True,
-        retry_rejected: bool = False,
+        changes_only: Flag = True,
+        retry_rejected: Flag = False,
         ledger_conn_id: str | None = DEFAULT_LEDGER,
         guardrails: Guardrails | None = None,
-        capture_before: bool = False,
+        capture_before: Flag = False,
         budget_share: float = 0.9,
         backfill_budget_share: float = 0.5,
         **kwargs: Any,
@@ -125,7 +135,7 @@ class OpportunityOperator(BaseOperator):
         super().__init__(**kwargs)
         self.crm_conn_id = crm_conn_id
         self.id_column = id_column
-        self.fields = fields
+        self.fields: Any = fields
         self.timezone = timezone
         self.nulls = nulls
         self.rounding = rounding
@@ -135,7 +145,7 @@ class OpportunityOperator(BaseOperator):
         self.verify_echo = verify_echo
         self.concurrency = concurrency
         self.rejects_path = rejects_path
-        self.sends = not dry_run
+        self.dry_run = dry_run
         self.date_won_default = date_won_default
         self.defer_after = defer_after
         self.changes_only = changes_only
@@ -145,6 +155,17 @@ class OpportunityOperator(BaseOperator):
         self.capture_before = capture_before
         self.budget_share = budget_share
         self.backfill_budget_share = backfill_budget_share
+
+    @property
+    def sends(self) -> bool:
+        """Whether the task writes at all; known once its arguments were checked."""
+        return not self.dry_run
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """The check of each argument, by its name; a subclass adds those of its own."""
+        from airflow_provider_crm.operators.arguments import WRITING
+
+        return WRITING
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:
         """The rows, chunk by chunk."""
@@ -259,6 +280,7 @@ class OpportunityOperator(BaseOperator):
         from airflow_provider_crm.operators.spans import span
         from airflow_provider_crm.operators.task_run import TaskRun
 
+        self.take_arguments()
         self._ledger = LedgerAccess(self.ledger_conn_id)
         run = TaskRun(self, context, carried, self._ledger)
         try:
@@ -278,6 +300,22 @@ class OpportunityOperator(BaseOperator):
         finally:
             self._ledger.close()
 
+    def take_arguments(self) -> None:
+        """Check all arguments, and keep them as the checks return them: rendered text becomes what it stands for.
+
+        Raises:
+            AirflowFailException: Some are wrong; it names them all.
+        """
+        from airflow_provider_crm.operators.arguments import check_arguments
+
+        checks = self.argument_checks()
+        try:
+            accepted = check_arguments(checks, {name: getattr(self, name) for name in checks})
+        except ConfigurationError as err:
+            raise AirflowFailException(str(err)) from None
+        for name, value in accepted.items():
+            setattr(self, name, value)
+
     def _defer(self, why: str, seconds: float, carried: Carried) -> NoReturn:
         """Free the worker slot until the vendor can be asked again."""
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -288,11 +326,8 @@ class OpportunityOperator(BaseOperator):
 
     def _budget_share(self, context: Context) -> float:
         """The part of the vendor's limit that this run may use."""
-        from airflow_provider_crm.budget import check_share
-
-        share = check_share("budget_share", self.budget_share)
-        backfill_share = check_share("backfill_budget_share", self.backfill_budget_share)
-        return backfill_share if context["dag_run"].run_type == "backfill" else share
+        is_backfill = context["dag_run"].run_type == "backfill"
+        return self.backfill_budget_share if is_backfill else self.budget_share
 
     def _budget(self) -> Budget:
         """What the run may use, shared through the ledger's database if there is one."""

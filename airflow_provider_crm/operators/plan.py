@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
+from airflow_provider_crm.operators.opportunity_operator import Flag, OpportunityOperator
+from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from airflow.sdk import Context
-
     from airflow_provider_crm.guardrails import Measurement
+    from airflow_provider_crm.operators.arguments import Check
     from airflow_provider_crm.operators.sources import Source, UndoSource, Work
     from airflow_provider_crm.operators.task_run import TaskRun
     from airflow_provider_crm.plan_store import Plan, PlanStore
@@ -68,7 +67,7 @@ class PlanningOperator(OpportunityOperator):
         return result
 
 
-class PlanOpportunityUpdatesOperator(PlanningOperator):
+class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
     """Compare rows with what the CRM and the ledger hold, and store the difference as a plan; write nothing to the CRM.
 
     The plan says for each field what it is now, what it would be, and a verdict: `update`, `unchanged`, `stale` (newer
@@ -82,18 +81,14 @@ class PlanOpportunityUpdatesOperator(PlanningOperator):
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own. Those about writing have no effect here.
     """
 
-    template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
-
     def __init__(self, *, data: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a frame, a list, a path or an XComArg
         super().__init__(**kwargs)
-        self.data = data
-        self.sends = True  # a plan is made in the ledger, also in a dry run
+        self.data = shielded(data, rendered=False)
 
-    def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
-        """The data, chunk by chunk."""
-        from airflow_provider_crm.frame import frames
-
-        return frames(self.data)
+    @property
+    def sends(self) -> bool:
+        """A plan is made in the ledger, also in a dry run."""
+        return True
 
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
@@ -132,13 +127,19 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
         kwargs: The arguments of `OpportunityOperator` except `id_column` and `fields`, then Airflow's own.
     """
 
-    template_fields: Sequence[str] = ("run_key", *OpportunityOperator.template_fields)
+    template_fields: Sequence[str] = ("run_key", "plan_only", *OpportunityOperator.template_fields)
 
-    def __init__(self, *, run_key: str, plan_only: bool = False, on_conflict: str = "fail", **kwargs: Any) -> None:
+    def __init__(self, *, run_key: str, plan_only: Flag = False, on_conflict: str = "fail", **kwargs: Any) -> None:
         super().__init__(id_column="", fields={}, **kwargs)
         self.run_key = run_key
         self.plan_only = plan_only
         self.on_conflict = on_conflict
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """The check of each argument, by its name."""
+        from airflow_provider_crm.operators.arguments import REVERTING
+
+        return {**super().argument_checks(), **REVERTING}
 
     def source(self, run: TaskRun) -> UndoSource:
         """What stood before the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_crm.openlineage import SourceLineage
+    from airflow_provider_crm.operators.arguments import Check
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.operators.task_run import TaskRun
 
@@ -81,6 +82,12 @@ class SqlToOpportunityOperator(OpportunityOperator):
         self.chunk_rows = chunk_rows
         self.shard = shard
         self.shards = shards
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """The check of each argument, by its name."""
+        from airflow_provider_crm.operators.arguments import QUERY
+
+        return {**super().argument_checks(), **QUERY}
 
     def source(self, run: TaskRun) -> Source:
         """The rows of the query, which is open from now on."""

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+TOLERANCE = (
+    "max_rejected is {}; write a count such as 10 (a whole number: 1 is one row), or a fraction below 1 such as 0.01."
+)
 GOOD = [{"id": "oppo_0", "arr": 1}]
 
 
@@ -69,8 +72,14 @@ def test_a_bad_zone_is_named(refused):
         ),
         ({"nulls": "drop"}, "nulls is 'drop'; write one of skip, clear, error."),
         ({"on_duplicate": "first"}, "on_duplicate is 'first'; write one of error, last."),
-        ({"max_rejected": -1}, "max_rejected is -1; write a count such as 10, or a fraction such as 0.01."),
-        ({"max_rejected": 1.5}, "max_rejected is 1.5; write a count such as 10, or a fraction such as 0.01."),
+        (
+            {"max_rejected": -1},
+            TOLERANCE.format(-1),
+        ),
+        (
+            {"max_rejected": 1.5},
+            TOLERANCE.format(1.5),
+        ),
         ({"concurrency": 0}, "concurrency is 0; write a whole number from 1 to 64."),
         ({"date_won_default": "now"}, "date_won_default is 'now'; write 'server' or 'as_of', or leave it out."),
         ({"rejects_path": "x.txt"}, "rejects_path is 'x.txt'; let it end in .csv, .jsonl or .parquet."),

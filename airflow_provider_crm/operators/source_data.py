@@ -1,0 +1,146 @@
+"""Rows as an operator's argument: read by the same code in every operator, and never shown by Airflow.
+
+Airflow stores each rendered template field in its database and shows it in the UI. `data` is one, so that it can be the
+output of another task; what is stored of it says what the rows are, and none of their values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
+
+if TYPE_CHECKING:
+    import jinja2
+    import pandas as pd
+    from airflow.sdk import Context
+
+    from airflow_provider_crm.operators.arguments import Check
+
+_COLUMNS_SHOWN = 50
+_ROWS_LOOKED_AT = 1_000
+_NAME_LENGTH = 60
+_RENDERED_BY_AIRFLOW = (str, list, tuple, dict, set)
+
+
+class SourceData:
+    """Rows behind a summary of them: whatever prints or serializes this shows the summary.
+
+    Args:
+        value: A frame, a list of dicts, or whatever else `frames` reads.
+
+    Attributes:
+        value: The same.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:  # noqa: ANN401 - whatever holds rows
+        self.value = value
+
+    def __repr__(self) -> str:
+        return summary(self.value)
+
+    def serialize(self) -> str:
+        """What Airflow stores of a rendered template field."""
+        return summary(self.value)
+
+
+def summary(value: Any) -> str:  # noqa: ANN401 - whatever holds rows
+    """Say what rows are, without a value of them: `DataFrame, 3,293 rows, columns: id, arr`."""
+    told = [type(value).__name__]
+    if isinstance(value, str):
+        return f"text of {len(value):,} characters that looks like rows"
+    rows = _row_count(value)
+    if rows is not None:
+        told.append(f"{rows:,} row{'' if rows == 1 else 's'}")
+    columns = _column_names(value)
+    if columns:
+        shown = [name if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]}…" for name in columns[:_COLUMNS_SHOWN]]
+        more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
+        told.append(f"columns: {', '.join(shown)}{more}")
+    return ", ".join(told)
+
+
+def shielded(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
+    """Rows as `SourceData`; paths, templates and references to other tasks as they are.
+
+    Args:
+        value: The argument `data`.
+        rendered: Whether Airflow has rendered it; before, it has to find templates in text and containers itself.
+    """
+    if value is None or isinstance(value, (SourceData, os.PathLike)):
+        return value
+    if isinstance(value, str):
+        return SourceData(value) if rendered and value.lstrip().startswith(("[", "{")) else value
+    is_reference = callable(getattr(type(value), "resolve", None))  # of the type: a frame's may be a column
+    if is_reference or callable(value) or (not rendered and isinstance(value, _RENDERED_BY_AIRFLOW)):
+        return value
+    return SourceData(value)
+
+
+class DataOperator(OpportunityOperator):
+    """What operators have in common whose rows are the argument `data`; the other arguments: `OpportunityOperator`."""
+
+    template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
+    data: Any
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """The check of each argument, by its name."""
+        from airflow_provider_crm.operators.arguments import DATA
+
+        return {**super().argument_checks(), **DATA}
+
+    def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
+        """The data, chunk by chunk; a text with a scheme is a path on an object store.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+        from airflow_provider_crm.frame import frames
+        from airflow_provider_crm.operators.object_files import object_path
+
+        rows = self._rows()
+        is_url = isinstance(rows, str) and "://" in rows and not rows.lstrip().startswith(("[", "{"))
+        return frames(object_path(rows) if is_url else rows)
+
+    def total_rows(self) -> int | None:
+        """Rows of a frame or a list; a path does not tell."""
+        rows = self._rows()
+        return None if isinstance(rows, str) else _row_count(rows)
+
+    def _rows(self) -> Any:  # noqa: ANN401 - whatever holds rows
+        return self.data.value if isinstance(self.data, SourceData) else self.data
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,  # noqa: ANN401 - Airflow's
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render as Airflow does, then put the summary before the rows, which Airflow stores and shows."""
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if parent is self:
+            self.data = shielded(self.data, rendered=True)
+
+
+def _row_count(value: Any) -> int | None:  # noqa: ANN401 - whatever holds rows
+    """How many rows there are, where that is known without reading them."""
+    count = getattr(value, "num_rows", None)  # of Arrow
+    if isinstance(count, int):
+        return count
+    return len(value) if isinstance(value, (list, tuple)) or hasattr(value, "columns") else None
+
+
+def _column_names(value: Any) -> list[str]:  # noqa: ANN401 - whatever holds rows
+    """Names of the columns, of a list from its first rows."""
+    if isinstance(value, (list, tuple)):
+        first = [row for row in islice(value, _ROWS_LOOKED_AT) if isinstance(row, Mapping)]
+        return list(dict.fromkeys(str(key) for row in first for key in row))
+    names = getattr(value, "column_names", None)  # of Arrow, whose columns are the values
+    return [str(name) for name in (getattr(value, "columns", ()) if names is None else names)]
