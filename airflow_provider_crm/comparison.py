@@ -8,15 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
-from airflow_provider_crm.opportunity import FieldValue, Update
+from airflow_provider_crm.opportunity import FieldValue, Kind, Update
 from airflow_provider_crm.same_value import same_value
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.value_rules import ValueRules, machine_number
 from airflow_provider_crm.vendors.writes import calls_of, writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
 
 _RULES = ValueRules()
+_NUMBERS = (Kind.MONEY, Kind.INTEGER)
 _ANY_RECORD = "any"
 
 
@@ -26,7 +27,8 @@ def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
     Raises:
         InvalidValueError: If the field does not take it.
     """
-    return _RULES.value(catalogue.fields[key], json.loads(text, parse_float=Decimal))
+    field, raw = catalogue.fields[key], json.loads(text, parse_float=Decimal)
+    return _RULES.value(field, machine_number(raw) if field.kind in _NUMBERS else raw)
 
 
 def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:

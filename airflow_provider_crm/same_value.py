@@ -8,21 +8,22 @@ from decimal import Decimal
 
 from airflow_provider_crm.moments import parse_moment
 from airflow_provider_crm.opportunity import FieldValue
-from airflow_provider_crm.value_rules import PLAIN_NUMBER
+from airflow_provider_crm.value_rules import JSON_NUMBER_DIGITS, PLAIN_NUMBER
 
 
 def same_value(sent: FieldValue, shown: object) -> bool:
     """Whether a vendor's record shows the value that was sent, whatever way it writes it.
 
-    Numbers compare as decimals (also when shown as text), dates as dates, moments as instants, lists without order,
-    text without surrounding white space; a cleared field shows as null, an empty text or list.
+    Numbers compare as decimals (also when shown as text), or as the doubles that JSON carries; dates as dates, moments
+    as instants, lists without order, text without surrounding white space; a cleared field shows as null, an empty
+    text or list.
     """
     if sent is None:
         return shown is None or shown in ("", [])
     if isinstance(sent, tuple):
         return isinstance(shown, list) and _same_values(sent, shown)
     if isinstance(sent, (int, Decimal)):
-        return _shown_number(shown) == sent
+        return _same_number(sent, _shown_number(shown))
     if isinstance(sent, dt.datetime):
         moment = _shown_moment(shown)
         return isinstance(moment, dt.datetime) and moment.tzinfo is not None and _instant(moment) == _instant(sent)
@@ -46,6 +47,14 @@ def _same_values(sent: Sequence[FieldValue], shown: list[object]) -> bool:
             return False
         del left[match]
     return not left
+
+
+def _same_number(sent: int | Decimal, shown: Decimal | None) -> bool:
+    """Whether two numbers are the same; one with more digits than a decimal of JSON keeps was sent as a double."""
+    if shown is None or shown == sent:
+        return shown is not None
+    digits = len(sent.normalize().as_tuple().digits) if isinstance(sent, Decimal) else 0
+    return digits > JSON_NUMBER_DIGITS and float(shown) == float(sent)
 
 
 def _shown_number(shown: object) -> Decimal | None:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import cast
+from typing import TypeVar, cast
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.moments import local_date, parse_moment, zone
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, RawValue
+from airflow_provider_crm.written_lists import is_written_list, read_list
+
+_Moment = TypeVar("_Moment", dt.date, dt.datetime)
 
 ROUNDINGS: Mapping[str, str] = {
     "half-even": decimal.ROUND_HALF_EVEN,
@@ -25,15 +28,21 @@ ROUNDINGS: Mapping[str, str] = {
     "ceiling": decimal.ROUND_CEILING,
     "floor": decimal.ROUND_FLOOR,
 }
+REFUSE = "refuse"
 
 # A JSON number is a double in most servers: 15 decimal digits are the most that survive the trip unchanged.
-_JSON_NUMBER_DIGITS = 15
+JSON_NUMBER_DIGITS = 15
 _SHOWN_BITS = 1_000
 _EXACT = decimal.Context(prec=400, Emin=-10_000, Emax=10_000)
 _SENSIBLE = 100  # powers of ten
+# Databases write infinity as 9999-12-31 and 0001-01-01; no deal is won in these years.
+_YEARS = range(1900, 2201)
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# In half of the world the point in 1.234 groups the digits of a thousand.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
+_DIGITS_OF_A_GROUP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,8 @@ class ValueRules:
 
     Attributes:
         timezone: IANA zone that dates are cut in and naive times are read in, or None when nobody named one.
-        rounding: A key of `ROUNDINGS`, applied once, to the vendor's decimal places.
+        rounding: A key of `ROUNDINGS`, applied once, to the vendor's decimal places; or "refuse", which takes only
+            amounts that need no rounding.
     """
 
     timezone: str | None = None
@@ -57,10 +67,10 @@ class ValueRules:
         """
         if self.timezone is not None:
             zone(self.timezone)
-        if self.rounding not in ROUNDINGS:
-            msg = f"rounding is {self.rounding!r}; write one of {', '.join(ROUNDINGS)}."
+        if self.rounding not in (*ROUNDINGS, REFUSE):
+            msg = f"rounding is {self.rounding!r}; write one of {', '.join((*ROUNDINGS, REFUSE))}."
             raise ConfigurationError(msg)
-        object.__setattr__(self, "_decimal_rounding", ROUNDINGS[self.rounding])
+        object.__setattr__(self, "_decimal_rounding", ROUNDINGS.get(self.rounding, decimal.ROUND_HALF_EVEN))
 
     def value(self, target: Field, raw: RawValue) -> FieldValue:
         """Make one raw value fit a field.
@@ -79,10 +89,12 @@ class ValueRules:
             if not target.clearable:
                 raise _invalid(target, "NOT_CLEARABLE", "cannot be cleared")
             return None
+        if isinstance(raw, str) and (target.multiple or target.partial):
+            raw = _items_of_text(target, raw)
         if isinstance(raw, (list, tuple, set, frozenset)):
             if not target.multiple:
                 raise _invalid(target, "LIST", "takes one value, the row has a list")
-            return tuple(self._scalar(target, item) for item in raw)
+            return tuple(self._item(target, item) for item in raw)
         scalar = self._scalar(target, raw)
         return (scalar,) if target.multiple else scalar
 
@@ -96,7 +108,7 @@ class ValueRules:
             raws: Plain Python values, none of them None.
         """
         kinds = set(map(type, raws))
-        if target.choices or target.multiple or len(kinds) != 1:
+        if target.choices or target.multiple or target.partial or len(kinds) != 1:
             return None
         kind = kinds.pop()
         if target.kind in _TEXTS and kind is str:
@@ -114,10 +126,19 @@ class ValueRules:
             with decimal.localcontext(_EXACT):
                 return [unit * number for number in units]
         numbers = [Decimal(float.__repr__(raw) if isinstance(raw, float) else raw) for raw in raws]
-        least, most = -_SENSIBLE, _JSON_NUMBER_DIGITS - target.digits - 1
+        least, most = -_SENSIBLE, JSON_NUMBER_DIGITS - target.digits - 1
         if not all(number.is_finite() and least < number.adjusted() < most for number in numbers):
             return None
-        return [number.quantize(unit, rounding, _EXACT) + 0 for number in numbers]
+        amounts = [number.quantize(unit, rounding, _EXACT) + 0 for number in numbers]
+        return None if self.rounding == REFUSE and amounts != numbers else cast("list[FieldValue]", amounts)
+
+    def _item(self, target: Field, raw: RawValue) -> FieldValue:
+        """One of many values."""
+        if raw is None:
+            raise _invalid(target, "NULL", "takes a list without empty (null) values; leave those out. The row has one")
+        if isinstance(raw, (list, tuple, set, frozenset, dict)):
+            raise _invalid(target, "LIST", "takes a list of single values, the row has a list of lists or objects")
+        return self._scalar(target, raw)
 
     def _scalar(self, target: Field, raw: RawValue) -> FieldValue:
         if isinstance(raw, bool):
@@ -128,23 +149,29 @@ class ValueRules:
         return value
 
     def _number(self, target: Field, raw: RawValue) -> Decimal:
-        number = exact_decimal(target, raw)
-        if _digits(number) > _JSON_NUMBER_DIGITS:
-            raise _invalid(target, "TOO_PRECISE", "has more digits than a JSON number carries exactly (15):", raw)
-        return number
+        number = _finite_decimal(target, raw)
+        if Decimal(repr(float(number))) == number:  # JSON carries any double exactly, whatever its digits
+            return number
+        _check_size(target, number, raw)
+        raise _invalid(target, "TOO_PRECISE", "has more digits than a JSON number carries exactly:", raw)
 
     def _money(self, target: Field, raw: RawValue) -> Decimal:
-        amount = exact_decimal(target, raw)
-        amount = amount.quantize(_unit(target.digits), self._decimal_rounding, _EXACT)
-        if _digits(amount) > _JSON_NUMBER_DIGITS or amount.adjusted() > _JSON_NUMBER_DIGITS:
+        _check_thousands(target, raw)
+        exact = exact_decimal(target, raw)
+        amount = exact.quantize(_unit(target.digits), self._decimal_rounding, _EXACT)
+        if _digits(amount) > JSON_NUMBER_DIGITS or amount.adjusted() > JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_LARGE", "is larger than a JSON number carries exactly (15 digits):", raw)
+        if self.rounding == REFUSE and amount != exact:
+            text = f"keeps {target.digits} decimal places, and rounding is 'refuse'; round it in the query. The row has"
+            raise _invalid(target, "ROUNDING", text, raw)
         return amount + 0  # minus zero becomes zero
 
     def _integer(self, target: Field, raw: RawValue) -> int:
+        _check_thousands(target, raw)
         number = exact_decimal(target, raw)
         if number != number.to_integral_value():
             raise _invalid(target, "NOT_WHOLE", "takes a whole number, the row has", raw)
-        if _digits(number) > _JSON_NUMBER_DIGITS or number.adjusted() > _JSON_NUMBER_DIGITS:
+        if _digits(number) > JSON_NUMBER_DIGITS or number.adjusted() > JSON_NUMBER_DIGITS:
             raise _invalid(target, "TOO_LARGE", "is larger than a JSON number carries exactly (15 digits):", raw)
         return int(number)
 
@@ -156,7 +183,7 @@ class ValueRules:
                 )
             return raw
         if isinstance(raw, (dt.date, dt.datetime)):
-            return raw.isoformat()
+            return _in_range(target, raw, raw).isoformat()
         if isinstance(raw, float) and raw.is_integer():  # ids and phone numbers that pandas made floats
             return str(int(exact_decimal(target, raw)))
         if isinstance(raw, (int, float, Decimal)):
@@ -172,7 +199,7 @@ class ValueRules:
     def _date(self, target: Field, raw: RawValue) -> dt.date:
         moment = _moment(target, raw)
         if not isinstance(moment, dt.datetime):
-            return moment
+            return _in_range(target, moment, raw)
         if self.timezone is None:
             raise _invalid(
                 target,
@@ -182,16 +209,17 @@ class ValueRules:
                 raw,
             )
         if moment.tzinfo is None:
-            return moment.date()
+            return _in_range(target, moment.date(), raw)
         try:
-            return local_date(moment, self.timezone)
+            return _in_range(target, local_date(moment, self.timezone), raw)
         except OverflowError as err:
-            raise _invalid(target, "NOT_A_DATE", "is out of the calendar:", raw) from err
+            raise _out_of_range(target, raw) from err
 
     def _datetime(self, target: Field, raw: RawValue) -> dt.datetime:
         moment = _moment(target, raw)
         if not isinstance(moment, dt.datetime):
             raise _invalid(target, "DATE_ONLY", "takes a point in time, the row has only a date:", raw)
+        _in_range(target, moment, raw)
         if moment.tzinfo is not None:
             return moment
         if self.timezone is None:
@@ -231,6 +259,12 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
     Raises:
         InvalidValueError: For NaN, infinity, booleans, text that is no plain number, and other types.
     """
+    number = _finite_decimal(target, raw)
+    _check_size(target, number, raw)
+    return number
+
+
+def _finite_decimal(target: Field, raw: RawValue) -> Decimal:
     if isinstance(raw, bool):
         raise _invalid(target, "BOOLEAN", f"takes {target.kind.value}, the row has a boolean")
     if isinstance(raw, int):
@@ -245,9 +279,27 @@ def exact_decimal(target: Field, raw: RawValue) -> Decimal:
         raise _invalid(target, "NOT_A_NUMBER", f"takes {target.kind.value}, the row has", raw)
     if not number.is_finite():
         raise _invalid(target, "NOT_FINITE", f"takes {target.kind.value}, the row has", raw)
+    return number
+
+
+def _check_size(target: Field, number: Decimal, raw: RawValue) -> None:
     if number and not -_SENSIBLE < number.adjusted() < _SENSIBLE:
         raise _invalid(target, "TOO_LARGE", "is out of any sensible range:", raw)
-    return number
+
+
+def _check_thousands(target: Field, raw: RawValue) -> None:
+    """Refuse text whose point may set off decimals or group thousands, where the wrong guess is a thousandfold."""
+    if isinstance(raw, str) and target.digits < _DIGITS_OF_A_GROUP and _THOUSANDS.fullmatch(raw.strip()):
+        text = (
+            "may mean thousands or decimals: text with a point and three digits behind it is read in both ways. "
+            "Write 1234 or 1.23, or give the column a number type. The row has"
+        )
+        raise _invalid(target, "THOUSANDS", text, raw)
+
+
+def machine_number(raw: RawValue) -> RawValue:
+    """A number that a server wrote as text, whose point always sets off decimals; anything else as it is."""
+    return Decimal(raw) if isinstance(raw, str) and PLAIN_NUMBER.fullmatch(raw) else raw
 
 
 @lru_cache(maxsize=16)
@@ -261,7 +313,7 @@ def _whole_units(amounts: Sequence[float], digits: int) -> list[int] | None:
 
     At most one decimal of up to 15 digits reads as a float, so the one found here is what the float's repr shows, too.
     """
-    scale, most = 10**digits, 10**_JSON_NUMBER_DIGITS
+    scale, most = 10**digits, 10**JSON_NUMBER_DIGITS
     try:
         units = [round(amount * scale) for amount in amounts]
     except (OverflowError, ValueError):  # infinity, and what is no number
@@ -274,12 +326,13 @@ def _whole_units(amounts: Sequence[float], digits: int) -> list[int] | None:
 def _digits(number: Decimal) -> int:
     """How many digits, without zeros at the end where those would make it too many."""
     digits = number.as_tuple().digits
-    return len(digits) if len(digits) <= _JSON_NUMBER_DIGITS else len("".join(map(str, digits)).rstrip("0"))
+    return len(digits) if len(digits) <= JSON_NUMBER_DIGITS else len("".join(map(str, digits)).rstrip("0"))
 
 
 def json_number(number: Decimal) -> int | float:
-    """The JSON number that reads back as exactly this decimal (at most 15 digits, see `ValueRules`)."""
-    return int(number) if number == number.to_integral_value() else float(number)
+    """The JSON number that reads back as exactly this decimal, see `ValueRules`; a large one as a float writes it."""
+    whole = number == number.to_integral_value() and number.adjusted() <= JSON_NUMBER_DIGITS
+    return int(number) if whole else float(number)
 
 
 def _moment(target: Field, raw: RawValue) -> dt.date | dt.datetime:
@@ -287,6 +340,33 @@ def _moment(target: Field, raw: RawValue) -> dt.date | dt.datetime:
     if not isinstance(moment, dt.date):
         raise _invalid(target, "NOT_A_DATE", f"takes {target.kind.value} (ISO, such as 2026-03-01), the row has", raw)
     return moment
+
+
+def _in_range(target: Field, moment: _Moment, raw: RawValue) -> _Moment:
+    if moment.year not in _YEARS:
+        raise _out_of_range(target, raw)
+    return moment
+
+
+def _out_of_range(target: Field, raw: RawValue) -> InvalidValueError:
+    years = f"{_YEARS[0]} to {_YEARS[-1]}"
+    return _invalid(target, "DATE_RANGE", f"takes dates of the years {years} (infinity is none), the row has", raw)
+
+
+def _items_of_text(target: Field, text: str) -> str | list[object]:
+    """The items of a list that was written as text; text that is no list as it is.
+
+    Raises:
+        InvalidValueError: It looks like a list and cannot be read, or the field takes one value of a list.
+    """
+    if target.partial and is_written_list(text):
+        raise _invalid(target, "LIST", "takes one value, the row has a list written as text:", text)
+    try:
+        items = read_list(text)
+    except ValueError as err:
+        cure = "pass a list (in SQL an array or JSON), or, if it is one value, a list of one"
+        raise _invalid(target, "LIST", f"takes a list, the row has one {err}; {cure}:", text) from err
+    return text if items is None else items
 
 
 def _invalid(target: Field, code: str, text: str, *shown: RawValue) -> InvalidValueError:

@@ -502,7 +502,7 @@ AS_OF_COLUMNS: dict[str, tuple[Any, ValueRules, list[dt.datetime | str]]] = {
     "end of the calendar": (
         pd.Series(["9999-12-31T23:59:59-05:00"]),
         ZONED,
-        ["column 'at': as_of is out of the calendar."],
+        ["column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '9999-12-31T2"],
     ),
     "twice": (pd.Series([dt.datetime(2026, 11, 1, 1, 30)]), ZONED, ["column 'at': as_of happens twice or never"]),  # noqa: DTZ001
     "both folds": (

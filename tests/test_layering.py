@@ -17,7 +17,7 @@ PACKAGE = Path(airflow_provider_crm.__file__).parent
 NAME = "airflow_provider_crm"
 LAYERS = (
     {"exceptions", "columns"},
-    {"opportunity", "moments", "record_id", "value_rules", "same_value"},
+    {"opportunity", "moments", "record_id", "value_rules", "same_value", "written_lists"},
     {"vendors", "frame"},
     {
         "account",

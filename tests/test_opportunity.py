@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import pickle
 import zoneinfo
 from decimal import Decimal
@@ -207,6 +208,77 @@ def test_personal_values_never_show(kind: Kind) -> None:
         assert "secret" not in repr(vars(refusal(field, raw))) + str(refusal(field, raw))
 
 
+@properties
+@given(raw=st.floats(allow_nan=False, allow_infinity=False))
+@example(raw=0.8444218515250481)
+@example(raw=5e-324)
+@example(raw=1.7976931348623157e308)
+@example(raw=-0.0)
+def test_a_number_field_takes_any_double(raw: float) -> None:
+    """A double arrives bit by bit, also from the text or decimal that stands for it."""
+    for same in (raw, repr(raw), Decimal(repr(raw)), np.float64(raw)):
+        value = RULES.value(NUMBER, same)
+        assert isinstance(value, Decimal)
+        sent = json.loads(json.dumps(json_number(value)))
+        assert float(sent) == raw
+        assert same_value(value, raw)
+        assert same_value(value, f"{raw:.17g}") or len(value.as_tuple().digits) <= 15
+        assert same_value(value, math.nextafter(raw, 0 if raw else 1)) is False
+
+
+def test_what_no_double_carries_is_refused() -> None:
+    """A decimal between two doubles stays refused in a number field, and money keeps the rule of 15 digits."""
+    for raw in (Decimal("0.12345678901234567890"), "0.1000000000000000055", 2**53 + 1):
+        assert refusal(NUMBER, raw).code == "TOO_PRECISE"
+    assert refusal(MONEY, 90071992547409.93).code == "TOO_LARGE"
+    assert refusal(NUMBER, "1e400").code == "TOO_LARGE"
+
+
+@pytest.mark.parametrize("raw", ["1.234", "12.345", " -123.000 ", "+1.000"])
+@pytest.mark.parametrize("field", [MONEY, INTEGER, Field("yen", "yen", Kind.MONEY, digits=0)], ids=str)
+def test_a_point_before_three_digits_of_text_is_not_guessed(field: Field, raw: str) -> None:
+    """Text such as 1.234 means 1234 in half of the world: no money and no count is made of it."""
+    for rounding in (*ROUNDINGS, "refuse"):
+        err = refusal(field, raw, ValueRules(rounding=rounding))
+        assert err.code == "THOUSANDS"
+        assert raw in str(err)
+
+
+def test_a_point_that_only_sets_off_decimals_is_read() -> None:
+    """Numbers are never unclear, nor is text with other digits; a vendor with three decimals takes 1.234."""
+    for raw in (1.234, Decimal("1.234"), "1.23", "0.500", "1234.567", "1.2345", ".123"):
+        assert RULES.value(MONEY, raw) == round(Decimal(str(raw)), 2)
+    assert RULES.value(Field("kwd", "kwd", Kind.MONEY, digits=3), "1.234") == Decimal("1.234")
+    assert RULES.value(NUMBER, "1.234") == Decimal("1.234")
+    assert RULES.value(TEXT, "1.234") == "1.234"
+
+
+@pytest.mark.parametrize(
+    "raw", ["1.234,56", "1,234.56", "1,5", "1 234", "1\u202f234", "\u20ac5", "5 EUR", "5%", "(5)", "5-", "\u0661\u0662",
+            "\uff11\uff12", "0b1", "1_000", "1e", "e5", "--1", "1.2.3", "1'000", "\u00bd", "inf", "-nan", "#N/A"]
+)  # fmt: skip
+def test_other_spellings_of_numbers_are_refused(raw: str) -> None:
+    """Groups of digits, decimal commas, signs of money and other digits than 0 to 9 are not guessed either."""
+    for field in (MONEY, NUMBER, INTEGER):
+        assert refusal(field, raw).code == "NOT_A_NUMBER"
+
+
+def test_rounding_can_be_refused() -> None:
+    """With "refuse" an amount is written as it stands or not at all, one by one and as a column."""
+    exact = ValueRules(rounding="refuse")
+    for raw in (1, 1.5, 1.25, "7", "1.2300", Decimal("1.10"), "1e3"):
+        assert exact.value(MONEY, raw) == Decimal(str(raw))
+    for raw in (1.005, 0.1 + 0.2, Decimal("0.001"), "1234.567", 1e-7):
+        err = refusal(MONEY, raw, exact)
+        assert err.code == "ROUNDING"
+        assert str(err).startswith(
+            "deal_value keeps 2 decimal places, and rounding is 'refuse'; round it in the query. "
+        )
+    assert exact.values(MONEY, [Decimal("1.10"), Decimal(2)]) == [Decimal("1.10"), Decimal("2.00")]
+    for column in ([Decimal("1.10"), Decimal("1.005")], [1.5, 1.005]):
+        assert exact.values(MONEY, column) is None
+
+
 # --- text, currency, lists -------------------------------------------------------------------------------------------
 
 
@@ -251,7 +323,8 @@ def test_lists_go_to_fields_that_take_them() -> None:
     assert RULES.value(TAGS, []) == ()
     assert RULES.value(TAGS, "a") == ("a",)
     assert refusal(TEXT, ["a"]).code == "LIST"
-    assert refusal(TAGS, ["a", None]).code == "NOT_TEXT"
+    assert refusal(TAGS, ["a", None]).code == "NULL"
+    assert refusal(TAGS, [["a"]]).code == "LIST"
 
 
 def test_choices_are_held() -> None:
@@ -352,6 +425,41 @@ def test_a_date_stays_a_date_and_a_moment_needs_a_zone() -> None:
     assert "timezone='Area/City'" in str(err)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        dt.date(9999, 12, 31),
+        dt.date.min,
+        dt.date(1899, 12, 31),
+        dt.date(2201, 1, 1),
+        dt.datetime.max,  # noqa: DTZ901
+        dt.datetime.min,  # noqa: DTZ901
+        dt.datetime.max.replace(tzinfo=dt.UTC),
+        dt.datetime(2201, 1, 1, 12, tzinfo=dt.UTC),
+        "9999-12-31",
+        "0001-01-01T00:00:00+00:00",
+    ],
+)
+def test_no_deal_is_won_in_a_year_that_stands_for_infinity(raw: object) -> None:
+    """Dates and times outside 1900 to 2200 are refused by every field that would take them as such."""
+    moment = isinstance(raw, dt.datetime) or "T" in str(raw)
+    for field in (DATE, *([DATETIME] if moment else []), *([] if isinstance(raw, str) else [TEXT])):
+        err = refusal(field, raw, NEW_YORK)
+        assert err.code == "DATE_RANGE"
+        assert "takes dates of the years 1900 to 2200 (infinity is none), the row has" in str(err)
+
+
+def test_the_years_that_are_taken() -> None:
+    """Both ends count by the date in the zone; words for infinity and numbers are no dates at all."""
+    for day in (dt.date(1900, 1, 1), dt.date(2200, 12, 31)):
+        assert RULES.value(DATE, day) == day
+    assert refusal(DATE, dt.datetime(1900, 1, 1, tzinfo=dt.UTC), NEW_YORK).code == "DATE_RANGE"
+    assert NEW_YORK.value(DATE, dt.datetime(2201, 1, 1, tzinfo=dt.UTC)) == dt.date(2200, 12, 31)
+    for raw in ("infinity", "-infinity", float("inf"), "15000-01-01", "0044-03-15 BC", "0000-00-00", 20260301):
+        assert refusal(DATE, raw, NEW_YORK).code == "NOT_A_DATE"
+        assert refusal(DATETIME, raw, NEW_YORK).code == "NOT_A_DATE"
+
+
 def test_a_time_that_the_clock_change_makes_unclear_is_refused() -> None:
     """A naive time that happens twice or never is refused; the hours around it get the right offset."""
     for naive in (dt.datetime(2026, 3, 8, 2, 30), dt.datetime(2026, 11, 1, 1, 30)):  # noqa: DTZ001
@@ -376,7 +484,8 @@ def test_every_moment_is_a_value_or_an_invalid_value(name: str, naive: dt.dateti
         try:
             ValueRules(timezone=name).value(field, raw)
         except InvalidValueError as err:
-            assert err.code in {"DST", "NOT_A_DATE"}  # noqa: PT017
+            assert err.code in {"DST", "DATE_RANGE"}  # noqa: PT017
+            assert err.code == "DST" or not 1901 <= naive.year <= 2199  # noqa: PT017
 
 
 @properties
@@ -407,7 +516,7 @@ def test_an_unknown_rounding_lists_the_rules() -> None:
     with pytest.raises(ConfigurationError) as caught:
         ValueRules(rounding="bankers")
     assert str(caught.value) == (
-        "rounding is 'bankers'; write one of half-even, half-up, half-down, up, down, ceiling, floor."
+        "rounding is 'bankers'; write one of half-even, half-up, half-down, up, down, ceiling, floor, refuse."
     )
 
 

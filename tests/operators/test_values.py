@@ -1,0 +1,53 @@
+"""Claims about values that stand for something else: a task writes what is meant, or nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airflow_provider_crm.sandbox.close_organization import CustomField
+
+
+@pytest.fixture
+def deal(crm_sandbox):
+    """A deal of a Close with a field of many values and one of numbers."""
+    crm_sandbox.close.custom_fields["cf_tags"] = CustomField(id="cf_tags", name="Tags", type="text", multiple=True)
+    crm_sandbox.close.add_opportunity("oppo_1", note="n")
+    return crm_sandbox
+
+
+@pytest.mark.parametrize("text", ["{a,b}", '[\n  "a",\n  "b"\n]', '["a","b"]'])
+def test_a_list_that_a_driver_writes_as_text_arrives_as_a_list(deal, update, text):
+    """An array of PostgreSQL, Snowflake or JSON fills a field of many values; added to a list it is refused."""
+    end = update([{"id": "oppo_1", "tags": text}], fields={"tags": "custom.cf_tags"})
+    assert end.outcomes == {"updated": 1}
+    assert deal.close.opportunity("oppo_1")["custom.cf_tags"] == ["a", "b"]
+    for suffix in (".add", ".remove"):
+        end = update([{"id": "oppo_1", "tags": text}], fields={"tags": f"custom.cf_tags{suffix}"})
+        assert end.rejects == {"oppo_1": ("invalid", "LIST")}
+    assert deal.close.opportunity("oppo_1")["custom.cf_tags"] == ["a", "b"]
+
+
+def test_scores_arrive_bit_by_bit(deal, update):
+    """Doubles of a model land in a custom field of numbers, all of them, and are unchanged the next time."""
+    scores = np.random.default_rng(1).random(50)
+    for row in range(50):
+        deal.close.add_opportunity(f"score_{row}")
+    frame = pd.DataFrame({"id": [f"score_{row}" for row in range(50)], "score": scores})
+    assert update(frame, fields={"score": "custom.cf_score"}).outcomes == {"updated": 50}
+    assert [deal.close.opportunity(f"score_{row}")["custom.cf_score"] for row in range(50)] == scores.tolist()
+    assert update(frame, fields={"score": "custom.cf_score"}).outcomes == {"unchanged": 50}
+
+
+def test_infinity_is_the_date_of_no_win(deal, update):
+    """What a database reads `infinity` as never becomes the date of a win, nor the data time of a row."""
+    row = {"id": "oppo_1", "won": dt.date.max, "at": dt.date.min}  # as psycopg2 and DuckDB give it
+    end = update([row], fields={"won": "date_won"})
+    assert end.rejects == {"oppo_1": ("invalid", "DATE_RANGE")}
+    assert "column 'won': date_won takes dates of the years 1900 to 2200" in end.report["rejects"][0]["reason"]
+    end = update([{**row, "won": "2026-11-01"}], fields={"won": "date_won"}, as_of="at", timezone="UTC")
+    assert end.rejects == {"oppo_1": ("invalid", "AS_OF")}
+    assert deal.close.opportunity("oppo_1")["date_won"] is None
