@@ -8,6 +8,7 @@ import re
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_crm.exceptions import (
     AuthenticationError,
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
 
     import requests
 
-    from airflow_provider_crm.vendors import Json
+    from airflow_provider_crm.vendors import Json, Vendor
+
+FOREIGN_ANSWER = "FOREIGN_ANSWER"
+"""Code of an error below 500 whose body is not in the vendor's shape: a proxy, a gateway or another host answered."""
 
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
-_TEXT_LENGTH = 300
+_TITLE = re.compile(rb"<title[^>]*>([^<]{1,1000})", re.IGNORECASE)
+_TEXT_LENGTH, _NAME_LENGTH = 300, 80
+_PAGE_HEAD = 20_000
 
 
 def body_of(response: requests.Response) -> Json:
@@ -94,25 +100,33 @@ def _http_date(value: str) -> dt.datetime | None:
     return moment.replace(tzinfo=moment.tzinfo or dt.UTC)
 
 
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERRORS = 500
 _BY_STATUS: Mapping[int, type[CrmError]] = {
     401: AuthenticationError,
     402: ConfigurationError,
     403: AuthenticationError,
     405: ConfigurationError,
     408: TransientError,
+    409: TransientError,
     415: ConfigurationError,
+    421: TransientError,
+    423: TransientError,
     425: TransientError,
     429: RateLimitedError,
 }
 
 
 def error_class(status: int) -> type[CrmError]:
-    """What a status means for the caller: stop, wait, or give up this row."""
+    """Return what a status means in an answer of the vendor itself: stop, wait, or give up this row.
+
+    A conflict (409) and a lock (423) pass: somebody else is writing the record at this moment.
+    """
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status >= 500:  # noqa: PLR2004 - the HTTP classes
+    if status >= _SERVER_ERRORS:
         return TransientError
-    return RejectedError if status >= 400 else ConfigurationError  # noqa: PLR2004
+    return RejectedError if status >= 400 else ConfigurationError  # noqa: PLR2004 - the HTTP classes
 
 
 def answered(title: str, status: int, *, code: str, message: str, fields: Mapping[str, str]) -> str:
@@ -121,6 +135,45 @@ def answered(title: str, status: int, *, code: str, message: str, fields: Mappin
     details = "; ".join(f"{name}: {text}" for name, text in fields.items())
     text = ": ".join(part for part in (told, message) if part)
     return f"{text} ({details})." if details else f"{text.rstrip('.')}."
+
+
+def foreign_error(vendor: Vendor, response: requests.Response, *, quoted: bool = True) -> TransientError:
+    """Return the error for an answer that is not in the vendor's own shape.
+
+    A proxy, a gateway or another server has given it, so it says nothing about the row or the key: the way to the
+    vendor failed, and the same call can succeed later. A 429 makes all threads pause, whoever sent it.
+
+    Args:
+        vendor: Who should have answered.
+        response: The answer, of any status.
+        quoted: Whether its title or message may be repeated; not where it may echo a secret that was sent.
+    """
+    status, described = response.status_code, _described(response, quoted=quoted)
+    if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERRORS:
+        message = f"{vendor.title} answered {status} with {described}."
+        return _transient_class(status)(message, vendor=vendor.name, status=status, code=f"HTTP_{status}")
+    host = urlsplit(response.url or "").netloc or f"The host of {vendor.title}"
+    message = (
+        f"{host} answered {status} with {described}, which is no answer of {vendor.title}: a proxy or gateway on the "
+        "way has given it, or the connection's host is wrong."
+    )
+    return TransientError(message, vendor=vendor.name, status=status, code=FOREIGN_ANSWER)
+
+
+def _transient_class(status: int) -> type[TransientError]:
+    return RateLimitedError if status == _TOO_MANY_REQUESTS else TransientError
+
+
+def _described(response: requests.Response, *, quoted: bool) -> str:
+    """Name what came instead of the vendor's answer by what helps to find its sender: title, message, server."""
+    body, headers = body_of(response), response.headers
+    page = _TITLE.search(response.content[:_PAGE_HEAD])
+    text = page[1].decode("utf-8", "replace") if page else member(body, "message") or member(body, "error")
+    name = text_of(text)[:_NAME_LENGTH] if quoted and isinstance(text, str) else ""
+    kind = text_of(headers.get("Content-Type", "").partition(";")[0])[:_NAME_LENGTH] or "no content type"
+    what = "an empty body" if not response.content else f"a body of {kind}"
+    server = text_of(headers.get("Server", ""))[:_NAME_LENGTH]
+    return "".join((what, f' that says "{name}"' if name else "", f" from server {server}" if server else ""))
 
 
 def record_error(title: str, response: requests.Response) -> TransientError:

@@ -35,6 +35,7 @@ from airflow_provider_crm.vendors.answer import (
     body_of,
     error_class,
     exact_number,
+    foreign_error,
     member,
     number_of,
     record_error,
@@ -82,6 +83,7 @@ _OWN_FIELDS = (
 )
 _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
 _ONE_OF_MANY = (".add", ".remove")
+_OLD_ERROR = {"message", "rate_reset", "rate_limit", "rate_window", "rate_limit_type", "rate_endpoint_group"}
 _TOKEN_SECONDS = 3600.0
 _OAUTH = ("client_id", "client_secret", "refresh_token")
 
@@ -98,7 +100,7 @@ class Close:
         "Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data)."
     )
     api_key_label = "API key"
-    extra = {  # noqa: RUF012 - a constant of the protocol
+    extra: Mapping[str, ExtraField] = {
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
         "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),
         "client_secret": ExtraField("OAuth client secret", "Of the same OAuth application.", secret=True),
@@ -285,9 +287,11 @@ class Close:
         return None if total is None else math.ceil(total / _PAGE_SIZE)
 
     def error(self, response: requests.Response) -> CrmError:
-        """400 in both shapes (`errors` + `field-errors`, or `error`), and every other status."""
+        """400 in both shapes (`errors` + `field-errors`, or `error`), and every other status in one of them."""
         status = response.status_code
         body = body_of(response)
+        if not _is_own_error(body):
+            return foreign_error(self, response)
         fields = _field_errors(member(body, "field-errors"))
         error = member(body, "error")
         texts = [text_of(item) for item in _list(member(body, "errors"))]
@@ -342,6 +346,8 @@ class Close:
 def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
     """The pair that the token endpoint issued; of a refusal only its code is told, as bodies may hold tokens."""
     status, body = response.status_code, body_of(response)
+    if status >= 400 and not isinstance(member(body, "error"), str):  # noqa: PLR2004 - the HTTP classes
+        raise foreign_error(VENDOR, response, quoted=False)
     code = text_of(member(body, "error"))
     code = code if re.fullmatch(r"[a-z_]{1,40}", code) else ""
     if code == "invalid_grant":
@@ -367,6 +373,23 @@ def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
         raise record_error("Close's token endpoint", response)
     lifetime = dt.timedelta(seconds=number_of(member(body, "expires_in")) or _TOKEN_SECONDS)
     return Tokens(access, refresh, now + lifetime, lifetime)
+
+
+def _is_own_error(body: Json) -> bool:
+    """Return whether an error body has a shape that is on record for Close, and nothing beside it.
+
+    These are `{"errors": [text], "field-errors": {field: text}}`, `{"error": text}`, and the old 429 with an object in
+    `error`. The schema types 400, 401 and 404 as anything, but whatever a gateway sends would pass as anything, too.
+    """
+    if not isinstance(body, dict) or not body or not body.keys() <= {"error", "errors", "field-errors"}:
+        return False
+    error, errors = body.get("error", ""), body.get("errors", [])
+    return (
+        (isinstance(error, str) or (isinstance(error, dict) and error.keys() <= _OLD_ERROR))
+        and isinstance(errors, list)
+        and all(isinstance(text, str) for text in errors)
+        and isinstance(body.get("field-errors", {}), dict)
+    )
 
 
 def _list(value: Json) -> list[Json]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import (
     AuthenticationError,
-    ConfigurationError,
     CrmError,
     InvalidValueError,
     RateLimitedError,
@@ -30,6 +29,7 @@ from airflow_provider_crm.vendors.answer import (
     date_of,
     error_class,
     exact_number,
+    foreign_error,
     member,
     number_of,
     record_error,
@@ -239,20 +239,20 @@ class Raze:
         return None if pages is None else int(pages)
 
     def error(self, response: requests.Response) -> CrmError:
-        """The envelope's `error` by its code; other bodies (Express, proxies) by their status."""
+        """The envelope's `error` by its code, else by its status.
+
+        Express, beneath Raze's server, answers an unknown route and a malformed body without `error`. Neither can be
+        due to a row, since path and body are made here: they are failures of the way, like a proxy's page.
+        """
         body = body_of(response)
         error = member(body, "error")
-        code = text_of(member(error, "code"))
-        message = text_of(
-            member(error, "message") or member(body, "message") or (error if isinstance(error, str) else None)
-        )
-        details = member(member(error, "details"), "fields")
+        if member(body, "success") is not False or not isinstance(error, dict):
+            return foreign_error(self, response)
+        code, message = text_of(error.get("code")), text_of(error.get("message"))
+        details = member(error.get("details"), "fields")
         fields = {name: text_of(told) for name, told in details.items()} if isinstance(details, dict) else {}
         failed_with_200 = response.ok
         kind = _BY_CODE.get(code) or (RejectedError if failed_with_200 else error_class(response.status_code))
-        # An unknown route has no envelope: the host is not Raze, and no row can land.
-        if response.status_code == 404 and not code:  # noqa: PLR2004
-            kind = ConfigurationError
         return kind(
             answered(self.title, response.status_code, code=code, message=message, fields=fields),
             vendor=self.name,

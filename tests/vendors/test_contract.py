@@ -307,6 +307,17 @@ def test_an_absent_field_is_never_taken_for_an_applied_one(vendor, connect):
 # Errors
 
 
+OWN_ERROR = {"close": {"error": "No."}, "raze": {"success": False, "error": {"code": "X", "message": "No."}}}
+# fmt: off
+FOREIGN = [
+    b"", b"<html>", b"{", b"[]", b"null", b'"text"', b"\xff", b"[" * 100_000, b"{}", b'{"message": "Not found"}',
+    b'{"detail": "Not Found"}', b'{"error": {"code": 404, "message": "No.", "status": "NOT_FOUND"}}',
+    b'{"status": 404, "error": "Not Found", "path": "/api"}', b'{"success": false, "message": "Route not found"}',
+    b'{"success": false, "errors": [{"code": 1015}], "messages": [], "result": null}',
+]
+# fmt: on
+
+
 @every_vendor
 @pytest.mark.parametrize(
     ("status", "kind"),
@@ -315,12 +326,15 @@ def test_an_absent_field_is_never_taken_for_an_applied_one(vendor, connect):
         (401, AuthenticationError),
         (402, ConfigurationError),
         (403, AuthenticationError),
+        (404, RejectedError),
         (405, ConfigurationError),
         (408, TransientError),
-        (409, RejectedError),
+        (409, TransientError),
         (410, RejectedError),
         (415, ConfigurationError),
+        (421, TransientError),
         (422, RejectedError),
+        (423, TransientError),
         (425, TransientError),
         (429, RateLimitedError),
         (500, TransientError),
@@ -330,12 +344,45 @@ def test_an_absent_field_is_never_taken_for_an_applied_one(vendor, connect):
         (599, TransientError),
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[]", b"null", b'"text"', b"\xff", b"[" * 100_000])
-def test_every_status_has_a_consequence(vendor, answer, status, kind, body):
-    """Whatever the body, a status says whether to stop, to wait, or to give up this row."""
-    error = VENDORS[vendor].error(answer(status, body=body))
+def test_every_status_of_the_vendor_has_a_consequence(vendor, answer, status, kind):
+    """In the vendor's own shape a status says whether to stop, to wait, or to give up this row."""
+    error = VENDORS[vendor].error(answer(status, json=OWN_ERROR[vendor]))
     assert (type(error), error.vendor, error.status, bool(error.code)) == (kind, vendor, status, True)
     assert str(error).startswith(f"{VENDORS[vendor].title} answered {status}")
+
+
+@every_vendor
+@pytest.mark.parametrize("body", FOREIGN)
+def test_what_is_not_the_vendors_is_no_verdict(vendor, answer, body):
+    """Whatever the status, an answer in another shape passes: it refuses neither a row nor the key."""
+    for status in (400, 401, 402, 403, 404, 405, 407, 409, 410, 413, 415, 421, 422, 423, 426, 431, 451, 499):
+        error = VENDORS[vendor].error(answer(status, body=body))
+        assert (type(error), error.vendor, error.status, error.code) == (
+            TransientError, vendor, status, "FOREIGN_ANSWER",
+        )  # fmt: skip
+        assert f"answered {status} with" in str(error)
+        assert f"no answer of {VENDORS[vendor].title}" in str(error)
+
+
+@every_vendor
+@pytest.mark.parametrize("body", FOREIGN)
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimitedError), (500, TransientError), (503, TransientError)])
+def test_a_status_that_passes_needs_no_shape(vendor, answer, status, kind, body):
+    """429 and 5xx mean the same whoever has sent them."""
+    error = VENDORS[vendor].error(answer(status, body=body))
+    assert (type(error), error.vendor, error.code) == (kind, vendor, f"HTTP_{status}")
+    assert str(error).startswith(f"{VENDORS[vendor].title} answered {status} with ")
+
+
+@every_vendor
+def test_a_foreign_answer_names_its_sender(vendor, answer):
+    """The page's title, a gateway's message and the `Server` header help to find who has answered."""
+    page = b"<!DOCTYPE html><html><head><title>Zscaler: access\n denied</title>"
+    headers = {"Content-Type": "text/html; charset=utf-8", "Server": "nginx/1.2"}
+    error = VENDORS[vendor].error(answer(403, headers=headers, body=page))
+    assert 'a body of text/html that says "Zscaler: access denied" from server nginx/1.2' in str(error)
+    assert 'that says "Not found"' in str(VENDORS[vendor].error(answer(404, json={"message": "Not found"})))
+    assert "with an empty body" in str(VENDORS[vendor].error(answer(407, body=b"")))
 
 
 @every_vendor
