@@ -18,6 +18,7 @@ from airflow_provider_crm.ui.database import LedgerReader
 from airflow_provider_crm.ui.pages import Pages, page_of
 from airflow_provider_crm.ui.rendering import STATIC, environment, static_file
 from airflow_provider_crm.ui.routes import router
+from airflow_provider_crm.ui.threads import PageThreads
 from airflow_provider_crm.ui.values import Values
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
     )
-    app.state.pages = Pages(ledger or LedgerReader(), environment(), Values(hashed_fields()))
+    app.state.pages = Pages(ledger or LedgerReader(), environment(), Values(hashed_fields()), PageThreads())
     app.include_router(router)
     app.add_api_route("/static/{name}", _static)
     app.middleware("http")(_add_headers)
@@ -62,7 +63,7 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
     return app
 
 
-def _static(name: str) -> Response:
+async def _static(name: str) -> Response:
     """The style sheet and the script."""
     if name not in STATIC:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -76,7 +77,7 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
     return response
 
 
-def _refuse(request: Request, err: Exception) -> Response:
+async def _refuse(request: Request, err: Exception) -> Response:
     status = err.status_code if isinstance(err, StarletteHTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
     login = None
     if status == HTTPStatus.UNAUTHORIZED:
@@ -85,14 +86,14 @@ def _refuse(request: Request, err: Exception) -> Response:
     return page_of(request).message(HTTPStatus(status).phrase, text, status=status, login=login)
 
 
-def _misread(request: Request, _: Exception) -> Response:
+async def _misread(request: Request, _: Exception) -> Response:
     text = "A parameter in the address is missing or has a wrong form. Start again from the overview."
     return page_of(request).message("Bad address", text, status=HTTPStatus.BAD_REQUEST)
 
 
-def _no_ledger(request: Request, err: Exception) -> Response:
+async def _no_ledger(request: Request, err: Exception) -> Response:
     return page_of(request).message("No ledger", str(err), status=HTTPStatus.NOT_FOUND)
 
 
-def _away(request: Request, err: Exception) -> Response:
+async def _away(request: Request, err: Exception) -> Response:
     return page_of(request).message("Ledger not reachable", str(err), status=HTTPStatus.SERVICE_UNAVAILABLE)

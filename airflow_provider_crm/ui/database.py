@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 import re
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException
 from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_engine
 from airflow_provider_crm.ledger_schema import VERSION, schema_version
+from airflow_provider_crm.ui.threads import THREADS
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 3
+ANSWER_SECONDS = 10.0
+"""How long all statements of one page may take together."""
+_AWAY_SECONDS = 5.0
 _MILLISECONDS_TO_WAIT = 5_000
+_UNREADABLE = "The ledger's database cannot be read now; the log of the API server says why. Try again later."
 _NONE_YET = (
     "There is no ledger yet. The first run of a task that writes opportunities makes it: with the LocalExecutor as a "
     "file in the Airflow home, else in the database that [crm] ledger_conn_id names (AIRFLOW__CRM__LEDGER_CONN_ID). "
@@ -46,15 +59,18 @@ def configured_ledger() -> Engine:
 
 
 def read_only(engine: Engine) -> Engine:
-    """The same database in an engine that cannot change it.
+    """Return the same database in an engine that cannot change it, and that waits for it for a few seconds only.
 
     Raises:
         ConfigurationError: If it is a SQLite file that does not exist: opening it would make an empty one.
     """
-    if engine.dialect.name != "sqlite":
-        return engine.execution_options(postgresql_readonly=True)
     url = engine.url
     engine.dispose()
+    if url.get_backend_name() != "sqlite":
+        readable = sa.create_engine(
+            url, pool_size=THREADS, pool_timeout=CONNECT_SECONDS, connect_args={"connect_timeout": CONNECT_SECONDS}
+        )
+        return readable.execution_options(postgresql_readonly=True)
     if not Path(re.sub(r"^file:|\?.*$", "", url.database or "")).is_file():
         raise ConfigurationError(_NONE_YET)
     # An engine of its own: that of the tasks takes the write lock at the beginning of every transaction.
@@ -69,47 +85,96 @@ def _forbid_writes(connection: Any, _: object) -> None:  # noqa: ANN401 - the dr
 
 
 class LedgerReader:
-    """Gives connections to the ledger; safe for many threads.
+    """Gives connections to the ledger; safe for many threads, none of which waits for another.
 
     Args:
         find: Finds the database. It is asked again as long as there is none, so that the first run needs no restart.
+        monotonic: Clock in seconds.
     """
 
-    def __init__(self, find: Callable[[], Engine] = configured_ledger) -> None:
+    def __init__(
+        self, find: Callable[[], Engine] = configured_ledger, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._find = find
+        self._monotonic = monotonic
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+        self._away_until = -math.inf
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection for reading.
+    def connection(self, seconds: float = ANSWER_SECONDS) -> Iterator[Connection]:
+        """Open a connection for reading.
+
+        After a database could not be reached, it is left alone for a few seconds.
+
+        Args:
+            seconds: After that time the connection is cut, whatever it is doing.
 
         Raises:
             ConfigurationError: If there is no ledger, or one that this version cannot read.
-            TransientError: If the database cannot be reached, or fails.
+            TransientError: If the database cannot be reached, is too slow, or fails.
         """
+        if self._monotonic() < self._away_until:
+            raise TransientError(_UNREADABLE, code="LEDGER")
         try:
-            with self._opened().connect() as connection:
+            with _cut_after(seconds, self._opened()) as connection:
                 yield connection
         except SQLAlchemyError as err:
-            msg = "The ledger's database cannot be read now; the log of the API server says why. Try again later."
-            raise TransientError(msg, code="LEDGER") from err
+            log.warning("The page cannot read the ledger: %s", getattr(err, "orig", None) or err)
+            if _is_away(err):
+                self._away_until = self._monotonic() + _AWAY_SECONDS
+            raise TransientError(_UNREADABLE, code="LEDGER") from err
 
     def _opened(self) -> Engine:
+        if self._engine is not None:
+            return self._engine
+        with ExitStack() as otherwise:
+            found = self._find()
+            otherwise.callback(found.dispose)
+            _check(found)
+            otherwise.pop_all()
         with self._lock:
             if self._engine is None:
-                with ExitStack() as otherwise:
-                    engine = self._find()
-                    otherwise.callback(engine.dispose)
-                    _check(engine)
-                    otherwise.pop_all()
-                self._engine = engine
-            return self._engine
+                self._engine = found
+        if self._engine is not found:
+            found.dispose()
+        return self._engine
+
+
+def _is_away(err: SQLAlchemyError) -> bool:
+    """Return whether the database could not be reached, or was lost: one slow statement says nothing about the next."""
+    return not isinstance(err, DBAPIError) or err.connection_invalidated or err.statement is None
+
+
+@contextmanager
+def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
+    """Open a connection, and cut it after some seconds: a server that is silent would hold the thread for ever."""
+    connection = engine.connect()
+    timer = threading.Timer(seconds, _cut, [connection.connection.driver_connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        if engine.dialect.name == "postgresql":
+            # For this transaction only: a pooler such as PgBouncer hands the connection on to others.
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+        yield connection
+    finally:
+        connection.close()  # asks the server, too
+        timer.cancel()
+
+
+def _cut(connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+    """End what another thread is waiting for."""
+    if hasattr(connection, "interrupt"):  # SQLite
+        connection.interrupt()
+        return
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _check(engine: Engine) -> None:
     """Refuse a database without the ledger's tables, or with those of a newer version."""
-    with engine.connect() as connection:
+    with _cut_after(ANSWER_SECONDS, engine) as connection:
         found = None
         if sa.inspect(connection).has_table(schema_version.name):
             found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from airflow_provider_crm.ui.database import LedgerReader
+    from airflow_provider_crm.ui.threads import PageThreads
     from airflow_provider_crm.ui.values import Values
 
 
@@ -25,11 +26,13 @@ class Pages:
         ledger: Gives connections.
         templates: The pages' forms.
         values: Shows kept values.
+        threads: Where pages are made.
     """
 
     ledger: LedgerReader
     templates: Environment
     values: Values
+    threads: PageThreads
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,8 @@ def page_of(request: Request) -> PageMaker:
     """
     addresses = Addresses(request.scope.get("root_path", ""), request.scope.get("app_root_path", ""))
     return PageMaker(request.app.state.pages, addresses)
+
+
+async def pages_of(request: Request) -> PageMaker:
+    """The same for FastAPI, which would run a plain function in the threads that it shares with Airflow's API."""
+    return page_of(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.plugins_manager import AirflowPlugin
@@ -14,17 +14,31 @@ _PREFIX = "crm"
 
 
 class PagesOnDemand:
-    """The pages as an ASGI application that is built for its first request: only the API server ever pays for it."""
+    """The pages as an ASGI application that is built for its first request: only the API server ever pays for it.
 
-    @cached_property
-    def _app(self) -> ASGIApp:
-        from airflow_provider_crm.ui.app import make_app
+    It is built in a thread, as its imports take longer than Airflow's other requests should wait.
+    """
 
-        return make_app()
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
+        self._building = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._app(scope, receive, send)
+        app = self._app or await self._built()
+        await app(scope, receive, send)
+
+    async def _built(self) -> ASGIApp:
+        async with self._building:
+            if self._app is None:
+                self._app = await asyncio.to_thread(_build)
+            return self._app
+
+
+def _build() -> ASGIApp:
+    from airflow_provider_crm.ui.app import make_app
+
+    return make_app()
 
 
 class CrmPlugin(AirflowPlugin):

@@ -18,23 +18,26 @@ from airflow_provider_crm.ui.approvals import answers
 from airflow_provider_crm.ui.budgets import of_accounts, of_run, windows
 from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
-from airflow_provider_crm.ui.pages import PageMaker, page_of
+from airflow_provider_crm.ui.pages import PageMaker, pages_of
 from airflow_provider_crm.ui.plan_pages import PlanRows
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.ui.runs import Run, Runs, Total
+from airflow_provider_crm.ui.threads import in_page_thread
 
 router = APIRouter()
 
-PagesDep = Annotated[PageMaker, Depends(page_of)]
+PagesDep = Annotated[PageMaker, Depends(pages_of)]
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 Text = Annotated[str, Query(max_length=500)]
 _RUNS_ON_A_PAGE = 25
 _BARS = 60
+_DOWNLOAD_SECONDS = 300.0
 _PERIODS = {"24 hours": dt.timedelta(hours=24), "7 days": dt.timedelta(days=7)}
 
 
 @router.get("/")
+@in_page_thread
 def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: PageNumber = 1) -> HTMLResponse:
     """Accounts, what the last days came to, and the last runs."""
     now = dt.datetime.now(dt.UTC)
@@ -66,6 +69,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
 
 
 @router.get("/dag-run")
+@in_page_thread
 def dag_run(pages: PagesDep, reader: ReaderDep, dag_id: Text, run_id: Text) -> HTMLResponse:
     """What the tasks of one Dag run did; the tab of a Dag run."""
     if dag_id not in reader.dags:
@@ -76,6 +80,7 @@ def dag_run(pages: PagesDep, reader: ReaderDep, dag_id: Text, run_id: Text) -> H
 
 
 @router.get("/task")
+@in_page_thread
 def task(
     pages: PagesDep, reader: ReaderDep, *, dag_id: Text, run_id: Text, task_id: Text, map_index: Text = "-1"
 ) -> Response:
@@ -88,10 +93,11 @@ def task(
         known = Runs(connection, reader.dags).named(str(key))
     if not known:
         return pages.page("no_run.html", key=key)
-    return run(pages, reader, run_key=str(key))
+    return _run_page(pages, reader, str(key), "", Search())
 
 
 @router.get("/run")
+@in_page_thread
 def run(
     pages: PagesDep,
     reader: ReaderDep,
@@ -104,7 +110,16 @@ def run(
     page: PageNumber = 1,
 ) -> HTMLResponse:
     """One run: its figures, the rows that it refused, the fields that it wrote."""
-    search = Search(q.strip(), sort, order == "down", page)
+    return _run_page(pages, reader, run_key, show, Search(q.strip(), sort, order == "down", page))
+
+
+def _run_page(
+    pages: PageMaker,
+    reader: Reader,
+    run_key: str,
+    show: Literal["", "refused", "written"],
+    search: Search,
+) -> HTMLResponse:
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
         found = runs.named(run_key)
@@ -127,6 +142,7 @@ def run(
 
 
 @router.get("/run.csv")
+@in_page_thread
 def run_csv(pages: PagesDep, reader: ReaderDep, run_key: Text) -> StreamingResponse:
     """All rows that a run refused, as a file."""
     with pages.pages.ledger.connection() as connection:
@@ -134,13 +150,14 @@ def run_csv(pages: PagesDep, reader: ReaderDep, run_key: Text) -> StreamingRespo
     _exists(found)
     name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in run_key)
     return StreamingResponse(
-        _file(pages, found),
+        pages.pages.threads.iterate(_file(pages, found)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="refused-{name}.csv"'},
     )
 
 
 @router.get("/record")
+@in_page_thread
 def record(
     pages: PagesDep, reader: ReaderDep, record_id: Text, account: Text = "", page: PageNumber = 1
 ) -> HTMLResponse:
@@ -155,6 +172,7 @@ def record(
 
 
 @router.get("/plan")
+@in_page_thread
 def plan(
     pages: PagesDep,
     reader: ReaderDep,
@@ -200,6 +218,6 @@ def _readable(found: Plan | None, reader: Reader) -> Plan:
 
 
 def _file(pages: PageMaker, runs: list[Run]) -> Iterator[str]:
-    with pages.pages.ledger.connection() as connection:
+    with pages.pages.ledger.connection(_DOWNLOAD_SECONDS) as connection:
         changes = RunChanges(connection, runs[0].run_key, retried=any(one.tries > 1 for one in runs))
         yield from refused_file(changes.all_refused())
