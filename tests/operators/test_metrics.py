@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from inspect import signature
 
 import pytest
 from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-from airflow.sdk.observability import stats
 
+from airflow_provider_crm.operators.airflow_versions import stats
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 
 
@@ -37,9 +38,15 @@ class Kept(NoStatsLogger):
 def metrics():
     """Airflow's metrics go here for one test."""
     kept = Kept()
-    stats.initialize(factory=lambda: kept, export_legacy_names=True)
+    send_metrics_to(lambda: kept)
     yield kept
-    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    send_metrics_to(NoStatsLogger)
+
+
+def send_metrics_to(factory):
+    """Set Airflow's backend for metrics; Airflow 3.3 also asks whether to send each by its former name."""
+    names = {"export_legacy_names": True} if "export_legacy_names" in signature(stats.initialize).parameters else {}
+    stats.initialize(factory=factory, **names)
 
 
 def test_rows_and_calls_are_counted(deals, update, metrics):
