@@ -1,4 +1,8 @@
-"""Who may see what: a logged-in user of Airflow, and of the ledger only what came from Dags that the user may read."""
+"""Who may see what: a logged-in user of Airflow, and of the ledger only what came from Dags that the user may read.
+
+Airflow's own permission to see plugins is not asked for: under FAB the roles Viewer and User lack it, though they read
+every Dag. It only decides whether Airflow shows the entry in its navigation.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,16 @@ class Reader:
         return key is not None and key.dag_id in self.dags
 
 
+class NoReadableDagError(Exception):
+    """Raised for a user who may read no Dag at all."""
+
+
 def _reader(user: GetUserDep) -> Reader:
-    return Reader(frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET")))
+    manager = get_auth_manager()
+    dags = frozenset(manager.get_authorized_dag_ids(user=user, method="GET"))
+    if not dags and not manager.is_authorized_dag(method="GET", user=user):
+        raise NoReadableDagError
+    return Reader(dags)
 
 
 def may_read_answers(user: GetUserDep, dag_id: str) -> bool:

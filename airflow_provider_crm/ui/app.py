@@ -6,14 +6,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.hooks.ledger import hashed_fields
+from airflow_provider_crm.ui.access import NoReadableDagError
 from airflow_provider_crm.ui.database import LedgerReader
 from airflow_provider_crm.ui.pages import Pages, page_of
 from airflow_provider_crm.ui.rendering import STATIC, environment, static_file
@@ -34,9 +34,13 @@ _HEADERS = {
 _A_DAY = "private, max-age=86400"
 _MESSAGES = {
     HTTPStatus.UNAUTHORIZED: "Log in to Airflow to see this page.",
-    HTTPStatus.FORBIDDEN: "You may not see this page; ask whoever gives out roles in this Airflow.",
-    HTTPStatus.NOT_FOUND: "There is nothing here, or nothing that you may read.",
+    HTTPStatus.FORBIDDEN: "Airflow did not accept your login. Log in again.",
+    HTTPStatus.NOT_FOUND: "There is nothing here, or it takes the permission to read the Dag, which you lack.",
 }
+_NO_DAG = (
+    "This page shows what Dags wrote that you may read, and you may read none. Ask whoever gives out roles in this "
+    "Airflow for a role that may read a Dag (under FAB: can read on DAGs, or on one Dag)."
+)
 
 
 def make_app(ledger: LedgerReader | None = None) -> FastAPI:
@@ -50,7 +54,7 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
+        dependencies=[Depends(get_user)],
     )
     app.state.pages = Pages(ledger or LedgerReader(), environment(), Values(hashed_fields()), PageThreads())
     app.include_router(router)
@@ -58,6 +62,7 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
     app.middleware("http")(_add_headers)
     app.exception_handler(StarletteHTTPException)(_refuse)
     app.exception_handler(RequestValidationError)(_misread)
+    app.exception_handler(NoReadableDagError)(_no_dag)
     app.exception_handler(ConfigurationError)(_no_ledger)
     app.exception_handler(TransientError)(_away)
     return app
@@ -89,6 +94,10 @@ async def _refuse(request: Request, err: Exception) -> Response:
 async def _misread(request: Request, _: Exception) -> Response:
     text = "A parameter in the address is missing or has a wrong form. Start again from the overview."
     return page_of(request).message("Bad address", text, status=HTTPStatus.BAD_REQUEST)
+
+
+async def _no_dag(request: Request, _: Exception) -> Response:
+    return page_of(request).message("Forbidden", _NO_DAG, status=HTTPStatus.FORBIDDEN)
 
 
 async def _no_ledger(request: Request, err: Exception) -> Response:
