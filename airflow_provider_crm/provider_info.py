@@ -16,6 +16,14 @@ _OPTIONS = {
         "example": "crm_ledger",
         "default": "",
     },
+    "page": {
+        "description": "Whether Airflow shows the CRM page: its entry in the navigation, its tabs and its links. "
+        "The API server reads it when it starts.",
+        "version_added": None,
+        "type": "boolean",
+        "example": "False",
+        "default": "True",
+    },
     "ledger_hash_fields": {
         "description": "Fields, separated by commas, of which the ledger keeps only hashes.",
         "version_added": None,

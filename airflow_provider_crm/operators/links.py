@@ -12,16 +12,24 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
+def page_is_on() -> bool:
+    """Whether this Airflow shows the CRM page: `[crm] page`."""
+    return conf.getboolean("crm", "page", fallback=True)
+
+
 class CrmRunLink(BaseOperatorLink):
     """Opens the run of the task on the CRM page, inside the Airflow UI; of a mapped task, the run of its own index.
 
     Airflow asks for the link in the task's process and stores it, so the address comes from `[api] base_url` there.
+    It is empty, and not shown, where the page is turned off.
     """
 
     name = "CRM run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's interface
         """The address of the run's page."""
+        if not page_is_on():
+            return ""
         base = conf.get("api", "base_url", fallback="/").rstrip("/")
         task = {
             "dag_id": ti_key.dag_id,

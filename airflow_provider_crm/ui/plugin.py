@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
+from airflow_provider_crm.operators.links import page_is_on
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -41,27 +43,32 @@ def _build() -> ASGIApp:
     return make_app()
 
 
+_APPS: list[Any] = [{"app": PagesOnDemand(), "url_prefix": f"/{_PREFIX}", "name": "CRM"}]
+# The addresses have no slash in front: Airflow's own page resolves them against its base, which is right behind a
+# reverse proxy as well. Airflow fills in the names in braces.
+_VIEWS: list[Any] = [
+    {"name": "CRM", "href": f"{_PREFIX}/", "destination": "nav", "url_route": "crm"},
+    {
+        "name": "CRM",
+        "href": f"{_PREFIX}/dag-run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
+        "destination": "dag_run",
+        "url_route": "crm-dag-run",
+    },
+    {
+        "name": "CRM",
+        "href": f"{_PREFIX}/task?dag_id={{DAG_ID}}&run_id={{RUN_ID}}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}",
+        "destination": "task_instance",
+        "url_route": "crm-task",
+    },
+]
+
+
 class CrmPlugin(AirflowPlugin):
     """The pages under `/crm`, in the navigation and as a tab of each Dag run and task instance.
 
-    The addresses have no slash in front: Airflow's own page resolves them against its base, which is right behind a
-    reverse proxy as well. Airflow fills in the names in braces.
+    Nothing of it with `[crm] page = False`, which is read once: a process loads its plugins when it starts.
     """
 
     name = "crm"
-    fastapi_apps: list[Any] = [{"app": PagesOnDemand(), "url_prefix": f"/{_PREFIX}", "name": "CRM"}]  # noqa: RUF012 - Airflow's interface
-    external_views: list[Any] = [  # noqa: RUF012 - Airflow's interface
-        {"name": "CRM", "href": f"{_PREFIX}/", "destination": "nav", "url_route": "crm"},
-        {
-            "name": "CRM",
-            "href": f"{_PREFIX}/dag-run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
-            "destination": "dag_run",
-            "url_route": "crm-dag-run",
-        },
-        {
-            "name": "CRM",
-            "href": f"{_PREFIX}/task?dag_id={{DAG_ID}}&run_id={{RUN_ID}}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}",
-            "destination": "task_instance",
-            "url_route": "crm-task",
-        },
-    ]
+    fastapi_apps: list[Any] = _APPS if page_is_on() else []
+    external_views: list[Any] = _VIEWS if page_is_on() else []
