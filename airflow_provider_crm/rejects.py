@@ -14,12 +14,14 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
 
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.parquet import require_pyarrow
 from airflow_provider_crm.report import Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
 _AT_ONCE = 5_000
+_PARQUET = ".parquet"
 
 Write: TypeAlias = Callable[[Reject], object]
 """Adds one row to the file."""
@@ -37,14 +39,17 @@ class ObjectPath(Protocol):
 
 
 def check_rejects_path(path: str) -> None:
-    """Refuse a form that the rejects file does not have.
+    """Refuse a form that the rejects file does not have, or cannot have in this environment.
 
     Raises:
-        ConfigurationError: Naming the forms it has.
+        ConfigurationError: Naming the forms it has, or what to install.
     """
-    if PurePosixPath(path).suffix not in _FORMATS:
+    suffix = PurePosixPath(path).suffix
+    if suffix not in _FORMATS:
         msg = f"rejects_path is {path!r}; let it end in {', '.join([*_FORMATS][:-1])} or {[*_FORMATS][-1]}."
         raise ConfigurationError(msg)
+    if suffix == _PARQUET:
+        require_pyarrow(f"rejects_path {path!r} is a Parquet file")
 
 
 @contextmanager
@@ -80,7 +85,10 @@ def read_rejects(path: ObjectPath) -> Iterator[Reject]:
 
     Raises:
         OSError: It cannot be read.
+        ConfigurationError: It is a Parquet file, and there is no pyarrow to read it.
     """
+    if PurePosixPath(path.name).suffix == _PARQUET:
+        require_pyarrow(f"{str(path)!r} is a Parquet file")
     with path.open("rb") as file:
         yield from (Reject(**row) for row in _READERS[PurePosixPath(path.name).suffix](file))
 
@@ -176,10 +184,10 @@ def _row(reject: Reject) -> dict[str, str]:
 _FORMATS: Mapping[str, Callable[[IO[bytes], IO[bytes]], AbstractContextManager[Write]]] = {
     ".csv": _csv,
     ".jsonl": _json_lines,
-    ".parquet": _parquet,
+    _PARQUET: _parquet,
 }
 _READERS: Mapping[str, Callable[[IO[bytes]], Iterator[dict[str, str]]]] = {
     ".csv": _csv_rows,
     ".jsonl": _json_rows,
-    ".parquet": _parquet_rows,
+    _PARQUET: _parquet_rows,
 }

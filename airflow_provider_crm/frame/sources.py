@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame.cells import Mark
+from airflow_provider_crm.parquet import require_pyarrow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,6 +131,8 @@ def _from_path(data: str | _ObjectPath, chunk_rows: int) -> Iterator[pd.DataFram
     if read is None or (packed and read is _from_parquet):
         msg = f"data is the path {str(data)!r}; pass {_TAKEN}."
         raise ConfigurationError(msg)
+    if read is _from_parquet:
+        require_pyarrow(f"data {str(data)!r} is a Parquet file")
     return _from_file(data, read, chunk_rows, packed=packed)
 
 

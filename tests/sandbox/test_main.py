@@ -12,6 +12,18 @@ import sys
 import pytest
 import requests
 
+OTHER_TEST = """
+import sys
+
+LIBRARIES = {"airflow", "fastapi", "pandas", "pendulum", "requests", "sqlalchemy", "starlette", "urllib3", "uvicorn"}
+
+
+def test_other(request):
+    assert request.config.pluginmanager.has_plugin("airflow_provider_crm")
+    own = {name for name in sys.modules if name.startswith("airflow_provider_crm.")}
+    assert own == {"airflow_provider_crm.testing", "airflow_provider_crm.testing.pytest_plugin"}
+    assert LIBRARIES & sys.modules.keys() == set()
+"""
 DAG_TEST = """
 import os
 import requests
@@ -67,7 +79,7 @@ def test_ctrl_c_ends_it_quietly(served):
 def test_pytest_fixture(tmp_path):
     """The plugin's fixture runs a sandbox and sets both connections for the time of the test."""
     (tmp_path / "test_dag.py").write_text(DAG_TEST)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.sandbox.pytest_plugin", "-W", "error"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.testing.pytest_plugin", "-W", "error"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
     environment |= {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -80,8 +92,15 @@ def test_pytest_fixture(tmp_path):
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
-def test_plugin_imports_only_pytest_at_first():
-    """Loading the plugin costs no web framework, since every pytest run of a user loads it."""
-    code = "import sys, airflow_provider_crm.sandbox.pytest_plugin; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    assert not set(done.stdout.split()) & {"uvicorn", "fastapi", "starlette", "requests", "airflow"}
+def test_the_plugin_loads_nothing_until_its_fixture_is_asked_for(tmp_path):
+    """A user's test without the fixture runs in a pytest that found the plugin by its entry point, and nothing more.
+
+    Not even the sandbox: of this package only the plugin's own modules, and none of the libraries that it uses.
+    """
+    (tmp_path / "test_other.py").write_text(OTHER_TEST)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio", str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=60
+    )
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The pytest fixture `crm_sandbox`. Every pytest run loads it, so it imports the sandbox only when it is used."""
+"""The pytest fixture `crm_sandbox`. Every pytest run loads this, so only the fixture imports the sandbox."""
 
 from __future__ import annotations
 
