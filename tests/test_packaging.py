@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email
 import json
 import subprocess
@@ -15,7 +16,11 @@ import jsonschema
 import pytest
 from packaging.requirements import Requirement
 
+from airflow_provider_crm.account import DEFAULT_TIMEOUT
+from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.opportunity import Field, Kind
 from airflow_provider_crm.provider_info import get_provider_info
+from airflow_provider_crm.value_rules import ValueRules
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +47,28 @@ def test_provider_info_names_only_known_parts():
     """Each key of provider info is one that Airflow's schemas know."""
     known = [schema(name)["properties"] for name in ("provider_info.schema.json", "provider.yaml.schema.json")]
     assert get_provider_info().keys() <= known[0].keys() | known[1].keys()
+
+
+def forms():
+    """The extra fields of the connection form, for each vendor."""
+    return [one["conn-fields"] for one in get_provider_info()["connection-types"]]
+
+
+def test_the_form_says_what_happens_without_a_zone():
+    """It promises no default: without a zone a point in time is refused for a date, and a date stays a date."""
+    assert all("Default" not in form["timezone"]["description"] for form in forms())
+    assert all("a point in time is refused" in form["timezone"]["description"] for form in forms())
+    rules, date_won = ValueRules(timezone=None), Field("date_won", "date_won", Kind.DATE)
+    for moment in ("2026-03-07 23:30:00", "2026-03-07T23:30:00+01:00", dt.datetime(2026, 3, 7, tzinfo=dt.UTC)):
+        with pytest.raises(InvalidValueError) as refused:
+            rules.value(date_won, moment)
+        assert refused.value.code == "NO_TIMEZONE"
+    assert rules.value(date_won, dt.date(2026, 3, 7)) == dt.date(2026, 3, 7)
+
+
+def test_the_form_names_the_real_default_of_the_timeout():
+    """The seconds that the form names are those that a connection without the field gets."""
+    assert all(f"Default {DEFAULT_TIMEOUT:g}." in form["timeout"]["description"] for form in forms())
 
 
 def ours(group):
@@ -100,13 +127,15 @@ def test_the_wheel_holds_the_package_and_the_examples_only(wheel):
 
 @pytest.mark.long
 def test_the_wheel_says_what_it_needs_and_offers(wheel):
-    """Metadata: Airflow 3.3, the extras demo and test, the license, and both entry points."""
+    """Metadata: Airflow 3.2, Python up to 3.14, pyarrow in an extra only, the license, and all entry points."""
     info = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
     metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
-    assert {"demo", "test"} <= set(metadata.get_all("Provides-Extra"))
-    assert "apache-airflow>=3.3" in metadata.get_all("Requires-Dist")
+    assert {"demo", "parquet", "test"} <= set(metadata.get_all("Provides-Extra"))
+    assert "apache-airflow>=3.2" in metadata.get_all("Requires-Dist")
+    assert [one for one in metadata.get_all("Requires-Dist") if "pyarrow" in one] == ["pyarrow>=18; extra == 'parquet'"]
+    assert metadata["Requires-Python"] == "<3.15,>=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
     declared = wheel.read(f"{info}/entry_points.txt").decode()
     assert "provider_info = airflow_provider_crm.provider_info:get_provider_info" in declared
-    assert "airflow_provider_crm = airflow_provider_crm.sandbox.pytest_plugin" in declared
+    assert "airflow_provider_crm = airflow_provider_crm.testing.pytest_plugin" in declared

@@ -41,7 +41,9 @@ class ExtraField:
 
 COMMON_EXTRA: Mapping[str, ExtraField] = {
     "timezone": ExtraField(
-        "Time zone", "IANA name, such as America/New_York: the zone in which the CRM's dates are meant. Default UTC."
+        "Time zone",
+        "IANA name, such as America/New_York: the zone in which the CRM's dates are meant, for tasks that name none. "
+        "Without one, a point in time is refused where the CRM wants a date.",
     ),
     "timeout": ExtraField("Timeout", "Seconds to wait for an answer. Default 30.", type="number"),
     "account": ExtraField("Account", "Name of the account in reports, where the vendor does not tell one."),
