@@ -36,8 +36,8 @@ class PushRules:
         retry_rejected: With a ledger, send also the very values that the CRM has refused before.
         capture_before: Read a record before it is written for the first time, so that the change log knows what stood
             there.
-        interval_end: End of the run's data interval. As an `as_of` it is the first moment that is no longer part of the
-            data, so the date of the data is the one before it.
+        interval_end: The run's data time, if that is the end of an interval. As an `as_of` it is the first moment that
+            is no longer part of the data, so the date of the data is the one before it.
     """
 
     timezone: str | None = None

@@ -5,7 +5,10 @@ r"""A DAG for backfills: past days, several at once, the latest first.
         --run-backwards --max-active-runs 4
 
 These are the four days from October 28 to 31: the command's dates are midnight in UTC, and a day in New York starts
-some hours later, so the last one is named by the day after it.
+some hours later, so the last one is named by the day after it. One day is repaired by hand with its own date, and
+overwrites nothing that later days have written:
+
+    airflow dags trigger crm_backfill -l 2026-10-29
 
 A won stage without a date would make Close set the day of the backfill. `date_won_default="as_of"` writes the day of
 the data instead: that of the column `changed_at`, as New York counts it.

@@ -1,7 +1,9 @@
 """Every day: values and won dates from the warehouse to Close.
 
-Each run takes one day of `deals` as New York counts it. `won_at` is a point in time in UTC; the date that lands in
-Close is New York's, on both sides of a clock change. The task is green only if every row landed.
+Each run takes one day of `deals` as New York counts it: with `CronDataIntervalTimetable`, `{{ ds }}` is the day that
+has ended when the run starts. (With `schedule="@daily"` it would be the day that has just begun, without rows yet.)
+`won_at` is a point in time in UTC; the date that lands in Close is New York's, on both sides of a clock change. The
+task is green only if every row landed.
 """
 
 import pendulum

@@ -59,8 +59,7 @@ class OpportunityOperator(BaseOperator):
         rounding: How money is rounded, once, to the vendor's decimal places: "half-even", "half-up", "half-down",
             "up", "down", "ceiling" or "floor".
         on_duplicate: Two rows of one id: "error" refuses both, "last" writes the later.
-        as_of: Column with the data time of each row; default: the run's partition date, else the end of its data
-            interval, else its logical date, else the time it was asked for.
+        as_of: Column with the data time of each row; default: that of the run, see `data_time`.
         max_rejected: Rows that may fail before the task does: a count (a whole number) or a fraction (a float below 1).
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
         concurrency: Rows in flight at once, at most; 1 to 64. How many there are is found on the way: as many as
@@ -177,10 +176,11 @@ class OpportunityOperator(BaseOperator):
 
     def source(self, run: TaskRun) -> Source:
         """Where the rows come from: the frames, or what a subclass has instead."""
-        from airflow_provider_crm.operators.run_context import as_of_run
         from airflow_provider_crm.operators.sources import FrameSource
 
-        source = FrameSource(self.frames(run.context), self._columns(run.timezone), as_of_run(run.context))
+        if run.data_time.doubt and self.as_of is None:
+            self.log.warning(run.data_time.doubt)
+        source = FrameSource(self.frames(run.context), self._columns(run.timezone), run.data_time.as_of)
         if source.empty:
             self.log.info("The data has no rows: nothing to write.")
         return source

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.operators.airflow_versions import partition_date, partition_key
+from airflow_provider_crm.operators.data_time import DataTime, Interval, RunDates, data_time
+from airflow_provider_crm.operators.schedule import Schedule
+
 if TYPE_CHECKING:
-    import datetime as dt
-
     from airflow.sdk import Context
+    from airflow.timetables.base import Timetable
+
+_BY_THE_SCHEDULE = frozenset({"scheduled", "backfill"})
 
 
-def as_of_run(context: Context) -> dt.datetime | None:
-    """Data time of a run: the first it has of partition date, end of data interval, logical date and run_after."""
-    moments = (context.get("partition_date"), context.get("data_interval_end"), context.get("logical_date"))
-    return next((moment for moment in moments if moment is not None), context["dag_run"].run_after)
+def data_time_of_run(context: Context, now: dt.datetime) -> DataTime:
+    """Return the data time of a run.
 
-
-def interval_end(context: Context) -> dt.datetime | None:
-    """End of the data interval; None for a run whose interval is a mere moment."""
+    Args:
+        context: Airflow's.
+        now: The clock.
+    """
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    return end if start != end else None
+    run = RunDates(
+        run_after=context["dag_run"].run_after,
+        logical_date=context.get("logical_date"),
+        interval=None if start is None or end is None else Interval(start, end),
+        partition_date=partition_date(context),
+        partition_key=partition_key(context),
+        scheduled=context["dag_run"].run_type in _BY_THE_SCHEDULE,
+    )
+    return data_time(run, Schedule(_timetable(context)), now)
+
+
+def _timetable(context: Context) -> Timetable | None:
+    """Airflow's own timetable of the DAG: a DAG file has a mere description of it, which can answer nothing."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    dag = context.get("dag")
+    return None if dag is None else coerce_to_core_timetable(dag.timetable)
 
 
 def run_key(context: Context) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.deferral import outage_wait
-from airflow_provider_crm.operators.run_context import as_of_run, interval_end, run_key
+from airflow_provider_crm.operators.run_context import data_time_of_run, run_key
 from airflow_provider_crm.operators.sources import Work
 from airflow_provider_crm.operators.spans import span
 from airflow_provider_crm.opportunity import OutcomeWord
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget_use import BudgetUse
+    from airflow_provider_crm.operators.data_time import DataTime
     from airflow_provider_crm.operators.deferral import Carried
     from airflow_provider_crm.operators.ledger_access import LedgerAccess
     from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
@@ -69,6 +72,11 @@ class TaskRun:
             self._account = CrmHook.for_connection(task.crm_conn_id, ledger_conn_id=task.ledger_conn_id).account()
         return self._account
 
+    @cached_property
+    def data_time(self) -> DataTime:
+        """The moment that the run's data is of."""
+        return data_time_of_run(self.context, dt.datetime.now(dt.UTC))
+
     @property
     def timezone(self) -> str | None:
         """IANA zone of the run, or None when nobody named one."""
@@ -108,7 +116,7 @@ class TaskRun:
             concurrency=task.concurrency,
             date_won_default=task.date_won_default,
             resumed=self.context["ti"].try_number > 1 or self.carried.doubtful,
-            interval_end=interval_end(self.context),
+            interval_end=self.data_time.as_of if self.data_time.exclusive else None,
             changes_only=task.changes_only,
             retry_rejected=task.retry_rejected,
             capture_before=task.capture_before,
@@ -127,7 +135,7 @@ class TaskRun:
                 yield Work(session, catalogue, name, rules, self.key)
                 return
             ledger = self.ledger.book(session, catalogue, name, self.key)
-            ledger.open(as_of_run(self.context))
+            ledger.open(self.data_time.as_of)
             keys = {catalogue.fields[field].target for field in source.names if field in catalogue.fields}
             reads = self.ledger.plan_reads(name, self.key, catalogue, keys, resumed=self.resumed)
             self._keeps_reads = reads.lasting

@@ -1,0 +1,123 @@
+"""What a DAG's timetable says about its runs before and after a moment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, NamedTuple
+
+import pendulum
+from airflow.timetables.base import DataInterval, TimeRestriction
+
+if TYPE_CHECKING:
+    from airflow.timetables.base import Timetable
+
+_FIRST_STEP_BACK = dt.timedelta(minutes=1)
+_LONGEST_STEP_BACK = dt.timedelta(days=3660)
+_MOST_RUNS = 2000
+_INSTANT = dt.timedelta(microseconds=1)
+# What a timetable of somebody's own may raise for a moment that it does not expect.
+_NO_ANSWER = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+class ScheduledRun(NamedTuple):
+    """A run that the schedule makes.
+
+    Attributes:
+        start: Start of its data interval, which is its logical date.
+        end: End of its data interval.
+        run_after: When it is due.
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+    run_after: dt.datetime
+
+
+class Schedule:
+    """The runs that a timetable makes.
+
+    Args:
+        timetable: Airflow's own (not the SDK's description of it), or None if it is unknown.
+    """
+
+    def __init__(self, timetable: Timetable | None) -> None:
+        # Without a period (`@once`, `@continuous`, assets, None) no date stands for a run.
+        self._timetable = timetable if timetable is not None and timetable.periodic else None
+        self._manual = timetable
+
+    def around(self, moment: dt.datetime) -> tuple[ScheduledRun | None, ScheduledRun | None] | None:
+        """Return the last run with a logical date up to a moment, and the first after it.
+
+        Returns:
+            None if the schedule has no period or cannot tell; a run is None where there is none.
+        """
+        if self._timetable is None:
+            return None
+        try:
+            return self._around(moment)
+        except _NO_ANSWER:
+            return None
+
+    def intervals_by_hand(
+        self, logical_date: dt.datetime, run_after: dt.datetime
+    ) -> set[tuple[dt.datetime, dt.datetime]]:
+        """Return the data intervals that Airflow itself gives to a run that is started by hand.
+
+        The REST API takes the one before the logical date; the command line and `TriggerDagRunOperator` take the one
+        before the time at which the run was asked for.
+        """
+        if self._manual is None:
+            return set()
+        try:
+            found = [
+                self._manual.infer_manual_data_interval(run_after=pendulum.instance(moment))
+                for moment in (logical_date, run_after)
+            ]
+        except _NO_ANSWER:
+            return set()
+        return {(interval.start, interval.end) for interval in found}
+
+    def _around(self, moment: dt.datetime) -> tuple[ScheduledRun | None, ScheduledRun | None]:
+        first = self._first(moment)
+        # A run is found by the time at which it is due or by its start; the latter is the former less an interval.
+        shift = max(moment - first.start, dt.timedelta()) if first is not None else dt.timedelta()
+        if first is not None and self._starts_anywhere(moment, first):
+            return self._first(moment + shift), None
+        back = _FIRST_STEP_BACK
+        while back <= _LONGEST_STEP_BACK:
+            earlier = self._first(moment + shift - back)
+            if earlier is not None and earlier.start <= moment:
+                return self._last_up_to(moment, earlier)
+            back *= 2
+        return None, first
+
+    def _starts_anywhere(self, moment: dt.datetime, first: ScheduledRun) -> bool:
+        """Whether any moment can be the start of a run, as with `schedule=timedelta(...)`."""
+        following = self._first(moment + _INSTANT)
+        return following is not None and following.start - first.start == _INSTANT
+
+    def _last_up_to(self, moment: dt.datetime, run: ScheduledRun) -> tuple[ScheduledRun, ScheduledRun | None]:
+        for _ in range(_MOST_RUNS):
+            following = self._next(run)
+            if following is None or following.start > moment:
+                return run, following
+            if following.start <= run.start:
+                break
+            run = following
+        msg = f"the runs of {self._timetable} before {moment} cannot be gone through"
+        raise LookupError(msg)
+
+    def _first(self, earliest: dt.datetime) -> ScheduledRun | None:
+        return self._ask(None, earliest)
+
+    def _next(self, run: ScheduledRun) -> ScheduledRun | None:
+        return self._ask(DataInterval(pendulum.instance(run.start), pendulum.instance(run.end)), None)
+
+    def _ask(self, last: DataInterval | None, earliest: dt.datetime | None) -> ScheduledRun | None:
+        if self._timetable is None:
+            raise LookupError
+        restriction = TimeRestriction(None if earliest is None else pendulum.instance(earliest), None, catchup=True)
+        info = self._timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        if info is None or info.data_interval is None:
+            return None
+        return ScheduledRun(info.data_interval.start, info.data_interval.end, info.run_after)
