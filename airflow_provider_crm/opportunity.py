@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import TypeAlias
 
 CANONICAL_FIELDS = ("deal_value", "deal_currency", "stage", "date_won", "notes", "responsible_user_id")
+NULL_VALUES = ("", "nan", "NaN", "NaT", "None", "<NA>", "\\N", "#N/A")
+"""Texts that count as a missing value unless a user says otherwise: no text, and what only a tool writes for it."""
 
 FieldValue: TypeAlias = str | int | Decimal | dt.date | dt.datetime | tuple["FieldValue", ...] | None
 RawValue: TypeAlias = object

@@ -121,7 +121,7 @@ NUMBERS: dict[str, tuple[Any, list[object]]] = {
     "Float64": (pd.Series([0.1, None], dtype="Float64"), [D("0.1"), SKIPPED]),
     "Float32": (pd.Series([0.1, None], dtype="Float32"), [D("0.1"), SKIPPED]),
     "boolean": (pd.Series([True, None], dtype="boolean"), [INVALID, SKIPPED]),
-    "str": (pd.Series(["1.50", None, "abc", "", "nan"], dtype="str"), [D("1.50"), SKIPPED, INVALID, INVALID, INVALID]),
+    "str": (pd.Series(["1.50", None, "abc", "", "nan"], dtype="str"), [D("1.50"), SKIPPED, INVALID, SKIPPED, SKIPPED]),
     "category": (pd.Series([7, None, 7], dtype="category"), [D(7), SKIPPED, D(7)]),
     "category of float32": (
         pd.Series(np.array([0.1, 0.2], "f4")).astype("category"),
@@ -146,7 +146,7 @@ NUMBERS: dict[str, tuple[Any, list[object]]] = {
             ],
             dtype=object,
         ),
-        [D("1.10"), SKIPPED, SKIPPED, INVALID, D("0.1"), D("0.1"), D(3), D(2**40)],
+        [D("1.10"), INVALID, INVALID, INVALID, D("0.1"), D("0.1"), D(3), D(2**40)],
     ),
     "object of odds": (
         pd.Series(
@@ -159,9 +159,9 @@ NUMBERS: dict[str, tuple[Any, list[object]]] = {
     "arrow uint64": (arrow([2**40, None], pa.uint64()), [D(2**40), SKIPPED]),
     "arrow float": (
         arrow([0.1, None, float("nan"), float("inf")], pa.float64()),
-        [D("0.1"), SKIPPED, SKIPPED, INVALID],
+        [D("0.1"), SKIPPED, INVALID, INVALID],
     ),
-    "arrow float32": (arrow([0.1, None, float("nan")], pa.float32()), [D("0.1"), SKIPPED, SKIPPED]),
+    "arrow float32": (arrow([0.1, None, float("nan")], pa.float32()), [D("0.1"), SKIPPED, INVALID]),
     "arrow float16": (arrow([np.float16(0.1), None], pa.float16()), [D("0.1"), SKIPPED]),
     "arrow decimal128": (arrow([D("1234567890.12345"), None], pa.decimal128(38, 5)), [D("1234567890.12345"), SKIPPED]),
     "arrow decimal256": (arrow([D("1.5")], pa.decimal256(60, 1)), [D("1.5")]),
@@ -186,14 +186,14 @@ def test_numbers_of_every_type_come_out_exactly(name: str) -> None:
 
 
 TEXTS: dict[str, tuple[Any, list[object]]] = {
-    "object": (pd.Series(["a", None, "", "nan", "NA"], dtype=object), ["a", SKIPPED, "", "nan", "NA"]),
-    "str": (pd.Series(["a", None, ""], dtype="str"), ["a", SKIPPED, ""]),
+    "object": (pd.Series(["a", None, "", "nan", "NA"], dtype=object), ["a", SKIPPED, SKIPPED, SKIPPED, "NA"]),
+    "str": (pd.Series(["a", None, ""], dtype="str"), ["a", SKIPPED, SKIPPED]),
     "string": (pd.Series(["a", None, "é"], dtype="string"), ["a", SKIPPED, "é"]),
     "string[python]": (pd.Series(["a", None], dtype="string[python]"), ["a", SKIPPED]),
     "string[pyarrow]": (pd.Series(["a", None], dtype="string[pyarrow]"), ["a", SKIPPED]),
     "category": (pd.Series(["b", None, "a", "b"], dtype="category"), ["b", SKIPPED, "a", "b"]),
     "empty category": (pd.Series([None, None], dtype="category"), [SKIPPED, SKIPPED]),
-    "arrow string": (arrow(["a", None, ""], pa.string()), ["a", SKIPPED, ""]),
+    "arrow string": (arrow(["a", None, ""], pa.string()), ["a", SKIPPED, SKIPPED]),
     "arrow large_string": (arrow(["a", None], pa.large_string()), ["a", SKIPPED]),
     "arrow string_view": (arrow(["a", None], pa.string_view()), ["a", SKIPPED]),
     "numpy str": (pd.Series([np.str_("a")], dtype=object), ["a"]),
@@ -215,7 +215,7 @@ TEXTS: dict[str, tuple[Any, list[object]]] = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_of_every_type_comes_out_as_it_is(name: str) -> None:
-    """Each column type gives its text unchanged; an empty text is a value, a null is not."""
+    """Each column type gives its text unchanged; a null is left alone, and so is a text that stands for one."""
     values, expected = TEXTS[name]
     assert column(values, "notes") == expected
 
@@ -241,7 +241,7 @@ NAIVE = dt.datetime(2026, 3, 1, 23, 30)  # noqa: DTZ001
 LATE = dt.datetime(2026, 3, 2, 4, 30, tzinfo=dt.UTC)  # 23:30 of the day before, in New York
 MOMENTS: dict[str, tuple[Any, list[object]]] = {
     "dates": (pd.Series([DAY, None], dtype=object), [DAY, SKIPPED]),
-    "texts": (pd.Series(["2026-03-01", "2026-03-02T04:30:00Z", "1.3.2026", ""]), [DAY, DAY, INVALID, INVALID]),
+    "texts": (pd.Series(["2026-03-01", "2026-03-02T04:30:00Z", "1.3.2026", ""]), [DAY, DAY, INVALID, SKIPPED]),
     "naive ns": (pd.Series([NAIVE, None], dtype="datetime64[ns]"), [DAY, SKIPPED]),
     "naive s": (pd.Series([NAIVE, None], dtype="datetime64[s]"), [DAY, SKIPPED]),
     "naive out of the calendar": (
@@ -378,6 +378,102 @@ def test_a_key_that_a_dict_lacks_is_not_a_null() -> None:
     } == {"NULL"}
 
 
+NULL_CELLS: dict[str, Any] = {
+    "frame": pd.DataFrame({"id": list("abcdefgh"), "n": ["", " ", "nan", "NaT", "None", " \\N", "#N/A", "<NA>"]}),
+    "dicts": [{"id": str(row), "n": text} for row, text in enumerate(["", "\t", "NaN", "None"])],
+    "cursor": frame_of_rows(["id", "n"], [("a", ""), ("b", " "), ("c", "nan"), ("d", None)]),
+    "category": pd.DataFrame({"id": ["a", "b"], "n": pd.Series(["", "None"], dtype="category")}),
+    "arrow": pd.DataFrame({"id": ["a", "b"], "n": arrow(["", None], pa.string())}),
+    "lists": [{"id": "a", "n": None}, {"id": "b", "n": ""}],
+}
+
+
+@pytest.mark.parametrize("field", ["notes", "deal_value", "date_won", "tags"])
+@pytest.mark.parametrize("name", NULL_CELLS)
+def test_a_text_that_stands_for_a_null_follows_the_rule_of_nulls(name: str, field: str) -> None:
+    """Empty text and what tools write for a null are missing values, wherever they come from and for every field."""
+    (frame,) = frames(NULL_CELLS[name])
+    assert all(row.fields == {} for row in read(frame, fields={"n": field}) if isinstance(row, Update))
+    assert all(
+        isinstance(row, Update) and row.fields == {field: None}
+        for row in read(frame, fields={"n": field}, nulls="clear")
+    )
+    assert all(
+        isinstance(row, Outcome) and row.code == "NULL" for row in read(frame, fields={"n": field}, nulls="error")
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_empty_text_of_a_file_is_what_it_is_elsewhere(suffix: str, tmp_path: Path) -> None:
+    """In CSV, JSON lines and Parquet empty text is a missing value, unless the user says that it is text."""
+    path = tmp_path / f"rows.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"id": ["a", "b"], "n": ["", "None"]}), path)
+    else:
+        path.write_text({"csv": "id,n\na,\nb,None\n", "jsonl": '{"id":"a","n":""}\n{"id":"b","n":"None"}\n'}[suffix])
+    (frame,) = frames(path)
+    fields = {"n": "notes"}
+    for texts, expected in (
+        (None, [{}, {}]),
+        ([""], [{}, {"notes": "None"}]),
+        (["None"], [{"notes": ""}, {}]),
+        ([], [{"notes": ""}, {"notes": "None"}]),
+    ):
+        rules = {} if texts is None else {"null_values": texts}
+        assert [row.fields for row in read(frame, fields=fields, **rules) if isinstance(row, Update)] == expected
+
+
+def test_texts_that_stand_for_a_null_are_counted_and_are_no_ids() -> None:
+    """The reader tells which texts it took for missing values, where text may have been meant; an id is never one."""
+    frame = pd.DataFrame({"id": ["a", "b", "nan", "c"], "n": ["None", " None ", "x", ""], "m": [1, "NaN", [""], None]})
+    reader = FrameReader(ColumnRules("id", {"n": "notes", "m": "tags"}), CATALOGUE, RUN)
+    rows = list(reader.read(frame))
+    (refused,) = [row for row in rows if isinstance(row, Outcome)]
+    assert refused.code == "NO_ID"
+    assert refused.reason == (
+        "column 'id' is empty (null); every row needs the id of its opportunity. column 'm': tags takes a list "
+        "without empty (null) values; leave those out, or pass other null_values."
+    )
+    hint = "which counts as a missing value; pass null_values=[''] to write such text."
+    assert reader.warnings() == [
+        f"Column 'id': 1 row has the text 'nan', {hint}",
+        f"Column 'n': 2 rows have the text 'None', {hint}",
+        f"Column 'm': 1 row has the text 'NaN', {hint}",
+    ]
+
+
+def test_nan_of_a_source_with_nulls_is_no_null() -> None:
+    """Where a source has NULL, NaN is refused and never empties a field; in a float column it is pandas' null."""
+    nan, decimal_nan = float("nan"), D("NaN")
+    table = pa.table({"id": ["a", "b"], "n": pa.array([nan, None], pa.float64())})
+    sources: list[Any] = [
+        frame_of_rows(["id", "n"], [("a", nan), ("b", None)]),
+        frame_of_rows(["id", "n"], [("a", decimal_nan), ("b", None)]),
+        frame_of_rows(["id", "n"], [("a", np.float32("nan")), ("b", None)]),
+        [{"id": "a", "n": nan}, {"id": "b", "n": None}],
+        table.to_pandas(types_mapper=pd.ArrowDtype),
+    ]
+    for source in sources:
+        for field in ("deal_value", "number", "notes", "date_won", "tags"):
+            (frame,) = frames(source)
+            wrong, null = read(frame, fields={"n": field}, nulls="clear")
+            assert isinstance(wrong, Outcome)
+            assert wrong.code == "NOT_FINITE"
+            assert "the row has NaN, which is no missing value here; write NULL (None) for one." in wrong.reason
+            assert isinstance(null, Update)
+            assert null.fields == {field: None}
+    (frame,) = frames([{"id": nan, "n": 1}])
+    (row,) = read(frame, fields={"n": "number"})
+    assert isinstance(row, Outcome)
+    assert row.code == "RECORD_ID"
+    for dtype in ("float64", object):
+        (cleared,) = read(
+            pd.DataFrame({"id": ["a"], "n": pd.Series([nan], dtype=dtype)}), fields={"n": "number"}, nulls="clear"
+        )
+        assert isinstance(cleared, Update)
+        assert cleared.fields == {"number": None}
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -498,6 +594,19 @@ AS_OF_COLUMNS: dict[str, tuple[Any, ValueRules, list[dt.datetime | str]]] = {
     ),
     "null": (pd.Series([pd.NaT]), ZONED, ["column 'at': the data time is empty (null); fill it, or leave as_of out."]),
     "number": (pd.Series([5]), ZONED, ["column 'at': as_of takes a point in time (ISO"]),
+    "infinity": (
+        pd.Series([dt.date.max, dt.date.min, dt.datetime.max, pd.Timestamp.min, "infinity", np.inf, ""], dtype=object),  # noqa: DTZ901
+        ZONED,
+        [
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '9999-12-31",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '0001-01-01",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '9999-12-31",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '1677-09-21",
+            "column 'at': as_of takes a point in time (ISO, such as 2026-03-01), the row has 'infinity'.",
+            "column 'at': as_of takes a point in time (ISO, such as 2026-03-01), the row has 'inf'.",
+            "column 'at': the data time is empty (null); fill it, or leave as_of out.",
+        ],
+    ),
     "list": (pd.Series([{}]), ZONED, ["column 'at': as_of takes a point in time, the row has a dict."]),
     "end of the calendar": (
         pd.Series(["9999-12-31T23:59:59-05:00"]),
@@ -598,6 +707,18 @@ def test_doubled_columns_are_refused_where_they_are_used() -> None:
         ({"nulls": None}, "nulls is None; write one of skip, clear, error."),
         ({"nulls": {"arr": "drop"}}, "nulls of column 'arr' is 'drop'; write one of skip, clear, error."),
         ({"nulls": {"ar": "skip"}}, "nulls names 'ar', which fields does not map; write one of its columns: arr."),
+        (
+            {"null_values": "nan"},
+            "null_values is 'nan'; write a list of the texts that are missing values, such as ['', 'nan'].",
+        ),
+        (
+            {"null_values": None},
+            "null_values is None; write a list of the texts that are missing values, such as ['', 'nan'].",
+        ),
+        (
+            {"null_values": ["", None]},
+            "null_values has None; write texts only, such as ['', 'nan']: nulls are missing values anyway.",
+        ),
         ({"on_duplicate": "first"}, "on_duplicate is 'first'; write one of error, last."),
         ({"as_of": ""}, "as_of is ''; write the name of the column with the data time, or None for the run's."),
     ],

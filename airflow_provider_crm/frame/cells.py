@@ -31,6 +31,9 @@ class Refused(NamedTuple):
     text: str
 
 
+NAN = Refused("NOT_FINITE", "the row has NaN, which is no missing value here; write NULL (None) for one")
+
+
 def exact_integers(dtype: object) -> int:
     """The size from which floats of this column no longer tell neighbouring whole numbers apart."""
     import numpy as np
@@ -74,7 +77,7 @@ def _converted(column: pd.Series[Any]) -> list[object]:  # noqa: PLR0911 - one p
     plain = getattr(dtype, "numpy_dtype", None)
     if isinstance(plain, np.dtype) and plain.kind in "iufb":  # nullable: values and a mask
         values = _numpy_cells(pd.Series(array.to_numpy(dtype=plain, na_value=plain.type(0))), plain)
-        return [None if null else value for value, null in zip(values, column.isna().tolist(), strict=True)]
+        return _nulls_only(values, column.isna().tolist())
     return [_cell(value) for value in column.astype(object).tolist()]
 
 
@@ -104,6 +107,21 @@ def _floats(values: np.ndarray) -> list[object]:
     return [None if number != number else number for number in numbers]  # noqa: PLR0124 - NaN
 
 
+def _nulls_only(values: list[object], nulls: list[bool]) -> list[object]:
+    """Values of a column that tells nulls apart from NaN, which came out as None, too."""
+    return [None if null else NAN if value is None else value for value, null in zip(values, nulls, strict=True)]
+
+
+def without_nan(values: list[object]) -> list[object]:
+    """Values of a source that has None for a null, so that NaN is none; only in a frame it may be one."""
+    import numpy as np
+
+    floats = (float, np.floating)
+    if not any(issubclass(kind, floats) for kind in set(map(type, values))):
+        return values
+    return [NAN if isinstance(value, floats) and value != value else value for value in values]  # noqa: PLR0124 - NaN
+
+
 def _moments(column: pd.Series[Any]) -> list[object]:
     """Points in time; each that occurs often is one object."""
     array: Any = column.array
@@ -119,12 +137,13 @@ def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
     if pa.types.is_dictionary(kind):
         return _arrow_cells(array.cast(kind.value_type))
     if pa.types.is_floating(kind):
-        return _floats(_numpy_of(array))
+        values = _floats(_numpy_of(array))
+        return values if values.count(None) == array.null_count else _nulls_only(values, array.is_null().to_pylist())
     if pa.types.is_timestamp(kind):
         return _moments(array.to_pandas())
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return [None if not item.is_valid else _list_cell(_arrow_cells(item.values)) for item in array]
-    values: list[object] = array.to_pylist()
+    values = array.to_pylist()
     return values if _exact_plain(values) else [_cell(value) for value in values]
 
 
@@ -147,7 +166,7 @@ def _cell(value: Any) -> object:  # noqa: ANN401, C901, PLR0911 - one branch per
     if isinstance(value, (str, uuid.UUID)):
         return str.__str__(value) if isinstance(value, str) else str(value)
     if isinstance(value, Decimal):
-        return None if value.is_nan() else value
+        return NAN if value.is_nan() else value
     if isinstance(value, (np.datetime64, pd.Timestamp)):
         return _timestamp(value)
     if isinstance(value, (dt.date, dt.datetime)):

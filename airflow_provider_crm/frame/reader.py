@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_crm.columns import Row
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.frame.cells import Mark, Refused, cells_of, exact_integers
+from airflow_provider_crm.frame.null_texts import NullTexts
 from airflow_provider_crm.frame.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.frame.rules import ColumnRules
 from airflow_provider_crm.moments import future_data_time, parse_moment, zone
@@ -84,6 +85,11 @@ class FrameReader:
         self._rules = columns.values  # noqa: PD011 - not pandas' attribute
         self._rows = 0
         self._seen = SeenIds()
+        self._null_texts = NullTexts(columns.null_texts)
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the rows that were read, a sentence each."""
+        return self._null_texts.warnings()
 
     def read(self, frame: pd.DataFrame) -> Iterator[Update | Outcome]:
         """Make one update or one outcome of every row, in row order.
@@ -101,7 +107,8 @@ class FrameReader:
         problems: dict[int, list[_Problem]] = {}
         first, self._rows = self._rows, self._rows + len(frame)
         ids = frame[self._columns.id_column]
-        record_ids = self._record_ids(cells_of(ids), exact_integers(ids.dtype), problems)
+        cells = self._cells(ids, self._columns.id_column)
+        record_ids = self._record_ids(cells, exact_integers(ids.dtype), problems)
         superseded = self._duplicates(record_ids, first, problems)
         return self._rows_of(frame, first, record_ids, problems, superseded)
 
@@ -133,12 +140,16 @@ class FrameReader:
                 else:
                     yield Update(first + place, record_id, present, time)
 
+    def _cells(self, cells: pd.Series[Any], column: str) -> list[object]:
+        """The cells of one column, None for each text that is a missing value."""
+        return self._null_texts.replaced(column, cells_of(cells))
+
     def _fields_of(self, part: pd.DataFrame, problems: dict[int, list[_Problem]]) -> Iterable[Mapping[str, FieldValue]]:
         """The values of each row by field name; what is to be left alone is left out."""
         columns: dict[str, list[Any]] = {}
         skipping = []
         for column, field in self._fields.items():
-            columns[field.name], skips = self._values(column, cells_of(part[column]), problems)
+            columns[field.name], skips = self._values(column, self._cells(part[column], column), problems)
             if skips:
                 skipping.append(field.name)
         if skipping:
@@ -188,7 +199,7 @@ class FrameReader:
                 for row in range(len(part)):
                     problems.setdefault(row, []).append(_Problem(_FUTURE, reason))
             return [self._as_of] * len(part)
-        times, _ = self._fitted(cells_of(part[self._columns.as_of]), self._time, problems)
+        times, _ = self._fitted(self._cells(part[self._columns.as_of], self._columns.as_of), self._time, problems)
         return times
 
     def _time(self, cell: object) -> dt.datetime | _Problem:
@@ -199,10 +210,7 @@ class FrameReader:
         moment: dt.datetime | _Problem = self._value(_AS_OF, column, _moment_of_date(cell, self._rules))
         if isinstance(moment, _Problem):
             return _Problem("AS_OF", moment.reason)
-        try:
-            utc = moment.astimezone(dt.UTC)
-        except (OverflowError, ValueError):
-            return _Problem("AS_OF", f"{column}as_of is out of the calendar.")
+        utc = moment.astimezone(dt.UTC)
         why = future_data_time(utc, self._now())
         return utc if why is None else _Problem(_FUTURE, f"{column}{why}; {_COLUMN_CURE}")
 
@@ -215,6 +223,9 @@ class FrameReader:
             if cell is None or cell is Mark.ABSENT:
                 return self._null(field, prefix, column, "skip" if cell is Mark.ABSENT and rule == "clear" else rule)
             fitted: FieldValue | _Problem = self._value(field, prefix, cell)
+            if isinstance(fitted, tuple) and field.multiple and self._null_texts.among(fitted):
+                text = "takes a list without empty (null) values; leave those out"
+                return _Problem("NULL", f"{prefix}{field.name} {text}, or pass other null_values.")
             return fitted
 
         together = self._together(field, cells, value)

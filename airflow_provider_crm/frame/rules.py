@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.opportunity import NULL_VALUES
 from airflow_provider_crm.value_rules import ValueRules
 
 _NULL_RULES = ("skip", "clear", "error")
@@ -25,6 +26,8 @@ class ColumnRules:
         on_duplicate: "error" refuses every row whose id occurs more than once; "last" writes the last of each chunk.
         as_of: Column with the data time of the row, or None to take the run's.
         values: Time zone and rounding.
+        null_values: Texts that are missing values in every column, compared without surrounding white space.
+        null_texts: The same, to look them up.
 
     Raises:
         ConfigurationError: For an empty mapping or a wrong word, saying what to write instead.
@@ -36,6 +39,8 @@ class ColumnRules:
     on_duplicate: str = "error"
     as_of: str | None = None
     values: ValueRules = field(default_factory=ValueRules)
+    null_values: Collection[str] = NULL_VALUES
+    null_texts: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the words, not the columns: those are known only when the data is."""
@@ -50,6 +55,8 @@ class ColumnRules:
             raise ConfigurationError(msg)
         self._check_fields()
         self._check_nulls()
+        check_null_values(self.null_values)
+        object.__setattr__(self, "null_texts", frozenset(map(str.strip, self.null_values)))
 
     def _check_fields(self) -> None:
         if not isinstance(self.fields, Mapping) or not self.fields:
@@ -107,6 +114,22 @@ class ColumnRules:
         if doubled:
             msg = f"The data has more than one column {', '.join(map(repr, doubled))}; rename or drop the others."
             raise ConfigurationError(msg)
+
+
+def check_null_values(null_values: object) -> Collection[str]:
+    """Check the texts that are missing values, and return them.
+
+    Raises:
+        ConfigurationError: They are no collection of texts, saying what to write instead.
+    """
+    if isinstance(null_values, str) or not isinstance(null_values, Collection):
+        msg = f"null_values is {null_values!r}; write a list of the texts that are missing values, such as ['', 'nan']."
+        raise ConfigurationError(msg)
+    for text in null_values:
+        if not isinstance(text, str):
+            msg = f"null_values has {text!r}; write texts only, such as ['', 'nan']: nulls are missing values anyway."
+            raise ConfigurationError(msg)
+    return null_values
 
 
 def _suggested(name: str, known: list[str]) -> str:

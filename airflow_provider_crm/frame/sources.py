@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame.cells import Mark
+from airflow_provider_crm.frame.cells import Mark, without_nan
 from airflow_provider_crm.parquet import require_pyarrow
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ _TAKEN = (
 def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
     """Cut the data into frames of at most `chunk_rows` rows; files are read piece by piece, never whole.
 
-    Text of a CSV stays text ("NA", "007"), only an empty cell is null; numbers of JSON and Parquet keep all digits.
-    A key that a dict or JSON line lacks is no null: "clear" leaves such a field alone. In JSON lines a key counts as a
-    column from the chunk on in which it first occurs, so each mapped key has to occur in the first chunk.
+    Text of a CSV stays text ("NA", "007", an empty cell); numbers of JSON and Parquet keep all digits. A null is None,
+    so NaN is none, except in a frame, where it may be pandas' only way to write one. A key that a dict or JSON line
+    lacks is no null: "clear" leaves such a field alone. In JSON lines a key counts as a column from the chunk on in
+    which it first occurs, so each mapped key has to occur in the first chunk.
 
     Args:
         data: A DataFrame, a list of dicts, or a path to a Parquet, CSV or JSON lines file: text for a file on disk, or
@@ -113,7 +114,8 @@ def _frame(columns: Mapping[Any, list[Any]], rows: int) -> pd.DataFrame:
     """A frame of objects: pandas would guess types, and lose digits."""
     import pandas as pd
 
-    return pd.DataFrame({key: pd.Series(cells, dtype=object) for key, cells in columns.items()}, index=range(rows))
+    series = {key: pd.Series(without_nan(cells), dtype=object) for key, cells in columns.items()}
+    return pd.DataFrame(series, index=range(rows))
 
 
 def _from_path(data: str | _ObjectPath, chunk_rows: int) -> Iterator[pd.DataFrame]:
@@ -188,10 +190,10 @@ def _from_csv(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
             yield frame_of_rows(header, chunk)
 
 
-def _csv_rows(reader: Any, width: int) -> Iterator[list[str | None]]:  # noqa: ANN401 - the csv module does not export its type
+def _csv_rows(reader: Any, width: int) -> Iterator[list[str]]:  # noqa: ANN401 - the csv module does not export its type
     for row in reader:
         if len(row) == width:
-            yield [cell or None for cell in row]
+            yield row
         elif row:
             msg = f"line {reader.line_num} has {len(row)} cells, the header has {width}."
             raise ValueError(msg)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from airflow_provider_crm.budget import check_share
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.frame.rules import check_null_values
 from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.plan_apply import check_conflict_rule
 from airflow_provider_crm.push_rules import DATE_WON_DEFAULTS
@@ -142,6 +143,11 @@ def text_or_mapping(name: str, value: object) -> object:
     return value
 
 
+def null_values(name: str, value: object) -> Collection[str]:  # noqa: ARG001 - the sentence is the column rules' own
+    """Texts that are missing values."""
+    return check_null_values(value)
+
+
 def mapping(name: str, value: object) -> Mapping[str, str]:
     """Field by column; None is a mapping without columns, which the column rules refuse where rows are read."""
     if value is None:
@@ -219,6 +225,7 @@ WRITING: Mapping[str, Check] = {
     "crm_conn_id": text("the id of a connection of type close or raze"),
     "timezone": optional_text("an IANA zone such as 'America/New_York'"),
     "nulls": text_or_mapping,
+    "null_values": null_values,
     "rounding": text("a way to round, such as 'half-even'"),
     "on_duplicate": text("'error' or 'last'"),
     "as_of": optional_text("the name of the column with the data time"),

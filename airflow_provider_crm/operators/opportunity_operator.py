@@ -5,7 +5,7 @@ Airflow imports this for every parse of a DAG file, so what only a running task 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
 from airflow_provider_crm.operators.links import CrmRunLink
+from airflow_provider_crm.opportunity import NULL_VALUES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +57,10 @@ class OpportunityOperator(BaseOperator):
             from a point in time.
         nulls: What a missing value means: "skip" leaves the field alone, "clear" empties it, "error" refuses the row;
             or one of these by column.
+        null_values: Texts that are missing values, compared without surrounding white space; default: empty text and
+            what only a tool writes, such as `nan` and `None`, see `NULL_VALUES`. `[]` writes all text as it stands.
         rounding: How money is rounded, once, to the vendor's decimal places: "half-even", "half-up", "half-down",
-            "up", "down", "ceiling" or "floor".
+            "up", "down", "ceiling" or "floor"; or "refuse", which takes no amount that would have to be rounded.
         on_duplicate: Two rows of one id: "error" refuses both, "last" writes the later.
         as_of: Column with the data time of each row; default: that of the run, see `data_time`.
         max_rejected: Rows that may fail before the task does: a count (a whole number) or a fraction (a float below 1).
@@ -87,6 +90,7 @@ class OpportunityOperator(BaseOperator):
         "fields",
         "timezone",
         "nulls",
+        "null_values",
         "as_of",
         "rejects_path",
         "date_won_default",
@@ -112,6 +116,7 @@ class OpportunityOperator(BaseOperator):
         fields: Mapping[str, str] | None,
         timezone: str | None = None,
         nulls: str | Mapping[str, str] = "skip",
+        null_values: Collection[str] = NULL_VALUES,
         rounding: str = "half-even",
         on_duplicate: str = "error",
         as_of: str | None = None,
@@ -137,6 +142,7 @@ class OpportunityOperator(BaseOperator):
         self.fields: Any = fields
         self.timezone = timezone
         self.nulls = nulls
+        self.null_values = null_values
         self.rounding = rounding
         self.on_duplicate = on_duplicate
         self.as_of = as_of
@@ -353,6 +359,7 @@ class OpportunityOperator(BaseOperator):
             id_column=self.id_column,
             fields=self.fields,
             nulls=self.nulls,
+            null_values=self.null_values,
             on_duplicate=self.on_duplicate,
             as_of=self.as_of,
             values=ValueRules(timezone=timezone, rounding=self.rounding),

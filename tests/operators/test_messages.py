@@ -68,7 +68,7 @@ def test_a_bad_zone_is_named(refused):
     [
         (
             {"rounding": "bankers"},
-            "rounding is 'bankers'; write one of half-even, half-up, half-down, up, down, ceiling, floor.",
+            "rounding is 'bankers'; write one of half-even, half-up, half-down, up, down, ceiling, floor, refuse.",
         ),
         ({"nulls": "drop"}, "nulls is 'drop'; write one of skip, clear, error."),
         ({"on_duplicate": "first"}, "on_duplicate is 'first'; write one of error, last."),

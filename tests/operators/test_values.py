@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.sandbox.close_organization import CustomField
+from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 
 @pytest.fixture
@@ -43,11 +45,26 @@ def test_scores_arrive_bit_by_bit(deal, update):
 
 
 def test_infinity_is_the_date_of_no_win(deal, update):
-    """What a database reads `infinity` as never becomes the date of a win, nor the data time of a row."""
-    row = {"id": "oppo_1", "won": dt.date.max, "at": dt.date.min}  # as psycopg2 and DuckDB give it
-    end = update([row], fields={"won": "date_won"})
-    assert end.rejects == {"oppo_1": ("invalid", "DATE_RANGE")}
+    """What a driver makes of `infinity` never becomes the date of a win, and the row and column are named."""
+    rows = [
+        {"id": "oppo_1", "won": dt.date.max},
+        {"id": "oppo_2", "won": dt.date.min},
+    ]  # as psycopg2 and DuckDB have it
+    end = update(rows, fields={"won": "date_won"})
+    assert end.rejects == {"oppo_1": ("invalid", "DATE_RANGE"), "oppo_2": ("invalid", "DATE_RANGE")}
     assert "column 'won': date_won takes dates of the years 1900 to 2200" in end.report["rejects"][0]["reason"]
-    end = update([{**row, "won": "2026-11-01"}], fields={"won": "date_won"}, as_of="at", timezone="UTC")
-    assert end.rejects == {"oppo_1": ("invalid", "AS_OF")}
     assert deal.close.opportunity("oppo_1")["date_won"] is None
+
+
+def test_null_values_are_an_argument(deal, update):
+    """Empty text does not empty a field; `nan` is written where the user says so; one text is no list of texts."""
+    assert update([{"id": "oppo_1", "note": ""}], fields={"note": "notes"}).outcomes == {"unchanged": 1}
+    assert deal.close.opportunity("oppo_1")["note"] == "n"
+    assert update([{"id": "oppo_1", "note": "nan"}], fields={"note": "notes"}, null_values=[""]).outcomes == {
+        "updated": 1
+    }
+    assert deal.close.opportunity("oppo_1")["note"] == "nan"
+    end = update([{"id": "oppo_1", "note": ""}], fields={"note": "notes"}, null_values="")
+    assert str(end.error).startswith("null_values is ''; write a list of the texts that are missing values")
+    assert "null_values" in UpdateOpportunityOperator.template_fields
+    assert "null_values" in SqlToOpportunityOperator.template_fields

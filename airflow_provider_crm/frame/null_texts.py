@@ -1,0 +1,40 @@
+"""Texts that are missing values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+
+class NullTexts:
+    """The texts that are missing values, compared without surrounding white space, and where they occurred.
+
+    Args:
+        texts: The texts, without surrounding white space.
+    """
+
+    def __init__(self, texts: frozenset[str]) -> None:
+        self._texts = texts
+        self._found: Counter[tuple[str, str]] = Counter()
+
+    def replaced(self, column: str, cells: list[object]) -> list[object]:
+        """The cells of a column, with None for each of the texts."""
+        words = [cell for cell in cells if type(cell) is str]
+        distinct = set(words)
+        if self._texts.isdisjoint(map(str.strip, distinct)):
+            return cells
+        null = {word for word in distinct if word.strip() in self._texts}
+        self._found.update((column, word.strip()) for word in words if word in null and word.strip())
+        return [None if type(cell) is str and cell in null else cell for cell in cells]
+
+    def among(self, items: Iterable[object]) -> bool:
+        """Whether one of some items is such a text."""
+        return any(isinstance(item, str) and item.strip() in self._texts for item in items)
+
+    def warnings(self) -> list[str]:
+        """A sentence for each column and text that may have been meant as text; empty text is not among them."""
+        return [
+            f"Column {column!r}: {count} row{' has' if count == 1 else 's have'} the text {text!r}, which counts as a "
+            "missing value; pass null_values=[''] to write such text."
+            for (column, text), count in self._found.items()
+        ]
