@@ -12,7 +12,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.exceptions import CrmError
 
 FIRST_SIZE = 16
 # Rows per second that a process writes at most, more or less: to begin with there are no more threads than that needs.
@@ -198,6 +201,30 @@ class Concurrency:
     def _resize(self, size: int) -> None:
         self._old_rows = self.size
         self.size = max(1, min(size, self._largest))
+
+
+class FirstError:
+    """Why the work of several threads ends: the first error stands, whatever comes later.
+
+    A later one is mostly a consequence, or an accident of what was still in flight: after a key was refused, a wait
+    that the vendor asks of another call must not turn a wrong key into a pause.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._error: CrmError | None = None
+
+    @property
+    def error(self) -> CrmError | None:
+        """The first error, or None so far."""
+        return self._error
+
+    def add(self, err: CrmError) -> CrmError:
+        """Note an error unless there is one; return the one that stands."""
+        with self._lock:
+            if self._error is None:
+                self._error = err
+            return self._error
 
 
 class _Raised(NamedTuple):

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_crm.comparison import held_keys, shown_values
+from airflow_provider_crm.concurrency import FirstError
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -19,6 +20,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish, WishColumns
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.push_outage import UNEXPECTED, OutageWatch
 from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.record_id import path_segment
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FORBIDDEN = 403
-_OUTAGE_ROWS = 5
 _COMPARED_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 200
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -69,9 +70,8 @@ class Push:
             decides about the rest, whatever the ledger says the CRM holds.
         probing: Whether the vendor was down a while ago: one row that fails, and one call more, tell that it still is.
 
-    Attributes:
-        stopped: Why the run ended before its last row, or None: a `ConfigurationError` that no row survives, or a
-            `TransientError` for an outage or a wait longer than a worker slot should be held.
+    A run that ends before its last row has a reason in `stopped`: a `ConfigurationError` that no row survives, or a
+    `TransientError` for an outage or a wait longer than a worker slot should be held.
     """
 
     def __init__(
@@ -84,16 +84,22 @@ class Push:
         *,
         probing: bool = False,
     ) -> None:
-        self.stopped: CrmError | None = None
         self.catalogue = catalogue
         self._session = session
         self._vendor = session.account.vendor
         self._rules = rules
         self._ledger = ledger
         self._inspect = inspect
-        self._failed_in_a_row = 0
-        self._probing = probing
+        self._reason = FirstError()
+        self._outages = OutageWatch(session, probing=probing)
+        self._ledger_failed = False
+        self._unexpected: set[type[Exception]] = set()
         self._landed = False
+
+    @property
+    def stopped(self) -> CrmError | None:
+        """Why the run ends before its last row, or None; the first reason, see `_stop`."""
+        return self._reason.error
 
     @property
     def wait(self) -> float | None:
@@ -136,7 +142,7 @@ class Push:
         try:
             self._ledger.close(report)
         except TransientError as err:
-            self.stopped = self.stopped or err
+            self._stop(err)
 
     def rehearse(self, rows: Iterable[Update | Outcome]) -> Iterator[tuple[Outcome, tuple[Call, ...]]]:
         """Check every row and make its calls, and send none.
@@ -195,8 +201,8 @@ class Push:
             updates = [row for row in checked if isinstance(row, Update)]
             writes = iter(writes_of_all(updates, self._vendor, self.catalogue))
         except ConfigurationError as err:
-            self.stopped = err
-            return [row if isinstance(row, Outcome) else not_sent(row, err) for row in checked]
+            reason = self._stop(err)
+            return [row if isinstance(row, Outcome) else not_sent(row, reason) for row in checked]
         return [row if isinstance(row, Outcome) else self._wanted(row, next(writes)) for row in checked]
 
     def _checked(self, row: Update | Outcome) -> Update | Outcome:
@@ -228,7 +234,7 @@ class Push:
         try:
             settled = self._ledger.settled(WishColumns.of([row.wish for row in rows]))
         except TransientError as err:
-            self.stopped = self.stopped or err
+            self._stop(err)
             return rows
         for number in sorted(settled):
             update = rows[number].update
@@ -241,7 +247,7 @@ class Push:
         try:
             claims = self._claims([row.wish for row in ready])
         except TransientError as err:
-            self.stopped = self.stopped or err
+            self._stop(err)
             claims = [None] * len(ready)
         # Of a row that rests the log of this run would else know nothing.
         self._note(
@@ -322,15 +328,36 @@ class Push:
                 permit=self._permit(job),
                 seen=record,
                 budgeted=budgeted,
+                attempts=self._outages.attempts,
             )
         except CrmError as err:
             if self._stops_the_run(err):
-                self.stopped = err
-                return Ended(job, not_sent(update, err), doubtful=err.maybe_written)
+                reason = self._stop(err)
+                return Ended(job, not_sent(update, reason, err.applied), doubtful=err.maybe_written)
             sent = tried or not isinstance(err, TransientError)
             return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written)
+        # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
+        except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
+            return Ended(job, self._failed_unexpectedly(update, err), doubtful=True)
         self._landed = True
         return Ended(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
+
+    def _failed_unexpectedly(self, update: Update, err: Exception) -> Outcome:
+        """Return the outcome of a row that met an exception which is none of this package; log the first of its type.
+
+        The reason names the type only: nobody knows what such a message holds.
+        """
+        name = type(err).__name__
+        if type(err) not in self._unexpected:
+            self._unexpected.add(type(err))
+            log.error("Row %s met an unexpected %s.", update.record_id, name, exc_info=err)
+        reason = f"An unexpected {name} ended this row; the task's log has the traceback of the first of its kind."
+        return Outcome(update.row, update.record_id, OutcomeWord.FAILED, UNEXPECTED, reason)
+
+    def _stop(self, err: CrmError) -> CrmError:
+        """End the run, unless it is ending for another reason already; return the reason that stands."""
+        self._ledger_failed = self._ledger_failed or err.code == "LEDGER"
+        return self._reason.add(err)
 
     def _read_before(self, job: Job) -> Record | None:
         """The record right before it is written, if anybody wants to know."""
@@ -392,7 +419,7 @@ class Push:
             try:
                 self._ledger.settle(settlements)
             except TransientError as err:
-                self.stopped = self.stopped or err
+                self._stop(err)
         return [ended.outcome for ended in batch]
 
     def _note(self, outcomes: Iterable[Outcome]) -> None:
@@ -403,11 +430,11 @@ class Push:
         try:
             self._ledger.note(refused)
         except TransientError as err:
-            self.stopped = self.stopped or err
+            self._stop(err)
 
     def _without_ledger(self) -> bool:
         """Whether the ledger's database has failed in this run."""
-        return self.stopped is not None and self.stopped.code == "LEDGER"
+        return self._ledger_failed
 
     def _targets(self, names: Iterable[str]) -> frozenset[str]:
         return frozenset(self.catalogue.fields[name].target for name in names)
@@ -421,12 +448,7 @@ class Push:
         return isinstance(err, ConfigurationError) and not about_this_row
 
     def _counted(self, outcome: Outcome) -> Outcome:
-        """Stop the run after several rows in a row whose attempts were exhausted: the vendor is down."""
-        failed = outcome.word in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN) and outcome.code != "TAKEN_OVER"
-        self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
-        self._probing = self._probing and failed and self._session.is_down()
-        if self._failed_in_a_row >= (1 if self._probing else _OUTAGE_ROWS) and self.stopped is None:
-            rows = "a row" if self._failed_in_a_row == 1 else f"{self._failed_in_a_row} rows one after another"
-            msg = f"{self._vendor.title} failed {rows}, every attempt; {outcome.reason}"
-            self.stopped = TransientError(msg, vendor=self._vendor.name, code="OUTAGE")
+        """Stop the run if the vendor is down."""
+        if self.stopped is None and (outage := self._outages.add(outcome)) is not None:
+            self._stop(outage)
         return outcome

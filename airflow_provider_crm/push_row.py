@@ -71,6 +71,7 @@ def write_update(
     permit: Permit = always,
     seen: Record | None = None,
     budgeted: Budgeted | None = None,
+    attempts: int | None = None,
 ) -> Record:
     """Send the calls of one row, in order.
 
@@ -84,6 +85,7 @@ def write_update(
         permit: Asked before each attempt; raises if the row may not be sent any more.
         seen: The record, if it was read a moment ago.
         budgeted: Told how long the calls waited for the budget.
+        attempts: How often each call is tried at most; default: the session's.
 
     Returns:
         The vendor's record: what all answers show, later ones on top.
@@ -104,7 +106,7 @@ def write_update(
         else:
             try:
                 asked = permit if budgeted is None else budgeted.permit(permit)
-                record = session.write(call, record_id, timezone=rules.timezone, permit=asked)
+                record = session.write(call, record_id, timezone=rules.timezone, permit=asked, attempts=attempts)
                 if rules.verify_echo:
                     check_echo(vendor, call, record, record_id)
             except CrmError as err:
@@ -254,16 +256,22 @@ _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
 def failure(update: Update, err: CrmError) -> Outcome:
     """The outcome of a row of which a call failed."""
     word = next(word for kind, word in _WORDS if isinstance(err, kind))
-    return Outcome(update.row, update.record_id, word, err.code, _reason(err), err.applied)
+    return Outcome(update.row, update.record_id, word, err.code, _reason(err, err.applied), err.applied)
 
 
-def not_sent(update: Update, err: CrmError) -> Outcome:
-    """The outcome of a row that the end of the run left over, or overtook."""
-    return Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, err.code, _reason(err), err.applied)
+def not_sent(update: Update, reason: CrmError, applied: tuple[str, ...] = ()) -> Outcome:
+    """Return the outcome of a row that the end of the run left over, or overtook.
+
+    Args:
+        update: The row.
+        reason: Why the run ends.
+        applied: Names of the row's fields that had been written by then.
+    """
+    return Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, reason.code, _reason(reason, applied), applied)
 
 
-def _reason(err: CrmError) -> str:
-    return f"{', '.join(err.applied)} landed, the rest did not: {err}" if err.applied else str(err)
+def _reason(err: CrmError, applied: tuple[str, ...]) -> str:
+    return f"{', '.join(applied)} landed, the rest did not: {err}" if applied else str(err)
 
 
 def shown_payload(call: Call, catalogue: Catalogue) -> str:

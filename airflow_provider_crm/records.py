@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from airflow_provider_crm.concurrency import Concurrency, Workers, Written
+from airflow_provider_crm.concurrency import Concurrency, FirstError, Workers, Written
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
 from airflow_provider_crm.plan_reads import Listed
 from airflow_provider_crm.push_row import Budgeted
@@ -48,7 +48,7 @@ class RecordReader:
         self._reads = reads
         self._concurrency = Concurrency(concurrency)
         self._workers: Workers[str, _Answer] = Workers(self._read, "crm-read")
-        self._failed: CrmError | None = None
+        self._failed = FirstError()
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +107,8 @@ class RecordReader:
             if not isinstance(shown, RejectedError)
         }
         self._reads.add(found, self._session.clock.now())
-        if self._failed is not None:
-            raise self._failed
+        if self._failed.error is not None:
+            raise self._failed.error
         return read
 
     def _read_all(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
@@ -119,7 +119,7 @@ class RecordReader:
         while more or running:
             while more and running < 2 * self._concurrency.size:
                 record_id = next(waiting, None)
-                more = record_id is not None and self._failed is None
+                more = record_id is not None and self._failed.error is None
                 if record_id is not None and more:
                     self._workers.add(record_id)
                     running += 1
@@ -147,10 +147,10 @@ class RecordReader:
         """One record; runs in a thread of its own, and no more calls are made once one has failed."""
         clock = self._session.clock
         began, budgeted = clock.monotonic(), Budgeted(clock)
-        shown = self._failed or self._shown(record_id, budgeted)
+        shown = self._failed.error or self._shown(record_id, budgeted)
         ended = clock.monotonic()
         if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
-            self._failed = self._failed or shown
+            self._failed.add(shown)
         return _Answer(record_id, shown, Written(ended, ended - began, budgeted.waited))
 
     def _shown(self, record_id: str, budgeted: Budgeted) -> Record | CrmError | None:

@@ -154,7 +154,15 @@ class Session:
         groups = tuple(pacer.use(group) for group, pacer in pacers.items())
         return BudgetUse(self.account.key_digest[:KEY_DIGITS], self.budget.share, waited, groups)
 
-    def write(self, call: Call, record_id: str, *, timezone: str | None = None, permit: Permit = always) -> Record:
+    def write(
+        self,
+        call: Call,
+        record_id: str,
+        *,
+        timezone: str | None = None,
+        permit: Permit = always,
+        attempts: int | None = None,
+    ) -> Record:
         """Send one writing call until it is answered, and return the record that came back.
 
         Args:
@@ -162,6 +170,7 @@ class Session:
             record_id: The opportunity, for messages and for reading back.
             timezone: IANA zone of the offset header; default: the account's.
             permit: Asked before each attempt; what it raises ends them.
+            attempts: How often it is tried at most; default: what the retry rules say.
 
         Raises:
             RejectedError: The vendor refused the row.
@@ -180,7 +189,13 @@ class Session:
 
         try:
             return self._answered(
-                call, record_id, self.account.vendor.read, timezone=timezone, landed=landed, permit=permit
+                call,
+                record_id,
+                self.account.vendor.read,
+                timezone=timezone,
+                landed=landed,
+                permit=permit,
+                attempts=attempts,
             )
         except CrmError as err:
             err.maybe_written = unanswered
@@ -272,6 +287,7 @@ class Session:
         timezone: str | None = None,
         landed: Callable[[TransientError], _T | None] = _never,
         permit: Permit = always,
+        attempts: int | None = None,
     ) -> _T:
         """Try a call until `read` accepts its answer; ask `landed` before a call is repeated."""
         started, attempt, renewed = self.clock.monotonic(), 0, False
@@ -297,7 +313,7 @@ class Session:
                 if (result := landed(err)) is not None:
                     return result
                 wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
-                if attempt >= self.retry.attempts:
+                if attempt >= (attempts or self.retry.attempts):
                     raise
                 self._give_up(err, wait, started)
                 self.clock.sleep(wait)

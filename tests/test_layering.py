@@ -46,6 +46,7 @@ LAYERS = (
     },
     {
         "push",
+        "push_outage",
         "push_row",
         "push_rules",
         "plan",
