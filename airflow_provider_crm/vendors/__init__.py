@@ -146,12 +146,14 @@ class Stage:
         label: What people call it.
         type: `won`, `lost` or `active`.
         pipeline: Name of its pipeline, or empty where the vendor has only one.
+        pipeline_id: The vendor's id of its pipeline, likewise.
     """
 
     id: str
     label: str
     type: str
     pipeline: str = ""
+    pipeline_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ class Close:
                     label=text_of(status.get("label")),
                     type=text_of(status.get("type")),
                     pipeline=text_of(pipeline.get("name")),
+                    pipeline_id=text_of(pipeline.get("id")),
                 )
                 for pipeline in _objects(member(organization, "pipelines"))
                 for status in _objects(pipeline.get("statuses"))
@@ -418,14 +419,23 @@ def _custom_fields(definition: Record) -> list[Field]:
 
 
 def _stage(label: str, catalogue: Catalogue) -> Stage:
-    """Find a stage by id, by `Pipeline/Label`, or by a label that only one pipeline has."""
+    """Find a stage by id or by `Pipeline/Label`, or by its label alone where the organization has one pipeline.
+
+    With several pipelines a label alone could move a deal into another one: a row does not tell in which its deal is.
+    """
     wanted = label.strip()
     found = [stage for stage in catalogue.stages if wanted in (stage.id, f"{stage.pipeline}/{stage.label}")]
-    found = found or [stage for stage in catalogue.stages if stage.label == wanted]
+    labelled = [] if found else [stage for stage in catalogue.stages if stage.label == wanted]
+    several = len({(stage.pipeline_id, stage.pipeline) for stage in catalogue.stages}) > 1
+    found = found or ([] if several else labelled)
     if len(found) == 1:
         return found[0]
-    choices = ", ".join(f"{stage.pipeline}/{stage.label} ({stage.id})" for stage in found or catalogue.stages)
-    problem = "stands for several stages; write one of" if found else "is no stage of this organization; it has"
+    if labelled and several:
+        problem = "names no pipeline, and this organization has several; write"
+    else:
+        problem = "stands for several stages; write one of" if found else "is no stage of this organization; it has"
+    candidates = found or labelled or catalogue.stages
+    choices = " or ".join(f"{stage.pipeline}/{stage.label} ({stage.id})" for stage in candidates)
     msg = f"stage {wanted[:60]!r} {problem} {choices}."
     raise InvalidValueError(msg, vendor="close", code="STAGE", field_errors={"stage": problem})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 from decimal import Decimal
@@ -120,7 +121,7 @@ def test_bearer_authentication(connect, sandbox):
     assert {call.headers["authorization"] for call in sandbox.audit.calls} == {f"Bearer {token}"}
 
 
-@pytest.mark.parametrize("given", ["stat_sales_proposal", "Proposal", "Sales/Proposal", " Proposal "])
+@pytest.mark.parametrize("given", ["stat_sales_proposal", "Sales/Proposal", " Sales/Proposal "])
 def test_status_id(close, sent, stored, given):
     """`status_id` is sent in the same PUT, always as the id: a label is looked up, as Close takes none there."""
     close.update_opportunity("oppo_1", {"stage": given, "note": "new"})
@@ -134,6 +135,33 @@ def test_status_that_stands_for_none_or_several(close, sent, given):
     with pytest.raises(InvalidValueError, match=r"Renewals/Won \(stat_renewals_won\)"):
         close.update_opportunity("oppo_1", {"stage": given})
     assert sent() == []
+
+
+@pytest.mark.parametrize("given", ["Proposal", " Proposal"])
+def test_a_label_moves_no_deal_into_another_pipeline(close, sandbox, sent, given):
+    """A label that only one of several pipelines has is refused with what to write: the deal may be in another one."""
+    sandbox.close.add_opportunity("oppo_2", status_id="stat_renewals_active")
+    with pytest.raises(InvalidValueError) as caught:
+        close.update_opportunity("oppo_2", {"stage": given})
+    assert str(caught.value) == (
+        "stage 'Proposal' names no pipeline, and this organization has several; "
+        "write Sales/Proposal (stat_sales_proposal)."
+    )
+    assert sent() == []
+    assert sandbox.close.opportunity("oppo_2")["pipeline_name"] == "Renewals"
+
+
+def test_a_label_is_enough_for_one_pipeline(connect, sandbox, sent):
+    """Where the organization has one pipeline, a label names its stage; two pipelines of one name are still two."""
+    renewals = sandbox.close.pipelines.pop("pipe_renewals")
+    connect("close").update_opportunity("oppo_1", {"stage": "Proposal"})
+    assert [call.body for call in sent()] == [{"status_id": "stat_sales_proposal"}]
+    sandbox.close.pipelines["pipe_renewals"] = dataclasses.replace(renewals, name="Sales")
+    close = connect("close")
+    with pytest.raises(InvalidValueError, match="names no pipeline"):
+        close.update_opportunity("oppo_1", {"stage": "Proposal"})
+    with pytest.raises(InvalidValueError, match=r"stands for several stages; .* or Sales/Won \(stat_renewals_won\)"):
+        close.update_opportunity("oppo_1", {"stage": "Sales/Won"})
 
 
 def test_won_status_sets_date_won(close, stored):
