@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.field_hashes import FieldHashes
 from airflow_provider_crm.ledger_claims import (
     Book,
     Claim,
@@ -57,7 +58,7 @@ class Ledger:
         run_key: Name of the run, the same for all its tries.
         lease: Seconds for which a claim keeps others away; longer than any call may take.
         clock: Time.
-        hashed: Keys whose values are kept as hashes only.
+        hashes: Which fields are kept as hashes only, and with which key.
     """
 
     def __init__(
@@ -68,14 +69,14 @@ class Ledger:
         run_key: str,
         lease: float,
         clock: Clock,
-        hashed: frozenset[str] = frozenset(),
+        hashes: FieldHashes | None = None,
     ) -> None:
         self._engine = engine
         self._account = account
         self._run_key = run_key
         self._lease = lease
         self._clock = clock
-        self._hashed = hashed
+        self.hashes = hashes or FieldHashes()
         self._token = uuid.uuid4().hex
 
     def open(self, as_of: dt.datetime | None) -> None:
@@ -112,7 +113,7 @@ class Ledger:
             records = sorted({wish.record_id for wish in wishes})
             states, refusals = self._states(connection, records, lock=True), self._refusals(connection, records)
             started, now = self._clock.monotonic(), self._now(connection)
-            book = Book(now, states, refusals, self.kept)
+            book = Book(now, states, refusals, self.hashes)
             claims = [
                 book.decide(
                     wish, changes_only=changes_only, retry_rejected=retry_rejected, deadline=started + self._lease
@@ -140,7 +141,9 @@ class Ledger:
             wishes: Some thousands of rows.
         """
         kept = {
-            key: [None if text is None else self.kept(key, text) for text in column] if key in self._hashed else column
+            key: [None if text is None else self.kept(key, text) for text in column]
+            if key in self.hashes.fields
+            else column
             for key, column in wishes.values.items()
         }
         with self._transaction() as connection:
@@ -178,13 +181,13 @@ class Ledger:
         """What is on record for these opportunities, by record and key; at most some hundreds of records at once."""
         with self._transaction() as connection:
             rows = self._states(connection, sorted(set(records)))
-        return {
-            place: FieldState(
-                row.value if row.known and row.claim_token is None else None,
-                row.newest,
-            )
-            for place, row in rows.items()
-        }
+        return {place: FieldState(row.value if self._says(row) else None, row.newest) for place, row in rows.items()}
+
+    def _says(self, row: StateOnRecord) -> bool:
+        """Whether a state says what the CRM holds; a hash that was made with another key says nothing."""
+        if row.value is None or not row.known or row.claim_token is not None:
+            return False
+        return self.hashes.comparable(row.value)
 
     def observe(self, wishes: Sequence[Wish], seen_at: dt.datetime) -> None:
         """Note values that the CRM was seen to hold already, so that older data does not get past them.
@@ -236,7 +239,7 @@ class Ledger:
 
     def kept(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
-        return hash_of(value) if key in self._hashed else value
+        return self.hashes.kept(key, value)
 
     def _ended(self, settlement: Settlement, key: str) -> EndedField:
         """What is to be stored of one field."""
@@ -285,7 +288,7 @@ class Ledger:
         return {
             "account": self._account,
             "record_id": wish.record_id,
-            "fingerprint": wish.fingerprint,
+            "fingerprint": self.hashes.fingerprint(wish.values),
             "outcome": outcome.word.value,
             "code": storable(outcome.code),
             "reason": storable(outcome.reason),
@@ -358,11 +361,6 @@ class Ledger:
 
     def _errors(self) -> AbstractContextManager[None]:
         return ledger_errors(self._engine)
-
-
-def hash_of(value: str) -> str:
-    """The form in which a value is kept that must not be readable."""
-    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
 
 
 def knows_place(engine: Engine, place: str) -> bool:

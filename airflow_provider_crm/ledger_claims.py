@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from airflow_provider_crm.field_hashes import FieldHashes
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 
 Place = tuple[str, str]
@@ -39,11 +38,6 @@ class Wish:
     record_id: str
     values: Mapping[str, str]
     as_of: dt.datetime
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same values of the same fields."""
-        return hashlib.sha256(json.dumps(dict(sorted(self.values.items()))).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +195,7 @@ class Book:
         now: The database's clock.
         states: What is on record, by record id and key.
         refusals: The last refusal by record id.
-        kept: The form in which the value of a key is kept.
+        hashes: The form in which values are kept.
 
     Attributes:
         claimed: Data time of what is to be claimed.
@@ -213,14 +207,14 @@ class Book:
         now: dt.datetime,
         states: Mapping[Place, StateOnRecord],
         refusals: Mapping[str, Refusal],
-        kept: Callable[[str, str], str],
+        hashes: FieldHashes,
     ) -> None:
         self.claimed: dict[Place, dt.datetime] = {}
         self.confirmed: dict[Place, dt.datetime] = {}
         self._now = now
         self._states = states
         self._refusals = refusals
-        self._kept = kept
+        self._hashes = hashes
 
     def decide(self, wish: Wish, *, changes_only: bool, retry_rejected: bool, deadline: float) -> Claim:
         """Compare one row with what is on record, and claim what is to be sent."""
@@ -231,7 +225,7 @@ class Book:
         send = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.SEND)
         stale = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.STALE)
         refused = self._refusals.get(wish.record_id)
-        if send and refused is not None and refused.fingerprint == wish.fingerprint and not retry_rejected:
+        if send and refused is not None and not retry_rejected and self._is_refused_before(wish, refused):
             return Claim(Verdict.REFUSED_BEFORE, refused=refused)
         self._confirm(wish, frozenset(wish.values) - send - stale)
         if not send:
@@ -246,13 +240,20 @@ class Book:
                 key for key, row in on_record.items() if row is not None and (row.claim_token or not row.known)
             ),
             before={
-                key: row.value
+                key: str(row.value)
                 for key, row in on_record.items()
-                if row is not None and row.known and row.claim_token is None and row.value is not None
+                if row is not None and row.known and row.claim_token is None and self._says(row.value)
             },
             deadline=deadline,
             refused=refused,
         )
+
+    def _says(self, value: str | None) -> bool:
+        """Whether a value on record says anything; a hash that was made with another key does not."""
+        return value is not None and self._hashes.comparable(value)
+
+    def _is_refused_before(self, wish: Wish, refused: Refusal) -> bool:
+        return refused.fingerprint == self._hashes.fingerprint(wish.values)
 
     def _verdict(self, wish: Wish, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
         place = (wish.record_id, key)
@@ -268,7 +269,7 @@ class Book:
         if row.claimed_until is not None:
             seconds = (row.claimed_until - self._now).total_seconds()
             return (Verdict.BUSY, seconds) if seconds > 0 else (Verdict.SEND, 0.0)
-        same = row.known and row.value == self._kept(key, wish.values[key])
+        same = row.known and row.value == self._hashes.kept(key, wish.values[key])
         return (Verdict.UNCHANGED if same and changes_only else Verdict.SEND), 0.0
 
     def _confirm(self, wish: Wish, keys: frozenset[str]) -> None:

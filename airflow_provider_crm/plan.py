@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_crm.comparison import field_value, held_keys, shown_values, still_holds
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
-from airflow_provider_crm.ledger import hash_of
+from airflow_provider_crm.field_hashes import is_hash
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_rules import check_won_date, dated
 from airflow_provider_crm.records import RecordReader
@@ -291,7 +291,7 @@ class Planner:
             return "PARTIAL", f"{field.key} changes a part of a list; what stood there before is not kept."
         if field.before is None:
             return "BEFORE_UNKNOWN", f"What stood in {field.key} before the run is not known (see capture_before)."
-        if is_hash(field.before):
+        if is_hash(field.before) or not all(map(self._ledger.hashes.comparable, field.values)):
             return "HASHED", f"The ledger keeps only hashes of {field.key}, so what stood there is not known."
         try:
             value = field_value(field.key, field.before, self._catalogue)
@@ -305,7 +305,7 @@ class Planner:
         if not is_hash(kept):
             return still_holds(key, kept, record, self._vendor, self._catalogue)
         shown = shown_values((key,), record, self._vendor, self._catalogue)
-        return any(hash_of(value) == kept for value in shown.values())
+        return any(self._ledger.hashes.is_of(kept, value) for value in shown.values())
 
     def _unreadable(self, record: Record | RejectedError | None) -> tuple[PlanVerdict, str, str] | None:
         if record is None:
@@ -313,11 +313,6 @@ class Planner:
         if isinstance(record, RejectedError):
             return PlanVerdict.INVALID, record.code, str(record)
         return None
-
-
-def is_hash(kept: str) -> bool:
-    """Whether a kept value is a hash: JSON text never starts like one."""
-    return kept.startswith("sha256:")
 
 
 def _before(as_of: dt.datetime | None, newest: dt.datetime) -> bool:

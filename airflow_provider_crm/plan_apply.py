@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.comparison import field_value, shown_values
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.field_hashes import is_hash
 from airflow_provider_crm.ledger_claims import Wish
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.plan import PlanRow, PlanVerdict, is_hash
+from airflow_provider_crm.plan import PlanRow, PlanVerdict
 from airflow_provider_crm.vendors.writes import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger import Ledger
     from airflow_provider_crm.ledger_claims import FieldState
-    from airflow_provider_crm.plan_store import Plan, PlanStore
+    from airflow_provider_crm.plan_store import Plan
     from airflow_provider_crm.vendors import Catalogue, Record, Vendor
 
+ANY_DIGEST = "any"
+"""Stands for the digest of a plan that is applied as it is now, whoever has seen it."""
 CONFLICT_RULES = ("fail", "skip", "overwrite")
 _TO_WRITE = (PlanVerdict.UPDATE, PlanVerdict.CONFLICT)
 
@@ -41,7 +44,7 @@ class PlanSource:
     """Turns the rows of one plan into updates and outcomes.
 
     Args:
-        store: Where the plan is.
+        copied: The rows of the plan, in order.
         plan: The plan.
         on_conflict: What becomes of a record that the CRM changed on its own: "fail" refuses it, "skip" leaves it and
             is no failure, "overwrite" writes it all the same.
@@ -55,7 +58,7 @@ class PlanSource:
 
     def __init__(
         self,
-        store: PlanStore,
+        copied: Iterable[Sequence[PlanRow]],
         plan: Plan,
         *,
         on_conflict: str,
@@ -63,7 +66,7 @@ class PlanSource:
         catalogue: Catalogue,
         ledger: Ledger | None,
     ) -> None:
-        self._store = store
+        self._copied = copied
         self._plan = plan
         self._on_conflict = on_conflict
         self._vendor = vendor
@@ -72,7 +75,7 @@ class PlanSource:
 
     def read(self) -> Iterator[Update | Outcome]:
         """One update or outcome for each row of the plan's source, in order."""
-        for batch in self._store.rows(self._plan):
+        for batch in self._copied:
             for _, rows in groupby(self._as_of_now(batch), key=lambda row: row.row):
                 yield self._row(list(rows))
 
@@ -85,10 +88,20 @@ class PlanSource:
         changed = [key for key in keys if self._kept(key, shown.get(key)) != update.expected[key]]
         if not changed:
             return None
+        unclear = [key for key in changed if not self._comparable(update.expected[key])]
+        if unclear:
+            reason = (
+                f"What the plan saw in {', '.join(unclear)} was hashed with another key, so it is not known whether "
+                "the CRM still holds it; plan again."
+            )
+            return self._conflict(update.row, update.record_id, reason)
         return self._conflict(update.row, update.record_id, f"{', '.join(changed)} changed in the CRM since the plan.")
 
     def _kept(self, key: str, value: str | None) -> str | None:
         return value if value is None or self._ledger is None else self._ledger.kept(key, value)
+
+    def _comparable(self, expected: str) -> bool:
+        return self._ledger is None or self._ledger.hashes.comparable(expected)
 
     def _as_of_now(self, rows: Sequence[PlanRow]) -> Sequence[PlanRow]:
         """Note the values that were in place; those that were written over from here since have another verdict."""

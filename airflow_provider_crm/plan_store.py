@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import hmac
 import json
 import uuid
 from collections import Counter
@@ -21,6 +22,7 @@ from airflow_provider_crm.ledger_schema import changes, migrate, plan_rows, plan
 from airflow_provider_crm.ledger_sets import storable
 from airflow_provider_crm.opportunity import OutcomeWord
 from airflow_provider_crm.plan import PlanRow, PlanVerdict, Written, WrittenRecord
+from airflow_provider_crm.spool import Spool
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine, Row
@@ -142,12 +144,6 @@ class PlanStore:
             row = connection.execute(query).one_or_none()
         return None if row is None else _plan(row)
 
-    def fields(self, plan: Plan) -> tuple[str, ...]:
-        """The vendor's keys that a plan is about."""
-        query = sa.select(plan_rows.c.field).where(plan_rows.c.plan_id == plan.plan_id, plan_rows.c.field != "")
-        with self._transaction() as connection:
-            return tuple(sorted(connection.execute(query.distinct()).scalars()))
-
     def rows(self, plan: Plan) -> Iterator[list[PlanRow]]:
         """The rows of a plan, in order, some hundreds at a time; never a part of a source's row."""
         for start in range(0, plan.rows, _ROWS_AT_ONCE):
@@ -161,19 +157,38 @@ class PlanStore:
             # Sorted here: databases sort text in many ways.
             yield sorted(found, key=lambda row: (row.row, row.field))
 
-    def verify(self, plan: Plan) -> None:
-        """Compare the rows with the digest.
+    def copy(self, plan: Plan, digest: str) -> Spool[list[PlanRow]]:
+        """Copy the rows of a plan into a temporary file, in one read, if they are those that the digest is of.
+
+        What is applied is this copy: whatever happens to the rows in the database afterwards changes nothing.
+
+        Args:
+            plan: As it was loaded.
+            digest: Of the plan that was approved.
+
+        Returns:
+            The rows, some hundreds at a time; to be closed.
 
         Raises:
-            ConfigurationError: If the rows are not those that were planned.
+            ConfigurationError: The rows are others.
         """
-        digest = PlanDigest(plan.account)
+        seen = PlanDigest(plan.account)
+        copied = Spool(self._digested(plan, seen))
+        if hmac.compare_digest(seen.text(), digest):
+            return copied
+        copied.close()
+        msg = (
+            f"Plan {plan.plan_id} is not the one that was approved: its rows have the digest {seen.text()}, approved "
+            f"was {digest}. Nothing was written; plan again, and have it approved again."
+        )
+        raise ConfigurationError(msg, code="NOT_APPROVED")
+
+    def _digested(self, plan: Plan, digest: PlanDigest) -> Iterator[list[PlanRow]]:
+        """The rows of a plan, which the digest sees as they pass."""
         for batch in self.rows(plan):
             for row in batch:
                 digest.add(row)
-        if digest.text() != plan.digest:
-            msg = f"The rows of plan {plan.plan_id} are not those that were planned: its digest differs. Plan again."
-            raise ConfigurationError(msg)
+            yield batch
 
     def begin(self, plan: Plan, run_key: str) -> None:
         """Note that a run applies the plan; no other one may from now on.

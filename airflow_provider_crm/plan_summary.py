@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.field_hashes import is_hash
 from airflow_provider_crm.opportunity import CANONICAL_FIELDS
-from airflow_provider_crm.plan import PlanRow, PlanVerdict, is_hash
+from airflow_provider_crm.plan import PlanRow, PlanVerdict
 
 if TYPE_CHECKING:
     from airflow_provider_crm.plan_store import Plan

@@ -31,6 +31,15 @@ _OPTIONS = {
         "example": "email,phone,name",
         "default": "",
     },
+    "ledger_hash_key": {
+        "description": "Key of those hashes, a long random text, the same for all of Airflow. Empty: derived from "
+        "the first of Airflow's Fernet keys. Under another key each hashed field is written once more.",
+        "version_added": None,
+        "type": "string",
+        "sensitive": True,
+        "example": None,
+        "default": "",
+    },
 }
 
 

@@ -34,10 +34,14 @@ class Spool(Generic[_T]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
     def __len__(self) -> int:
         return self._count
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
 
     def append(self, item: _T) -> None:
         """Add one object at the end; not while the file is read."""

@@ -2,7 +2,9 @@
 
 The plan reads the CRM and writes nothing to it. The approver sees the largest changes by money in the Airflow UI (or
 asks for them by the REST API). What changes in the CRM between plan and approval is refused, not overwritten. If the
-answer is "Reject", nothing is written. To take a run back later, see `RevertOpportunityUpdatesOperator`.
+answer is "Reject", nothing is written. The digest binds the two: a plan whose rows are no longer those that were
+shown is refused. Pass `assigned_users` to the approval, so that who started the plan does not approve it. To take a run
+back later, see `RevertOpportunityUpdatesOperator`.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ with DAG(
         task_id="apply",
         crm_conn_id="close_default",
         plan=plan.output["plan_id"],
+        digest=plan.output["digest"],
         on_conflict="skip",
     )
     plan >> approve >> apply

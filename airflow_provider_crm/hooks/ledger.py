@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.account import Account
+    from airflow_provider_crm.field_hashes import FieldHashes, HashKey
     from airflow_provider_crm.opportunity import Field
 
 DEFAULT_LEDGER = "(the configured ledger)"
 FILE_NAME = "crm_ledger.db"
+_SHORTEST_HASH_KEY = 16
+_MAKE_HASH_KEY = (
+    "Set [crm] ledger_hash_key (AIRFLOW__CRM__LEDGER_HASH_KEY), the same for all of Airflow, to what this prints: "
+    'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+)
 _LOCAL_EXECUTORS = frozenset({"LocalExecutor"})
 _DIALECTS = frozenset({"postgresql", "sqlite"})
 
@@ -67,6 +73,42 @@ def hashed_keys(fields: Mapping[str, Field]) -> frozenset[str]:
         if name in names or (field.partial and name.rpartition(".")[0] in names)
     )
     return names.union(known)
+
+
+def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
+    """Which of an account's fields the ledger keeps as hashes, and with which key.
+
+    Args:
+        fields: The account's catalogue.
+
+    Raises:
+        ConfigurationError: Fields are to be kept as hashes, and there is no key for them.
+    """
+    from airflow_provider_crm.field_hashes import FieldHashes
+
+    keys = hashed_keys(fields)
+    return FieldHashes(keys, _hash_key()) if keys else FieldHashes()
+
+
+def _hash_key() -> HashKey:
+    """The key of `[crm] ledger_hash_key`, else one that is derived from the first of Airflow's Fernet keys."""
+    from airflow_provider_crm.field_hashes import HashKey
+
+    own = (conf.get("crm", "ledger_hash_key", fallback="") or "").strip()
+    if own:
+        mask_secret(own)
+        if len(own) < _SHORTEST_HASH_KEY:
+            msg = f"The key in [crm] ledger_hash_key has fewer than {_SHORTEST_HASH_KEY} characters. {_MAKE_HASH_KEY}"
+            raise ConfigurationError(msg)
+        return HashKey(own.encode())
+    fernet = (conf.get("core", "fernet_key", fallback="") or "").partition(",")[0].strip()
+    if not fernet:
+        msg = (
+            "[crm] ledger_hash_fields keeps fields as hashes, which need a key, and Airflow has no Fernet key to "
+            f"derive one from. {_MAKE_HASH_KEY}"
+        )
+        raise ConfigurationError(msg)
+    return HashKey(fernet.encode()).derived("airflow_provider_crm: hashes of the ledger")
 
 
 def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
@@ -17,7 +18,7 @@ from airflow_provider_crm.budget import check_share
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.frame.rules import check_null_values
 from airflow_provider_crm.guardrails import Guardrails
-from airflow_provider_crm.plan_apply import check_conflict_rule
+from airflow_provider_crm.plan_apply import ANY_DIGEST, check_conflict_rule
 from airflow_provider_crm.push_rules import DATE_WON_DEFAULTS
 from airflow_provider_crm.rejects import check_rejects_path
 from airflow_provider_crm.tolerance import Tolerance
@@ -28,6 +29,7 @@ Check: TypeAlias = Callable[[str, Any], Any]
 
 _BOOLEANS = {"True": True, "true": True, "False": False, "false": False}
 _LONGEST_SHOWN = 80
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def check_arguments(checks: Mapping[str, Check], given: Mapping[str, object]) -> dict[str, Any]:
@@ -207,6 +209,13 @@ def _date_won_default(name: str, value: object) -> str | None:
     return value
 
 
+def _digest(name: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and (value == ANY_DIGEST or _DIGEST.fullmatch(value))):
+        return value
+    advice = f"the digest of the plan that was approved, such as plan.output['digest'], or {ANY_DIGEST!r}"
+    raise _refused(name, value, advice)
+
+
 def _conflict_rule(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise _refused(name, value, "one of fail, skip, overwrite")
@@ -263,6 +272,7 @@ QUERY: Mapping[str, Check] = {
 
 APPLYING: Mapping[str, Check] = {
     "plan": given_text("the id of a plan, such as plan.output['plan_id']"),
+    "digest": _digest,
     "on_conflict": _conflict_rule,
 }
 """The arguments of a plan that is applied."""

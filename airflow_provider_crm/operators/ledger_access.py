@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.hooks.ledger import hashed_keys, ledger_engine
+from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_engine
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -110,7 +110,7 @@ class LedgerAccess:
             run_key=run_key,
             lease=2 * session.account.timeout + _LEASE_MARGIN,
             clock=session.clock,
-            hashed=hashed_keys(catalogue.fields),
+            hashes=field_hashes(catalogue.fields),
         )
 
     def knows(self, account: Account) -> bool:

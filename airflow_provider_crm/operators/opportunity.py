@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.operators.arguments import Check
     from airflow_provider_crm.operators.sources import Source
     from airflow_provider_crm.operators.task_run import TaskRun
+    from airflow_provider_crm.plan_store import Plan
 
 
 class UpdateOpportunityOperator(DataOperator):
@@ -23,6 +24,8 @@ class UpdateOpportunityOperator(DataOperator):
         plan: Id of a plan, instead of `data`, `id_column` and `fields`: exactly that plan is written. Each record is
             read first (one call more), and one that the CRM changed since the plan, or that was in conflict in the
             plan itself, is not written.
+        digest: Digest of the plan that was approved, such as `plan.output["digest"]`; required with `plan`. The rows
+            are read once and compared with it before anything is written. "any" applies whatever the plan holds now.
         on_conflict: What becomes of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`stale`, no
             failure) or "overwrite" (written all the same).
         id_column: See `OpportunityOperator`.
@@ -30,13 +33,14 @@ class UpdateOpportunityOperator(DataOperator):
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.
     """
 
-    template_fields: Sequence[str] = ("plan", *DataOperator.template_fields)
+    template_fields: Sequence[str] = ("plan", "digest", *DataOperator.template_fields)
 
     def __init__(
         self,
         *,
         data: Any = None,  # noqa: ANN401 - a frame, a list, a path or an XComArg
         plan: str | None = None,
+        digest: str | None = None,
         on_conflict: str = "fail",
         id_column: str = "",
         fields: Mapping[str, str] | None = None,
@@ -45,6 +49,7 @@ class UpdateOpportunityOperator(DataOperator):
         super().__init__(id_column=id_column, fields=fields, **kwargs)
         self.data = shielded(data, rendered=False)
         self.plan = plan
+        self.digest = digest
         self.on_conflict = on_conflict
 
     def argument_checks(self) -> Mapping[str, Check]:
@@ -61,6 +66,9 @@ class UpdateOpportunityOperator(DataOperator):
         """
         from airflow_provider_crm.operators.sources import PlanRowsSource
 
+        if self.plan is None and self.digest is not None:
+            msg = "digest is given without plan; pass both, or rows as data."
+            raise ConfigurationError(msg)
         if self.plan is None and self.data is None:
             msg = "data and plan are None; pass rows as data, or the id of a plan, such as plan.output['plan_id']."
             raise ConfigurationError(msg)
@@ -68,7 +76,20 @@ class UpdateOpportunityOperator(DataOperator):
             return super().source(run)
         self._check_plan_arguments()
         store = run.ledger.plan_store()
-        return PlanRowsSource(store, store.load(self.plan), self.on_conflict)
+        plan = store.load(self.plan)
+        return PlanRowsSource(store, plan, self.on_conflict, digest=self._approved_digest(plan))
+
+    def _approved_digest(self, plan: Plan) -> str:
+        """The digest that the rows of the plan have to have."""
+        from airflow_provider_crm.plan_apply import ANY_DIGEST
+
+        if self.digest is None:
+            msg = (
+                "plan is given without digest: pass the digest of the plan that was approved, such as "
+                f"plan.output['digest'], or digest={ANY_DIGEST!r} to apply whatever the plan holds by now."
+            )
+            raise ConfigurationError(msg)
+        return plan.digest if self.digest == ANY_DIGEST else self.digest
 
     def _check_plan_arguments(self) -> None:
         """Refuse what the plan has decided already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -144,32 +145,39 @@ class FrameSource:
 
 
 class PlanRowsSource:
-    """The rows of a stored plan, and no others.
+    """The rows of a stored plan as they were approved, and no others.
+
+    The rows are read from the database once, when this is made. What is applied is that copy.
 
     Args:
         store: Where it is.
         plan: Which.
         on_conflict: What becomes of records that the CRM changed on its own: "fail", "skip" or "overwrite".
+        digest: Of the plan that was approved.
+
+    Raises:
+        ConfigurationError: The rows are not those that were approved.
     """
 
     inspects = True
 
-    def __init__(self, store: PlanStore, plan: Plan, on_conflict: str) -> None:
-        self.names = store.fields(plan)
+    def __init__(self, store: PlanStore, plan: Plan, on_conflict: str, *, digest: str) -> None:
+        self._copied = store.copy(plan, digest)
+        weakref.finalize(self, self._copied.close)
+        self.names = tuple(sorted({row.field for batch in self._copied for row in batch if row.field}))
         self._store = store
         self._plan = plan
         self._on_conflict = on_conflict
 
     def rows(self, work: Work) -> Rows:
-        """The rows, once the plan is known to be this account's, unaltered, and not applied by another run."""
+        """The rows, once the plan is known to be this account's, and not applied by another run."""
         from airflow_provider_crm.plan_apply import PlanSource, check_account
 
         check_account(self._plan, work.account)
-        self._store.verify(self._plan)
         if work.ledger is not None:
             self._store.begin(self._plan, work.run_key)
         source = PlanSource(
-            self._store,
+            self._copied,
             self._plan,
             on_conflict=self._on_conflict,
             vendor=work.session.account.vendor,
@@ -206,7 +214,7 @@ class UndoSource:
         plan = self._store.applied_by(work.run_key) if self._resumed else None
         if plan is None:
             plan, _ = self.plan(work)
-        return PlanRowsSource(self._store, plan, self._on_conflict).rows(work)
+        return PlanRowsSource(self._store, plan, self._on_conflict, digest=plan.digest).rows(work)
 
     def plan(self, work: Work) -> tuple[Plan, str]:
         """Store the plan; returns it and its summary."""

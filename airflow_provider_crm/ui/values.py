@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.plan import is_hash
+from airflow_provider_crm.field_hashes import is_hash
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import json
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.hooks.ledger import hashed_keys, ledger_engine
+from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_engine
 from airflow_provider_crm.ledger import ledger_errors
 from airflow_provider_crm.opportunity import Field
 
@@ -76,3 +77,49 @@ def test_a_field_is_hashed_by_either_of_its_names(monkeypatch, name):
     fields += [Field(f"custom.cf_a{part}", f"custom.cf_a{part}", partial=bool(part)) for part in ("", ".add")]
     keys = hashed_keys({field.name: field for field in fields})
     assert keys & {field.target for field in fields} == {"note", "custom.cf_a", "custom.cf_a.add"}
+
+
+EMAIL = {"email": Field("email", "email")}
+
+
+@pytest.fixture
+def hash_key(monkeypatch):
+    """The key of hashes under some settings of Airflow."""
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
+
+    def made(*, option="", fernet=""):
+        monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_KEY", option)
+        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", fernet)
+        return field_hashes(EMAIL).key
+
+    return made
+
+
+def test_the_key_of_hashes_is_the_option_else_derived_from_the_fernet_key(hash_key):
+    """The option wins; of several Fernet keys the first one counts, so a rotation changes the key, once."""
+    one, two = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    own = hash_key(option="a long random text of mine", fernet=one)
+    derived = hash_key(fernet=one)
+    assert own == hash_key(option="a long random text of mine", fernet=two)
+    assert derived == hash_key(fernet=f"{one},{two}")
+    assert len({own.key_id, derived.key_id, hash_key(fernet=f"{two},{one}").key_id}) == 3
+    assert derived.secret != one.encode()
+
+
+def test_without_a_key_nothing_is_hashed(hash_key):
+    """The sentence says which setting is missing and how to make its value; a short key is refused."""
+    with pytest.raises(
+        ConfigurationError, match=r"Airflow has no Fernet key to derive one from. Set \[crm\] ledger_hash_k"
+    ):
+        hash_key()
+    with pytest.raises(
+        ConfigurationError, match=r"has fewer than 16 characters. Set \[crm\] ledger_hash_key"
+    ) as raised:
+        hash_key(option="5ecret")
+    assert "5ecret" not in str(raised.value)
+
+
+def test_no_hashed_field_needs_no_key(monkeypatch):
+    """Without `[crm] ledger_hash_fields` there is nothing to set up."""
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "")
+    assert field_hashes(EMAIL).fields == frozenset()

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.field_hashes import FieldHashes, HashKey
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_claims import Wish
 from airflow_provider_crm.ledger_schema import migrate, prepare_engine
@@ -42,8 +43,15 @@ def racer():
 def ledger(engine):
     """Make a ledger in the hands of one try of a run."""
 
-    def make(run_key="run", *, lease=60.0, hashed=frozenset(), account="close:test:orga"):
-        return Ledger(engine, account=account, run_key=run_key, lease=lease, clock=Clock(), hashed=hashed)
+    def make(run_key="run", *, lease=60.0, hashed=frozenset(), key=b"key", account="close:test:orga"):
+        return Ledger(
+            engine,
+            account=account,
+            run_key=run_key,
+            lease=lease,
+            clock=Clock(),
+            hashes=FieldHashes(hashed, HashKey(key)),
+        )
 
     return make
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.field_hashes import FieldHashes
 from airflow_provider_crm.ledger import Ledger
 from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish, WishColumns
 from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
@@ -77,7 +78,7 @@ class Model(RuleBasedStateMachine):
         for wish, claim in zip(wanted, claims, strict=True):
             self._check(wish, claim)
             if claim.verdict is Verdict.SEND:
-                assert retry or self.refused.get(wish.record_id) != wish.fingerprint
+                assert retry or self.refused.get(wish.record_id) != FieldHashes().fingerprint(wish.values)
                 for key in claim.fields:
                     self._free(wish.record_id, key)
                     self.claimed[wish.record_id, key] = wish.as_of
@@ -90,7 +91,7 @@ class Model(RuleBasedStateMachine):
             assert any(self._holder(*place) is not None for place in places.values())
             return
         if claim.verdict is Verdict.REFUSED_BEFORE:
-            assert self.refused[wish.record_id] == wish.fingerprint
+            assert self.refused[wish.record_id] == FieldHashes().fingerprint(wish.values)
             return
         assert all(newest[key] > wish.as_of for key in claim.stale)
         assert all(newest[key] <= wish.as_of for key in wish.values if key not in claim.stale)
@@ -181,7 +182,7 @@ class Model(RuleBasedStateMachine):
             if word not in (OutcomeWord.UPDATED, *LOST) and not reached:
                 self._released(sender, fields - written)
         if word is OutcomeWord.REJECTED:
-            self.refused[sender.wish.record_id] = sender.wish.fingerprint
+            self.refused[sender.wish.record_id] = FieldHashes().fingerprint(sender.wish.values)
         elif word is OutcomeWord.UPDATED and sender.claim.refused is not None:
             self.refused.pop(sender.wish.record_id, None)
 

@@ -241,7 +241,12 @@ def test_a_plan_is_applied_across_an_outage(known, task, ledger_conn_id):
     planned = task(PlanOpportunityUpdatesOperator, data=data("raze"), task_id="plan", **ARGUMENTS["raze"])
     known.set(fault_rates={"http_503": 1.0})
     outage = Outage(
-        known, HOUR, plan=planned.report["plan_id"], crm_conn_id="raze_default", ledger_conn_id=ledger_conn_id
+        known,
+        HOUR,
+        plan=planned.report["plan_id"],
+        digest=planned.report["digest"],
+        crm_conn_id="raze_default",
+        ledger_conn_id=ledger_conn_id,
     )
     run = outage.until_done()
     assert run.error is None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import threading
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -12,10 +15,19 @@ from airflow_provider_crm.hooks.ledger import ledger_engine
 from airflow_provider_crm.ledger_schema import changes, plan_rows, plans
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
+from airflow_provider_crm.plan_store import PlanDigest, _plan_row
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 CLOSE = {"id_column": "id", "fields": {"arr": "deal_value", "text": "notes"}}
 RAZE = {"id_column": "id", "fields": {"arr": "deal_value", "stage": "stage"}, "crm_conn_id": "raze_default"}
+TAMPERED = (
+    {"rows": {"after": "99900"}},
+    {"rows": {"after": "99900"}, "redigested": True},
+    {"rows": {"record_id": "oppo_1"}, "redigested": True},
+    {"rows": {"as_of": DAY}, "redigested": True},
+    {"header": {"rows": 0}},
+    {"header": {"account": "close:elsewhere:orga"}, "redigested": True},
+)
 
 
 @pytest.fixture
@@ -33,8 +45,8 @@ def apply(task):
     """Apply a plan to Close."""
 
     def run(planned, **arguments):
-        plan_id = planned if isinstance(planned, str) else planned.report["plan_id"]
-        return task(UpdateOpportunityOperator, plan=plan_id, **{"task_id": "apply", **arguments})
+        approved = {"plan": planned, "digest": "any"} if isinstance(planned, str) else approval(planned)
+        return task(UpdateOpportunityOperator, **{**approved, "task_id": "apply", **arguments})
 
     return run
 
@@ -47,6 +59,11 @@ def write(task):
         return task(UpdateOpportunityOperator, data=data, **{**CLOSE, "task_id": "write", **arguments})
 
     return run
+
+
+def approval(planned):
+    """The plan as its approver saw it."""
+    return {"plan": planned.report["plan_id"], "digest": planned.report["digest"]}
 
 
 def row(number, arr, text="n"):
@@ -228,17 +245,100 @@ def test_a_plan_is_applied_by_one_run(deals, plan, apply, stored):
     assert header["applied_at"] is not None
 
 
-def test_altered_rows_are_not_applied(deals, plan, apply, ledger_conn_id):
-    """Rows that were changed in the database after the plan was made no longer fit its digest."""
+@pytest.fixture
+def tamper(ledger_conn_id):
+    """Change what the ledger's database holds, as somebody with access to it could."""
+
+    def change(*statements):
+        engine = ledger_engine(ledger_conn_id)
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(statement)
+        engine.dispose()
+
+    return change
+
+
+def test_what_was_not_approved_is_not_applied(deals, plan, apply, tamper, stored):
+    """Rows that were changed after the approval; rows and stored digest together; another plan under the same id."""
+    for number, change in enumerate(TAMPERED):
+        run = plan([row(0, 5)], task_id=f"plan_{number}")
+        mine = plans.c.plan_id == run.report["plan_id"]
+        tamper(
+            sa.update(plan_rows)
+            .where(plan_rows.c.plan_id == run.report["plan_id"])
+            .values(change.get("rows", {"reason": "x"})),
+            sa.update(plans).where(mine).values(change.get("header", {"reverts": None})),
+        )
+        if change.get("redigested"):
+            account = change.get("header", {}).get("account", run.report["account"])
+            digest = PlanDigest(account)
+            for one in stored(plan_rows):
+                if one["plan_id"] == run.report["plan_id"]:
+                    digest.add(_plan_row(SimpleNamespace(**one)))
+            tamper(sa.update(plans).where(mine).values(digest=digest.text()))
+        applied = apply(run, task_id=f"apply_{number}")
+        assert isinstance(applied.error, AirflowFailException)
+        assert "is not the one that was approved: its rows have the digest" in str(applied.error)
+        assert deals.audit.writes == []
+
+
+def test_rows_that_are_changed_after_they_were_checked_are_not_written(deals, plan, apply):
+    """The rows are read once: what is changed between the check and the first call is not what is written."""
     run = plan([row(0, 5)])
-    engine = ledger_engine(ledger_conn_id)
-    with engine.begin() as connection:
-        connection.execute(sa.update(plan_rows).where(plan_rows.c.field == "value").values(after="99900"))
-    engine.dispose()
-    applied = apply(run)
-    assert isinstance(applied.error, AirflowFailException)
-    assert "its digest differs" in str(applied.error)
+    reads = []
+
+    def change(connection, cursor, statement, parameters, context, many):  # noqa: PLR0917 - SQLAlchemy's
+        if "FROM crm_plan_rows" in statement and "SELECT" in statement:
+            reads.append(statement)
+            if len(reads) > 1:
+                cursor.execute("UPDATE crm_plan_rows SET after = '99900' WHERE field = 'value'")
+
+    sa.event.listen(sa.engine.Engine, "before_cursor_execute", change)
+    try:
+        applied = apply(run)
+    finally:
+        sa.event.remove(sa.engine.Engine, "before_cursor_execute", change)
+    assert (applied.error, value(deals, 0), len(reads)) == (None, 500, 1)
+
+
+def test_rows_that_are_changed_all_the_time_are_written_as_approved_or_not_at_all(deals, plan, apply, tamper):
+    """While somebody changes the rows back and forth, a task writes the approved value, or refuses."""
+    ended = threading.Event()
+
+    def back_and_forth():
+        for after in itertools.cycle(("99900", "500")):
+            if ended.is_set():
+                return
+            tamper(sa.update(plan_rows).where(plan_rows.c.field == "value").values(after=after))
+
+    run = plan([row(0, 5)])
+    thread = threading.Thread(target=back_and_forth)
+    thread.start()
+    try:
+        runs = [apply(run, task_id="apply", try_number=number + 1) for number in range(6)]
+    finally:
+        ended.set()
+        thread.join()
+    assert value(deals, 0) in (100, 500)
+    assert {str(one.error).partition(":")[0] for one in runs} <= {
+        "None",
+        f"Plan {run.report['plan_id']} is not the one that was approved",
+    }
+
+
+def test_a_plan_without_a_digest_is_applied_only_if_that_is_asked_for(deals, plan, apply):
+    """Who has approved what is not known without a digest; `"any"` says that it does not matter."""
+    run = plan([row(0, 5)])
+    refused = apply(run, digest=None)
+    assert str(refused.error).startswith("plan is given without digest: pass the digest of the plan that was approved")
+    other = apply(run, digest="0" * 64)
+    assert str(other.error).endswith(
+        f"approved was {'0' * 64}. Nothing was written; plan again, and have it approved again."
+    )
     assert deals.audit.writes == []
+    assert str(apply(run, digest="abc").error).startswith("digest is 'abc'; write the digest of the plan that was")
+    assert apply(run, digest="any").outcomes == {"updated": 1}
 
 
 def test_a_plan_belongs_to_its_account(deals, plan, apply):
@@ -428,3 +528,24 @@ def test_what_was_in_place_is_stale_once_newer_data_was_written(deals, plan, app
     write([row(0, 2)], as_of=DAY + dt.timedelta(days=1))
     assert apply(run).outcomes == {"stale": 1}
     assert value(deals, 0) == 200
+
+
+@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+def test_another_hash_key_makes_a_plan_no_conflict(deals, task, monkeypatch):
+    """Under a new key it is not known what was written last: a plan tells no change in the CRM, a write confirms it."""
+    raze = {"crm_conn_id": "raze_default", "id_column": "id", "fields": {"mail": "email", "arr": "deal_value"}}
+    deals.raze.add_opportunity("opp_0", deal_value="1.00", status="new", email="jane@example.com")
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_KEY", "the key of the first day")
+    data = [{"id": "opp_0", "mail": "joan@example.com", "arr": 2}]
+    assert task(UpdateOpportunityOperator, data=data, task_id="write", **raze).outcomes == {"updated": 1}
+    again = [{**data[0], "arr": 3}]
+    old = task(PlanOpportunityUpdatesOperator, data=again, task_id="plan", **raze)
+    monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_KEY", "the key of another day")
+    new = task(PlanOpportunityUpdatesOperator, data=again, task_id="other", **raze)
+    assert (new.error, new.report["counts"]["conflict"], new.report["counts"]["unchanged"]) == (None, 0, 1)
+    applied = task(UpdateOpportunityOperator, task_id="late", crm_conn_id="raze_default", **approval(old))
+    assert "email was hashed with another key" in str(applied.error)
+    assert task(UpdateOpportunityOperator, task_id="apply", crm_conn_id="raze_default", **approval(new)).error is None
+    assert task(UpdateOpportunityOperator, data=again, task_id="write", run_id="b", **raze).outcomes == {"updated": 1}
+    assert task(UpdateOpportunityOperator, data=again, task_id="write", run_id="c", **raze).outcomes == {"unchanged": 1}

@@ -110,7 +110,7 @@ def test_reading_first_costs_one_call_and_only_the_first_time(deals, write):
 def test_an_applied_plan_can_be_taken_back(deals, task, revert):
     """A run that applied a plan has read every record before it wrote it."""
     planned = task(PlanOpportunityUpdatesOperator, data=[row(0, 5)], task_id="plan", **CLOSE)
-    task(UpdateOpportunityOperator, plan=planned.report["plan_id"], task_id="apply")
+    task(UpdateOpportunityOperator, plan=planned.report["plan_id"], digest=planned.report["digest"], task_id="apply")
     assert held(deals, 0) == (500, "n")
     assert revert("dag/apply/run").outcomes == {"updated": 1}
     assert held(deals, 0) == (100, "n")
@@ -124,7 +124,9 @@ def test_an_undo_can_be_approved_first(deals, write, revert, task):
     assert deals.audit.writes == []
     assert planned.report["counts"]["update"] == 1
     assert "takes back `dag/write/run`" in planned.report["summary"]
-    applied = task(UpdateOpportunityOperator, plan=planned.report["plan_id"], task_id="apply")
+    applied = task(
+        UpdateOpportunityOperator, plan=planned.report["plan_id"], digest=planned.report["digest"], task_id="apply"
+    )
     assert applied.outcomes["updated"] == 1
     assert held(deals, 0) == (100, "n")
 
