@@ -49,6 +49,7 @@ class Account:
         name: What the user calls the account, where the vendor does not tell.
         tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
         stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
+        hidden: Names of fields whose values are to be seen nowhere, beside those that the vendor calls personal.
     """
 
     vendor: Vendor
@@ -59,6 +60,7 @@ class Account:
     name: str = ""
     tokens: TokenSource | None = None
     stated: StatedLimit | None = None
+    hidden: frozenset[str] = frozenset()
 
     @property
     def key_digest(self) -> str:

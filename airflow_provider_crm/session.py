@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
+from airflow_provider_crm.hidden_values import hidden_keys, sent_values, with_hidden, without_values
 from airflow_provider_crm.moments import offset_hours
 from airflow_provider_crm.transport import NOT_SENT, Signature, Wire, authenticated_session, transport_error
 from airflow_provider_crm.vendors.answer import json_of
@@ -118,6 +119,7 @@ class Session:
         self._lock = threading.Lock()
         self._calls = 0
         self._catalogues: dict[tuple[str, ...], Catalogue] = {}
+        self._hidden: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Name vendor and host only."""
@@ -241,11 +243,17 @@ class Session:
         asked = tuple(call.path for call in calls)
         try:
             if asked not in self._catalogues:
-                self._catalogues[asked] = vendor.catalogue([self.fetch(call) for call in calls])
+                self._catalogues[asked] = self._learnt(vendor.catalogue([self.fetch(call) for call in calls]))
             return self._catalogues[asked]
         except RejectedError as err:
             msg = f"{vendor.title} at {self.account.origin} does not tell what the account offers: {err}"
             raise ConfigurationError(msg, vendor=vendor.name, status=err.status, code=err.code) from err
+
+    def _learnt(self, catalogue: Catalogue) -> Catalogue:
+        """What the account offers, with the fields marked whose values are to be seen nowhere."""
+        fields = with_hidden(catalogue.fields, self.account.hidden)
+        self._hidden |= hidden_keys(fields)
+        return replace(catalogue, fields=fields)
 
     def probe(self) -> str:
         """Test the connection with one call and no retry; say what it shows.
@@ -304,12 +312,12 @@ class Session:
             except RateLimitedError as err:
                 # Without a wait, or with one that is over by our clock, calling again at once would go on for ever.
                 wait = err.retry_after or self.retry.backoff(3, self.clock.jitter())
-                self._redact(err, record_id)
+                self._redact(err, record_id, call)
                 pacer.hold(wait)
                 self._give_up(err, wait, started)
             except TransientError as err:
                 attempt += 1
-                self._redact(err, record_id)
+                self._redact(err, record_id, call)
                 if (result := landed(err)) is not None:
                     return result
                 wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
@@ -319,7 +327,7 @@ class Session:
                 self.clock.sleep(wait)
             except CrmError as err:
                 if token is None or renewed or err.status != _UNAUTHORIZED:
-                    self._redact(err, record_id)
+                    self._redact(err, record_id, call)
                     raise
                 renewed = True
                 self._refuse(token)
@@ -431,14 +439,18 @@ class Session:
             ) from read_err
         return record if self.account.vendor.applied(call, record) else None
 
-    def _redact(self, err: CrmError, record_id: str | None) -> None:
-        """Fill in the record, and take the account's secrets out of whatever the vendor wrote."""
+    def _redact(self, err: CrmError, record_id: str | None, call: Call | None = None) -> None:
+        """Fill in the record; take the account's secrets and hidden values out of whatever the vendor wrote."""
         text = str(err)
         fetched = self.account.tokens.secrets if self.account.tokens is not None else ()
         for secret in (*self.account.credentials.secrets(), *fetched):
             text = text.replace(secret, "***")
             err.field_errors = {name: told.replace(secret, "***") for name, told in err.field_errors.items()}
             err.code = err.code.replace(secret, "***")
+        if call is not None and (values := sent_values(call.body, self._hidden)):
+            text = without_values(text, values)
+            err.field_errors = {name: without_values(told, values) for name, told in err.field_errors.items()}
+            err.code = without_values(err.code, values) if err.status is not None else err.code
         err.args = (text,)
         err.vendor = err.vendor or self.account.vendor.name
         err.record_id = err.record_id or record_id

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TypeVar, cast
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.hidden_values import HIDDEN
 from airflow_provider_crm.moments import local_date, parse_moment, zone
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, RawValue
 from airflow_provider_crm.written_lists import is_written_list, read_list
@@ -371,8 +372,19 @@ def _items_of_text(target: Field, text: str) -> str | list[object]:
 
 def _invalid(target: Field, code: str, text: str, *shown: RawValue) -> InvalidValueError:
     """Build the error; the value is shown shortened, and not at all for a personal field."""
-    value = "" if not shown else " a value of another form" if target.personal else f" {_shortened(shown[0])!r}"
+    value = "" if not shown else f" {shown_value(target, shown[0], instead='a value of another form')}"
     return InvalidValueError(f"{target.name} {text}{value}.", code=code, field_errors={target.name: text})
+
+
+def shown_value(target: Field, raw: RawValue, *, instead: str = HIDDEN) -> str:
+    """A value for a message: shortened, and not at all for a field whose values are to be seen nowhere.
+
+    Args:
+        target: The field.
+        raw: The value.
+        instead: What is said in its place.
+    """
+    return instead if target.personal else repr(_shortened(raw))
 
 
 def _shortened(raw: RawValue) -> str:

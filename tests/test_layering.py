@@ -17,7 +17,7 @@ PACKAGE = Path(airflow_provider_crm.__file__).parent
 NAME = "airflow_provider_crm"
 LAYERS = (
     {"exceptions", "columns"},
-    {"opportunity", "moments", "record_id", "value_rules", "same_value", "written_lists", "parquet"},
+    {"opportunity", "moments", "record_id", "value_rules", "hidden_values", "same_value", "written_lists", "parquet"},
     {"vendors", "frame"},
     {
         "account",
@@ -32,6 +32,7 @@ LAYERS = (
         "budget_store",
         "budget_use",
         "ledger",
+        "field_hashes",
         "ledger_quiet",
         "ledger_sets",
         "ledger_claims",
@@ -80,6 +81,7 @@ ALLOWED = {
     "jinja2": {"ui", "operators"},
     "sqlalchemy": {
         "ledger",
+        "field_hashes",
         "ledger_sets",
         "ledger_schema",
         "budget_store",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,6 +81,8 @@ class FrameReader:
         self._columns = columns
         self._fields = {column: fields[name] for column, name in columns.fields.items()}
         self._as_of = as_of
+        mapped = self._fields.get(columns.as_of or "")
+        self._as_of_field = replace(_AS_OF, personal=mapped is not None and mapped.personal)
         self._canonical_id = canonical_id
         self._now = now
         self._rules = columns.values  # noqa: PD011 - not pandas' attribute
@@ -207,7 +210,7 @@ class FrameReader:
         column = f"column {self._columns.as_of!r}: "
         if cell is None or cell is Mark.ABSENT:
             return _Problem("AS_OF", f"{column}the data time is empty (null); fill it, or leave as_of out.")
-        moment: dt.datetime | _Problem = self._value(_AS_OF, column, _moment_of_date(cell, self._rules))
+        moment: dt.datetime | _Problem = self._value(self._as_of_field, column, _moment_of_date(cell, self._rules))
         if isinstance(moment, _Problem):
             return _Problem("AS_OF", moment.reason)
         utc = moment.astimezone(dt.UTC)

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError
-from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, with_tokens
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, with_tokens
 from airflow_provider_crm.moments import zone
 from airflow_provider_crm.opportunity import Update
 from airflow_provider_crm.value_rules import ValueRules
@@ -232,6 +232,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
         timeout=timeout,
         name=str(extra.get("account") or connection.conn_id),
         stated=stated,
+        hidden=hashed_fields(),
     )
 
 

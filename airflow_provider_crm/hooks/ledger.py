@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.hidden_values import named_keys
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -66,13 +67,7 @@ def hashed_keys(fields: Mapping[str, Field]) -> frozenset[str]:
     Args:
         fields: The account's catalogue.
     """
-    names = hashed_fields()
-    known = (
-        field.target
-        for name, field in fields.items()
-        if name in names or (field.partial and name.rpartition(".")[0] in names)
-    )
-    return names.union(known)
+    return named_keys(hashed_fields(), fields)
 
 
 def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:

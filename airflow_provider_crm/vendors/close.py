@@ -14,9 +14,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
+from airflow_provider_crm.hidden_values import HIDDEN
 from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.record_id import path_segment
 from airflow_provider_crm.same_value import same_value
+from airflow_provider_crm.value_rules import shown_value
 from airflow_provider_crm.vendors import (
     Call,
     Catalogue,
@@ -203,7 +205,7 @@ class Close:
             return False
         status = update.fields.get("status_id")
         if isinstance(label := update.fields.get("stage"), str):
-            status = _stage(label, catalogue).id
+            status = _stage(catalogue.fields["stage"], label, catalogue).id
         return any(stage.id == status and stage.type == "won" for stage in catalogue.stages)
 
     def dated(self, update: Update, day: dt.date) -> Update:
@@ -216,11 +218,11 @@ class Close:
             _check_decimals(catalogue)
             return [None if value is None else int(value * 100) for value in cast("Sequence[Decimal | None]", values)]
         if field.kind is Kind.STAGE:
-            ids = {label: _stage(label, catalogue).id for label in set(values) if isinstance(label, str)}
+            ids = {label: _stage(field, label, catalogue).id for label in set(values) if isinstance(label, str)}
             return [ids[value] if isinstance(value, str) else value for value in values]
         if field.kind is Kind.CURRENCY:
             for value in set(values):
-                _check_currency(value, catalogue)
+                _check_currency(field, value, catalogue)
         return values
 
     def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
@@ -418,7 +420,7 @@ def _custom_fields(definition: Record) -> list[Field]:
     ]
 
 
-def _stage(label: str, catalogue: Catalogue) -> Stage:
+def _stage(field: Field, label: str, catalogue: Catalogue) -> Stage:
     """Find a stage by id or by `Pipeline/Label`, or by its label alone where the organization has one pipeline.
 
     With several pipelines a label alone could move a deal into another one: a row does not tell in which its deal is.
@@ -434,16 +436,17 @@ def _stage(label: str, catalogue: Catalogue) -> Stage:
         problem = "names no pipeline, and this organization has several; write"
     else:
         problem = "stands for several stages; write one of" if found else "is no stage of this organization; it has"
-    candidates = found or labelled or catalogue.stages
+    # Those that come close would tell what a hidden value is.
+    candidates = catalogue.stages if field.personal else found or labelled or catalogue.stages
     choices = " or ".join(f"{stage.pipeline}/{stage.label} ({stage.id})" for stage in candidates)
-    msg = f"stage {wanted[:60]!r} {problem} {choices}."
+    msg = f"stage {shown_value(field, wanted)} {problem} {choices}."
     raise InvalidValueError(msg, vendor="close", code="STAGE", field_errors={"stage": problem})
 
 
-def _check_currency(value: FieldValue, catalogue: Catalogue) -> None:
+def _check_currency(field: Field, value: FieldValue, catalogue: Catalogue) -> None:
     if value != catalogue.currency:
         msg = (
-            f"deal_currency is {value}, and this Close organization keeps all values in "
+            f"deal_currency is {HIDDEN if field.personal else value}, and this Close organization keeps all values in "
             f"{catalogue.currency or 'an unknown currency'}; convert the value in the query."
         )
         raise InvalidValueError(msg, vendor="close", code="CURRENCY", field_errors={"deal_currency": msg})
