@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from decimal import Decimal
 from itertools import islice
@@ -97,17 +97,29 @@ def _frame_of_dicts(rows: Sequence[Any], keys: Mapping[str, None]) -> pd.DataFra
     return _frame({key: [row.get(key, Mark.ABSENT) for row in rows] for key in keys}, len(rows))
 
 
-def frame_of_rows(names: Sequence[str], rows: Sequence[Sequence[object]]) -> pd.DataFrame:
+def frame_of_rows(names: Sequence[str], rows: Sequence[Sequence[object] | Mapping[str, object]]) -> pd.DataFrame:
     """A frame of what a database cursor gave, every value as it came.
 
     Args:
         names: Name of each column; a name may occur twice as long as it is not used.
-        rows: One sequence of values per row.
+        rows: One sequence of values per row, or one mapping from names, as dict cursors have it.
+
+    Raises:
+        ConfigurationError: The rows are neither.
     """
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    columns = zip(*(_row_values(row, names) for row in rows), strict=True) if rows else [()] * len(names)
     frame = _frame(dict(enumerate(map(list, columns))), len(rows))
     frame.columns = list(names)
     return frame
+
+
+def _row_values(row: Any, names: Sequence[str]) -> Iterable[object]:  # noqa: ANN401 - of whatever driver
+    if isinstance(row, Mapping):
+        return [row[name] for name in names]
+    if isinstance(row, Iterable) and not isinstance(row, (str, bytes)):
+        return row
+    msg = f"The cursor's rows are of type {type(row).__name__}; use one whose rows are tuples or dicts."
+    raise ConfigurationError(msg)
 
 
 def _frame(columns: Mapping[Any, list[Any]], rows: int) -> pd.DataFrame:

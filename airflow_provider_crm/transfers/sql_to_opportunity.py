@@ -135,21 +135,26 @@ class SqlToOpportunityOperator(OpportunityOperator):
         beside a null, and text of lists.
         """
         from airflow_provider_crm.frame import frame_of_rows
+        from airflow_provider_crm.transfers.unreadable_dates import fetched, keep_unreadable_dates
 
         with closing(self._hook().get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:
+            keep_unreadable_dates(cursor, _driver(connection))
             if self.parameters is None:
                 cursor.execute(self.sql)
             else:
                 cursor.execute(self.sql, self.parameters)
-            rows = cursor.fetchmany(self.chunk_rows) if _is_named(cursor) else None
+            rows = fetched(cursor, self.chunk_rows, 0) if _is_named(cursor) else None
             if cursor.description is None:  # which psycopg2 knows of a named cursor only once rows were fetched
                 msg = "The sql returns no rows; write a SELECT."
                 raise ConfigurationError(msg)
             names = [column[0] for column in cursor.description]
             self._columns(self.timezone).check(names)
-            yield frame_of_rows(names, cursor.fetchmany(self.chunk_rows) if rows is None else rows)
-            while rows := cursor.fetchmany(self.chunk_rows):
+            rows = fetched(cursor, self.chunk_rows, 0) if rows is None else rows
+            yield frame_of_rows(names, rows)
+            before = len(rows)
+            while rows := fetched(cursor, self.chunk_rows, before):
                 yield frame_of_rows(names, rows)
+                before += len(rows)
 
 
 def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of whatever driver
@@ -157,10 +162,13 @@ def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of whatever dri
 
     PostgreSQL names cursors for queries only, so any other statement gets a plain one.
     """
-    driver = type(connection).__module__.partition(".")[0]
-    if driver in ("psycopg", "psycopg2") and _QUERY.match(sql) and not _WRITES.search(sql):
+    if _driver(connection) in ("psycopg", "psycopg2") and _QUERY.match(sql) and not _WRITES.search(sql):
         return connection.cursor("airflow_provider_crm")
     return connection.cursor()
+
+
+def _driver(connection: Any) -> str:  # noqa: ANN401 - of whatever driver
+    return type(connection).__module__.partition(".")[0]
 
 
 def _is_named(cursor: Any) -> bool:  # noqa: ANN401 - of whatever driver
