@@ -67,7 +67,7 @@ LAYERS = (
     {"ui"},
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-APART = {"sandbox", "demo", "provider_info", "testing", "__init__"}
+APART = {"sandbox", "demo", "provider_info", "__init__"}
 ALLOWED = {
     "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo", "report"},
     "pandas": {"frame", "hooks", "report"},
@@ -93,7 +93,7 @@ ALLOWED = {
         "hooks",
         "ui",
     },
-    "pytest": {"testing"},
+    "pytest": {"sandbox"},
 }
 HEAVY = ("pandas", "numpy", "pyarrow", "requests", "urllib3", "fastapi", "sqlalchemy")
 
@@ -198,8 +198,8 @@ def test_the_sandbox_stands_alone():
 
 
 def test_nothing_of_the_product_needs_sandbox_or_demo():
-    """Only the demo and the pytest plugin use the sandbox, and nothing uses these two."""
-    apart = {"sandbox", "demo", "testing"}
+    """Only the demo uses the sandbox, and nothing uses the demo."""
+    apart = {"sandbox", "demo"}
     assert [one for one in OWN if part_of(one.target) in apart and one.part not in apart] == []
 
 

@@ -138,4 +138,4 @@ def test_the_wheel_says_what_it_needs_and_offers(wheel):
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
     declared = wheel.read(f"{info}/entry_points.txt").decode()
     assert "provider_info = airflow_provider_crm.provider_info:get_provider_info" in declared
-    assert "airflow_provider_crm = airflow_provider_crm.testing.pytest_plugin" in declared
+    assert "airflow_provider_crm = airflow_provider_crm.sandbox.pytest_plugin" in declared

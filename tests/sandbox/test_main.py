@@ -21,7 +21,7 @@ LIBRARIES = {"airflow", "fastapi", "pandas", "pendulum", "requests", "sqlalchemy
 def test_other(request):
     assert request.config.pluginmanager.has_plugin("airflow_provider_crm")
     own = {name for name in sys.modules if name.startswith("airflow_provider_crm.")}
-    assert own == {"airflow_provider_crm.testing", "airflow_provider_crm.testing.pytest_plugin"}
+    assert own == {"airflow_provider_crm.sandbox", "airflow_provider_crm.sandbox.pytest_plugin"}
     assert LIBRARIES & sys.modules.keys() == set()
 """
 DAG_TEST = """
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_it_quietly(served):
 def test_pytest_fixture(tmp_path):
     """The plugin's fixture runs a sandbox and sets both connections for the time of the test."""
     (tmp_path / "test_dag.py").write_text(DAG_TEST)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.testing.pytest_plugin", "-W", "error"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.sandbox.pytest_plugin", "-W", "error"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
     environment |= {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -95,7 +95,7 @@ def test_pytest_fixture(tmp_path):
 def test_the_plugin_loads_nothing_until_its_fixture_is_asked_for(tmp_path):
     """A user's test without the fixture runs in a pytest that found the plugin by its entry point, and nothing more.
 
-    Not even the sandbox: of this package only the plugin's own modules, and none of the libraries that it uses.
+    Not even the sandbox: of this package only the plugin and the folder that it is in, and no library that they use.
     """
     (tmp_path / "test_other.py").write_text(OTHER_TEST)
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
@@ -104,3 +104,12 @@ def test_the_plugin_loads_nothing_until_its_fixture_is_asked_for(tmp_path):
         command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=60
     )
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_every_public_name_of_the_sandbox_is_found():
+    """Names are imported when they are first used: each one that is listed, and none besides."""
+    from airflow_provider_crm import sandbox
+
+    assert [name for name in sandbox.__all__ if getattr(sandbox, name) is None] == []
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = sandbox.nothing
