@@ -21,7 +21,7 @@ class Measurement:
     Attributes:
         limit: Name of the limit.
         measured: What the run would do.
-        allowed: What it may do at most.
+        allowed: What it may do at most; of a limit whose name begins with `min_`, at least.
         told: What is measured, in words that follow the number.
     """
 
@@ -33,10 +33,16 @@ class Measurement:
     @property
     def broken(self) -> bool:
         """Whether the run would go beyond the limit."""
-        return self.measured > self.allowed
+        return self.measured < self.allowed if self.is_least else self.measured > self.allowed
+
+    @property
+    def is_least(self) -> bool:
+        """Whether the run has to reach the limit, instead of staying within it."""
+        return self.limit.startswith("min_")
 
     def __str__(self) -> str:
-        return f"{self.limit}: {_shown(self.measured)} {self.told}, allowed are {_shown(self.allowed)}"
+        required = "required are at least" if self.is_least else "allowed are"
+        return f"{self.limit}: {_shown(self.measured)} {self.told}, {required} {_shown(self.allowed)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for XCom; numbers are text, and so exact."""
@@ -61,6 +67,7 @@ class Guardrails:
     more for it, by way of a temporary file. A fraction is from 0 to 1.
 
     Attributes:
+        min_rows: Rows that the source must have, against one that is empty or cut; of a shard, the rows of its task.
         max_rows: Rows of the source.
         max_changed_fraction: Rows that would be written, of all rows. A row is written if the ledger does not know
             that the CRM holds its values; in a plan, if the CRM does not hold them.
@@ -71,6 +78,7 @@ class Guardrails:
         max_invalid_fraction: Rows that are refused before they are sent, of all rows.
     """
 
+    min_rows: int | None = None
     max_rows: int | None = None
     max_changed_fraction: float | None = None
     max_total_delta: float | Decimal | None = None
@@ -97,8 +105,12 @@ class Guardrails:
                 problems.append(f"{limit.name} is {value!r}; write a number from 0 on")
             elif limit.name.endswith("_fraction") and value > 1:
                 problems.append(f"{limit.name} is {value!r}; write a fraction from 0 to 1, such as 0.05")
-            elif limit.name == "max_rows" and not isinstance(value, int):
-                problems.append(f"max_rows is {value!r}; write a whole number")
+            elif limit.name.endswith("_rows") and not isinstance(value, int):
+                problems.append(f"{limit.name} is {value!r}; write a whole number")
+        if not problems and self.min_rows is not None and self.max_rows is not None and self.min_rows > self.max_rows:
+            problems.append(
+                f"min_rows is {self.min_rows} and max_rows {self.max_rows}; write a min_rows that is not above"
+            )
         if problems:
             msg = f"guardrails: {'; '.join(problems)}."
             raise ConfigurationError(msg)
@@ -107,6 +119,7 @@ class Guardrails:
         """What a run would do beside the limits that there are."""
         column, nulls = measured.worst_column()
         found: dict[str, tuple[Decimal | int, str]] = {
+            "min_rows": (measured.rows, "rows"),
             "max_rows": (measured.rows, "rows"),
             "max_changed_fraction": (
                 _fraction(measured.changed, measured.rows),

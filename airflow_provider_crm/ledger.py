@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -34,9 +33,10 @@ from airflow_provider_crm.ledger_claims import (
     WishColumns,
 )
 from airflow_provider_crm.ledger_quiet import confirm_held
-from airflow_provider_crm.ledger_schema import field_states, migrate, plan_reads, plans, rejects, runs
+from airflow_provider_crm.ledger_schema import field_states, migrate, plan_reads, plans, rejects
 from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
-from airflow_provider_crm.ledger_statements import LOG, begin_run, observe, refuse
+from airflow_provider_crm.ledger_statements import LOG, observe, refuse
+from airflow_provider_crm.ledger_tries import begin_try, end_try
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.record_id import LONGEST_RECORD_ID
 
@@ -78,24 +78,31 @@ class Ledger:
         self._clock = clock
         self.hashes = hashes or FieldHashes()
         self._token = uuid.uuid4().hex
+        self._try = 1
 
-    def open(self, as_of: dt.datetime | None) -> None:
-        """Create or migrate the tables, and note that a try of the run begins."""
+    def open(self, as_of: dt.datetime | None, *, resumed: bool = False) -> None:
+        """Create or migrate the tables, and note that a try of the run begins.
+
+        Args:
+            as_of: Data time of the run.
+            resumed: Whether the try goes on after a deferral.
+        """
         with self._errors():
             migrate(self._engine)
         with self._transaction() as connection:
             now = self._now(connection)
-            row = {"run_key": self._run_key, "account": self._account, "as_of": as_of, "tries": 1, "started_at": now}
-            connection.execute(begin_run(connection.dialect.name), row)
+            self._try = begin_try(connection, self._run_key, self._account, as_of=as_of, now=now, resumed=resumed)
 
-    def close(self, report: Mapping[str, Any]) -> None:
-        """Store the report of the run."""
+    def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> None:
+        """Store the report of this try, and what all tries of the run come to.
+
+        Args:
+            report: Of this try.
+            deferred: Whether the try goes on later.
+        """
         with self._transaction() as connection:
-            connection.execute(
-                sa.update(runs)
-                .where(runs.c.run_key == self._run_key, runs.c.account == self._account)
-                .values(finished_at=self._now(connection), report=json.dumps(report))
-            )
+            now = None if deferred else self._now(connection)
+            end_try(connection, self._run_key, self._account, self._try, report=report, now=now)
 
     def claim(self, wishes: Sequence[Wish], *, changes_only: bool = True, retry_rejected: bool = False) -> list[Claim]:
         """Say for each row what may be sent now, and claim it, in one transaction.

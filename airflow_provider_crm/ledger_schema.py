@@ -56,6 +56,17 @@ runs = sa.Table(
     sa.Index("crm_runs_started", "started_at", "account", "run_key"),
 )
 
+tries = sa.Table(
+    "crm_tries",
+    metadata,
+    sa.Column("run_key", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False, comment="From 1; a deferral begins none."),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("finished_at", UtcDateTime, comment="Null while it runs or is deferred, and of one that was killed."),
+    sa.Column("report", sa.Text, comment="JSON: of this try alone."),
+)
+
 field_states = sa.Table(
     "crm_field_states",
     metadata,

@@ -19,13 +19,14 @@ def _insert(dialect: str, table: sa.Table) -> Any:  # noqa: ANN401 - two dialect
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-@lru_cache(maxsize=2)
-def begin_run(dialect: str) -> sa.Executable:
-    """Note that a try of a run begins."""
+@lru_cache(maxsize=4)
+def begin_run(dialect: str, *, resumed: bool) -> sa.Executable:
+    """Note that a try of a run begins, or goes on after a deferral; return how many there were."""
     insert: Any = _insert(dialect, runs)
+    number = runs.c.tries if resumed else runs.c.tries + 1
     upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[runs.c.run_key, runs.c.account], set_={"tries": runs.c.tries + 1, "finished_at": None}
-    )
+        index_elements=[runs.c.run_key, runs.c.account], set_={"tries": number, "finished_at": None}
+    ).returning(runs.c.tries)
     return upsert
 
 

@@ -72,6 +72,9 @@ class Push:
 
     A run that ends before its last row has a reason in `stopped`: a `ConfigurationError` that no row survives, or a
     `TransientError` for an outage or a wait longer than a worker slot should be held.
+
+    Attributes:
+        unreported: Outcomes of rows that were in flight when the run was ended from outside, which `run` did not yield.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Push:
         *,
         probing: bool = False,
     ) -> None:
+        self.unreported: list[Outcome] = []
         self.catalogue = catalogue
         self._session = session
         self._vendor = session.account.vendor
@@ -133,14 +137,19 @@ class Push:
             while len(in_flight):
                 yield from self._ended(in_flight)
         finally:
-            self._recorded(in_flight.close())
+            self.unreported = self._recorded(in_flight.close())
 
-    def close(self, report: Mapping[str, Any]) -> None:
-        """Store the report of the run in the ledger; a database that fails now stops the run, too."""
+    def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> None:
+        """Store the report of the run in the ledger; a database that fails now stops the run, too.
+
+        Args:
+            report: What became of the rows.
+            deferred: Whether the run goes on later.
+        """
         if self._ledger is None or self._without_ledger():
             return
         try:
-            self._ledger.close(report)
+            self._ledger.close(report, deferred=deferred)
         except TransientError as err:
             self._stop(err)
 

@@ -68,6 +68,8 @@ class SyncReport:
         budget: What the run used of the vendor's budget; None where nobody counted.
         guardrails: What the run would have done, as measured before it wrote, beside its limits.
         causes: The 10 commonest causes of all rejects, the commonest first.
+        warnings: Sentences about what a person should know, such as that no row landed.
+        ended_early: Why the run ended before it had gone through all rows, as a sentence; None if it has not.
     """
 
     run_key: str
@@ -82,6 +84,8 @@ class SyncReport:
     budget: BudgetUse | None = None
     guardrails: tuple[Measurement, ...] = ()
     causes: tuple[Cause, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ended_early: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for XCom."""
@@ -98,6 +102,8 @@ class SyncReport:
             "budget": None if self.budget is None else self.budget.as_dict(),
             "guardrails": [one.as_dict() for one in self.guardrails],
             "causes": [asdict(cause) for cause in self.causes],
+            "warnings": list(self.warnings),
+            "ended_early": self.ended_early,
         }
 
     @classmethod
@@ -112,6 +118,7 @@ class SyncReport:
         known["budget"] = None if told["budget"] is None else BudgetUse.of(told["budget"])
         known["guardrails"] = tuple(map(Measurement.of, told["guardrails"]))
         known["causes"] = tuple(Cause(**cause) for cause in told["causes"])
+        known["warnings"] = tuple(told["warnings"])
         return cls(**known)
 
     def to_frame(self) -> pd.DataFrame:
@@ -156,8 +163,13 @@ class SyncReport:
         return f"{self.rows} rows: {told or 'nothing to do'}"
 
     def failure_text(self) -> str:
-        """What a person reads first when the task fails: counts, and a row for each of the three commonest causes."""
-        lines = [f"Not every row landed. {self.summary()}.", *map(str, self.causes[:_CAUSES_SHOWN])]
+        """Return what a person reads first when the task fails.
+
+        That is why it ended early, counts, a row for each of the three commonest causes, and the warnings.
+        """
+        title = self.ended_early or ("Not every row landed." if self.count(*FAILURES) else "")
+        lines = [f"{title} {self.summary()}.".strip(), *map(str, self.causes[:_CAUSES_SHOWN])]
+        lines += (f"Warning: {warning}" for warning in self.warnings)
         if self.rejects_path is not None:
             lines.append(f"All of them are in {self.rejects_path}.")
         return "\n".join(lines)
@@ -213,6 +225,9 @@ class Tally:
         earlier: The report of the part of the run before a deferral, as `SyncReport.as_dict` wrote it, or empty.
         landed: Rows that had landed before a deferral, of a run that goes through all rows again: they come as
             `unchanged` now, and are told as `updated` still.
+
+    Attributes:
+        codes: Rows that are no rejects, by code, since the last deferral.
     """
 
     def __init__(
@@ -230,6 +245,7 @@ class Tally:
         self.rejects: list[Reject] = [Reject(**reject) for reject in told.get("rejects", ())]
         earlier_causes = [Cause(**cause) for cause in told.get("causes", ())]
         self._causes = {(cause.outcome, cause.code): cause for cause in earlier_causes}
+        self.codes: Counter[str] = Counter()
         self._landed = landed
         self._failures = failures
         self._write = write
@@ -248,6 +264,8 @@ class Tally:
         """Count one row."""
         self.counts[outcome.word] += 1
         if outcome.word not in self._failures:
+            if outcome.code:
+                self.codes[outcome.code] += 1
             return
         reject = Reject.of(outcome)
         self._count_cause(reject)

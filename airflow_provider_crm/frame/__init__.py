@@ -9,6 +9,6 @@ does not pay for them.
 from airflow_provider_crm.frame.reader import FrameReader
 from airflow_provider_crm.frame.rules import ColumnRules
 from airflow_provider_crm.frame.shards import Shard
-from airflow_provider_crm.frame.sources import frame_of_rows, frames
+from airflow_provider_crm.frame.sources import frame_of_rows, frames, is_in_memory
 
-__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames"]
+__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames", "is_in_memory"]

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
-from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.frame.cells import Mark, without_nan
 from airflow_provider_crm.parquet import require_pyarrow
 
@@ -58,7 +58,8 @@ def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
         The frames in order. A source without rows gives one frame without rows where it tells its columns, else none.
 
     Raises:
-        ConfigurationError: For other types and suffixes at once; for a missing or broken file when it is read.
+        ConfigurationError: For other types and suffixes at once; for a broken file when it is read.
+        TransientError: For a file that is not there, or not whole, when it is read.
     """
     if chunk_rows < 1:
         msg = f"chunk_rows is {chunk_rows}; write at least 1."
@@ -73,6 +74,11 @@ def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
         return _slices(data, chunk_rows)
     msg = f"data is a {type(data).__name__}; pass {_TAKEN}."
     raise ConfigurationError(msg)
+
+
+def is_in_memory(data: object) -> bool:
+    """Whether all rows are in memory: of a list, or of a frame of any library; not of a path or an iterator."""
+    return isinstance(data, (list, tuple)) or hasattr(data, "columns")
 
 
 def _is_path(data: object) -> TypeGuard[_ObjectPath]:
@@ -154,13 +160,16 @@ def _from_file(data: str | _ObjectPath, read: _Reader, chunk_rows: int, *, packe
     try:
         with _path(data).open("rb") as raw, gzip.open(raw) if packed else nullcontext(raw) as plain:
             yield from read(plain, chunk_rows)
-    except FileNotFoundError as err:
+    except FileNotFoundError as err:  # which may be written later, as one that ends too early may be whole then
         msg = f"There is no file {str(data)!r}."
-        raise ConfigurationError(msg) from err
+        raise TransientError(msg, code="SOURCE") from err
+    except EOFError as err:
+        msg = f"{str(data)!r} ends too early: {err}"
+        raise TransientError(msg, code="SOURCE") from err
     except (IsADirectoryError, NotADirectoryError, PermissionError) as err:
         msg = f"{str(data)!r} cannot be opened: {err.strerror}."
         raise ConfigurationError(msg) from err
-    except (ValueError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as err:  # pyarrow's are ValueErrors too
+    except (ValueError, csv.Error, gzip.BadGzipFile, zlib.error) as err:  # pyarrow's are ValueErrors too
         msg = f"{str(data)!r} cannot be read: {err}"
         raise ConfigurationError(msg) from err
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowException
 from jinja2 import pass_context
 
 from airflow_provider_crm.report import SyncReport
@@ -36,11 +37,13 @@ def failure_text(context: Mapping[str, Any]) -> str:
 
 
 def _reason(context: Mapping[str, Any]) -> str:
-    """The error, whose message is the report's text and more; the report where a Dag's callback has no error."""
+    """The error of a task that failed by itself, whose message is the report's text and more; else the report."""
     error = context.get("exception")
-    if error:
-        return str(error) or type(error).__name__
+    if isinstance(error, AirflowException) and str(error):
+        return str(error)
     report = context["ti"].xcom_pull(key="return_value")
     if isinstance(report, Mapping) and "outcomes" in report:
         return SyncReport.of(report).failure_text()
+    if error:
+        return str(error) or type(error).__name__
     return "The task ended before it could report; its log says more."

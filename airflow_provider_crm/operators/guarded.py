@@ -1,4 +1,4 @@
-"""Guardrails in the hands of a task: held, and told on the run's page, also where they stop the run."""
+"""Guardrails in the hands of a task that plans: enforced, and reported on the run's page, also where they stop it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def held(guardrails: Guardrails, measured: Measured, work: Work) -> tuple[Measur
     measurements = guardrails.measurements(measured)
     try:
         hold(measurements)
-    except ConfigurationError:
+    except ConfigurationError as err:
         if work.ledger is not None:
             report = SyncReport(
                 run_key=work.run_key,
@@ -35,6 +35,8 @@ def held(guardrails: Guardrails, measured: Measured, work: Work) -> tuple[Measur
                 seconds=time.monotonic() - work.began,
                 outcomes={},
                 guardrails=measurements,
+                warnings=tuple(work.warnings),
+                ended_early=str(err),
             )
             work.ledger.close(report.as_dict())
         raise

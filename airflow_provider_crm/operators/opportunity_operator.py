@@ -105,6 +105,7 @@ class OpportunityOperator(BaseOperator):
     ui_color = "#e4f0e8"
     operator_extra_links = (CrmRunLink(),)
     _written: SyncReport | None = None
+    _writing = False
     _ledger: LedgerAccess
     _share: float
 
@@ -176,20 +177,28 @@ class OpportunityOperator(BaseOperator):
         """The rows, chunk by chunk."""
         raise NotImplementedError
 
+    def is_in_memory(self) -> bool:
+        """Whether all rows are in memory already; else they are read ahead, so that their source is closed early."""
+        return False
+
     def total_rows(self) -> int | None:
         """How many rows there are, where that is known without reading them; else None."""
         return None
 
     def source(self, run: TaskRun) -> Source:
         """Where the rows come from: the frames, or what a subclass has instead."""
-        from airflow_provider_crm.operators.sources import FrameSource
+        from airflow_provider_crm.operators.sources import FrameSource, mapped_columns
+        from airflow_provider_crm.read_ahead import ReadAhead
 
         if run.data_time.doubt and self.as_of is None:
-            self.log.warning(run.data_time.doubt)
-        source = FrameSource(self.frames(run.context), self._columns(run.timezone), run.data_time.as_of)
-        if source.empty:
-            self.log.info("The data has no rows: nothing to write.")
-        return source
+            run.warnings.add(run.data_time.doubt)
+        columns = self._columns(run.timezone)
+        frames: Iterator[pd.DataFrame]
+        if self.is_in_memory():
+            frames = self.frames(run.context)
+        else:
+            frames = run.at_end.enter_context(ReadAhead(lambda: mapped_columns(self.frames(run.context), columns)))
+        return FrameSource(frames, columns, run.data_time.as_of)
 
     def failures(self) -> frozenset[OutcomeWord]:
         """The outcomes that count as failures: all of them, but that a dry run sends nothing."""
@@ -276,8 +285,18 @@ class OpportunityOperator(BaseOperator):
         if ended.wait is not None:
             self._defer(f"{ended.report.summary()}; {ended.stopped or 'the CRM is down.'}", ended.wait, ended.carried)
         count_run(ended.report, tags)
-        self._conclude(run.context, ended.report, ended.stopped, tolerance)
+        self._conclude(run, ended.report, ended.stopped, tolerance)
         return ended.report.as_dict()
+
+    def on_kill(self) -> None:
+        """End the run in order where Airflow's handler of SIGTERM calls this, which is in the midst of it.
+
+        A worker has five seconds then, and Airflow retries the task if it still is its to run.
+        """
+        if self._writing:
+            self._writing = False
+            msg = "The task was told to end (SIGTERM) before it had gone through all rows."
+            raise SystemExit(msg)
 
     def _stretch(self, context: Context, carried: Carried) -> dict[str, Any]:
         """Run until the end, or until the next deferral; errors become Airflow's."""
@@ -291,6 +310,7 @@ class OpportunityOperator(BaseOperator):
         run = TaskRun(self, context, carried, self._ledger)
         try:
             self._share = self._budget_share(context)
+            self._writing = True
             with imports_at_rest(), span("crm.run"):
                 return self.perform(run)
         # The sentence says all: a second traceback above Airflow's own would only hide it.
@@ -304,6 +324,8 @@ class OpportunityOperator(BaseOperator):
         except CrmError as err:
             raise AirflowException(str(err)) from None
         finally:
+            self._writing = False
+            run.at_end.close()
             self._ledger.close()
 
     def take_arguments(self) -> None:
@@ -346,7 +368,7 @@ class OpportunityOperator(BaseOperator):
 
         return Budget(self._share, BudgetStore(engine, Clock()))
 
-    def _advised(self, message: str, err: CrmError | None) -> str:
+    def _advised(self, message: str, err: Exception | None) -> str:
         """The message with the connection to look at, if the vendor refused its key."""
         refused = isinstance(err, AuthenticationError)
         return f"{message} Check the key in connection {self.crm_conn_id!r}." if refused else message
@@ -365,21 +387,28 @@ class OpportunityOperator(BaseOperator):
             values=ValueRules(timezone=timezone, rounding=self.rounding),
         )
 
-    def _conclude(self, context: Context, report: SyncReport, stopped: CrmError | None, tolerance: Tolerance) -> None:
-        """Store the report, then fail the task if rows did not land."""
+    def _conclude(self, run: TaskRun, report: SyncReport, stopped: Exception | None, tolerance: Tolerance) -> None:
+        """Store the report, then fail the task if rows did not land, or were not read."""
         from airflow_provider_crm.assets import announce
         from airflow_provider_crm.opportunity import TRANSIENT_FAILURES
 
         self._written = report if self.sends else None
         failed = [word for word in self.failures() if report.count(word)]
-        told = report.failure_text() if failed or stopped is None else f"{stopped} {report.summary()}."
-        message = self._advised(told, stopped)
         if stopped is not None or tolerance.exceeded(report.count(*failed), report.rows):
-            context["ti"].xcom_push(key="return_value", value=report.as_dict())
+            run.push_report(report.as_dict())
+            if isinstance(stopped, AirflowException):
+                raise stopped
             passes = isinstance(stopped, TransientError) or not TRANSIENT_FAILURES.isdisjoint(failed)
+            message = self._failure_message(report, stopped)
             if isinstance(stopped, ConfigurationError) or not passes:
                 raise AirflowFailException(message)
             raise AirflowException(message)
         if self.sends:
-            announce(context, self.outlets, report)
+            announce(run.context, self.outlets, report)
         self.log.info("%s in %.1f s with %d calls.", report.summary(), report.seconds, report.calls)
+
+    def _failure_message(self, report: SyncReport, stopped: Exception | None) -> str:
+        """Why the task fails, and what became of its rows."""
+        if stopped is None or report.ended_early is not None or report.count(*self.failures()):
+            return self._advised(report.failure_text(), stopped)
+        return self._advised(f"{stopped} {report.summary()}.", stopped)

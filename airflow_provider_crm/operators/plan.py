@@ -62,7 +62,7 @@ class PlanningOperator(OpportunityOperator):
         told = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
         self.log.info("Plan %s of %d rows, fields: %s; %d calls.", plan.plan_id, plan.rows, told, result["calls"])
         result["summary"] = summary
-        for key in _OWN_XCOMS:
+        for key in _OWN_XCOMS if self.do_xcom_push else ():
             run.context["ti"].xcom_push(key=key, value=result[key])
         return result
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.guardrails import Measurement
+from airflow_provider_crm.guardrails import Measurement, hold
 from airflow_provider_crm.operators.deferral import Carried
-from airflow_provider_crm.operators.guarded import held
+from airflow_provider_crm.operators.ends import RowStream, ending, source_error
 from airflow_provider_crm.operators.object_files import open_rejects
 from airflow_provider_crm.operators.spans import span
 from airflow_provider_crm.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
 from airflow_provider_crm.progress import Progress, Reading
 from airflow_provider_crm.rejects import check_rejects_path
 from airflow_provider_crm.report import Settled, SyncReport, Tally
+from airflow_provider_crm.run_warnings import landing_warning
 from airflow_provider_crm.spool import Spool
+from airflow_provider_crm.tolerance import Tolerance
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.operators.sources import Source, Work
     from airflow_provider_crm.operators.task_run import TaskRun
     from airflow_provider_crm.push import Push
@@ -40,7 +42,7 @@ class Ended:
     """
 
     report: SyncReport
-    stopped: CrmError | None
+    stopped: Exception | None
     wait: float | None
     carried: Carried
 
@@ -79,26 +81,54 @@ class RowRun:
             return self._written(source, work, self._tally(write))
 
     def _written(self, source: Source, work: Work, tally: Tally) -> Ended:
+        """Write the rows; whatever ends that, what became of them is reported first."""
         from airflow_provider_crm.push import Push
 
-        found = source.rows(work)
-        probing = self._run.carried.outages > 0
-        push = Push(work.session, work.catalogue, work.rules, work.ledger, found.inspect, probing=probing)
-        rows = self._unsettled(found.items, source, work)
         with Spool[Outcome]() as again:
-            with span("crm.write"):
-                for outcome in self._progress(tally, work.session).watch(self._outcomes(push, rows)):
-                    self._take(outcome, push, tally, again)
-            wait = self._wait(push, again, work.session)
-            for outcome in again if wait is None else ():
-                self._count(outcome, tally)
-            doubtful = len(again) > 0
-        report = self._report(work, tally)
-        if wait is None and work.ledger is not None:
-            push.close(report.as_dict())
-            if push.stopped is None:
+            push: Push | None = None
+            try:
+                found = source.rows(work)
+                probing = self._run.carried.outages > 0
+                push = Push(work.session, work.catalogue, work.rules, work.ledger, found.inspect, probing=probing)
+                stream = RowStream(found.items)
+                with (
+                    span("crm.write"),
+                    closing(self._outcomes(push, self._unsettled(stream, work, source))) as outcomes,
+                ):
+                    for outcome in self._progress(tally, work.session).watch(outcomes):
+                        self._take(outcome, push, tally, again)
+                ended = self._ended(work, push, stream, tally, again)
+            except BaseException as err:
+                self._report_end(err, work, push, tally, again)
+                raise
+            if ended.stopped is None and ended.wait is None and work.ledger is not None:
                 found.finish()
-        return Ended(report, push.stopped, wait, self._carried(report, push, doubtful=doubtful))
+            return ended
+
+    def _ended(self, work: Work, push: Push, stream: RowStream, tally: Tally, again: Spool[Outcome]) -> Ended:
+        """Report the rows of a source that has no more of them, or broke."""
+        broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
+        wait = self._wait(push, again, work.session)
+        for outcome in again if wait is None else ():
+            self._count(outcome, tally)
+        report = self._report(work, tally, ended_early=None if broke is None else str(broke))
+        if wait is None:
+            report = self._with_warnings(report, tally)
+        push.close(report.as_dict(), deferred=wait is not None)
+        carried = self._carried(report, push, doubtful=len(again) > 0)
+        return Ended(report, push.stopped or broke, wait, carried)
+
+    def _report_end(
+        self, err: BaseException, work: Work, push: Push | None, tally: Tally, again: Spool[Outcome]
+    ) -> None:
+        """Report what became of the rows of a task that ends in their midst: in the log, the ledger and XCom."""
+        for outcome in (*again, *(() if push is None else push.unreported)):
+            self._count(outcome, tally)
+        report = self._report(work, tally, ended_early=ending(err))
+        self._task.log.error("%s %s.", report.ended_early, report.summary())
+        if push is not None:
+            push.close(report.as_dict())
+        self._run.push_last_report(report.as_dict())
 
     def _goes_through_all_rows_again(self, source: Source) -> bool:
         """Whether a task that was deferred starts over: the ledger then makes what landed cost nothing.
@@ -116,18 +146,21 @@ class RowRun:
             return Tally(write, failures=self._task.failures(), landed=landed)
         return Tally(write, failures=self._task.failures(), earlier=earlier)
 
-    def _unsettled(self, rows: Iterable[Update | Outcome], source: Source, work: Work) -> Iterator[Update | Outcome]:
+    def _unsettled(self, stream: RowStream, work: Work, source: Source) -> Iterator[Update | Outcome]:
         """The rows that have no outcome yet, once all of them are known to stay within the guardrails."""
+        rows: Iterable[Update | Outcome] = stream
         if self._task.guardrails is not None and not self._run.carried.report.get("rows"):
-            rows = self._guarded(rows, source, work)
+            rows = self._guarded(stream, work, source)
         return (row for row in rows if not self._settled.skip(row.record_id))
 
-    def _guarded(self, rows: Iterable[Update | Outcome], source: Source, work: Work) -> Iterator[Update | Outcome]:
+    def _guarded(self, stream: RowStream, work: Work, source: Source) -> Iterator[Update | Outcome]:
         from airflow_provider_crm.guardrails import Guardrails
 
         guardrails, measured = self._task.guardrails or Guardrails(), work.measured(source.names)
         guardrails.check()
-        with Spool(rows) as spool:
+        with Spool(stream) as spool:
+            if stream.broke is not None:
+                raise source_error(stream.broke, stream.rows) from stream.broke
             with span("crm.guardrails"):
                 measured.add(spool)
                 if guardrails.compares:
@@ -135,10 +168,11 @@ class RowRun:
                     access.plan_store()  # makes the tables where a dry run is the first to ask
                     book = work.ledger or access.book(work.session, work.catalogue, work.account, work.run_key)
                     measured.compare(spool, book)
-                self._held = held(guardrails, measured, work)
+                self._held = guardrails.measurements(measured)
+                hold(self._held)
             yield from spool
 
-    def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
+    def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:
         from airflow_provider_crm.push_row import shown_payload
 
         if self._task.sends:
@@ -187,7 +221,7 @@ class RowRun:
         """How often in a row the vendor was found to be down before."""
         return 0 if self._landed else self._run.carried.outages
 
-    def _report(self, work: Work, tally: Tally) -> SyncReport:
+    def _report(self, work: Work, tally: Tally, *, ended_early: str | None) -> SyncReport:
         run = self._run
         return SyncReport(
             run_key=run.key,
@@ -202,7 +236,17 @@ class RowRun:
             budget=run.budget_used(work.session),
             causes=tally.causes(),
             guardrails=self._held or tuple(map(Measurement.of, run.carried.report.get("guardrails", ()))),
+            warnings=tuple(run.warnings),
+            ended_early=ended_early,
         )
+
+    def _with_warnings(self, report: SyncReport, tally: Tally) -> SyncReport:
+        """The report of a run that may become green, with a warning if no row landed."""
+        codes, warnings = tally.codes, self._run.warnings
+        landing = landing_warning(report, conflicts=codes["CONFLICT"], valueless=codes["NOTHING_TO_WRITE"])
+        if landing is not None and not Tolerance(self._task.max_rejected).exceeded(tally.refused, tally.rows):
+            warnings.add(landing)
+        return replace(report, warnings=tuple(warnings))
 
     def _carried(self, report: SyncReport, push: Push, *, doubtful: bool) -> Carried:
         return Carried(

@@ -107,6 +107,12 @@ class DataOperator(OpportunityOperator):
         is_url = isinstance(rows, str) and "://" in rows and not rows.lstrip().startswith(("[", "{"))
         return frames(object_path(rows) if is_url else rows)
 
+    def is_in_memory(self) -> bool:
+        """Whether the data is a list or a frame, and no path or iterator."""
+        from airflow_provider_crm.frame import is_in_memory
+
+        return is_in_memory(self._rows())
+
     def total_rows(self) -> int | None:
         """Rows of a frame or a list; a path does not tell."""
         rows = self._rows()

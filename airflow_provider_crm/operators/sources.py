@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_crm.frame import ColumnRules, FrameReader
+from airflow_provider_crm.operators.ends import source_error
+from airflow_provider_crm.run_warnings import Warnings
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Catalogue
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -40,6 +45,7 @@ class Work:
         ledger: What was acknowledged so far; None in a dry run, or without a ledger.
         reads: Where a plan keeps what it has read; None likewise.
         began: Monotonic seconds at which the rows are begun.
+        warnings: What a person should know of the run; whoever finds something adds a sentence.
     """
 
     session: Session
@@ -50,6 +56,7 @@ class Work:
     ledger: Ledger | None = None
     reads: PlanReads | None = None
     began: float = field(default_factory=time.monotonic)
+    warnings: Warnings = field(default_factory=lambda: Warnings(_log.warning))
 
     def measured(self, names: Sequence[str]) -> Measured:
         """What the run would do, before anything is counted.
@@ -125,7 +132,13 @@ class FrameSource:
         self._columns = columns
         self._as_of = as_of
         self._frames = _checked(frames, columns)
-        self._first = next(self._frames, None)
+        try:
+            self._first = next(self._frames, None)
+        except Exception as err:
+            error = source_error(err, 0)
+            if error is err:
+                raise
+            raise error from err
         self.empty = self._first is None
 
     def rows(self, work: Work) -> Rows:
@@ -246,6 +259,15 @@ def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: st
     if work.reads is not None:
         work.reads.clear()
     return plan, summary.text(plan)
+
+
+def mapped_columns(source: Iterator[pd.DataFrame], columns: ColumnRules) -> Iterator[pd.DataFrame]:
+    """Check each frame's columns, and leave out those that are not mapped, so that they need not be kept."""
+    mapped = {columns.id_column, *columns.fields, *([] if columns.as_of is None else [columns.as_of])}
+    for frame in source:
+        if len(frame.columns):
+            columns.check(list(frame.columns))
+        yield frame[[name for name in frame.columns if name in mapped]]
 
 
 def _checked(source: Iterator[pd.DataFrame], columns: ColumnRules) -> Iterator[pd.DataFrame]:

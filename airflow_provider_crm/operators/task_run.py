@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.deferral import outage_wait
+from airflow_provider_crm.operators.ends import SOURCE
 from airflow_provider_crm.operators.run_context import data_time_of_run, run_key
 from airflow_provider_crm.operators.sources import Work
 from airflow_provider_crm.operators.spans import span
 from airflow_provider_crm.opportunity import OutcomeWord
 from airflow_provider_crm.progress import Waits
+from airflow_provider_crm.run_warnings import Warnings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,6 +49,8 @@ class TaskRun:
     Attributes:
         key: Name of the run.
         resumed: Whether the task goes on after a deferral.
+        warnings: What a person should know of the run; whoever finds something adds a sentence.
+        at_end: Closes what is open when the task ends, or is deferred.
     """
 
     def __init__(self, task: OpportunityOperator, context: Context, carried: Carried, ledger: LedgerAccess) -> None:
@@ -54,6 +60,8 @@ class TaskRun:
         self.ledger = ledger
         self.key = run_key(context)
         self.resumed = bool(carried.report)
+        self.at_end = ExitStack()
+        self.warnings = Warnings(task.log.warning, carried.report.get("warnings", ()))
         self._started = time.monotonic()
         self._account: Account | None = None
         self._session: Session | None = None
@@ -132,17 +140,29 @@ class TaskRun:
                 catalogue = session.catalogue(source.names)
             name = self.account.key(catalogue)
             if not self.task.sends or self.ledger.engine is None:
-                yield Work(session, catalogue, name, rules, self.key)
+                yield Work(session, catalogue, name, rules, self.key, warnings=self.warnings)
                 return
             ledger = self.ledger.book(session, catalogue, name, self.key)
-            ledger.open(self.data_time.as_of)
+            ledger.open(self.data_time.as_of, resumed=self.resumed)
             keys = {catalogue.fields[field].target for field in source.names if field in catalogue.fields}
             reads = self.ledger.plan_reads(name, self.key, catalogue, keys, resumed=self.resumed)
             self._keeps_reads = reads.lasting
             try:
-                yield Work(session, catalogue, name, rules, self.key, ledger, reads)
+                yield Work(session, catalogue, name, rules, self.key, ledger, reads, warnings=self.warnings)
             finally:
                 reads.close()
+
+    def push_report(self, report: Mapping[str, Any]) -> None:
+        """Store a report in XCom now, as Airflow does not for a task that fails; not with `do_xcom_push=False`."""
+        if self.task.do_xcom_push:
+            self.context["ti"].xcom_push(key="return_value", value=dict(report))
+
+    def push_last_report(self, report: Mapping[str, Any]) -> None:
+        """Store the report of a task that is ending by another error, which is the one to raise if this fails, too."""
+        try:
+            self.push_report(report)
+        except (AirflowException, AirflowRuntimeError, OSError, EOFError) as err:
+            self.task.log.warning("The report could not be stored in XCom: %s", err)
 
     def so_far(self) -> Carried:
         """What to carry along if the task can do nothing more for now."""
@@ -160,7 +180,7 @@ class TaskRun:
         Returns:
             None if waiting would not help, or was done for long enough.
         """
-        if not self._keeps_reads or err.code == "LEDGER":
+        if not self._keeps_reads or err.code in ("LEDGER", SOURCE):
             return None
         if err.retry_after is not None and err.retry_after > self.task.defer_after:
             return err.retry_after, replace(self.so_far(), outages=0)

@@ -127,13 +127,14 @@ def _run_page(
         changes = RunChanges(connection, run_key, retried=any(one.tries > 1 for one in found))
         shown = show or ("refused" if any(one.refused for one in found) else "written")
         rows = changes.refused(search) if shown == "refused" else changes.written(search)
-        plan_id = runs.plan_applied_by(run_key)
+        plan_id, tries = runs.plan_applied_by(run_key), runs.tries(run_key)
         known = windows(connection, dt.datetime.now(dt.UTC))
     return pages.page(
         "run.html",
         runs=found,
         budgets={one.account: of_run(one.budget, known) for one in found},
         key=found[0].key,
+        tries=tries,
         show=shown,
         search=search,
         rows=rows,

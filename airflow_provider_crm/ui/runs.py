@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.budget_use import BudgetUse
 from airflow_provider_crm.guardrails import Measurement
-from airflow_provider_crm.ledger_schema import plans, runs
+from airflow_provider_crm.ledger_schema import plans, runs, tries
 from airflow_provider_crm.opportunity import FAILURES, OutcomeWord
 from airflow_provider_crm.ui.expressions import json_part, of_dags
 from airflow_provider_crm.ui.run_keys import RunKey
@@ -21,7 +21,18 @@ from airflow_provider_crm.ui.run_keys import RunKey
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
-_REPORTED = ("outcomes", "rows", "calls", "seconds", "plan_id", "rejects_path", "budget", "guardrails")
+_REPORTED = (
+    "outcomes",
+    "rows",
+    "calls",
+    "seconds",
+    "plan_id",
+    "rejects_path",
+    "budget",
+    "guardrails",
+    "warnings",
+    "ended_early",
+)
 _LAST_OF_AN_ACCOUNT = 20
 
 
@@ -32,7 +43,8 @@ class Counted:
     Attributes:
         account: Whose opportunities.
         started_at: When the run was begun first.
-        outcomes: Rows by outcome word, in the words' order; empty for a run that made a plan, or has no report yet.
+        outcomes: Rows by outcome word over all tries, in the words' order; empty for a run that made a plan, or has no
+            report yet.
     """
 
     account: str
@@ -72,11 +84,13 @@ class Run(Counted):
         finished_at: When it stored its report; None while it runs, or if it was killed or stopped before.
         rows: Rows, or None without a report.
         calls: HTTP calls, or None without a report.
-        seconds: Duration of the last try, or None without a report.
+        seconds: Duration of all tries, or None without a report.
         plan_id: The plan that it made, or that an undo applied.
         rejects_path: Where the task put its rejects file.
         budget: What it used of the vendor's budget, or None without a report.
         guardrails: What it would have done, as measured before it wrote, beside its limits.
+        warnings: What a person should know, as sentences.
+        ended_early: Why it ended before it had gone through all rows, or None.
     """
 
     run_key: str
@@ -91,6 +105,8 @@ class Run(Counted):
     rejects_path: str | None
     budget: BudgetUse | None = None
     guardrails: tuple[Measurement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ended_early: str | None = None
 
     @property
     def rate(self) -> float | None:
@@ -99,14 +115,43 @@ class Run(Counted):
 
     @property
     def state(self) -> str:
-        """`refused`, `landed`, `planned`, `stopped` (by a guardrail) or `open` (no report yet)."""
-        if self.finished_at is None:
-            return "open"
-        if any(one.broken for one in self.guardrails):
-            return "stopped"
-        if self.refused:
-            return "refused"
-        return "landed" if self.outcomes or self.plan_id is None else "planned"
+        """Return one word for what became of the run.
+
+        `open` (no report yet), `stopped` (by a guardrail), `refused`, `broken` (ended early), `planned`, `landed` (the
+        CRM holds every row), `partly` (rows are stale), or `nothing`.
+        """
+        stale = bool(self.outcomes.get(OutcomeWord.STALE.value))
+        states = {
+            "open": self.finished_at is None,
+            "stopped": any(one.broken for one in self.guardrails),
+            "refused": self.refused > 0,
+            "broken": self.ended_early is not None,
+            "planned": self.plan_id is not None and not self.outcomes,
+            "nothing": not (self.landed or self.saved),
+            "partly": stale,
+        }
+        return next((word for word, true in states.items() if true), "landed")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a run.
+
+    Attributes:
+        account: On which it worked.
+        number: From 1; a deferral begins none.
+        started_at: When it began.
+        finished_at: When it ended; None while it runs or is deferred, and if it was killed.
+        outcomes: Rows by outcome word, of this try alone.
+        notes: Why it ended early, and its warnings.
+    """
+
+    account: str
+    number: int
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    outcomes: Mapping[str, int]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +193,8 @@ class Runs:
 
     def __init__(self, connection: Connection, dags: Collection[str]) -> None:
         self._connection = connection
-        self._mine = of_dags(connection, runs.c.run_key, dags)
+        self._dags = dags
+        self._mine = self._of_dags(runs.c.run_key)
 
     def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
         """The runs that began last, newest first."""
@@ -196,10 +242,19 @@ class Runs:
         found = self._connection.execute(query.group_by(runs.c.account).order_by(last_at.desc()))
         return [Account(row.account, row.number, row.last_at) for row in found]
 
+    def tries(self, run_key: str) -> list[Try]:
+        """The tries of a run that the reader may read, in their order."""
+        query = sa.select(tries).where(tries.c.run_key == run_key, self._of_dags(tries.c.run_key))
+        found = self._connection.execute(query.order_by(tries.c.account, tries.c.number))
+        return [_try(row) for row in found]
+
     def plan_applied_by(self, run_key: str) -> str | None:
         """The plan that a run applies or has applied."""
         query = sa.select(plans.c.plan_id).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc())
         return self._connection.execute(query.limit(1)).scalar()
+
+    def _of_dags(self, run_key: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        return of_dags(self._connection, run_key, self._dags)
 
     def _query(self) -> sa.Select[Any]:
         parts = [json_part(self._connection, runs.c.report, name).label(name) for name in _REPORTED]
@@ -230,7 +285,17 @@ def _run(row: Row[Any]) -> Run | None:
         rejects_path=row.rejects_path,
         budget=None if row.budget is None else BudgetUse.of(json.loads(row.budget)),
         guardrails=tuple(map(Measurement.of, json.loads(row.guardrails or "[]"))),
+        warnings=tuple(json.loads(row.warnings or "[]")),
+        ended_early=row.ended_early,
     )
+
+
+def _try(row: Row[Any]) -> Try:
+    report = json.loads(row.report or "{}")
+    ended_early = [report["ended_early"]] if report.get("ended_early") else []
+    notes = (*ended_early, *report.get("warnings", ()))
+    outcomes = _outcomes(json.dumps(report.get("outcomes", {})))
+    return Try(row.account, row.number, row.started_at, row.finished_at, outcomes, notes)
 
 
 def _outcomes(text: str | None) -> Mapping[str, int]:

@@ -40,7 +40,7 @@ def test_the_report_is_small_and_whole(deals, update):
     report = update(rows("1.00", "x")).report
     assert set(report) == {
         "run_key", "vendor", "account", "rows", "calls", "seconds", "outcomes", "rejects", "rejects_path", "budget",
-        "guardrails", "causes",
+        "guardrails", "causes", "warnings", "ended_early",
     }  # fmt: skip
     assert report["run_key"] == "dag/task/run"
     assert report["account"] == f"close:{deals.url.removeprefix('http://')}:orga_sandbox"

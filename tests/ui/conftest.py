@@ -11,7 +11,16 @@ import requests
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from airflow_provider_crm.ledger_schema import changes, field_states, migrate, plan_rows, plans, prepare_engine, runs
+from airflow_provider_crm.ledger_schema import (
+    changes,
+    field_states,
+    migrate,
+    plan_rows,
+    plans,
+    prepare_engine,
+    runs,
+    tries,
+)
 from airflow_provider_crm.sandbox.loopback import Loopback
 from airflow_provider_crm.ui.database import LedgerReader, read_only
 
@@ -176,6 +185,11 @@ class Log:
             finished_at=NOW if finished else None,
             report=json.dumps(told) if finished else None,
         )
+
+    def attempt(self, run_key, number, *, account=CLOSE, **report):
+        """One try of a run."""
+        fixed = {"run_key": run_key, "account": account, "number": number, "started_at": NOW, "finished_at": NOW}
+        self._insert(tries, **fixed, report=json.dumps(report))
 
     def change(self, run_key, record_id="oppo_1", field="value", **row):
         """A line of the change log."""

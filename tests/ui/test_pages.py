@@ -92,6 +92,44 @@ def test_rows_that_a_stopped_run_left_over_are_told(browser, log):
     assert "The run stopped before" not in green
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "warning", "badge"),
+    [
+        ({}, "Nothing to write: 0 rows.", "nothing landed"),
+        ({"stale": 3293}, "All 3,293 rows stale: newer data is in the CRM.", "nothing landed"),
+        ({"updated": 1, "stale": 1}, "Two values were rounded.", "some stale"),
+    ],
+)
+def test_a_run_in_which_not_all_landed_is_not_called_whole(browser, log, outcomes, warning, badge):
+    """A green run says what happened instead, in its badge and as its warning."""
+    log.run(KEY, outcomes=outcomes, warnings=[warning])
+    shown = browser("anna").text("run", run_key=KEY, show="refused")
+    assert warning in shown
+    assert badge in shown
+    assert "Every row landed" not in shown
+    assert "all landed" not in shown
+
+
+def test_a_run_that_ended_early_says_why(browser, log):
+    """Its rows may all have landed: there were others."""
+    log.run(KEY, outcomes={"updated": 4}, ended_early="The source broke after 4 rows.")
+    shown = browser("anna").text("run", run_key=KEY)
+    assert "The source broke after 4 rows." in shown
+    assert "ended early" in shown
+
+
+def test_each_try_is_shown(browser, log):
+    """A run that was retried shows the rows of each try, above the rows that they come to; other teams see none."""
+    log.run(KEY, tries=2, outcomes={"updated": 60})
+    log.attempt(KEY, 1, outcomes={"updated": 56, "rejected": 5}, warnings=[])
+    log.attempt(KEY, 2, outcomes={"updated": 4, "unchanged": 56}, warnings=["One value was rounded."])
+    shown = browser("anna").text("run", run_key=KEY)
+    assert "56 updated, 5 rejected" in shown
+    assert "4 updated, 56 unchanged" in shown
+    assert "One value was rounded." in shown
+    assert browser("ben").get("run", run_key=KEY).status_code == 404
+
+
 def test_personal_values_are_hidden(browser, log):
     """What the ledger keeps as a hash is shown as hidden, on every page that shows values."""
     digest = "sha256:" + "a" * 64

@@ -1,0 +1,64 @@
+"""A task that is told to end by a signal reports first: real signals to a real process, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from airflow_provider_crm.rejects import read_rejects
+
+from .signalled_task import ROWS
+
+ENDS = {
+    "SIGTERM": ("SystemExit", "The task was told to end (SIGTERM) before it had gone through all rows."),
+    "SIGALRM": (
+        "AirflowTaskTimeout",
+        "The task reached its execution_timeout before it had gone through all rows.",
+    ),
+    "SIGINT": ("KeyboardInterrupt", "The task was interrupted before it had gone through all rows."),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", pytest.param("SIGALRM", marks=pytest.mark.long), pytest.param("SIGINT", marks=pytest.mark.long)]
+)
+def test_what_landed_is_reported_before_the_process_ends(crm_sandbox, tmp_path, name):
+    """XCom and ledger have one report, whose counts are the CRM's own, and the rejects file is whole."""
+    for number in range(ROWS):
+        crm_sandbox.close.add_opportunity(f"oppo_{number}", value=1)
+    crm_sandbox.set(fault_rates={"slow": 1.0}, slow_seconds=0.05)
+    rejects = tmp_path / "rejects.parquet"
+    uris = {f"AIRFLOW_CONN_{key.upper()}": uri for key, uri in crm_sandbox.connection_uris().items()}
+    task = subprocess.Popen(
+        [sys.executable, "-m", "tests.operators.signalled_task", str(rejects)],
+        env={**os.environ, **uris, "AIRFLOW_HOME": str(tmp_path), "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 120
+        while crm_sandbox.audit.count(method="PUT") < 20 and time.monotonic() < until:
+            time.sleep(0.02)
+        task.send_signal(getattr(signal, name))
+        printed, _ = task.communicate(timeout=60)
+    finally:
+        task.kill()
+    told = json.loads(printed.splitlines()[-1])
+    landed = sum(crm_sandbox.close.opportunity(f"oppo_{number}")["value"] > 1 for number in range(ROWS))
+    report = told["xcom"]["return_value"]
+    assert (told["ended_by"], report["ended_early"]) == ENDS[name]
+    assert 20 <= landed < ROWS
+    assert report["outcomes"].get("updated", 0) == landed
+    with closing(sqlite3.connect(tmp_path / "crm_ledger.db")) as ledger:
+        ((finished_at, stored),) = ledger.execute("SELECT finished_at, report FROM crm_runs").fetchall()
+    assert finished_at is not None
+    assert json.loads(stored) == report
+    assert list(read_rejects(rejects)) == []
