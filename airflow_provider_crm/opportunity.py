@@ -11,7 +11,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 CANONICAL_FIELDS = ("deal_value", "deal_currency", "stage", "date_won", "notes", "responsible_user_id")
 NULL_VALUES = ("", "nan", "NaN", "NaT", "None", "<NA>", "\\N", "#N/A")
@@ -75,7 +75,10 @@ class Update:
         record_id: The vendor's id of the opportunity.
         fields: Value by field name; absent means "leave alone", None means "clear".
         as_of: Data time of the row, aware.
+        approved: Whether a person approved this very change, so that newer data that keeps it out is a failure.
     """
+
+    approved: ClassVar[bool] = False
 
     row: int
     record_id: str

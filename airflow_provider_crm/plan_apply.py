@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_crm.comparison import field_value, shown_values
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
@@ -35,6 +35,8 @@ class PlannedUpdate(Update):
         expected: What the CRM showed when the plan was made, by key, also of keys that needed no change.
         resting: Keys that needed no change.
     """
+
+    approved: ClassVar[bool] = True
 
     expected: Mapping[str, str] = field(default_factory=dict)
     resting: frozenset[str] = frozenset()

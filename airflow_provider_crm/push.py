@@ -21,7 +21,17 @@ from airflow_provider_crm.exceptions import (
 from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish, WishColumns
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.push_outage import UNEXPECTED, OutageWatch
-from airflow_provider_crm.push_row import Budgeted, Ended, InFlight, Job, failure, not_sent, unsent, write_update
+from airflow_provider_crm.push_row import (
+    Budgeted,
+    Ended,
+    InFlight,
+    Job,
+    approved_in_vain,
+    failure,
+    not_sent,
+    unsent,
+    write_update,
+)
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.record_id import path_segment
 from airflow_provider_crm.session import Permit, always
@@ -262,7 +272,7 @@ class Push:
         self._note(
             unsent(row.update, claim)
             for row, claim in zip(ready, claims, strict=True)
-            if claim is not None and claim.verdict is Verdict.REFUSED_BEFORE
+            if claim is not None and (claim.verdict is Verdict.REFUSED_BEFORE or _kept_out(row.update, claim))
         )
         to_send = self._to_send(ready, claims)
         for row, claim in zip(ready, claims, strict=True):
@@ -349,7 +359,8 @@ class Push:
         except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
             return Ended(job, self._failed_unexpectedly(update, err), doubtful=True)
         self._landed = True
-        return Ended(job, Outcome(update.row, update.record_id, OutcomeWord.UPDATED))
+        kept_out = approved_in_vain(update, job.claim, tuple(job.writes.names.values()))
+        return Ended(job, kept_out or Outcome(update.row, update.record_id, OutcomeWord.UPDATED), sent=kept_out is None)
 
     def _failed_unexpectedly(self, update: Update, err: Exception) -> Outcome:
         """Return the outcome of a row that met an exception which is none of this package; log the first of its type.
@@ -388,7 +399,8 @@ class Push:
         if self._inspect is None:
             return None
         if not job.calls:
-            return Outcome(job.update.row, job.update.record_id, OutcomeWord.UNCHANGED)
+            unchanged = Outcome(job.update.row, job.update.record_id, OutcomeWord.UNCHANGED)
+            return approved_in_vain(job.update, job.claim) or unchanged
         left = {name: job.update.fields[name] for name in job.writes.names.values()}
         return self._inspect(replace(job.update, fields=left), record)
 
@@ -461,3 +473,8 @@ class Push:
         if self.stopped is None and (outage := self._outages.add(outcome)) is not None:
             self._stop(outage)
         return outcome
+
+
+def _kept_out(update: Update, claim: Claim) -> bool:
+    """Whether newer data keeps out all of an approved change."""
+    return claim.verdict is Verdict.STALE and approved_in_vain(update, claim) is not None

@@ -232,6 +232,8 @@ class InFlight:
 def unsent(update: Update, claim: Claim) -> Outcome:
     """The outcome of a row for which the ledger says that nothing is to be sent."""
     if claim.verdict is Verdict.STALE:
+        if (kept_out := approved_in_vain(update, claim)) is not None:
+            return kept_out
         reason = f"Newer data was written or claimed for {', '.join(sorted(claim.stale))}."
         return Outcome(update.row, update.record_id, OutcomeWord.STALE, "NEWER_DATA", reason)
     if claim.refused is not None:
@@ -241,6 +243,22 @@ def unsent(update: Update, claim: Claim) -> Outcome:
         )
         return Outcome(update.row, update.record_id, OutcomeWord.REJECTED, claim.refused.code, reason)
     return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
+
+
+def approved_in_vain(update: Update, claim: Claim, applied: tuple[str, ...] = ()) -> Outcome | None:
+    """The outcome of a row whose approved change newer data keeps out, in part or as a whole; None for any other row.
+
+    Args:
+        update: The row.
+        claim: What the ledger said of it.
+        applied: Names of its fields that were written all the same.
+    """
+    if not (update.approved and claim.stale):
+        return None
+    stale = ", ".join(sorted(claim.stale))
+    reason = f"Newer data was written or claimed for {stale}, so this approved change did not land; plan again."
+    reason = f"{', '.join(applied)} landed. {reason}" if applied else reason
+    return Outcome(update.row, update.record_id, OutcomeWord.REJECTED, "NEWER_DATA", reason, applied)
 
 
 _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (

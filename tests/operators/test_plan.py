@@ -202,11 +202,28 @@ def test_an_applied_plan_counts_in_the_ledger(deals, plan, apply, write, stored)
 
 
 def test_a_plan_is_older_than_what_was_written_since(deals, plan, apply, write):
-    """Newer data that lands between plan and application wins."""
-    run = plan([row(0, 5)], as_of=DAY)
-    write([row(0, 8)], as_of=DAY + dt.timedelta(days=1))
-    assert apply(run, on_conflict="overwrite").outcomes == {"stale": 1}
-    assert value(deals, 0) == 800
+    """Newer data that lands between plan and application wins, and what was approved is missing: the task is red."""
+    run = plan([row(0, 5), row(1, 5, "new")], as_of=DAY)
+    later = DAY + dt.timedelta(days=1)
+    write([row(0, 8)], as_of=later)
+    write([{"id": "oppo_1", "text": "newer"}], fields={"text": "notes"}, as_of=later, run_id="notes")
+    applied = apply(run, on_conflict="overwrite")
+    assert isinstance(applied.error, AirflowFailException)
+    assert applied.rejects == {"oppo_0": ("rejected", "NEWER_DATA"), "oppo_1": ("rejected", "NEWER_DATA")}
+    reasons = [reject["reason"] for reject in applied.report["rejects"] if reject["record_id"] == "oppo_1"]
+    assert [reason.partition(",")[0] for reason in reasons] == [
+        "value landed. Newer data was written or claimed for note"
+    ]
+    assert [value(deals, number) for number in range(2)] == [800, 500]
+
+
+def test_rows_that_are_skipped_on_request_are_a_warning(deals, plan, apply):
+    """`on_conflict="skip"` is the user's own wish: green, and the report says that nothing landed."""
+    run = plan([row(0, 5)])
+    deals.close.add_opportunity("oppo_0", value=300, note="n")
+    applied = apply(run, on_conflict="skip")
+    assert (applied.error, applied.outcomes) == (None, {"stale": 1})
+    assert applied.report["warnings"] == ["All 1 row skipped: the CRM changed since the plan."]
 
 
 def test_a_second_try_goes_on_where_the_first_one_stopped(deals, plan, apply):
