@@ -1,12 +1,11 @@
-"""What any vendor's HTTP answer has in common: a body that may not be JSON, ways to say "wait", and statuses."""
+"""What any vendor's HTTP answer has in common: a body that may not be JSON, texts, numbers, and statuses."""
 
 from __future__ import annotations
 
-import datetime as dt
+import json
 import math
 import re
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,15 +32,41 @@ _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,1000})", re.IGNORECASE)
 _TEXT_LENGTH, _NAME_LENGTH = 300, 80
 _PAGE_HEAD = 20_000
+_DEEPEST = 50
+# What JSON does not have (NaN, Infinity) is a text like any other: it equals no number and no missing value.
+_DECODER = json.JSONDecoder(parse_constant=str)
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def body_of(response: requests.Response) -> Json:
     """The JSON body, or None if there is none or it is something else (a proxy's HTML page, a cut answer)."""
     try:
-        body: Json = response.json()
+        body: Json = _DECODER.decode(_json_text(response))
     except (ValueError, RecursionError):
         return None
-    return body
+    return None if _is_deep(body) else body
+
+
+def _json_text(response: requests.Response) -> str:
+    """JSON is UTF-8; where it is not, the charset that the answer names counts."""
+    try:
+        return response.content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return response.text
+
+
+def _is_deep(body: Json) -> bool:
+    """Whether a body is nested deeper than any record: what reads it does so by recursion."""
+    level, depth = [body], 0
+    while level and depth < _DEEPEST:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(inner, (dict, list))
+        ]
+    return bool(level)
 
 
 def member(body: Json, key: str) -> Json:
@@ -50,8 +75,8 @@ def member(body: Json, key: str) -> Json:
 
 
 def text_of(value: Json) -> str:
-    """A vendor's message as one line of at most 300 characters."""
-    return " ".join(str(value).split())[:_TEXT_LENGTH] if value not in (None, "") else ""
+    """A vendor's message as one line of at most 300 characters, all of which a log and a database can hold."""
+    return _NO_TEXT.sub("\ufffd", " ".join(str(value).split())[:_TEXT_LENGTH]) if value not in (None, "") else ""
 
 
 def number_of(value: object) -> float | None:
@@ -76,28 +101,6 @@ def exact_number(value: object) -> Decimal | None:
     except ArithmeticError:
         return None
     return number if number.is_finite() else None
-
-
-def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
-    """Seconds in a `Retry-After` header, which may hold seconds or an HTTP date."""
-    value = response.headers.get("Retry-After", "")
-    if (seconds := number_of(value)) is not None:
-        return seconds
-    moment = _http_date(value)
-    return None if moment is None else max(0.0, (moment - now).total_seconds())
-
-
-def date_of(response: requests.Response) -> dt.datetime | None:
-    """The vendor's clock as its `Date` header shows it, in whole seconds; None without one."""
-    return _http_date(response.headers.get("Date", ""))
-
-
-def _http_date(value: str) -> dt.datetime | None:
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or dt.UTC)
 
 
 _TOO_MANY_REQUESTS = 429
@@ -178,7 +181,7 @@ def _described(response: requests.Response, *, quoted: bool) -> str:
 
 def record_error(title: str, response: requests.Response) -> TransientError:
     """The error for a 2xx answer that is no record: a proxy's page or a cut body. Whether it landed is not known."""
-    kind = response.headers.get("Content-Type", "no content type")
+    kind = text_of(response.headers.get("Content-Type", "")) or "no content type"
     return TransientError(
         f"{title} answered {response.status_code} without a record ({kind}, {len(response.content)} bytes).",
         status=response.status_code,

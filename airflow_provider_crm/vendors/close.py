@@ -41,9 +41,9 @@ from airflow_provider_crm.vendors.answer import (
     member,
     number_of,
     record_error,
-    retry_after,
     text_of,
 )
+from airflow_provider_crm.vendors.limit_headers import calls, most_calls, retry_after, seconds, standard_quota
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -320,29 +320,17 @@ class Close:
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
-        headers = response.headers
-        told = {
-            key.strip().lower(): number_of(value)
-            for key, _, value in (part.partition("=") for part in re.split(r"[,;]", headers.get("RateLimit", "")))
-        }
-        limit = _first(
-            told.get("limit"), number_of(headers.get("RateLimit-Limit")), number_of(headers.get("x-rate-limit-limit"))
-        )
-        remaining = _first(
-            told.get("remaining"),
-            number_of(headers.get("RateLimit-Remaining")),
-            number_of(headers.get("x-rate-limit-remaining")),
-        )
-        reset = _first(told.get("reset"), number_of(headers.get("RateLimit-Reset")))
-        wait = None
+        headers, quota = response.headers, standard_quota(response.headers)
+        old_reset, wait = seconds(headers.get("x-rate-limit-reset")), None
         if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
-            old_body = number_of(member(member(body_of(response), "error"), "rate_reset"))
-            wait = _first(reset, retry_after(response, now), old_body, number_of(headers.get("x-rate-limit-reset")))
+            old_body = seconds(member(member(body_of(response), "error"), "rate_reset"))
+            wait = _first(quota.reset, retry_after(response, now), old_body, old_reset)
+        limit, remaining = quota.limit, quota.remaining
         return Limits(
             wait=wait,
-            limit=None if limit is None else int(limit),
-            remaining=None if remaining is None else int(remaining),
-            reset=_first(reset, number_of(headers.get("x-rate-limit-reset"))),
+            limit=most_calls(headers.get("x-rate-limit-limit")) if limit is None else limit,
+            remaining=calls(headers.get("x-rate-limit-remaining")) if remaining is None else remaining,
+            reset=_first(quota.reset, old_reset),
         )
 
 

@@ -26,16 +26,15 @@ from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraFiel
 from airflow_provider_crm.vendors.answer import (
     answered,
     body_of,
-    date_of,
     error_class,
     exact_number,
     foreign_error,
     member,
     number_of,
     record_error,
-    retry_after,
     text_of,
 )
+from airflow_provider_crm.vendors.limit_headers import calls, date_of, most_calls, retry_after, seconds, seconds_until
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -267,23 +266,22 @@ class Raze:
         return ""
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
-        """`X-RateLimit-*`, whose reset is epoch seconds; on a refusal `error.retry_after` first.
+        """`X-RateLimit-*`, whose reset is epoch seconds or milliseconds; on a refusal `error.retry_after` first.
 
         The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.
         """
-        headers = response.headers
-        limit = number_of(headers.get("X-RateLimit-Limit"))
-        remaining = number_of(headers.get("X-RateLimit-Remaining"))
-        epoch = number_of(headers.get("X-RateLimit-Reset"))
-        reset = None if epoch is None else max(0.0, epoch - (date_of(response) or now).timestamp())
+        headers, date = response.headers, date_of(response)
+        epoch = headers.get("X-RateLimit-Reset")
+        reset = None if date is None else seconds_until(epoch, date)
+        reset = seconds_until(epoch, now) if reset is None else reset
         wait = None
         if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
-            told = number_of(member(member(body_of(response), "error"), "retry_after"))
-            wait = next((value for value in (told, retry_after(response, now), reset) if value is not None), None)
+            named = seconds(member(member(body_of(response), "error"), "retry_after"))
+            wait = next((value for value in (named, retry_after(response, now), reset) if value is not None), None)
         return Limits(
             wait=wait,
-            limit=None if limit is None else int(limit),
-            remaining=None if remaining is None else int(remaining),
+            limit=most_calls(headers.get("X-RateLimit-Limit")),
+            remaining=calls(headers.get("X-RateLimit-Remaining")),
             reset=reset,
         )
 

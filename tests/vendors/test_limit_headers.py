@@ -1,0 +1,195 @@
+"""Whatever answers say about limits, it becomes a limit that can be obeyed, or counts as not said."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+
+import pytest
+import requests
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_crm.budget import Clock, Pacer, Ticket
+from airflow_provider_crm.budget_lease import Leases
+from airflow_provider_crm.budget_store import BudgetStore
+from airflow_provider_crm.vendors import VENDORS, Limits
+from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
+
+NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
+EPOCH = NOW.timestamp()
+HEADERS = (
+    *("RateLimit", "RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"),
+    *("x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset", "Date"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+)
+NUMBERS = st.one_of(
+    st.integers(-(10**20), 10**20).map(str),
+    st.sampled_from(
+        ["0", "-0", "-1", "1e400", "1e9", "nan", "inf", "-inf", "2147483647", "2147483648", "1_000", "0x10"]
+    ),
+    st.sampled_from(
+        ["99999999999999", "1000000000000", "٣٠", "²", "1.5", ".5", "5.", "9" * 400, "9" * 5_000, "0." + "9" * 400]
+    ),
+    st.floats().map(repr),
+    st.sampled_from([1.0, 1e3, 1e6, 1e9]).map(lambda unit: str(int((EPOCH + 30) * unit))),
+)
+TEXTS = st.one_of(
+    NUMBERS,
+    st.text(max_size=30),
+    st.builds("limit={}, remaining={}; reset={}".format, NUMBERS, NUMBERS, NUMBERS),
+    st.builds('"default";r={};t={}, "day";r={};t={}'.format, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    st.builds('"default";q={};w={}'.format, NUMBERS, NUMBERS),
+    st.builds("Mon, 15 Jun {} 12:00:00 {}".format, st.integers(0, 99999), st.sampled_from(["GMT", "+9999", "-0000"])),
+    st.sampled_from(
+        ["Fri, 31 Dec 9999 23:59:59 -1200", "Thu, 01 Jan 1960 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"]
+    ),
+)
+VALUES = st.one_of(TEXTS, st.none(), st.booleans(), st.integers(), st.floats(), st.lists(st.integers(), max_size=2))
+
+
+def answered(status, headers, body=None):
+    """An answer as a vendor's code sees it."""
+    response = requests.Response()
+    response.status_code = status
+    response.headers.update(headers)
+    response._content = json.dumps(body or {}).encode()
+    return response
+
+
+def body_of_a_refusal(value):
+    """Both vendors' bodies of a 429 in one."""
+    return {"success": False, "error": {"code": "RATE_LIMIT_EXCEEDED", "retry_after": value, "rate_reset": value}}
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(headers=st.dictionaries(st.sampled_from(HEADERS), TEXTS), value=VALUES, status=st.sampled_from([200, 429, 503]))
+@example(
+    headers={"RateLimit": "limit=1000000000000, remaining=1000000000000, reset=1000000000000"}, value=1, status=200
+)
+@example(headers={"X-RateLimit-Reset": "1000000000000000000000"}, value=10**400, status=429)
+@pytest.mark.parametrize("vendor", list(VENDORS))
+def test_only_sane_limits_are_read(vendor, headers, value, status):
+    """No header and no body of any kind makes anything but a limit that somebody can have, or none."""
+    said = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
+    for wait in (said.wait, said.reset):
+        assert wait is None or 0 <= wait <= LONGEST_WAIT
+    assert said.limit is None or 1 <= said.limit <= MOST_CALLS
+    assert said.remaining is None or 0 <= said.remaining <= MOST_CALLS
+
+
+def ticket_of(pacer, seconds):
+    """Permission for a call, once the time has come; each wait on the way is one that ends."""
+    for _ in range(10):
+        ticket = pacer.take()
+        if isinstance(ticket, Ticket):
+            return ticket
+        assert 0 <= ticket <= 2 * LONGEST_WAIT + 2
+        seconds[0] += ticket
+    raise AssertionError(ticket)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(answers=st.lists(st.tuples(st.dictionaries(st.sampled_from(HEADERS), TEXTS), st.booleans()), max_size=4))
+@example(
+    answers=[
+        (
+            {"X-RateLimit-Limit": "2147483648", "X-RateLimit-Remaining": "2147483647", "X-RateLimit-Reset": "9" * 20},
+            True,
+        )
+    ]
+)
+@example(answers=[({"RateLimit": f"limit={MOST_CALLS}, remaining={MOST_CALLS}, reset={LONGEST_WAIT:.0f}"}, False)] * 3)
+@pytest.mark.parametrize("vendor", list(VENDORS))
+@pytest.mark.parametrize("shared", [False, True])
+def test_whatever_is_read_can_be_obeyed(engine, vendor, shared, answers):
+    """Waits, shared windows and spaced calls that come of odd headers are finite, and nothing overflows on the way."""
+    seconds = [0.0]
+    clock = Clock(monotonic=lambda: seconds[0], now=lambda: NOW + dt.timedelta(seconds=seconds[0]), jitter=lambda: 0.5)
+    store = BudgetStore(engine, clock)
+    pacer = Pacer(clock, leases=Leases(store, repr(answers)[:200], 1.0) if shared else None)
+    for headers, refused in answers:
+        ticket = ticket_of(pacer, seconds)
+        seconds[0] += 0.05
+        said = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
+        pacer.answered(ticket, said, refused=refused)
+    assert pacer.use("").calls == len(answers)
+    pacer.close()
+
+
+@pytest.mark.long
+def test_the_largest_limit_fits_into_the_database(new_database):
+    """On PostgreSQL, whose columns have bounds, workers share a limit of the largest number that counts as one."""
+    import sqlalchemy as sa
+
+    from airflow_provider_crm.ledger_schema import prepare_engine
+
+    engine = prepare_engine(sa.create_engine(new_database()))
+    pacer = Pacer(Clock(), leases=Leases(BudgetStore(engine, Clock()), "one", 1.0))
+    for _ in range(3):
+        pacer.answered(ticket_of(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+@pytest.mark.parametrize("status", [200, 429])
+def test_an_epoch_in_any_unit(unit, status):
+    """A reset in milliseconds, as JavaScript's clock has them, is the same moment as one in seconds."""
+    headers = {
+        "X-RateLimit-Limit": "10",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(int((EPOCH + 90) * unit)),
+    }
+    said = VENDORS["raze"].limits(answered(status, headers), NOW)
+    assert (said.reset, said.wait) == (90.0, 90.0 if status == 429 else None)
+
+
+@pytest.mark.parametrize(
+    "reset", ["30", str(10**12), str(int(EPOCH + 40 * 86_400)), str(int(EPOCH - 2 * 86_400)), "1" * 30]
+)
+def test_an_epoch_that_is_not_near(reset):
+    """A moment of another year, or a number that is none in any unit, says nothing."""
+    headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": reset}
+    assert VENDORS["raze"].limits(answered(200, headers), NOW) == Limits(None, 10, 9, None)
+
+
+def test_a_vendors_clock_that_is_wrong():
+    """Where a `Date` of another age makes nonsense of the reset, our own clock counts."""
+    headers = {"X-RateLimit-Reset": str(int(EPOCH + 60)), "Date": "Fri, 31 Dec 9999 23:59:59 GMT"}
+    assert VENDORS["raze"].limits(answered(200, headers), NOW).reset == 60.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'}, Limits(None, 100, 50, 30.0)),
+        ({"RateLimit": '"default";r=50;t=30'}, Limits(None, None, 50, 30.0)),
+        ({"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=60'}, Limits(None, 100, 50, None)),
+        ({"RateLimit": '"a,b;c";r=1;t=2', "RateLimit-Policy": '"x";q=9, "a,b;c";q=10;w=1'}, Limits(None, 10, 1, 2.0)),
+        (
+            {"RateLimit": '"s";r=7;t=1, "day";r=90;t=900', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
+            Limits(None, 10, 7, 1.0),
+        ),
+        (
+            {"RateLimit": '"s";r=7;t=1, "day";r=0;t=900', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
+            Limits(None, 1000, 0, 900.0),
+        ),
+        (
+            {"RateLimit": '"default"; r=50; t=30; pk=:dHsdsRa894==:', "RateLimit-Policy": '"default"; q=100'},
+            Limits(None, 100, 50, 30.0),
+        ),
+        ({"RateLimit": '"default";r=-1;t=1e9', "RateLimit-Policy": '"default";q=99999999999'}, Limits()),
+    ],
+)
+def test_named_policies(headers, expected):
+    """The newest draft names policies: what remains of one is put beside its quota; a used-up one counts first."""
+    assert VENDORS["close"].limits(answered(200, headers), NOW) == expected
+
+
+@pytest.mark.parametrize("header", ["99999999999999", "1e3", "-1", "Fri, 31 Dec 9999 23:59:59 GMT", "٣٠"])
+def test_a_wait_of_ages_is_none(header):
+    """A refusal that asks for a wait of centuries, or of no number, asks for none: the call is tried again soon."""
+    for vendor in VENDORS.values():
+        assert vendor.limits(answered(429, {"Retry-After": header}), NOW).wait is None
+    assert math.isfinite(LONGEST_WAIT)
