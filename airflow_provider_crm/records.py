@@ -79,7 +79,7 @@ class RecordReader:
             have += len(wanted)  # a record that moved to this page meanwhile counts twice, which only ends it sooner
             left = len(rows) - have
             pages = self._vendor.pages(body)
-            over = not (more and left > 0 and pages is not None and pages - page - 1 < left)
+            over = not (more and left > 0 and pages is not None and 0 < pages - page - 1 < left)
             state = Listed(page + 1, over)
             self._reads.listed(wanted, self._keys, state, self._session.clock.now())
 

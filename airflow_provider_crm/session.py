@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from airflow_provider_crm.budget import Budget, Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Leases
@@ -19,6 +19,7 @@ from airflow_provider_crm.budget_use import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
+    IgnoredError,
     OutcomeUnknownError,
     RateLimitedError,
     RejectedError,
@@ -26,8 +27,10 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.hidden_values import hidden_keys, sent_values, with_hidden, without_values
 from airflow_provider_crm.moments import offset_hours
-from airflow_provider_crm.transport import NOT_SENT, Signature, Wire, authenticated_session, transport_error
-from airflow_provider_crm.vendors.answer import json_of
+from airflow_provider_crm.redaction import hidden, redacted
+from airflow_provider_crm.transport import Signature, Wire, authenticated_session
+from airflow_provider_crm.transport_errors import NOT_SENT
+from airflow_provider_crm.vendors.answer import json_of, text_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.account import Account
@@ -115,7 +118,7 @@ class Session:
         self._signature = Signature(account, self.clock)
         self._origin = self._signature.origin
         self.http = authenticated_session(account, self._signature)
-        self._wire = Wire(self.http, self._origin, account.timeout)
+        self._wire = Wire(account, self.http, account.timeout)
         self._lock = threading.Lock()
         self._calls = 0
         self._catalogues: dict[tuple[str, ...], Catalogue] = {}
@@ -193,7 +196,7 @@ class Session:
             return self._answered(
                 call,
                 record_id,
-                self.account.vendor.read,
+                partial(self._record, record_id),
                 timezone=timezone,
                 landed=landed,
                 permit=permit,
@@ -213,8 +216,8 @@ class Session:
         Raises:
             CrmError: As for `write`.
         """
-        vendor = self.account.vendor
-        return self._answered(vendor.read_call(record_id), record_id, vendor.read, permit=permit)
+        call = self.account.vendor.read_call(record_id)
+        return self._answered(call, record_id, partial(self._record, record_id), permit=permit)
 
     def fetch(self, call: Call) -> Json:
         """Send a reading call and return its whole JSON body.
@@ -225,12 +228,23 @@ class Session:
         return self._answered(call, None, lambda response: json_of(self.account.vendor.title, response))
 
     def records(self, filters: Mapping[str, str]) -> Iterator[Record]:
-        """All opportunities that match, page by page."""
+        """All opportunities that match, page by page.
+
+        Raises:
+            TransientError: If a page is the same as an earlier one, or empty, and is not the last.
+            CrmError: As for `write`.
+        """
+        vendor, seen = self.account.vendor, set[int]()
         page, more = 0, True
         while more:
-            found, more = self.account.vendor.listed(self.fetch(self.account.vendor.list_call(filters, page)))
+            found, more = vendor.listed(self.fetch(vendor.list_call(filters, page)))
             yield from found
             page += 1
+            content = hash(tuple(str(record.get(vendor.id_key)) for record in found))
+            if more and (not found or content in seen):
+                msg = f"{vendor.title}'s list does not end: page {page} brings nothing new and is not the last."
+                raise TransientError(msg, vendor=vendor.name, code="NO_PROGRESS")
+            seen.add(content)
 
     def catalogue(self, names: tuple[str, ...]) -> Catalogue:
         """What the account offers, as far as these field names need it; asked for once.
@@ -269,7 +283,7 @@ class Session:
         if response.status_code in _REDIRECTS:
             raise self._redirected(response)
         try:
-            return self.account.vendor.probed(response)
+            return self._read(self.account.vendor.probed, response)
         except CrmError as err:
             self._redact(err, None)
             raise
@@ -308,7 +322,7 @@ class Session:
                     token = self._token()  # before the permit: fetching one takes time
                     permit()
                     answer = self._answer(call, record_id, timezone, passage)
-                return read(answer)
+                return self._read(read, answer)
             except RateLimitedError as err:
                 # Without a wait, or with one that is over by our clock, calling again at once would go on for ever.
                 wait = err.retry_after or self.retry.backoff(3, self.clock.jitter())
@@ -389,13 +403,17 @@ class Session:
         return response
 
     def _refused(self, response: requests.Response, limits: Limits) -> CrmError:
-        err = self.account.vendor.error(response)
+        err = self.account.vendor.error(redacted(response, self._secrets))
         if isinstance(err, TransientError):
             err.retry_after = limits.wait
         return err
 
     def _redirected(self, response: requests.Response) -> ConfigurationError:
-        target = urlsplit(response.headers.get("Location", "")).netloc or "another path"
+        try:
+            netloc = urlsplit(response.headers.get("Location", "")).netloc
+        except ValueError:
+            netloc = "an address that is none"
+        target = text_of(hidden(netloc.rpartition("@")[2], self._secrets)) or "another path"
         msg = (
             f"{self.account.origin} answered {response.status_code}, a redirect to {target}; it was not followed. "
             "Check the connection's host."
@@ -405,10 +423,7 @@ class Session:
     def _send(self, call: Call, record_id: str | None, timezone: str | None) -> requests.Response:
         with self._lock:
             self._calls += 1
-        try:
-            return self._wire.send(self._prepared(call, timezone))
-        except HTTPError as err:
-            raise transport_error(self.account, err, record_id) from err
+        return self._wire.send(self._prepared(call, timezone), record_id)
 
     def _prepared(self, call: Call, timezone: str | None) -> requests.PreparedRequest:
         """The signed request, put together by hand: what `requests.Session` merges for each call never differs."""
@@ -428,6 +443,32 @@ class Session:
             request.headers["Content-Length"] = str(len(request.body))
         return self._signature(request)
 
+    def _read(self, read: Callable[[requests.Response], _T], answer: requests.Response) -> _T:
+        """Read an answer; if it shows a failure, once more without the secrets that it may repeat."""
+        try:
+            return read(answer)
+        except CrmError:
+            pass
+        return read(redacted(answer, self._secrets))
+
+    def _record(self, record_id: str, answer: requests.Response) -> Record:
+        """The record in an answer.
+
+        Raises:
+            IgnoredError: It is another one.
+        """
+        vendor = self.account.vendor
+        record = vendor.read(answer)
+        shown = record.get(vendor.id_key)
+        if isinstance(shown, (str, int)) and vendor.canonical_id(str(shown)) != vendor.canonical_id(record_id):
+            msg = (
+                f"{vendor.title} answered with the record {text_of(shown)!r} instead of {record_id!r}, as it does when "
+                f"the one was merged into the other. Write to {text_of(shown)!r} if that is the one that is meant."
+            )
+            fields = {vendor.id_key: "another record"}
+            raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)
+        return record
+
     def _read_back(self, call: Call, record_id: str, err: TransientError) -> Record | None:
         """Whether a call that may not be repeated has landed: its record if so, None if it has not."""
         try:
@@ -441,12 +482,10 @@ class Session:
 
     def _redact(self, err: CrmError, record_id: str | None, call: Call | None = None) -> None:
         """Fill in the record; take the account's secrets and hidden values out of whatever the vendor wrote."""
-        text = str(err)
-        fetched = self.account.tokens.secrets if self.account.tokens is not None else ()
-        for secret in (*self.account.credentials.secrets(), *fetched):
-            text = text.replace(secret, "***")
-            err.field_errors = {name: told.replace(secret, "***") for name, told in err.field_errors.items()}
-            err.code = err.code.replace(secret, "***")
+        secrets = self._secrets
+        text = hidden(str(err), secrets)
+        err.field_errors = {name: hidden(message, secrets) for name, message in err.field_errors.items()}
+        err.code = hidden(err.code, secrets)
         if call is not None and (values := sent_values(call.body, self._hidden)):
             text = without_values(text, values)
             err.field_errors = {name: without_values(told, values) for name, told in err.field_errors.items()}
@@ -454,3 +493,9 @@ class Session:
         err.args = (text,)
         err.vendor = err.vendor or self.account.vendor.name
         err.record_id = err.record_id or record_id
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """Whatever must not be repeated; longer ones first, because one may be a part of another."""
+        fetched = self.account.tokens.secrets if self.account.tokens is not None else ()
+        return tuple(sorted({*self.account.credentials.secrets(), *fetched}, key=len, reverse=True))

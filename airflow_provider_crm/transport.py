@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import os
-import ssl
-import threading
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool, Retry, Timeout
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    DecodeError,
-    HTTPError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    SSLError,
-    TimeoutError,  # noqa: A004 - urllib3's own
-)
+from urllib3.exceptions import DecodeError
 
 from airflow_provider_crm import __version__
-from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
+from airflow_provider_crm.connections import Adapter, AnswerTooLargeError, Bounds, bounded
+from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.moments import offset_hours
+from airflow_provider_crm.transport_errors import RAISED, root_of, transport_error
 from airflow_provider_crm.vendors import Credentials
 
 if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
     from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget import Clock
 
 LARGEST_POOL = 64
-NOT_SENT = "UNREACHABLE"
-"""Code of an error after which it is sure that nothing was sent."""
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes: some hundred times what a page of a hundred records has."""
 
 _TOKEN_TIMEOUT = 10.0
-_NO_RETRIES = Retry(False)  # noqa: FBT003 - urllib3's word for errors as they are
+_PLAIN, _ENCODINGS = ("", "identity"), ("gzip", "x-gzip", "deflate")
+_PIECE = 16 * 1024
+_METHODS = ("request", "get", "put", "post", "patch")
+_SESSIONS_FILE = requests.Session.__init__.__code__.co_filename
 
 
 class Signature(AuthBase):
@@ -49,11 +43,7 @@ class Signature(AuthBase):
     def __init__(self, account: Account, clock: Clock) -> None:
         self._account = account
         self._clock = clock
-        try:  # as requests itself writes it: lower case, punycode
-            self.origin = _origin_of(requests.Request("GET", account.origin).prepare().url or "")
-        except requests.RequestException as err:
-            msg = f"No request can be made to {account.origin!r}. Check the connection's host."
-            raise ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST") from err
+        self.origin = origin_of(account)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign; a request to another origin stays as it is."""
@@ -76,76 +66,121 @@ class _NeverRedirected(requests.Session):
         return None
 
 
-class _Adapter(HTTPAdapter):
-    """Sets the account's timeout on every request that names none."""
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        super().__init__(pool_connections=1, pool_maxsize=LARGEST_POOL)
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self._timeout
-        return super().send(request, *args, **kwargs)
-
-
 class Wire:
-    """The connections beneath a session of requests, which share its pool, proxies and certificates.
+    """Sends the requests of one session through its adapter, and reads each answer within bounds.
 
-    Sends requests that are put together and signed already, without the hooks, cookies and redirects that nothing here
-    has, and without the merging and wrapping that take `requests.Session` as long as the call itself.
+    Whatever adapter is mounted on the session sends them, and a replaced `Session.send` does, so a test that replaces
+    either sends nothing. The rest of `Session.send` is left out: hooks, cookies and redirects, which nothing here has,
+    take as long as the call itself.
 
     Args:
+        account: Whose server is called.
         http: The session.
-        origin: Scheme, host and port of all calls, as requests itself writes it.
-        timeout: Seconds to wait for a connection, and for each part of an answer.
+        timeout: Seconds to make a connection, and as many for the whole answer.
+        largest_answer: Bytes of an answer at most, as it is sent and as it is decoded.
     """
 
-    def __init__(self, http: requests.Session, origin: str, timeout: float) -> None:
+    def __init__(
+        self, account: Account, http: requests.Session, timeout: float, largest_answer: int = LARGEST_ANSWER
+    ) -> None:
+        self._account = account
         self._http = http
-        self._origin = origin
-        self._timeout = Timeout(timeout)
-        self._lock = threading.Lock()
-        self._opened: tuple[HTTPConnectionPool, str] | None = None
+        self._timeout = timeout
+        self._bounds = Bounds(timeout, largest_answer)
 
-    def send(self, request: requests.PreparedRequest) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, record_id: str | None = None) -> requests.Response:
         """Send one request and read the whole answer.
 
         Raises:
-            urllib3.exceptions.HTTPError: There is no whole answer.
+            CrmError: There is no whole answer.
         """
-        pool, prefix = self._opened or self._open()
-        raw = pool.urlopen(
-            request.method or "GET",
-            prefix + (request.url or "").removeprefix(self._origin),
-            request.body,
-            request.headers,
-            retries=_NO_RETRIES,
-            redirect=False,
-            assert_same_host=False,
-            timeout=self._timeout,
-        )
-        response = requests.Response()
-        response.status_code = raw.status
-        response.reason = raw.reason or ""
-        response.headers = CaseInsensitiveDict(raw.headers)
-        response.url = request.url or ""
-        response._content = raw.data  # noqa: SLF001 - requests has no other way to take a body that was read already
+        self._check_replaced()
+        try:
+            with bounded(self._bounds):
+                return self._whole(self._sent(request))
+        except RAISED as err:
+            failure = transport_error(self._account, err, record_id, verify=self._http.verify)
+            root = root_of(err)
+        # Out here, because the errors of `requests` carry the signed request.
+        raise failure from None if isinstance(root, requests.RequestException) else root
+
+    def _sent(self, request: requests.PreparedRequest) -> requests.Response:
+        """The answer as far as its headers."""
+        http = self._http
+        settings: dict[str, Any] = {
+            "stream": True,
+            "timeout": self._timeout,
+            "verify": http.verify,
+            "cert": http.cert,
+            "proxies": http.proxies,
+        }
+        if _is_replaced(http.send):
+            response = http.send(request, allow_redirects=False, **settings)
+        else:
+            response = http.get_adapter(request.url or "").send(request, **settings)
+        if not isinstance(response, requests.Response):
+            msg = (
+                f"What sends the session's requests was replaced, and returned a {type(response).__name__}: a test has "
+                "to return a requests.Response, as the library `responses` does."
+            )
+            raise ConfigurationError(msg, vendor=self._account.vendor.name, code="REPLACED")
         return response
 
-    def _open(self) -> tuple[HTTPConnectionPool, str]:
-        """The pool, and what stands before each path: a plain proxy is asked for whole addresses."""
-        with self._lock:
-            if self._opened is None:
-                template = requests.Request("GET", self._origin).prepare()
-                adapter = cast("HTTPAdapter", self._http.get_adapter(self._origin))
-                verify = True if self._http.verify is None else self._http.verify
-                found = adapter.get_connection_with_tls_context(template, verify, proxies=self._http.proxies)
-                pool = cast("HTTPConnectionPool", found)
-                adapter.cert_verify(pool, self._origin, verify, None)  # type: ignore[no-untyped-call, unused-ignore]
-                whole = adapter.request_url(template, self._http.proxies).startswith("http")
-                self._opened = pool, self._origin if whole else ""
-            return self._opened
+    def _whole(self, response: requests.Response) -> requests.Response:
+        """The same answer with its decoded body, which may be large only when it is decoded."""
+        raw: Any = response.raw
+        if not hasattr(raw, "stream"):  # of an adapter that a test has mounted
+            if len(response.content) > self._bounds.size:
+                raise AnswerTooLargeError
+            return response
+        try:
+            body = self._body(raw)
+        except BaseException:
+            raw.close()
+            raise
+        response.raw = io.BytesIO(body)
+        return response
+
+    def _body(self, raw: BaseHTTPResponse) -> bytes:
+        encoding = raw.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in _PLAIN:
+            body = raw.read(self._bounds.size + 1)
+            if len(body) > self._bounds.size:
+                raise AnswerTooLargeError
+            raw.release_conn()
+            return body
+        if encoding not in _ENCODINGS:  # also of several, each of which can multiply what the other has multiplied
+            msg = f"Content-Encoding {encoding!r} was not asked for"
+            raise DecodeError(msg)
+        pieces, size = [], 0
+        for piece in raw.stream(_PIECE, decode_content=True):
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._bounds.size:
+                raise AnswerTooLargeError
+        return b"".join(pieces)
+
+    def _check_replaced(self) -> None:
+        """Refuse to send anything past what a test has replaced and would not see used.
+
+        Raises:
+            ConfigurationError: Saying what to replace instead.
+        """
+        for name in _METHODS:
+            method = getattr(self._http, name)
+            if _is_replaced(method) and not hasattr(method, "__wrapped__"):
+                msg = (
+                    f"requests.Session.{name} was replaced, and calls to {self._account.vendor.title} do not go "
+                    "through it: nothing was sent. Replace requests.Session.send, mount an adapter on the session, or "
+                    "use a library such as `responses` or `vcrpy`."
+                )
+                raise ConfigurationError(msg, vendor=self._account.vendor.name, code="REPLACED")
+
+
+def _is_replaced(method: object) -> bool:
+    """Whether a method of a session is not that of `requests`; where this was imported first does not matter."""
+    code = getattr(getattr(method, "__func__", method), "__code__", None)
+    return getattr(code, "co_filename", None) != _SESSIONS_FILE
 
 
 def authenticated_session(account: Account, signature: Signature) -> requests.Session:
@@ -164,10 +199,7 @@ def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.
     timeout = min(account.timeout, _TOKEN_TIMEOUT)
     with _plain_session(account, timeout) as session:
         request = session.prepare_request(requests.Request("POST", account.origin + path, data=dict(form)))
-        try:
-            return Wire(session, _origin_of(request.url or ""), timeout).send(request)
-        except HTTPError as err:
-            raise transport_error(account, err, None) from err
+        return Wire(account, session, timeout).send(request)
 
 
 def _plain_session(account: Account, timeout: float) -> requests.Session:
@@ -175,43 +207,30 @@ def _plain_session(account: Account, timeout: float) -> requests.Session:
     session = _NeverRedirected()
     session.headers["User-Agent"] = f"airflow-provider-crm/{__version__}"
     session.headers["Accept"] = "application/json"
+    session.headers["Accept-Encoding"] = "gzip, deflate"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.proxies = requests.utils.get_environ_proxies(account.origin)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.trust_env = False
-    adapter = _Adapter(timeout)
+    adapter = Adapter(origin_of(account), timeout, LARGEST_POOL)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
+def origin_of(account: Account) -> str:
+    """The account's origin as `requests` itself writes it: lower case, punycode.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    try:
+        return _origin_of(requests.Request("GET", account.origin).prepare().url or "")
+    except (requests.RequestException, ValueError) as err:
+        msg = f"No request can be made to {account.origin!r}. Check the connection's host."
+        raise ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST") from err
+
+
 def _origin_of(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def transport_error(account: Account, err: HTTPError, record_id: str | None) -> CrmError:
-    """The error of this package for a call without an answer, saying whether it was sent at all."""
-    host, vendor = account.origin, account.vendor.name
-    if isinstance(err, SSLError) and not _cut(err):
-        msg = f"{host} has no valid TLS certificate for this machine."
-        return ConfigurationError(msg, vendor=vendor, code="TLS")
-    if isinstance(err, (ConnectTimeoutError, NewConnectionError, ProxyError)):
-        msg = f"{host} cannot be reached. Check the connection's host and the network."
-        return TransientError(msg, vendor=vendor, code=NOT_SENT, record_id=record_id)
-    if isinstance(err, TimeoutError):
-        msg = f"{host} did not answer within {account.timeout:g} seconds."
-        return TransientError(msg, vendor=vendor, code="TIMEOUT", record_id=record_id)
-    if isinstance(err, (ProtocolError, SSLError)):
-        msg = f"{host} cut the connection before its answer was complete."
-        return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
-    if isinstance(err, DecodeError):
-        msg = f"{host} sent an answer that cannot be decoded."
-        return TransientError(msg, vendor=vendor, code="NO_RECORD", record_id=record_id)
-    msg = f"The request to {host} could not be made ({type(err).__name__}). Check the connection's host."
-    return ConfigurationError(msg, vendor=vendor, code="REQUEST")
-
-
-def _cut(err: SSLError) -> bool:
-    """Whether a TLS error is only a connection that ended early: a reset by another name."""
-    return any(isinstance(cause, ssl.SSLEOFError) for cause in err.args)

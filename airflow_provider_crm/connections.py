@@ -1,0 +1,238 @@
+"""Connections to a vendor's server on which an answer has bounds: of time from the request to its last byte, of bytes.
+
+The timeouts of `requests`, urllib3 and `http.client` hold for each part of an answer, so a server that sends a byte now
+and then is never given up. Here the bound is checked where the bytes of the socket are read: it holds for status line
+and headers, for informational answers, for sizes of chunks and trailers, and for a proxy's answer to CONNECT.
+"""
+
+# ruff: noqa: ANN401 - the methods that override those of requests and urllib3 take whatever these take
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
+
+class Bounds(NamedTuple):
+    """What one answer may take.
+
+    Attributes:
+        seconds: From the request until the last byte; and as long for making the connection.
+        size: Bytes, as they are sent and as they are decoded.
+    """
+
+    seconds: float
+    size: int
+
+
+class AnswerTooLargeError(Exception):
+    """An answer has more bytes than its bounds allow."""
+
+
+_BOUNDS: ContextVar[Bounds | None] = ContextVar("bounds of answers", default=None)
+
+
+@contextmanager
+def bounded(bounds: Bounds) -> Iterator[None]:
+    """Bound the answers to requests that are sent in this context; those to others have the usual timeouts only."""
+    reset = _BOUNDS.set(bounds)
+    try:
+        yield
+    finally:
+        _BOUNDS.reset(reset)
+
+
+class _BoundedReader(io.RawIOBase):
+    """Reads the socket of one answer."""
+
+    def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._ends_at = time.monotonic() + bounds.seconds
+        self._left = bounds.size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what is there, waiting for it until the time is over."""
+        seconds = self._ends_at - time.monotonic()
+        if seconds <= 0:
+            msg = "the time for the whole answer is over"
+            raise TimeoutError(msg)
+        if self._left < 0:
+            raise AnswerTooLargeError
+        self._sock.settimeout(seconds)
+        count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        return count
+
+    def close(self) -> None:
+        """Give the socket back: it is closed when its connection has closed it, too."""
+        self._raw.close()
+        super().close()
+
+
+class _Source:
+    """What `http.client` asks of a socket to read an answer from it."""
+
+    def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
+        self._sock = sock
+        self._bounds = bounds
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_BoundedReader(self._sock, self._bounds))
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        bounds = _BOUNDS.get()
+        source: Any = sock if bounds is None else _Source(sock, bounds)
+        super().__init__(source, *args, **kwargs)
+
+
+@cache
+def _bounded_class(connection_class: Any) -> Any:
+    """A class of connections with bounds; one that a test has put in place of urllib3's, as vcrpy does, as it is."""
+    if connection_class.__module__ != "urllib3.connection":
+        return connection_class
+
+    class Connection(connection_class):  # type: ignore[misc]
+        response_class = _Response
+
+        def connect(self) -> None:
+            """Connect, to all addresses of the host in turn and with the handshakes, within the timeout of one."""
+            began, bounds = time.monotonic(), _BOUNDS.get()
+            super().connect()
+            if bounds is not None and time.monotonic() - began > bounds.seconds:
+                self.close()  # what is sent now could land when nobody expects it any more
+                msg = f"connecting to {self.host} took more than {bounds.seconds:g} seconds"
+                raise ConnectTimeoutError(self, msg)
+
+    return Connection
+
+
+class _Pool(HTTPConnectionPool):
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
+        """Chosen whenever a connection is made, so that what a test puts in its place is used."""
+        return _bounded_class(HTTPConnectionPool.ConnectionCls)
+
+
+class _TlsPool(HTTPSConnectionPool):
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
+        """Likewise."""
+        return _bounded_class(HTTPSConnectionPool.ConnectionCls)
+
+
+_POOLS = {"http": _Pool, "https": _TlsPool}
+
+
+class _Route(NamedTuple):
+    """How requests to the own origin go, as long as nobody changes the session's settings."""
+
+    verify: Any
+    cert: Any
+    proxies: dict[str, str]
+    pool: HTTPConnectionPool
+    prefix: str
+
+
+class Adapter(HTTPAdapter):
+    """The adapter of one account: with its timeout on every request that names none, and without cookies.
+
+    What `requests` works out anew for each request (proxy, certificates, pool) is the same for all requests to the
+    origin and worked out once.
+
+    Args:
+        origin: Scheme, host and port of most calls, as `requests` writes it.
+        timeout: Seconds.
+        pool_size: Connections that are kept at most.
+    """
+
+    def __init__(self, origin: str, timeout: float, pool_size: int) -> None:
+        self._origin = f"{origin}/"
+        self._timeout = timeout
+        self._route: _Route | None = None
+        super().__init__(pool_connections=1, pool_maxsize=pool_size)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make pools of connections that have bounds."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Likewise; the connections of a SOCKS proxy are its library's own."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send as `requests` does."""
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self._timeout
+        return super().send(request, *args, **kwargs)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        """The pool for a request."""
+        route, own = self._route, (request.url or "").startswith(self._origin)
+        if own and route is not None and (route.verify, route.cert, route.proxies) == (verify, cert, proxies or {}):
+            return route.pool
+        made = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        pool = cast("HTTPConnectionPool", made)
+        if own:
+            super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
+            url = super().request_url(request, proxies)
+            prefix = self._origin if url.startswith("http") else "/"
+            self._route = _Route(verify, cert, dict(proxies or {}), pool, prefix)
+        return pool
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Set what a pool has to verify, unless that was done when it was chosen."""
+        if self._route is None or conn is not self._route.pool:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """The path, or for a plain proxy the whole address."""
+        url, route = request.url or "", self._route
+        known = route is not None and route.proxies == (proxies or {}) and url.startswith(self._origin)
+        if route is not None and known and "#" not in url:
+            return route.prefix + url.removeprefix(self._origin)
+        return super().request_url(request, proxies)
+
+    def close(self) -> None:
+        """Close the pools; the next request makes new ones."""
+        self._route = None
+        super().close()  # type: ignore[no-untyped-call, unused-ignore]
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """The answer without its cookies, which nothing here keeps."""
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = requests.structures.CaseInsensitiveDict(resp.headers)
+        response.encoding = requests.utils.get_encoding_from_headers(response.headers)
+        response.raw = resp
+        response.reason = resp.reason or ""
+        response.url = req.url or ""
+        response.request = req
+        response.connection = self
+        return response
