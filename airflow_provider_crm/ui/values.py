@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.field_hashes import is_hash
+from airflow_provider_crm.hidden_values import named_keys
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Values:
         """A value that is kept as JSON text; None is one that nobody knows."""
         if text is None:
             return UNKNOWN
-        if field in self.hidden or is_hash(text):
+        if is_hash(text) or self._hides(account, field):
             return HIDDEN
         if text in _EMPTY:
             return EMPTY
@@ -57,6 +59,10 @@ class Values:
         if money is not None:
             return Shown(f"{money:,.2f}", "money")
         return Shown(value if isinstance(value, str) else text)
+
+    def _hides(self, account: str, field: str) -> bool:
+        keys = _keys(self.hidden, account.partition(":")[0])
+        return field in keys or field.removesuffix(".add").removesuffix(".remove") in keys
 
     def change(self, account: str, field: str, before: str | None, after: str | None) -> Decimal | None:
         """By how much an amount changes; an empty or unknown one counts as nothing, None if there is no amount."""
@@ -67,9 +73,16 @@ class Values:
 
     def amount(self, account: str, field: str, text: str | None) -> Decimal | None:
         """The money that a kept value stands for, in major units; None if it is hidden or holds none."""
-        if text is None or field in self.hidden or is_hash(text):
+        if text is None or is_hash(text) or self._hides(account, field):
             return None
         return amount(account, field, json.loads(text, parse_float=Decimal))
+
+
+@lru_cache(maxsize=16)
+def _keys(names: frozenset[str], vendor: str) -> frozenset[str]:
+    """The vendor's keys of hidden fields; a name may be a canonical one, the ledger has the vendor's."""
+    known = VENDORS.get(vendor)
+    return named_keys(names, {} if known is None else {field.name: field for field in known.documented_fields})
 
 
 def vendor_of(account: str) -> Vendor | None:

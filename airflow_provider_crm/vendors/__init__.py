@@ -228,6 +228,8 @@ class Vendor(Protocol):
     """Allowed keys of a connection's extra beyond `COMMON_EXTRA`."""
     api_key_label: str
     """What the form calls the password."""
+    documented_fields: tuple[Field, ...]
+    """The fields that every account has; those of one account are in its catalogue."""
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
         """Say what is missing or contradictory, one sentence each."""

@@ -102,6 +102,7 @@ class Close:
         "Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data)."
     )
     api_key_label = "API key"
+    documented_fields: tuple[Field, ...] = _OWN_FIELDS
     extra: Mapping[str, ExtraField] = {
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
         "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),

@@ -94,6 +94,7 @@ class Raze:
     id_key = "id"
     late_win_advice = "Pass date_won_default='server' to accept that; Raze takes no other date, so 'as_of' cannot help."
     api_key_label = "API key"
+    documented_fields: tuple[Field, ...] = _FIELDS
     extra: Mapping[str, ExtraField] = {}
 
     def credential_problems(self, credentials: Credentials) -> list[str]:

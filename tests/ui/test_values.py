@@ -62,6 +62,15 @@ def test_a_value_is_shown_as_people_read_it(account, field, text, shown, kind):
     assert (found.text, found.kind) == (shown, kind)
 
 
+def test_a_canonical_name_hides_what_each_vendor_calls_it():
+    """What was kept in clear before is hidden, too, whichever of the field's names the setting has."""
+    values = Values(frozenset({"deal_value", "notes", "custom.cf_list"}))
+    for account, field in ((CLOSE, "value"), (RAZE, "deal_value"), (CLOSE, "note"), (CLOSE, "custom.cf_list.add")):
+        assert values.shown(account, field, "1").kind == "hidden"
+        assert values.amount(account, field, "1") is None
+    assert values.shown(CLOSE, "confidence", "1").kind == "value"
+
+
 def test_a_change_is_exact():
     """Differences are decimal: no cent is lost to a float."""
     assert str(VALUES.change(RAZE, "deal_value", "0.1", "0.3")) == "0.2"
