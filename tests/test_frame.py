@@ -1094,7 +1094,8 @@ def test_a_key_of_json_lines_is_a_column_from_its_chunk_on(tmp_path: Path) -> No
 
 
 TAKEN = (
-    "a pandas DataFrame, a list of dicts, or a path (str or ObjectStoragePath) to "
+    "a pandas DataFrame, a list of dicts, a polars DataFrame or another Arrow table, an iterator of any of these, or a "
+    "path (str or ObjectStoragePath) to "
     ".parquet, .pq, .csv, .jsonl, .ndjson, .csv.gz, .jsonl.gz or .ndjson.gz."
 )
 
@@ -1106,7 +1107,7 @@ def test_what_is_no_source_is_told_at_once(tmp_path: Path) -> None:
     assert error(frames, "rows.xlsx") == f"data is the path 'rows.xlsx'; pass {TAKEN}"
     assert error(frames, "rows.parquet.gz") == f"data is the path 'rows.parquet.gz'; pass {TAKEN}"
     assert error(frames, "") == f"data is the path ''; pass {TAKEN}"
-    assert error(frames, [{"id": 1}, 5]) == f"data is a list whose item 1 is a int; pass {TAKEN}"
+    assert error(frames, [{"id": 1}, 5]) == ("item 1 of data is a int; pass dicts, lists of dicts, or frames.")
     assert "XComArg" in error(frames, "[{'id': 'secret', 'x.csv': 1}]")
     assert "secret" not in error(frames, "[{'id': 'secret', 'x.csv': 1}]")
     assert error(frames, [], chunk_rows=0) == "chunk_rows is 0; write at least 1."

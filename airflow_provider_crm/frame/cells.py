@@ -135,7 +135,8 @@ def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
 
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return _arrow_cells(array.cast(kind.value_type))
+        chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+        return [cell for chunk in chunks for cell in _dictionary_cells(chunk)]
     if pa.types.is_floating(kind):
         values = _floats(_numpy_of(array))
         return values if values.count(None) == array.null_count else _nulls_only(values, array.is_null().to_pylist())
@@ -145,6 +146,12 @@ def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
         return [None if not item.is_valid else _list_cell(_arrow_cells(item.values)) for item in array]
     values = array.to_pylist()
     return values if _exact_plain(values) else [_cell(value) for value in values]
+
+
+def _dictionary_cells(array: pa.DictionaryArray) -> list[object]:
+    """Cells of one chunk by its dictionary, which Arrow itself cannot cast for each of its types."""
+    values = [*_arrow_cells(array.dictionary), None]  # -1, the last place, is a null
+    return [values[-1 if code is None else code] for code in array.indices.to_pylist()]
 
 
 def _numpy_of(array: pa.ChunkedArray | pa.Array) -> np.ndarray:

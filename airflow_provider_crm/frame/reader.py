@@ -106,7 +106,7 @@ class FrameReader:
         Raises:
             ConfigurationError: For a missing or doubled column, see `ColumnRules.check`.
         """
-        self._columns.check(list(frame.columns))
+        self._columns.check(list(frame.columns), list(frame.index.names))
         problems: dict[int, list[_Problem]] = {}
         first, self._rows = self._rows, self._rows + len(frame)
         ids = frame[self._columns.id_column]

@@ -97,8 +97,12 @@ class ColumnRules:
         names = (self.id_column, *self.fields, *([self.as_of] if self.as_of is not None else []))
         return tuple(dict.fromkeys(names))
 
-    def check(self, columns: Sequence[str]) -> None:
+    def check(self, columns: Sequence[str], index: Sequence[object] = ()) -> None:
         """Check that the data has every column that is read, once.
+
+        Args:
+            columns: Names of the columns.
+            index: Names of the frame's index, which is not read.
 
         Raises:
             ConfigurationError: Naming every missing or doubled column, the columns there are, and close matches.
@@ -109,6 +113,9 @@ class ColumnRules:
         if missing:
             there = f"its columns are: {', '.join(map(str, columns))}" if len(columns) else "it has no columns at all"
             msg = f"The data has no column {', '.join(missing)}; {there}."
+            hidden = [repr(name) for name in index if name in self.used]
+            if hidden:
+                msg += f" Its index is named {' and '.join(hidden)}: pass reset_index() of the frame."
             raise ConfigurationError(msg)
         doubled = [name for name in self.used if names.count(name) > 1] if len(known) < len(names) else []
         if doubled:

@@ -1,21 +1,19 @@
-"""Where rows come from: frames, lists, cursors and files, cut into frames that lose nothing."""
+"""Where rows come from: frames, lists, iterators and files, cut into frames that lose nothing."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-import io
-import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from decimal import Decimal
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.frame.cells import Mark, without_nan
+from airflow_provider_crm.frame.arrow import arrow_frames, frame_of_arrow
+from airflow_provider_crm.frame.objects import all_rows, check_item, dict_frames, is_table, item_frames
+from airflow_provider_crm.frame.text_files import csv_frames, json_line_frames
 from airflow_provider_crm.parquet import require_pyarrow
 
 if TYPE_CHECKING:
@@ -36,7 +34,8 @@ _Reader: TypeAlias = Callable[[Any, int], "Iterator[pd.DataFrame]"]
 
 _READ_AT_ONCE = 1 << 20
 _TAKEN = (
-    "a pandas DataFrame, a list of dicts, or a path (str or ObjectStoragePath) to "
+    "a pandas DataFrame, a list of dicts, a polars DataFrame or another Arrow table, an iterator of any of these, or a "
+    "path (str or ObjectStoragePath) to "
     ".parquet, .pq, .csv, .jsonl, .ndjson, .csv.gz, .jsonl.gz or .ndjson.gz"
 )
 
@@ -47,11 +46,13 @@ def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
     Text of a CSV stays text ("NA", "007", an empty cell); numbers of JSON and Parquet keep all digits. A null is None,
     so NaN is none, except in a frame, where it may be pandas' only way to write one. A key that a dict or JSON line
     lacks is no null: "clear" leaves such a field alone. In JSON lines a key counts as a column from the chunk on in
-    which it first occurs, so each mapped key has to occur in the first chunk.
+    which it first occurs, so each mapped key has to occur in the first chunk; the same holds for iterators.
 
     Args:
-        data: A DataFrame, a list of dicts, or a path to a Parquet, CSV or JSON lines file: text for a file on disk, or
-            any object with `name` and `open`.
+        data: A DataFrame; a list of dicts; a table that has the Arrow PyCapsule interface, such as those of pyarrow,
+            polars and DuckDB; a sequence or iterator of dicts, lists of dicts, frames or tables, such as the outputs of
+            mapped tasks; or a path to a Parquet, CSV or JSON lines file: text for a file on disk, or any object with
+            `name` and `open`.
         chunk_rows: The most rows of one frame.
 
     Returns:
@@ -64,16 +65,27 @@ def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
     if chunk_rows < 1:
         msg = f"chunk_rows is {chunk_rows}; write at least 1."
         raise ConfigurationError(msg)
-    if isinstance(data, (list, tuple)):
-        return _from_dicts(data, chunk_rows)
     if isinstance(data, str) or _is_path(data):
         return _from_path(data, chunk_rows)
+    if isinstance(data, (list, tuple)) and all_rows(data):
+        return dict_frames(data, chunk_rows)
+    if is_table(data):
+        return _from_table(data, chunk_rows)
+    if isinstance(data, (list, tuple)):
+        for index, item in enumerate(data):
+            check_item(index, item)
+    if isinstance(data, (Sequence, Iterator)) and not isinstance(data, (bytes, bytearray)):
+        return item_frames(data, chunk_rows, lambda item: _from_table(item, chunk_rows))
+    hint = " Pass what its collect() returns." if callable(getattr(data, "collect", None)) else ""
+    msg = f"data is a {type(data).__name__}; pass {_TAKEN}.{hint}"
+    raise ConfigurationError(msg)
+
+
+def _from_table(data: object, chunk_rows: int) -> Iterator[pd.DataFrame]:
+    """The frames of one frame or table."""
     import pandas as pd
 
-    if isinstance(data, pd.DataFrame):
-        return _slices(data, chunk_rows)
-    msg = f"data is a {type(data).__name__}; pass {_TAKEN}."
-    raise ConfigurationError(msg)
+    return _slices(data, chunk_rows) if isinstance(data, pd.DataFrame) else arrow_frames(data, chunk_rows)
 
 
 def is_in_memory(data: object) -> bool:
@@ -88,52 +100,6 @@ def _is_path(data: object) -> TypeGuard[_ObjectPath]:
 def _slices(frame: pd.DataFrame, chunk_rows: int) -> Iterator[pd.DataFrame]:
     for start in range(0, max(len(frame), 1), chunk_rows):
         yield frame.iloc[start : start + chunk_rows]
-
-
-def _from_dicts(rows: Sequence[object], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    for index, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            msg = f"data is a list whose item {index} is a {type(row).__name__}; pass {_TAKEN}."
-            raise ConfigurationError(msg)
-    keys = dict.fromkeys(key for row in rows for key in row)  # type: ignore[attr-defined]
-    return (_frame_of_dicts(rows[start : start + chunk_rows], keys) for start in range(0, len(rows), chunk_rows))
-
-
-def _frame_of_dicts(rows: Sequence[Any], keys: Mapping[str, None]) -> pd.DataFrame:
-    return _frame({key: [row.get(key, Mark.ABSENT) for row in rows] for key in keys}, len(rows))
-
-
-def frame_of_rows(names: Sequence[str], rows: Sequence[Sequence[object] | Mapping[str, object]]) -> pd.DataFrame:
-    """A frame of what a database cursor gave, every value as it came.
-
-    Args:
-        names: Name of each column; a name may occur twice as long as it is not used.
-        rows: One sequence of values per row, or one mapping from names, as dict cursors have it.
-
-    Raises:
-        ConfigurationError: The rows are neither.
-    """
-    columns = zip(*(_row_values(row, names) for row in rows), strict=True) if rows else [()] * len(names)
-    frame = _frame(dict(enumerate(map(list, columns))), len(rows))
-    frame.columns = list(names)
-    return frame
-
-
-def _row_values(row: Any, names: Sequence[str]) -> Iterable[object]:  # noqa: ANN401 - of whatever driver
-    if isinstance(row, Mapping):
-        return [row[name] for name in names]
-    if isinstance(row, Iterable) and not isinstance(row, (str, bytes)):
-        return row
-    msg = f"The cursor's rows are of type {type(row).__name__}; use one whose rows are tuples or dicts."
-    raise ConfigurationError(msg)
-
-
-def _frame(columns: Mapping[Any, list[Any]], rows: int) -> pd.DataFrame:
-    """A frame of objects: pandas would guess types, and lose digits."""
-    import pandas as pd
-
-    series = {key: pd.Series(without_nan(cells), dtype=object) for key, cells in columns.items()}
-    return pd.DataFrame(series, index=range(rows))
 
 
 def _from_path(data: str | _ObjectPath, chunk_rows: int) -> Iterator[pd.DataFrame]:
@@ -183,71 +149,22 @@ def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
 
     Files often are one large row group, which Arrow reads ahead as a whole unless it is told otherwise.
     """
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
     file = pq.ParquetFile(raw, pre_buffer=False, buffer_size=_READ_AT_ONCE)
     batch: pa.RecordBatch | pa.Table | None = None
     for batch in file.iter_batches(chunk_rows, use_threads=False):
-        yield batch.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+        yield frame_of_arrow(batch)
         pa.default_memory_pool().release_unused()
     if batch is None:
-        yield file.schema_arrow.empty_table().to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
-
-
-def _from_csv(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """By the csv module: pandas fills rows that are too short, and shifts columns where rows are too long."""
-    with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, strict=True)
-        header = next((row for row in reader if row), None)
-        if header is None:
-            msg = "it is empty; the first line of a CSV file names its columns."
-            raise ValueError(msg)
-        rows = _csv_rows(reader, len(header))
-        chunk = list(islice(rows, chunk_rows))
-        yield frame_of_rows(header, chunk)
-        while chunk := list(islice(rows, chunk_rows)):
-            yield frame_of_rows(header, chunk)
-
-
-def _csv_rows(reader: Any, width: int) -> Iterator[list[str]]:  # noqa: ANN401 - the csv module does not export its type
-    for row in reader:
-        if len(row) == width:
-            yield row
-        elif row:
-            msg = f"line {reader.line_num} has {len(row)} cells, the header has {width}."
-            raise ValueError(msg)
-
-
-def _from_json_lines(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    keys: dict[str, None] = {}
-    with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") as lines:
-        rows = _json_rows(lines)
-        while chunk := list(islice(rows, chunk_rows)):
-            keys.update(dict.fromkeys(key for row in chunk for key in row))
-            yield _frame_of_dicts(chunk, keys)
-
-
-def _json_rows(lines: IO[str]) -> Iterator[dict[str, object]]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_float=Decimal)
-        except (ValueError, ArithmeticError, RecursionError) as err:
-            msg = f"line {number} is not JSON: {err}."
-            raise ValueError(msg) from err
-        if not isinstance(row, dict):
-            msg = f"line {number} is a JSON {type(row).__name__}, not an object (one pair of braces per line)."
-            raise ValueError(msg)  # noqa: TRY004 - about the file, like the other
-        yield row
+        yield frame_of_arrow(file.schema_arrow.empty_table())
 
 
 _FORMATS: Mapping[str, _Reader] = {
     ".parquet": _from_parquet,
     ".pq": _from_parquet,
-    ".csv": _from_csv,
-    ".jsonl": _from_json_lines,
-    ".ndjson": _from_json_lines,
+    ".csv": csv_frames,
+    ".jsonl": json_line_frames,
+    ".ndjson": json_line_frames,
 }

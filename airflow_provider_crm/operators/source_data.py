@@ -100,10 +100,14 @@ class DataOperator(OpportunityOperator):
         Raises:
             ConfigurationError: It cannot be read.
         """
+        from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
+
         from airflow_provider_crm.frame import frames
         from airflow_provider_crm.operators.object_files import object_path
 
         rows = self._rows()
+        if isinstance(rows, LazyXComSequence):
+            rows = rows[:]  # all outputs of the mapped task by one call, where its iterator makes one for each
         is_url = isinstance(rows, str) and "://" in rows and not rows.lstrip().startswith(("[", "{"))
         return frames(object_path(rows) if is_url else rows)
 

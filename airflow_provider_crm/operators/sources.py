@@ -274,7 +274,7 @@ def _checked(source: Iterator[pd.DataFrame], columns: ColumnRules) -> Iterator[p
     """Check each chunk's columns; chunks without rows are dropped."""
     for frame in source:
         if len(frame.columns):
-            columns.check(list(frame.columns))
+            columns.check(list(frame.columns), list(frame.index.names))
         if len(frame):
             yield frame
 

@@ -150,7 +150,7 @@ def test_an_unknown_key_names_the_connection_to_look_at(crm_sandbox, refused, mo
 
 def test_data_of_a_wrong_kind_is_refused(refused):
     """What `data` may be is listed."""
-    assert refused(data=42).startswith("data is a int; pass a pandas DataFrame, a list of dicts, or a path")
+    assert refused(data=42).startswith("data is a int; pass a pandas DataFrame, a list of dicts, a polars DataFrame")
 
 
 def test_a_missing_file_is_named(refused, tmp_path):

@@ -27,6 +27,11 @@ def frame():
     return pd.DataFrame({"id": ["oppo_1"], "arr": [424_242_424]})
 
 
+@task
+def page(number):
+    return [{"id": f"oppo_{number}", "note": f"page {number}"}]
+
+
 with DAG("mapped", schedule=None, start_date=pendulum.datetime(2026, 1, 1), params={"crm": "close_default"}):
     UpdateOpportunityOperator.partial(
         task_id="values",
@@ -41,6 +46,8 @@ with DAG("unmapped", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
     UpdateOpportunityOperator(task_id="output", data=frame(), **ways)
     UpdateOpportunityOperator(task_id="literal", data=[{"id": "oppo_1", "arr": "{{ 424_242 + 424_000 }}"}], **ways)
     UpdateOpportunityOperator(task_id="text", data="{{ [{'id': 'oppo_1', 'arr': 424_242}] }}", **ways)
+    notes = {**ways, "fields": {"note": "notes"}, "dry_run": False}
+    UpdateOpportunityOperator(task_id="gathered", data=page.expand(number=[1, 3]), **notes)
     UpdateOpportunityOperator(task_id="path", data="/nowhere/{{ ds }}.csv", **ways)
 """
 
@@ -72,6 +79,12 @@ def test_each_mapped_task_writes_its_own_rows(ran):
     assert [sandbox.close.opportunity(f"oppo_{number}")["value"] for number in (1, 3)] == [100, 300]
 
 
+def test_one_task_writes_the_outputs_of_a_mapped_task(ran):
+    """All outputs of a mapped task are the rows of one task that is not mapped."""
+    made, _, _ = ran
+    assert [made.sandbox.close.opportunity(f"oppo_{number}")["note"] for number in (1, 3)] == ["page 1", "page 3"]
+
+
 def test_templates_are_rendered_for_each_mapped_task(ran):
     """Connection, fields and paths are templates: each task has its own rejects file, and only one holds a row."""
     _, _, folder = ran
@@ -88,6 +101,9 @@ def test_rows_do_not_stand_in_airflows_database(ran):
     }
     assert rendered_data(made.home, "unmapped") == {
         ("frame", -1): None,
+        ("page", 0): None,
+        ("page", 1): None,
+        ("gathered", -1): "LazyXComSequence",
         ("output", -1): "DataFrame, 1 row, columns: id, arr",
         ("literal", -1): batch,
         ("text", -1): "text of 33 characters that looks like rows",
