@@ -45,6 +45,11 @@ class RowStream:
         except Exception as err:  # noqa: BLE001 - a source may raise anything; the run reports it once the rows have ended
             self.broke = err
 
+    def raise_error(self) -> None:
+        """Raise what the source raised, if it broke, as an error that says what to do."""
+        if self.broke is not None:
+            raise source_error(self.broke, self.rows) from self.broke
+
 
 def source_error(err: Exception, rows: int) -> Exception:
     """Return the error of a source as one that says what to do.

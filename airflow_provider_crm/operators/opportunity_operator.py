@@ -315,13 +315,16 @@ class OpportunityOperator(BaseOperator):
                 return self.perform(run)
         # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
+            run.report_earlier(err)
             raise AirflowFailException(self._advised(str(err), err)) from None
         except TransientError as err:
             wait = run.wait_for(err)
             if wait is None:
+                run.report_earlier(err)
                 raise AirflowException(str(err)) from None
             return self._defer(str(err), *wait)
         except CrmError as err:
+            run.report_earlier(err)
             raise AirflowException(str(err)) from None
         finally:
             self._writing = False

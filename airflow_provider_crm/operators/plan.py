@@ -41,8 +41,14 @@ class PlanningOperator(OpportunityOperator):
         store, rules = run.ledger.plan_store(), run.rules()
         source = self.source(run)
         with run.work(source, rules) as work:
-            with span("crm.plan"):
-                plan, summary = self.made(source, work, store)
+            try:
+                with span("crm.plan"):
+                    plan, summary = self.made(source, work, store)
+            except BaseException as err:
+                _report_end(err, run, work)
+                raise
+            if plan.rows == 0:
+                run.warnings.add("Nothing to plan: 0 rows.")
             result: dict[str, Any] = {
                 "plan_id": plan.plan_id,
                 "digest": plan.digest,
@@ -54,6 +60,7 @@ class PlanningOperator(OpportunityOperator):
                 "seconds": round(run.seconds, 3),
                 "budget": run.budget_used(work.session).as_dict(),
                 "guardrails": [one.as_dict() for one in self._held],
+                "warnings": list(run.warnings),
             }
             if work.ledger is not None:
                 work.ledger.close(result)
@@ -93,13 +100,16 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
         from airflow_provider_crm.guardrails import Guardrails
+        from airflow_provider_crm.operators.ends import RowStream
         from airflow_provider_crm.operators.guarded import held
         from airflow_provider_crm.operators.sources import stored
         from airflow_provider_crm.spool import Spool
 
         guardrails, measured, planner = self.guardrails or Guardrails(), work.measured(source.names), work.planner()
         guardrails.check()
-        with Spool(source.rows(work).items) as rows:
+        stream = RowStream(source.rows(work).items)
+        with Spool(stream) as rows:
+            stream.raise_error()
             measured.add(rows)
             held(guardrails, measured, work)
             with Spool(planner.updates(rows)) as planned:
@@ -175,3 +185,12 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
         if self.guardrails is not None or self.as_of is not None:
             msg = "guardrails and as_of have no meaning in an undo, whose data time is now; leave them out."
             raise ConfigurationError(msg)
+
+
+def _report_end(err: BaseException, run: TaskRun, work: Work) -> None:
+    """Note in the ledger why a plan was not made; a guardrail has done so, and a ledger that fails cannot."""
+    from airflow_provider_crm.operators.ends import ending
+
+    if work.ledger is not None and getattr(err, "code", "") not in ("GUARDRAIL", "LEDGER"):
+        report = {"rows": 0, "calls": run.calls, "seconds": round(run.seconds, 3), "ended_early": ending(err)}
+        work.ledger.close({**report, "warnings": list(run.warnings)})

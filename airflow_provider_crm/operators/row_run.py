@@ -159,8 +159,7 @@ class RowRun:
         guardrails, measured = self._task.guardrails or Guardrails(), work.measured(source.names)
         guardrails.check()
         with Spool(stream) as spool:
-            if stream.broke is not None:
-                raise source_error(stream.broke, stream.rows) from stream.broke
+            stream.raise_error()
             with span("crm.guardrails"):
                 measured.add(spool)
                 if guardrails.compares:

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.deferral import outage_wait
-from airflow_provider_crm.operators.ends import SOURCE
+from airflow_provider_crm.operators.ends import SOURCE, ending
 from airflow_provider_crm.operators.run_context import data_time_of_run, run_key
 from airflow_provider_crm.operators.sources import Work
 from airflow_provider_crm.operators.spans import span
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.account import Account
     from airflow_provider_crm.budget_use import BudgetUse
+    from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.operators.data_time import DataTime
     from airflow_provider_crm.operators.deferral import Carried
     from airflow_provider_crm.operators.ledger_access import LedgerAccess
@@ -67,6 +68,7 @@ class TaskRun:
         self._session: Session | None = None
         self._waits: Waits | None = None
         self._keeps_reads = True
+        self._reported = False
 
     @property
     def account(self) -> Account:
@@ -152,8 +154,14 @@ class TaskRun:
             finally:
                 reads.close()
 
+    def report_earlier(self, err: CrmError) -> None:
+        """Store in XCom what was reported before a deferral, if the task goes on and ends before it has its rows."""
+        if not self._reported and "outcomes" in self.carried.report:
+            self.push_last_report({**self.so_far().report, "ended_early": ending(err)})
+
     def push_report(self, report: Mapping[str, Any]) -> None:
         """Store a report in XCom now, as Airflow does not for a task that fails; not with `do_xcom_push=False`."""
+        self._reported = True
         if self.task.do_xcom_push:
             self.context["ti"].xcom_push(key="return_value", value=dict(report))
 

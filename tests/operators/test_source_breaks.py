@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
 import sqlite3
 
 import pandas as pd
@@ -15,7 +17,9 @@ from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.ledger_schema import runs
 from airflow_provider_crm.operators.ends import may_pass, source_error
-from tests.operators.conftest import Impatient
+from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
+
+from .conftest import Impatient, Run
 
 
 class Frames(Impatient):
@@ -145,3 +149,32 @@ def test_an_error_before_the_first_row_is_told_as_it_is():
     missing = ConfigurationError("There is no column 'x'.")
     assert source_error(missing, 0) is missing
     assert str(source_error(KeyError("x"), 0)) == "The source could not be read: KeyError: 'x'. A retry reads it again."
+
+
+def test_a_plan_of_a_broken_source_is_not_made(deals, task, stored):
+    """Half a plan is none; the run's row says why, and an empty one is a warning."""
+    made = type(
+        "Plan", (PlanOpportunityUpdatesOperator,), {"is_in_memory": Frames.is_in_memory, "frames": Frames.frames}
+    )
+    made.error = OSError("gone")
+    run = task(made, data="unused", id_column="id", fields={"arr": "deal_value"})
+    assert type(run.error) is AirflowException
+    assert str(run.error).startswith("The source broke after 2 rows, the last that were read: OSError: gone.")
+    (row,) = stored(runs)
+    assert "OSError: gone" in json.loads(row["report"])["ended_early"]
+    empty = task(PlanOpportunityUpdatesOperator, data=[], id_column="id", fields={"arr": "deal_value"}, run_id="empty")
+    assert empty.report["warnings"] == ["Nothing to plan: 0 rows."]
+
+
+def test_a_task_that_cannot_go_on_after_a_deferral_reports_what_landed_before(deals, update, monkeypatch):
+    """The key was refused meanwhile: XCom has the rows from before the deferral, and why there are no more."""
+    before = update([{"id": "oppo_0", "arr": 5}]).report
+    refused = {**json.loads(os.environ["AIRFLOW_CONN_CLOSE_DEFAULT"]), "password": "refused"}
+    monkeypatch.setenv("AIRFLOW_CONN_CLOSE_DEFAULT", json.dumps(refused))
+    operator = Impatient(
+        task_id="task", data=[], crm_conn_id="close_default", id_column="id", fields={"arr": "deal_value"}
+    )
+    run = Run().of(lambda context: operator.resume(context, settled="", report=before))
+    assert isinstance(run.error, AirflowFailException)
+    assert run.report["outcomes"] == {"updated": 1}
+    assert run.report["ended_early"]
