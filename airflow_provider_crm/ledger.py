@@ -3,7 +3,8 @@
 A field is **claimed** with a lease before it is sent, and **acknowledged** after the CRM showed it as written. An older
 data time never gets past a newer one that was claimed or acknowledged. A value is stored only with its acknowledgement;
 where the last word is missing (a killed worker, an answer that never came), the value counts as unknown and is sent
-again.
+again. So does a value that an answer shows to be no longer true: of a record that the CRM does not find, or shows with
+another value.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from airflow_provider_crm.ledger_claims import (
 from airflow_provider_crm.ledger_quiet import confirm_held
 from airflow_provider_crm.ledger_schema import field_states, migrate, plan_reads, plans, rejects
 from airflow_provider_crm.ledger_sets import EndedField, claim, confirm, end_claims, storable
-from airflow_provider_crm.ledger_statements import LOG, observe, refuse
+from airflow_provider_crm.ledger_statements import LOG, forget, observe, refuse
 from airflow_provider_crm.ledger_tries import begin_try, end_try
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.record_id import LONGEST_RECORD_ID
@@ -177,12 +178,27 @@ class Ledger:
 
     def settle(self, batch: Sequence[Settlement]) -> None:
         """Record what became of claimed rows; returns when it is stored."""
+        gone = {settlement.wish.record_id for settlement in batch if settlement.gone}
+        disproved = {(settlement.wish.record_id, key) for settlement in batch for key in settlement.disproved}
         with self._transaction() as connection:
-            self._lock_mine(connection, {settlement.wish.record_id for settlement in batch})
+            records = {settlement.wish.record_id for settlement in batch}
+            self._lock_mine(connection, records, whole=gone | {record_id for record_id, _ in disproved})
             now = self._now(connection)
             ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
             end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
             self._store_refusals(connection, batch, now)
+            forget(connection, self._account, gone, disproved)
+
+    def forget(self, records: Iterable[str]) -> None:
+        """Count what these records hold as unknown: the CRM said that there are none of these ids.
+
+        What is written to them next is sent, whatever it is. No data time moves.
+        """
+        gone = set(records)
+        if gone:
+            with self._transaction() as connection:
+                self._lock_mine(connection, gone, whole=gone)
+                forget(connection, self._account, gone)
 
     def states(self, records: Iterable[str]) -> dict[Place, FieldState]:
         """What is on record for these opportunities, by record and key; at most some hundreds of records at once."""
@@ -334,16 +350,19 @@ class Ledger:
                 .with_for_update()
             )
 
-    def _lock_mine(self, connection: Connection, records: Iterable[str]) -> None:
-        """Take the rows in the order in which claims take them: whoever takes one over waits, never in a circle."""
+    def _lock_mine(self, connection: Connection, records: Iterable[str], whole: Iterable[str] = ()) -> None:
+        """Lock the rows that we have claimed, in the order of `claim`, so that two workers cannot deadlock.
+
+        Args:
+            connection: In a transaction.
+            records: Whose rows.
+            whole: Records of which all rows are locked.
+        """
         if connection.dialect.name == "postgresql":
+            mine = field_states.c.record_id.in_(list(records)) & (field_states.c.claim_token == self._token)
             connection.execute(
                 sa.select(field_states.c.field)
-                .where(
-                    field_states.c.account == self._account,
-                    field_states.c.record_id.in_(list(records)),
-                    field_states.c.claim_token == self._token,
-                )
+                .where(field_states.c.account == self._account, mine | field_states.c.record_id.in_(list(whole)))
                 .order_by(field_states.c.record_id.collate("C"), field_states.c.field.collate("C"))
                 .with_for_update()
             )

@@ -138,6 +138,9 @@ class Settlement:
         seen: What that read showed, by key.
         sent: Whether anything was sent: what the CRM was not asked it has not refused.
         doubtful: Whether an attempt may have landed without an answer, whatever the last one was told.
+        disproved: Keys that were not sent, as the CRM was known to hold them, and that its answer showed otherwise.
+        gone: Whether an answer said that there is no such record, or showed another one: then nothing is known of any
+            of its fields.
     """
 
     wish: Wish
@@ -148,6 +151,8 @@ class Settlement:
     seen: Mapping[str, str] = field(default_factory=dict)
     sent: bool = True
     doubtful: bool = False
+    disproved: frozenset[str] = frozenset()
+    gone: bool = False
 
 
 class StateOnRecord(NamedTuple):

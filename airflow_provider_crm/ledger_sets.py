@@ -46,7 +46,8 @@ _END_CLAIM = """
     INSERT INTO crm_field_states (account, record_id, field, known, value, as_of, run_key, acknowledged_at)
     SELECT :account, record_id, field, known, value, as_of, run_key, CASE WHEN run_key IS NOT NULL THEN :now END
     FROM ({rows}) AS w WHERE true
-    ON CONFLICT (account, record_id, field) DO UPDATE SET known = excluded.known,
+    ON CONFLICT (account, record_id, field) DO UPDATE SET
+        known = excluded.known AND (excluded.value IS NOT NULL OR crm_field_states.known),
         value = coalesce(excluded.value, crm_field_states.value),
         as_of = coalesce(excluded.as_of, crm_field_states.as_of),
         run_key = coalesce(excluded.run_key, crm_field_states.run_key),
@@ -68,7 +69,8 @@ class EndedField(NamedTuple):
     Attributes:
         record_id: The opportunity.
         field: The vendor's key.
-        known: Whether it is known what the CRM holds.
+        known: Whether it is known what the CRM holds. Without an acknowledged value it stays unknown where an answer
+            to another row has shown that what was on record is not true.
         value: The acknowledged value as it is kept, or None to leave what is on record.
         as_of: The new data time, or None to leave it.
         before: What stood there, if that is known.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_crm.ledger_schema import changes, field_states, rejects, runs
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 _PLACE = [field_states.c.account, field_states.c.record_id, field_states.c.field]
 
@@ -47,6 +51,25 @@ def observe(dialect: str) -> sa.Executable:
         ),
     )
     return upsert
+
+
+def forget(
+    connection: Connection, account: str, records: Collection[str], fields: Collection[tuple[str, str]] = ()
+) -> None:
+    """Count as unknown what the CRM holds in whole records, and in single fields.
+
+    Args:
+        connection: In a transaction that has locked all rows of these records.
+        account: Whose ledger.
+        records: Ids of the records.
+        fields: Record id and key of the single fields.
+    """
+    known = sa.update(field_states).where(field_states.c.account == account, field_states.c.known).values(known=False)
+    if records:
+        connection.execute(known.where(field_states.c.record_id.in_(sorted(records))))
+    if fields:
+        place = sa.tuple_(field_states.c.record_id, field_states.c.field)
+        connection.execute(known.where(place.in_(sorted(fields))))
 
 
 @lru_cache(maxsize=2)

@@ -146,7 +146,7 @@ class Planner:
 
     def _planned(self, batch: Sequence[PlanRow | _Wanted], reader: RecordReader) -> Iterator[PlanRow]:
         ids = [item.update.record_id for item in batch if not isinstance(item, PlanRow)]
-        records, states = reader.get(ids), self._ledger.states(ids)
+        records, states = self._read(reader, ids), self._ledger.states(ids)
         for item in batch:
             if isinstance(item, PlanRow):
                 yield item
@@ -186,12 +186,18 @@ class Planner:
         with LastRows(places) as all_rows, self._reader(keys) as reader:
             reader.prepare(all_rows)
             for batch in _batches(written):
-                records = reader.get(one.record_id for one in batch)
+                records = self._read(reader, [one.record_id for one in batch])
                 for one in batch:
                     number += 1
                     for field in one.fields:
                         blank = PlanRow(number, one.record_id, field.key, PlanVerdict.UPDATE, as_of=now)
                         yield self._undone(blank, field, records[one.record_id])
+
+    def _read(self, reader: RecordReader, ids: Sequence[str]) -> Mapping[str, Record | RejectedError | None]:
+        """Read records; of those that there are not, the ledger does not believe anything any more."""
+        records = reader.get(ids)
+        self._ledger.forget(record_id for record_id, record in records.items() if record is None)
+        return records
 
     def _reader(self, keys: Iterable[str]) -> RecordReader:
         return RecordReader(self._session, frozenset(keys), self._rules.concurrency, self._reads)

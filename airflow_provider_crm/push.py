@@ -27,7 +27,9 @@ from airflow_provider_crm.push_row import (
     InFlight,
     Job,
     approved_in_vain,
+    disproved_keys,
     failure,
+    is_gone,
     not_sent,
     unsent,
     write_update,
@@ -338,7 +340,7 @@ class Push:
                 if (known := self._known_from(job, record)) is not None:
                     return Ended(job, known, sent=False)
             tried = True
-            write_update(
+            answer = write_update(
                 self._session,
                 job.calls,
                 update.record_id,
@@ -354,13 +356,16 @@ class Push:
                 reason = self._stop(err)
                 return Ended(job, not_sent(update, reason, err.applied), doubtful=err.maybe_written)
             sent = tried or not isinstance(err, TransientError)
-            return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written)
+            gone = is_gone(err, self._vendor)
+            return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written, gone=gone)
         # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
         except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
             return Ended(job, self._failed_unexpectedly(update, err), doubtful=True)
         self._landed = True
+        outcome = Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
         kept_out = approved_in_vain(update, job.claim, tuple(job.writes.names.values()))
-        return Ended(job, kept_out or Outcome(update.row, update.record_id, OutcomeWord.UPDATED), sent=kept_out is None)
+        disproved = disproved_keys(job, answer, self._vendor, self.catalogue)
+        return Ended(job, kept_out or outcome, sent=kept_out is None, disproved=disproved)
 
     def _failed_unexpectedly(self, update: Update, err: Exception) -> Outcome:
         """Return the outcome of a row that met an exception which is none of this package; log the first of its type.

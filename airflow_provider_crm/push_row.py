@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.comparison import check_echo
+from airflow_provider_crm.comparison import check_echo, still_holds
 from airflow_provider_crm.concurrency import Concurrency, Workers, Written
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget import Clock
     from airflow_provider_crm.push_rules import PushRules
     from airflow_provider_crm.session import Session
-    from airflow_provider_crm.vendors import Call, Catalogue, Record
+    from airflow_provider_crm.vendors import Call, Catalogue, Record, Vendor
     from airflow_provider_crm.vendors.writes import Writes
 
 log = logging.getLogger(__name__)
+_GONE = frozenset({404, 410})
 
 
 class Budgeted:
@@ -148,12 +149,16 @@ class Ended:
         outcome: Its outcome.
         sent: Whether anything was sent: what the CRM was not asked it has not refused.
         doubtful: Whether an attempt may have landed without an answer, whatever the last one was told.
+        disproved: Keys that were not sent, and that the answer showed with another value than the row wants.
+        gone: Whether an answer said that there is no such record, or showed another one.
     """
 
     job: Job
     outcome: Outcome
     sent: bool = True
     doubtful: bool = False
+    disproved: frozenset[str] = frozenset()
+    gone: bool = False
 
     @property
     def untouched(self) -> bool:
@@ -171,8 +176,36 @@ class Ended:
         whole = outcome.word is OutcomeWord.UPDATED
         written = job.claim.fields if whole else targets(outcome.applied)
         return Settlement(
-            job.wish, job.claim, outcome, written, held=job.held, seen=job.seen, sent=self.sent, doubtful=self.doubtful
+            job.wish,
+            job.claim,
+            outcome,
+            written,
+            held=job.held,
+            seen=job.seen,
+            sent=self.sent,
+            doubtful=self.doubtful,
+            disproved=self.disproved,
+            gone=self.gone,
         )
+
+
+def disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogue) -> frozenset[str]:
+    """The keys that a row did not send, as the CRM was known to hold them, and that its answer shows otherwise."""
+    unsent = job.wish.values.keys() - job.claim.fields - job.claim.stale
+    return frozenset(
+        key
+        for key in unsent
+        if vendor.shown(key, record) and not still_holds(key, job.wish.values[key], record, vendor, catalogue)
+    )
+
+
+def is_gone(err: BaseException | None, vendor: Vendor) -> bool:
+    """Whether an answer said that there is no such record, or showed another one; also one that was read back."""
+    if isinstance(err, IgnoredError):
+        return vendor.id_key in err.field_errors
+    if isinstance(err, RejectedError):
+        return err.status in _GONE
+    return isinstance(err, OutcomeUnknownError) and is_gone(err.__cause__, vendor)
 
 
 class InFlight:

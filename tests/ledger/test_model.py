@@ -150,15 +150,22 @@ class Model(RuleBasedStateMachine):
 
     @precondition(lambda self: self.senders)
     @rule(
-        which=st.integers(0, 9), word=st.sampled_from(SENT + UNSENT), landed=st.sets(FIELDS), lost_answer=st.booleans()
+        which=st.integers(0, 9),
+        word=st.sampled_from(SENT + UNSENT),
+        landed=st.sets(FIELDS),
+        lost_answer=st.booleans(),
+        replaced=st.booleans(),
     )
-    def a_row_ends(self, which, word, landed, lost_answer):  # noqa: C901 - the table of all ends
+    def a_row_ends(self, which, word, landed, lost_answer, replaced):  # noqa: C901 - the table of all ends
         """A sender that still may sends, and tells what became of its row; others tell that they were overtaken.
 
-        Some rows land in part. Before any last word an attempt may have landed of which no answer came.
+        Some rows land in part. Before any last word an attempt may have landed of which no answer came. A row that is
+        rejected may be so because its record is gone; somebody then makes another one of that id. The answer to one
+        that was written shows the other fields of the record, too.
         """
         sender = self.senders.pop(which % len(self.senders))
         fields, reached = sender.claim.fields, False
+        gone, disproved = False, frozenset()
         if not self._renewed(sender):
             word, written = OutcomeWord.FAILED, frozenset()
         elif word in UNSENT and not lost_answer:
@@ -166,7 +173,9 @@ class Model(RuleBasedStateMachine):
         elif word is OutcomeWord.UPDATED:
             written = fields
             self._land(sender, fields)
+            disproved = self._shown_otherwise(sender)
         else:
+            gone = replaced and word in (OutcomeWord.REJECTED, OutcomeWord.UNKNOWN, OutcomeWord.IGNORED)
             reached = lost_answer or word in LOST
             written = frozenset() if reached or word is OutcomeWord.IGNORED else fields & landed
             self._land(sender, written)
@@ -174,8 +183,14 @@ class Model(RuleBasedStateMachine):
                 self._land(sender, fields & landed)
             elif word is OutcomeWord.IGNORED:
                 self.crm.update({(sender.wish.record_id, key): "another" for key in fields & landed})
+        if gone:
+            self._replace(sender.wish.record_id)
         outcome = Outcome(0, sender.wish.record_id, word, "CODE", "reason")
-        sender.ledger.settle([Settlement(sender.wish, sender.claim, outcome, written, doubtful=reached)])
+        settlement = Settlement(
+            sender.wish, sender.claim, outcome, written, doubtful=reached, disproved=disproved, gone=gone
+        )
+        sender.ledger.settle([settlement])
+        self.edited.difference_update((sender.wish.record_id, key) for key in disproved)
         if not sender.lost:
             for key in written:
                 self.acknowledged[sender.wish.record_id, key] = sender.wish.as_of
@@ -185,6 +200,24 @@ class Model(RuleBasedStateMachine):
             self.refused[sender.wish.record_id] = FieldHashes().fingerprint(sender.wish.values)
         elif word is OutcomeWord.UPDATED and sender.claim.refused is not None:
             self.refused.pop(sender.wish.record_id, None)
+
+    def _shown_otherwise(self, sender):
+        """What the record shows of the fields that were not sent, as they were known to be as wanted, and is not."""
+        wish, claim = sender.wish, sender.claim
+        unsent = wish.values.keys() - claim.fields - claim.stale
+        return frozenset(key for key in unsent if self.crm.get((wish.record_id, key)) != wish.values[key])
+
+    def _replace(self, record_id):
+        """Another record of that id, which nobody from here has written; what is known of it is known of no edit."""
+        for key in "fg":
+            self.crm[record_id, key] = "new"
+            self.edited.discard((record_id, key))
+
+    @rule(record=RECORDS)
+    def a_plan_finds_no_record(self, record):
+        """Nothing is believed of a record that a read did not find."""
+        self._replace(record)
+        Ledger(self.engine, account="a", run_key="p", lease=LEASE, clock=self.clock).forget([record])
 
     def _released(self, sender, keys):
         """What was claimed in vain does not keep older data out: only what the ledger still says counts."""
