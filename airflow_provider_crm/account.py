@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Catalogue, Credentials, Vendor
 
 DEFAULT_TIMEOUT = 30.0
+_HTTPS_PORT = 443
+_HTTP_PORT = 80
+_FINGERPRINT_ROUNDS = 100_000
 
 
 class TokenSource(Protocol):
@@ -46,10 +50,12 @@ class Account:
         timezone: IANA zone of dates and of `x-tz-offset` where a call names no other, or None when nobody named one;
             the offset then says UTC.
         timeout: Seconds to wait for an answer.
-        name: What the user calls the account, where the vendor does not tell.
+        name: What the user calls the account, where the vendor does not tell: the `account` of the connection's extra,
+            else the connection's id.
         tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
         stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
         hidden: Names of fields whose values are to be seen nowhere, beside those that the vendor calls personal.
+        connection: Id of the Airflow connection, for messages; empty where there is none.
     """
 
     vendor: Vendor
@@ -61,11 +67,23 @@ class Account:
     tokens: TokenSource | None = None
     stated: StatedLimit | None = None
     hidden: frozenset[str] = frozenset()
+    connection: str = ""
 
     @property
     def key_digest(self) -> str:
         """The SHA-256 of the secrets, by which a key is told from others and not known."""
         return hashlib.sha256("\n".join(self.credentials.secrets()).encode()).hexdigest()
+
+    @property
+    def host(self) -> str:
+        """Host and port in their one spelling, see `canonical_host`."""
+        return canonical_host(self.origin)
+
+    @property
+    def key_fingerprint(self) -> str:
+        """A slow hash of the secrets, other for each host: it tells keys apart, and nobody finds the key from it."""
+        salt = self.place.encode()
+        return hashlib.pbkdf2_hmac("sha256", self.key_digest.encode(), salt, _FINGERPRINT_ROUNDS).hex()
 
     def budget_name(self, group: str) -> str:
         """Name of the budget that all workers with these credentials share: vendors count by key.
@@ -73,13 +91,52 @@ class Account:
         Args:
             group: The endpoint group.
         """
-        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:{self.key_digest}:{group}"
+        return f"{self.place}{self.key_digest}:{group}"
 
     @property
     def place(self) -> str:
         """Vendor and host: what the names of all accounts there begin with."""
-        return f"{self.vendor.name}:{urlsplit(self.origin).netloc}:"
+        return f"{self.vendor.name}:{self.host}:"
 
     def key(self, catalogue: Catalogue) -> str:
-        """Name of the account in reports and the ledger: vendor, host and organization."""
+        """Name of the account in reports and the ledger: vendor, host and organization.
+
+        Where the vendor names no organization, the ledger may know the account by another name, see
+        `ledger_accounts.AccountNames`.
+        """
         return f"{self.place}{catalogue.organization or self.name}"
+
+
+def canonical_host(origin: str) -> str:
+    """The one spelling of an origin's host and port: two that lead to one server have the same.
+
+    Lower case, international names in ASCII, no final dot, the shortest IP address, `127.0.0.1` for this machine, and
+    no port where it is the one of https.
+
+    Args:
+        origin: Scheme, host and port.
+    """
+    parts = urlsplit(origin)
+    name = _ascii((parts.hostname or "").rstrip("."))
+    port = parts.port or (_HTTP_PORT if parts.scheme == "http" else _HTTPS_PORT)
+    try:
+        address = ip_address(name)
+    except ValueError:
+        name = "127.0.0.1" if name == "localhost" else name
+    else:
+        address = getattr(address, "ipv4_mapped", None) or address
+        name = "127.0.0.1" if address.compressed == "::1" else address.compressed
+    name = f"[{name}]" if ":" in name else name
+    return name if port == _HTTPS_PORT and parts.scheme != "http" else f"{name}:{port}"
+
+
+def _ascii(name: str) -> str:
+    """An international name as it is looked up, as `requests` does it."""
+    if name.isascii():
+        return name.lower()
+    import idna
+
+    try:
+        return idna.encode(name, uts46=True).decode().lower()
+    except idna.IDNAError:  # which no request survives, either
+        return name.lower()

@@ -27,11 +27,11 @@ _HELD = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.v
 _CONFIRM = """
     UPDATE crm_field_states AS s SET as_of = w.as_of
     FROM (SELECT CAST(:account AS text) AS account, given.* FROM ({rows}) AS given OFFSET 0) AS w
-    WHERE s.account = w.account AND {held} AND s.as_of < w.as_of
+    WHERE s.account = w.account AND {held} AND (s.as_of IS NULL OR s.as_of < w.as_of)
 """
 _CONFIRM_ROW = """
-    UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ? AND as_of < ?
-    AND known AND claim_token IS NULL AND value = CASE field {wanted} END
+    UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ?
+    AND (as_of IS NULL OR as_of < ?) AND known AND claim_token IS NULL AND value = CASE field {wanted} END
 """
 _LEFT = """
     SELECT number FROM ({rows}) AS w WHERE {fields} <>

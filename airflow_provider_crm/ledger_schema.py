@@ -129,6 +129,18 @@ tokens = sa.Table(
     sa.Column("asked_at", UtcDateTime, comment="When the vendor was last asked; later than refreshed_at if in vain."),
 )
 
+accounts = sa.Table(
+    "crm_accounts",
+    metadata,
+    sa.Column("vendor", sa.Text, primary_key=True, comment="One that names no organization."),
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True, comment="connection or key."),
+    sa.Column("name", sa.Text, primary_key=True, comment="Of the connection, or a slow hash of the key."),
+    sa.Column("account", sa.Text, nullable=False, comment="Name of the account in all other tables."),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("confirmed_by", sa.Text, comment="Who confirmed it; null for what was noted at a first run."),
+)
+
 plans = sa.Table(
     "crm_plans",
     metadata,

@@ -32,7 +32,7 @@ _CONFIRM = """
     INSERT INTO crm_field_states (account, record_id, field, known, as_of)
     SELECT :account, record_id, field, true, as_of FROM ({rows}) AS w WHERE true
     ON CONFLICT (account, record_id, field) DO UPDATE SET as_of = excluded.as_of
-    WHERE crm_field_states.as_of < excluded.as_of
+    WHERE crm_field_states.as_of IS NULL OR crm_field_states.as_of < excluded.as_of
 """
 _CLAIM = """
     INSERT INTO crm_field_states

@@ -85,7 +85,7 @@ class StoredTokens:
         self._clock = clock
         self._hide = hide
         first = hashlib.sha256(grant.refresh_token.encode()).hexdigest()
-        self._name = f"{account.vendor.name}:{account.origin.partition('://')[2]}:{grant.client_id}:{first}"
+        self._name = f"{account.place}{grant.client_id}:{first}"
         self._lock = threading.Lock()
         self._ready = False
         self._held: Tokens | None = None

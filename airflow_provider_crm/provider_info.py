@@ -82,6 +82,7 @@ def get_provider_info() -> dict[str, Any]:
                 "factory": "airflow_provider_crm.assets.create_asset",
             }
         ],
+        "cli": ["airflow_provider_crm.cli.get_crm_commands"],
         "extra-links": ["airflow_provider_crm.operators.links.CrmRunLink"],
         "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
         "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],

@@ -36,6 +36,8 @@ LAYERS = (
         "budget_use",
         "ledger",
         "field_hashes",
+        "ledger_accounts",
+        "ledger_fences",
         "ledger_quiet",
         "ledger_sets",
         "ledger_claims",
@@ -70,12 +72,12 @@ LAYERS = (
     },
     {"hooks", "openlineage", "assets"},
     {"operators", "transfers"},
-    {"ui"},
+    {"ui", "cli"},
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 APART = {"sandbox", "demo", "provider_info", "__init__"}
 ALLOWED = {
-    "airflow": {"hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo", "report"},
+    "airflow": {"cli", "hooks", "operators", "transfers", "ui", "openlineage", "assets", "demo", "report"},
     "pandas": {"frame", "hooks", "report"},
     "numpy": {"frame"},
     "pyarrow": {"frame", "rejects", "parquet"},
@@ -88,6 +90,8 @@ ALLOWED = {
     "sqlalchemy": {
         "ledger",
         "field_hashes",
+        "ledger_accounts",
+        "ledger_fences",
         "ledger_sets",
         "ledger_schema",
         "budget_store",

@@ -233,6 +233,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
         name=str(extra.get("account") or connection.conn_id),
         stated=stated,
         hidden=hashed_fields(),
+        connection=str(connection.conn_id),
     )
 
 

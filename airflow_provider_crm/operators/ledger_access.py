@@ -96,6 +96,23 @@ class LedgerAccess:
             return PlanReads.temporary()
         return PlanReads(self.required(), account, run_key, resumed=resumed)
 
+    def account_name(self, session: Session, catalogue: Catalogue, *, note: bool) -> str:
+        """Name of the account that a session leads to.
+
+        Args:
+            session: Where the CRM is.
+            catalogue: What the account offers.
+            note: Whether a connection that was never used is noted, see `AccountNames`.
+
+        Raises:
+            ConfigurationError: The vendor names no organization, and the key has changed without a confirmation.
+        """
+        from airflow_provider_crm.ledger_accounts import AccountNames
+
+        if catalogue.organization is not None or self.engine is None:
+            return session.account.key(catalogue)
+        return AccountNames(self.engine, session.clock).resolve(session.account, note=note)
+
     def book(self, session: Session, catalogue: Catalogue, account: str, run_key: str) -> Ledger:
         """The ledger of an account, in the hands of a run.
 

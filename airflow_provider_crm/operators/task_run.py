@@ -140,7 +140,7 @@ class TaskRun:
             session.clock = self._waits.clock
             with span("crm.catalogue"):
                 catalogue = session.catalogue(source.names)
-            name = self.account.key(catalogue)
+            name = self.ledger.account_name(session, catalogue, note=self.task.sends)
             if not self.task.sends or self.ledger.engine is None:
                 yield Work(session, catalogue, name, rules, self.key, warnings=self.warnings)
                 return

@@ -1,0 +1,122 @@
+"""`airflow crm ...`: what is done to the ledger by hand, and recorded there.
+
+Airflow imports this whenever its command line starts, so whatever a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from airflow.cli.cli_config import CLICommand
+    from sqlalchemy.engine import Engine
+
+
+def get_crm_commands() -> list[CLICommand]:
+    """The commands that provider info names."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    def arg(*flags: str, **more: str) -> Arg:
+        return Arg(flags, **more)  # type: ignore[no-untyped-call]  # of Airflow
+
+    ledger = arg("--ledger-conn-id", help="Connection to the ledger's database. Default: the one that tasks use, too.")
+    return [
+        GroupCommand(
+            name="crm",
+            help="Look after the ledger of the CRM provider",
+            subcommands=(
+                ActionCommand(
+                    name="clear-fence",
+                    help="Take back data times that keep newer data out",
+                    description=(
+                        "Without record ids: all data times of the account that lie in the future. With record ids: "
+                        "those of all their fields. The next run then writes, whatever its data time is, so let the "
+                        "newest run come first. The change log (crm_changes) tells what was cleared, by whom and when."
+                    ),
+                    func=clear_fence,
+                    args=(
+                        arg("account", help="Name of the account, as in reports: close:api.close.com:orga_..."),
+                        arg("record_ids", nargs="*", metavar="record_id", help="The CRM's id of an opportunity"),
+                        ledger,
+                    ),
+                ),
+                ActionCommand(
+                    name="confirm-account",
+                    help="Say that a connection's new key is one of the same organization",
+                    description=(
+                        "For vendors that do not tell whose key it is (Raze): a connection with another key than "
+                        "before writes nothing until this was run. crm_accounts keeps who confirmed it and when."
+                    ),
+                    func=confirm_account,
+                    args=(arg("crm_conn_id", help="Id of the connection"), ledger),
+                ),
+            ),
+        )
+    ]
+
+
+def clear_fence(args: Namespace) -> None:
+    """Take back data times, and print which."""
+    from airflow_provider_crm.budget import Clock
+    from airflow_provider_crm.ledger_fences import clear_fences
+    from airflow_provider_crm.vendors import VENDORS
+
+    vendor = VENDORS.get(args.account.partition(":")[0])
+    records = {record_id if vendor is None else vendor.canonical_id(record_id) for record_id in args.record_ids}
+    with _ledger(args) as engine:
+        fences = clear_fences(engine, args.account, records, by=_user(), now=Clock().now())
+    for fence in fences:
+        what = "is being written by a run now, and was left" if fence.busy else "cleared"
+        print(f"{fence.record_id} {fence.field}: data time {fence.as_of:%Y-%m-%d %H:%M} UTC {what}")  # noqa: T201
+    if not fences:
+        print("No data time to clear.")  # noqa: T201
+
+
+def confirm_account(args: Namespace) -> None:
+    """Take a connection's present key as right, and print what that means."""
+    from airflow_provider_crm.budget import Clock
+    from airflow_provider_crm.hooks.crm import CrmHook
+    from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
+    from airflow_provider_crm.ledger_accounts import AccountNames
+
+    with _ledger(args) as engine:
+        hook = CrmHook.for_connection(args.crm_conn_id, ledger_conn_id=args.ledger_conn_id or DEFAULT_LEDGER)
+        with hook.session as session:
+            organization = session.catalogue(()).organization
+        if organization is None:
+            sentence = AccountNames(engine, Clock()).confirm(session.account, _user())
+        else:
+            sentence = f"{hook.vendor.title} tells whose key it is ({organization}): nothing to confirm."
+    print(sentence)  # noqa: T201
+
+
+@contextmanager
+def _ledger(args: Namespace) -> Iterator[Engine]:
+    """The ledger's database; what goes wrong ends the command with a sentence."""
+    from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_engine
+
+    # As Airflow's own commands do: else connections in its metadata database are not found.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    try:
+        engine = cast("Engine", ledger_engine(args.ledger_conn_id or DEFAULT_LEDGER))  # None is for no name only
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+    except CrmError as err:
+        raise SystemExit(str(err)) from None
+
+
+def _user() -> str:
+    """Who runs the command, as far as the machine knows; a container may give its user no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
