@@ -154,7 +154,14 @@ class FrameSource:
             canonical_id=vendor.canonical_id,
             now=work.session.clock.now,
         )
-        return Rows(row for frame in _chain(self._first, self._frames) for row in reader.read(frame))
+        return Rows(self._read(reader, work))
+
+    def _read(self, reader: FrameReader, work: Work) -> Iterator[Update | Outcome]:
+        """Read all frames, and warn of the texts that were taken for missing values."""
+        for frame in _chain(self._first, self._frames):
+            yield from reader.read(frame)
+        for sentence in reader.warnings():
+            work.warnings.add(sentence)
 
 
 class PlanRowsSource:
@@ -266,7 +273,7 @@ def mapped_columns(source: Iterator[pd.DataFrame], columns: ColumnRules) -> Iter
     mapped = {columns.id_column, *columns.fields, *([] if columns.as_of is None else [columns.as_of])}
     for frame in source:
         if len(frame.columns):
-            columns.check(list(frame.columns))
+            columns.check(list(frame.columns), list(frame.index.names))
         yield frame[[name for name in frame.columns if name in mapped]]
 
 

@@ -64,6 +64,9 @@ def test_null_values_are_an_argument(deal, update):
         "updated": 1
     }
     assert deal.close.opportunity("oppo_1")["note"] == "nan"
+    end = update([{"id": "oppo_1", "note": "None"}], fields={"note": "notes"})
+    hint = "which counts as a missing value; pass null_values=[''] to write such text."
+    assert end.report["warnings"][0] == f"Column 'note': 1 row has the text 'None', {hint}"
     end = update([{"id": "oppo_1", "note": ""}], fields={"note": "notes"}, null_values="")
     assert str(end.error).startswith("null_values is ''; write a list of the texts that are missing values")
     assert "null_values" in UpdateOpportunityOperator.template_fields
