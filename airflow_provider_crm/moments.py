@@ -11,6 +11,8 @@ import pendulum
 
 from airflow_provider_crm.exceptions import ConfigurationError
 
+_ZONE = re.compile(r"(?!(?i:posix|right|systemv)/)[\w+-]+(/[\w+-]+)*", re.ASCII)
+_NO_PLACE = frozenset({"factory", "localtime", "posixrules"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 TOLERANCE = dt.timedelta(minutes=5)
 """How far a data time may lie ahead of the clock: clocks of several machines differ by less."""
@@ -25,7 +27,8 @@ def zone(name: str) -> pendulum.Timezone:
         ConfigurationError: If the zone database has no such name.
     """
     msg = f"timezone {name!r} is not in the IANA zone database; write one such as 'America/New_York' or 'UTC'."
-    if not isinstance(name, str):  # pendulum reads a number as a fixed offset in seconds
+    # Pendulum reads a number as a fixed offset in seconds, and the database has files that are no zone of any place.
+    if not isinstance(name, str) or not _ZONE.fullmatch(name) or name.lower() in _NO_PLACE:
         raise ConfigurationError(msg)
     try:
         return pendulum.timezone(name)

@@ -15,6 +15,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
@@ -191,6 +192,8 @@ class StoredTokens:
     def _fetched(self, refresh_token: str) -> Tokens:
         response = post_form(self._account, self._grant.path, {**self._grant.form, "refresh_token": refresh_token})
         fetched = self._grant.read(response, self._clock.now())
+        if not fetched.refresh_token:  # then the one that was sent is still good
+            fetched = replace(fetched, refresh_token=refresh_token)
         self._remember(fetched.access_token, fetched.refresh_token)
         return fetched
 

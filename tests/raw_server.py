@@ -53,7 +53,7 @@ class RawServer:
 
     def _answer(self, peer):
         request = b""
-        while b"\r\n\r\n" not in request:
+        while b"\r\n\r\n" not in request and not request.startswith(b"\x16"):  # of a TLS handshake
             if not (part := peer.recv(65_536)):
                 return
             request += part

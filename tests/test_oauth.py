@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 import sqlalchemy as sa
 from airflow.sdk.crypto import get_fernet
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -432,3 +433,66 @@ def test_no_secret_is_shown_or_kept_in_clear(  # noqa: PLR0917 - fixtures
     engine.dispose()
     assert len(rows) == 1
     assert [secret for secret in issued if secret in shown + repr(rows)] == []
+
+
+@pytest.mark.parametrize("expires_in", [-1, 0, "soon", "60", 1e308, 10**400, None, True, [60], {"a": 1}])
+def test_a_lifetime_of_any_kind(oauth, expires_in):
+    """A lifetime that no token has counts as an hour, a number in a text as what it says: the chain goes on."""
+    answer = requests.Response()
+    answer.status_code = 200
+    answer._content = json.dumps({"access_token": "a", "refresh_token": "b", "expires_in": expires_in}).encode()
+    grant = VENDORS["close"].grant(Credentials(extra={"client_id": "i", "client_secret": "s", "refresh_token": "r"}))
+    now = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
+    fetched = grant.read(answer, now)
+    assert fetched.lifetime == dt.timedelta(seconds=60 if expires_in == "60" else 3600)
+    assert fetched.expires_at == now + fetched.lifetime
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"expires_in": 60},
+        {"access_token": "", "refresh_token": "b"},
+        {"access_token": "a b", "refresh_token": "b"},
+        {"access_token": "a\nX-Evil: 1", "refresh_token": "b"},
+        {"access_token": "\ud800", "refresh_token": "b"},
+        {"access_token": "a", "refresh_token": "\x00"},
+        {"access_token": "a" * 9_000, "refresh_token": "b"},
+        {"access_token": 5, "refresh_token": "b"},
+        [],
+        "<html>",
+        None,
+    ],
+)
+def test_a_token_that_no_header_can_carry(engine, answer, serve_answer):
+    """An answer without tokens that can be sent is a failure that passes; what is stored stays as it was."""
+    server = serve_answer(json.dumps(answer).encode() if answer is not None else b"")
+    extra = {"client_id": "i", "client_secret": "s", "refresh_token": "r"}
+    account = Account(VENDORS["close"], server.url, Credentials(extra=extra), timeout=2.0)
+    held = source(engine, account, clock=Clock(sleep=lambda _: None))
+    with pytest.raises(TransientError, match="token endpoint answered 200 without a record"):
+        held.token()
+    assert held.secrets == ()
+
+
+def test_a_vendor_that_does_not_rotate(engine, serve_answer):
+    """An answer without a refresh token leaves the one that was sent in force: it is stored and used the next time."""
+    server = serve_answer(b'{"access_token": "a", "expires_in": 1}')
+    extra = {"client_id": "i", "client_secret": "s", "refresh_token": "first"}
+    account = Account(VENDORS["close"], server.url, Credentials(extra=extra), timeout=2.0)
+    for _ in range(2):
+        held = source(engine, account)
+        assert held.token() == "a"
+        held.refused("a")
+        assert held.token() == "a"
+    assert all(b"POST /oauth2/token/" in request for request in server.requests)
+    assert len(server.requests) >= 2
+
+
+@pytest.fixture
+def serve_answer():
+    """Start a token endpoint that always gives one answer."""
+    from .raw_server import RawServer, http
+
+    with contextlib.ExitStack() as stack:
+        yield lambda body: stack.enter_context(RawServer(http(body, "Content-Type: application/json")))

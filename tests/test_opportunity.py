@@ -47,7 +47,7 @@ PHONE = Field("phone", "phone", personal=True)
 RULES = ValueRules()
 NEW_YORK = ValueRules(timezone="America/New_York")
 
-ZONES = sorted(zoneinfo.available_timezones())
+ZONES = sorted(zoneinfo.available_timezones() - {"Factory", "localtime"})
 properties = settings(deadline=None, derandomize=True, max_examples=300)
 
 INSTANTS = st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2040, 1, 1), timezones=st.just(dt.UTC))  # noqa: DTZ001
@@ -504,11 +504,34 @@ def test_iso_texts_are_read_whole() -> None:
         assert parse_moment(text) is None
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Phobos", "../etc/passwd", "\0", "America", "New York", 5])
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Phobos", "../etc/passwd", "\0", "America", "New York", 5, "\ud800", "A" * 999]
+)
 def test_an_unknown_zone_is_an_error_that_shows_how_to_write_one(name: str) -> None:
     """A zone that the database does not have is a configuration error with an example."""
     with pytest.raises(ConfigurationError, match="write one such as 'America/New_York'"):
         zone(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Factory", "localtime", "posixrules", "posix/Europe/Berlin", "right/UTC", "Right/UTC", "SystemV/EST5"),
+        *("/usr/share/zoneinfo/UTC", "Europe/../UTC", "./UTC", "tzdata.zi", "zone.tab", "leapseconds"),
+    ],
+)
+def test_a_file_of_the_zone_database_that_is_no_place(name: str) -> None:
+    """What the database holds beside places is no zone: other machines have other files, or count leap seconds."""
+    with pytest.raises(ConfigurationError, match="write one such as"):
+        zone(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "EST5EDT"]
+)
+def test_a_zone_of_a_place(name: str) -> None:
+    """Whatever has the form of a zone and is in the database is one."""
+    assert zone(name).name == name
 
 
 def test_an_unknown_rounding_lists_the_rules() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.session import Session
     from airflow_provider_crm.vendors import Record, Vendor
 
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1", re.ASCII)
 _HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 _USER = re.compile(r"^(\w+://)?.*@")
 
@@ -277,10 +277,17 @@ def _origin(connection: Connection, vendor: Vendor, problems: list[str]) -> str:
     beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme not in ("http", "https") or not _HOST_NAME.fullmatch(name) or beyond:
         problems.append(f"host is {shown!r}; write an origin such as {vendor.origin!r}, without path or user")
-    elif parts.scheme == "http" and not _LOOPBACK.fullmatch(name):
+    elif parts.scheme == "http" and not _is_loopback(name):
         problems.append(f"host is {shown!r}: plain http would show the key to the network; write https")
     name = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{name}:{port}" if port else f"{parts.scheme}://{name}"
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _timezone(extra: Mapping[str, Any], problems: list[str]) -> str | None:

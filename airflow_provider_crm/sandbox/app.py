@@ -6,6 +6,7 @@ from dataclasses import replace
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_crm.sandbox.web_pages import refused_to_pages
 from airflow_provider_crm.sandbox.wire import Request, Response, parse_body, parse_query, split_path
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class App:
         """Answer one HTTP request (ASGI)."""
         raw = await _read(receive)
         request = self._request(scope, raw)
+        if (refused := refused_to_pages(request)) is not None:
+            await self._send(send, refused)
+            return
         if not request.vendor:
             with self._lock:
                 response = self._control(request)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from airflow_provider_crm.sandbox.faults import Fault
@@ -145,20 +147,36 @@ class Panel:
 
 
 def _checked(name: str, value: Json, hint: object) -> Json:
-    """Turn lists into sets, and refuse a value that the switch doesn't have."""
+    """Turn lists into sets and decimals into floats, and refuse a value that the switch doesn't have."""
     if name == "fault_rates":
-        for fault in value:
-            Fault.parse(fault)
-        return dict(value)
+        if not isinstance(value, Mapping):
+            message = f"fault_rates cannot be {value!r}; write a probability by fault, such as {{'http_503': 0.1}}."
+            raise ValueError(message)
+        return {Fault.parse(fault).name: _number(f"fault_rates of {fault}", rate) for fault, rate in value.items()}
     if name.startswith(("fault_", "ignored_")):
-        if isinstance(value, str):
+        if isinstance(value, str) or not all(isinstance(one, str) for one in value or ()):
             message = f"{name} is a set of strings; write {{{value!r}}}."
             raise ValueError(message)
         return None if value is None else frozenset(value)
+    if hint is float:
+        return _number(name, value, least=-24.0 if name.endswith("_offset") else 0.0)
+    wanted = get_args(hint) or (hint,)
+    if get_origin(hint) is not Literal and type(value) not in wanted:
+        names = " or ".join("null" if one is type(None) else one.__name__ for one in wanted)
+        message = f"{name} cannot be {value!r}; write {names}."
+        raise ValueError(message)
     if get_origin(hint) is Literal and value not in get_args(hint):
         message = f"{name} cannot be {value!r}; it is one of {', '.join(get_args(hint))}."
         raise ValueError(message)
     return value
+
+
+def _number(name: str, value: Json, *, least: float = 0.0) -> float:
+    number = float(value) if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) else math.nan
+    if not least <= number < math.inf or (number == 0 and name.endswith("_window")):
+        message = f"{name} cannot be {value!r}; write a number."
+        raise ValueError(message)
+    return number
 
 
 _SERVER = {

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import AfterValidator
 from starlette.responses import Response
 
 from airflow_provider_crm.plan_store import Plan, stored_plan
@@ -29,7 +30,8 @@ router = APIRouter()
 
 PagesDep = Annotated[PageMaker, Depends(pages_of)]
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
-Text = Annotated[str, Query(max_length=500)]
+# A NUL is in no id and no text of a ledger, and PostgreSQL refuses to be asked for one.
+Text = Annotated[str, Query(max_length=500), AfterValidator(lambda text: text.replace("\0", ""))]
 _RUNS_ON_A_PAGE = 25
 _BARS = 60
 _DOWNLOAD_SECONDS = 300.0

@@ -179,7 +179,7 @@ class Tokens:
 
     Attributes:
         access_token: Signs calls.
-        refresh_token: Fetches the next pair; the one that fetched this pair is void.
+        refresh_token: Fetches the next pair; the one that fetched this pair is void. Empty if that one is still good.
         expires_at: When the access token ends.
         lifetime: How long it lived when it was issued.
     """

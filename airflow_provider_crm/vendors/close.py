@@ -86,7 +86,8 @@ _OWN_FIELDS = (
 _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
 _ONE_OF_MANY = (".add", ".remove")
 _OLD_ERROR = {"message", "rate_reset", "rate_limit", "rate_window", "rate_limit_type", "rate_endpoint_group"}
-_TOKEN_SECONDS = 3600.0
+# What counts where the answer names no time, or none that a token lives.
+_TOKEN_SECONDS, _LONGEST_TOKEN = 3600.0, 366 * 86_400.0
 _OAUTH = ("client_id", "client_secret", "refresh_token")
 
 
@@ -361,10 +362,18 @@ def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
         err.retry_after = retry_after(response, now)
         raise err
     access, refresh = member(body, "access_token"), member(body, "refresh_token")
-    if not isinstance(access, str) or not isinstance(refresh, str):
+    if not _is_token(access) or not (refresh in (None, "") or _is_token(refresh)):
         raise record_error("Close's token endpoint", response)
-    lifetime = dt.timedelta(seconds=number_of(member(body, "expires_in")) or _TOKEN_SECONDS)
-    return Tokens(access, refresh, now + lifetime, lifetime)
+    seconds_left = number_of(member(body, "expires_in"))
+    if not seconds_left or seconds_left > _LONGEST_TOKEN:
+        seconds_left = _TOKEN_SECONDS
+    lifetime = dt.timedelta(seconds=seconds_left)
+    return Tokens(str(access), str(refresh or ""), now + lifetime, lifetime)
+
+
+def _is_token(value: Json) -> bool:
+    """Whether a header can carry a value."""
+    return isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]{1,8000}", value) is not None
 
 
 def _is_own_error(body: Json) -> bool:

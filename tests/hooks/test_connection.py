@@ -181,7 +181,13 @@ def test_a_wrong_timeout(told, value):
     assert told(password="k", extra={"timeout": value}) == f"timeout is {value!r}; write seconds, such as 30."
 
 
-@pytest.mark.parametrize("host", ["http://crm.example", "http://10.0.0.1", "http://localhost.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("http://crm.example", "http://10.0.0.1", "http://localhost.example", "http://127.0.0.1.example"),
+        *("http://127.999.999.999", "http://127.1", "http://127.0.0.01", "http://0.0.0.0", "http://[::]"),
+    ],
+)
 def test_plain_http(told, host):
     """Plain http to another machine would show the key on the network."""
     assert told(password="k", host=host) == (

@@ -243,3 +243,14 @@ def test_airflow_itself_finds_and_mounts_the_pages(airflow_with_teams, tmp_path,
             assert anna.get("static/crm.css").headers["content-type"].startswith("text/css")
     finally:
         airflow_app.purge_cached_app()
+
+
+def test_a_nul_in_a_search_is_no_letter(browser, log):
+    """A NUL, which PostgreSQL takes in no text, is left out of whatever a page is asked for."""
+    log.run(KEY, outcomes={"rejected": 1})
+    log.change(KEY, record_id="oppo_1", outcome="rejected", code="NO", reason="no")
+    anna = browser("anna")
+    assert "oppo_1" in anna.text("run", run_key=f"{KEY}\0", show="refused", q="\0oppo\0")
+    assert anna.get("record", record_id="oppo_1\0", account="\0").status_code == 200
+    assert anna.get("", account="\0").status_code == 200
+    assert anna.get("plan", plan_id="\0").status_code == 404

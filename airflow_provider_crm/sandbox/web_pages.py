@@ -1,0 +1,37 @@
+"""Keeps web pages from driving the sandbox: a browser on the same machine sends to it whatever any page asks for."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from airflow_provider_crm.sandbox.wire import JSON_TYPE, Response, json_response
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.sandbox.wire import Request
+
+
+def refused_to_pages(request: Request) -> Response | None:
+    """Refuse a call that a page of another site may have caused; None for any other.
+
+    A page whose host name was made to point here names that host; a page that sends here from its own site names that
+    as its origin; and the control routes take JSON only, which a page may not send without asking first.
+    """
+    host = request.headers.get("host", "")
+    if not _is_local(f"http://{host}"):
+        return json_response(421, {"error": f"The sandbox answers to localhost and 127.0.0.1, not to {host!r}."})
+    origin = request.headers.get("origin")
+    if origin is not None and not _is_local(origin):
+        return json_response(403, {"error": f"The sandbox does not answer to pages of {origin!r}."})
+    if not request.vendor and request.method in ("POST", "PUT", "PATCH") and request.content_type != JSON_TYPE:
+        return json_response(415, {"error": f"Write the header Content-Type: {JSON_TYPE}."})
+    return None
+
+
+def _is_local(address: str) -> bool:
+    try:
+        name = urlsplit(address).hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
