@@ -291,8 +291,11 @@ class Workers(Generic[Job, Result]):
                 raise one.error
         return results
 
-    def close(self) -> list[Result]:
+    def close(self, *, wait: bool = True) -> list[Result]:
         """End all threads, each after the job that it has; jobs that no thread has are dropped.
+
+        Args:
+            wait: Whether to return only when they have ended.
 
         Returns:
             The results that nobody has taken.
@@ -303,7 +306,7 @@ class Workers(Generic[Job, Result]):
         except Empty:
             for _ in self._threads:
                 self._jobs.put(None)
-        for thread in self._threads:
+        for thread in self._threads if wait else ():
             thread.join()
         return [one for one in self._drained() if not isinstance(one, _Raised)]
 

@@ -176,13 +176,44 @@ class Ledger:
             ).rowcount
         return started + self._lease if renewed == len(claim.fields) else None
 
-    def settle(self, batch: Sequence[Settlement]) -> None:
-        """Record what became of claimed rows; returns when it is stored."""
+    def release(self, records: Iterable[str]) -> None:
+        """Give back the claims of rows that were never sent, so that others may claim them at once.
+
+        What is known of these records stays as it was before the claims. What this holder has not claimed stays, too.
+
+        Args:
+            records: At most some hundreds.
+        """
+        released = list(records)
+        with self._transaction() as connection:
+            self._serialize(connection)  # a claim that a signal has interrupted may be stored only now
+            self._lock_mine(connection, released)
+            connection.execute(
+                sa.update(field_states)
+                .where(
+                    field_states.c.account == self._account,
+                    field_states.c.record_id.in_(released),
+                    field_states.c.claim_token == self._token,
+                )
+                .values(claim_token=None, claim_as_of=None, claim_run_key=None, claimed_until=None)
+            )
+
+    def settle(self, batch: Sequence[Settlement], *, once_more: bool = False) -> None:
+        """Record what became of claimed rows; returns when it is stored.
+
+        Args:
+            batch: The rows.
+            once_more: Whether a signal may have interrupted this when it was stored already; then rows without a claim
+                are left alone, so that none stands twice in the change log.
+        """
         gone = {settlement.wish.record_id for settlement in batch if settlement.gone}
         disproved = {(settlement.wish.record_id, key) for settlement in batch for key in settlement.disproved}
         with self._transaction() as connection:
             records = {settlement.wish.record_id for settlement in batch}
             self._lock_mine(connection, records, whole=gone | {record_id for record_id, _ in disproved})
+            if once_more:
+                claimed = self._claimed_of(connection, records)
+                batch = [settlement for settlement in batch if settlement.wish.record_id in claimed]
             now = self._now(connection)
             ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
             end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
@@ -366,6 +397,15 @@ class Ledger:
                 .order_by(field_states.c.record_id.collate("C"), field_states.c.field.collate("C"))
                 .with_for_update()
             )
+
+    def _claimed_of(self, connection: Connection, records: Iterable[str]) -> frozenset[str]:
+        """Return the records of which we have a claim."""
+        query = sa.select(field_states.c.record_id).where(
+            field_states.c.account == self._account,
+            field_states.c.record_id.in_(list(records)),
+            field_states.c.claim_token == self._token,
+        )
+        return frozenset(connection.execute(query).scalars())
 
     def _serialize(self, connection: Connection) -> None:
         """Let claims of one account happen one after another; SQLite's write lock does so by itself."""

@@ -38,8 +38,9 @@ _CLAIM = """
     INSERT INTO crm_field_states
         (account, record_id, field, known, claim_token, claim_as_of, claim_run_key, claimed_until)
     SELECT :account, record_id, field, false, :token, as_of, :run_key, :until FROM ({rows}) AS w WHERE true
-    ON CONFLICT (account, record_id, field) DO UPDATE SET claim_token = excluded.claim_token,
-        claim_as_of = excluded.claim_as_of, claim_run_key = excluded.claim_run_key,
+    ON CONFLICT (account, record_id, field) DO UPDATE SET
+        known = crm_field_states.known AND crm_field_states.claim_token IS NULL,
+        claim_token = excluded.claim_token, claim_as_of = excluded.claim_as_of, claim_run_key = excluded.claim_run_key,
         claimed_until = excluded.claimed_until
 """
 _END_CLAIM = """
@@ -114,6 +115,8 @@ def claim(
     until: dt.datetime,
 ) -> None:
     """Claim fields, known or not yet, whoever had claimed them before.
+
+    What somebody else had claimed may have been sent: the field counts as unknown, also if this claim is given back.
 
     Args:
         connection: In a transaction that keeps other claims of the account away.

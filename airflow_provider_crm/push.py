@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -20,11 +21,11 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.ledger_claims import Claim, Verdict, Wish, WishColumns
 from airflow_provider_crm.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.push_in_flight import InFlight
 from airflow_provider_crm.push_outage import UNEXPECTED, OutageWatch
 from airflow_provider_crm.push_row import (
     Budgeted,
     Ended,
-    InFlight,
     Job,
     approved_in_vain,
     disproved_keys,
@@ -36,7 +37,7 @@ from airflow_provider_crm.push_row import (
 )
 from airflow_provider_crm.push_rules import PushRules, check_won_date, dated
 from airflow_provider_crm.record_id import path_segment
-from airflow_provider_crm.session import Permit, always
+from airflow_provider_crm.session import Permit
 from airflow_provider_crm.vendors.writes import Writes, calls_of, calls_of_all, writes_of_all
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FORBIDDEN = 403
+_ENDED = "ENDED"
+_NO_ANSWER = "It was sent, and the task was ended before the answer came."
+_PATIENCE = 3.0
 _COMPARED_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 200
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -86,7 +90,8 @@ class Push:
     `TransientError` for an outage or a wait longer than a worker slot should be held.
 
     Attributes:
-        unreported: Outcomes of rows that were in flight when the run was ended from outside, which `run` did not yield.
+        unreported: After a run that was ended from outside: outcomes of rows that were on their way, which `run` did
+            not yield.
     """
 
     def __init__(
@@ -108,6 +113,9 @@ class Push:
         self._inspect = inspect
         self._reason = FirstError()
         self._outages = OutageWatch(session, probing=probing)
+        self._in_flight = InFlight(self._written, rules.concurrency, session.clock)
+        self._claimed_records: set[str] = set()
+        self._recorded_outcomes: deque[Outcome] = deque()
         self._ledger_failed = False
         self._unexpected: set[type[Exception]] = set()
         self._landed = False
@@ -134,22 +142,52 @@ class Push:
         Yields:
             Exactly one outcome for each row, in the order in which they become known.
         """
-        work = self._work(iter(rows))
-        in_flight = InFlight(self._written, self._rules.concurrency, self._session.clock)
+        in_flight = self._in_flight
         try:
-            for item in work:
+            for item in self._work(iter(rows)):
                 if isinstance(item, Outcome):
                     yield item
                 elif isinstance(item, _Pause):
-                    yield from self._paused(item, in_flight)
+                    yield from self._paused(item)
                 else:
                     while not in_flight.accepts(item.update.record_id):
-                        yield from self._ended(in_flight)
+                        yield from self._ended()
                     in_flight.add(item)
             while len(in_flight):
-                yield from self._ended(in_flight)
-        finally:
-            self.unreported = self._recorded(in_flight.close())
+                yield from self._ended()
+        except BaseException as err:
+            self._end_early(err)
+            raise
+        in_flight.close()
+
+    def _end_early(self, err: BaseException) -> None:
+        """Leave everything in order when the run is ended from outside: by a signal, or by whoever reads its outcomes.
+
+        Claims of rows that were not sent are given back at once. Rows that were sent are waited for: Airflow kills a
+        task five seconds after SIGTERM. One without an answer then keeps its claim until its lease runs out, as it may
+        land as long as that.
+        """
+        self._stop(TransientError("The run was ended before this row was sent.", code=_ENDED))
+        never_sent = sorted(self._claimed_records - self._in_flight.end())
+        if self._ledger is not None and never_sent and not self._without_ledger():
+            try:
+                self._ledger.release(never_sent)
+            except TransientError as ledger_err:
+                self._stop(ledger_err)
+        calls = 2 * self._session.account.timeout  # connecting and answering may take that long each
+        ended, unanswered = self._in_flight.wait(calls if isinstance(err, Exception) else _PATIENCE)
+        self.unreported = [
+            *self._recorded_outcomes,
+            *(
+                outcome
+                for outcome in self._recorded(ended, once_more=True)
+                if outcome.word is not OutcomeWord.NOT_SENT or outcome.applied
+            ),
+            *(
+                Outcome(job.update.row, job.update.record_id, OutcomeWord.UNKNOWN, _ENDED, _NO_ANSWER)
+                for job in unanswered
+            ),
+        ]
 
     def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> None:
         """Store the report of the run in the ledger; a database that fails now stops the run, too.
@@ -184,19 +222,21 @@ class Push:
                 update = known.update
                 yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), next(made)
 
-    def _paused(self, pause: _Pause, in_flight: InFlight) -> Iterator[Outcome]:
+    def _paused(self, pause: _Pause) -> Iterator[Outcome]:
         """Let some time pass; rows that are in the way may be this run's own, which have to be put on record first."""
-        if len(in_flight):
-            yield from self._ended(in_flight)
+        if len(self._in_flight):
+            yield from self._ended()
         else:
             self._session.clock.sleep(pause.seconds)
 
-    def _ended(self, in_flight: InFlight) -> Iterator[Outcome]:
+    def _ended(self) -> Iterator[Outcome]:
         """Put the rows on record that have ended, waiting for the first."""
-        batch = in_flight.ended()
+        batch = self._in_flight.ended()
         outcomes = self._recorded(batch)
-        in_flight.recorded(batch)
-        yield from map(self._counted, outcomes)
+        self._in_flight.recorded(batch)
+        self._recorded_outcomes.extend(outcomes)
+        while self._recorded_outcomes:
+            yield self._counted(self._recorded_outcomes.popleft())
 
     def _work(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | _Pause]:
         """Prepare and claim the rows batch by batch; rows whose record somebody else is writing come again later."""
@@ -296,7 +336,13 @@ class Push:
             everything = [Claim(Verdict.SEND, fields=frozenset(wish.values), deadline=math.inf) for wish in wishes]
             return [None] * len(wishes) if self.stopped is not None else list(everything)
         retry_rejected = self._rules.retry_rejected
-        return list(self._ledger.claim(wishes, changes_only=self._changes_only, retry_rejected=retry_rejected))
+        # Noted before: a signal may raise when they are claimed already and nobody knows yet.
+        new = {wish.record_id for wish in wishes} - self._claimed_records
+        self._claimed_records |= new
+        claims = self._ledger.claim(wishes, changes_only=self._changes_only, retry_rejected=retry_rejected)
+        to_send = {wish.record_id for wish, one in zip(wishes, claims, strict=True) if one.verdict is Verdict.SEND}
+        self._claimed_records -= new - to_send
+        return list(claims)
 
     @property
     def _changes_only(self) -> bool:
@@ -328,6 +374,13 @@ class Push:
 
     def _written(self, job: Job, budgeted: Budgeted) -> Ended:
         """Write one row; runs in a thread."""
+        try:
+            return self._write_row(job, budgeted)
+        # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
+        except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
+            return Ended(job, self._failed_unexpectedly(job.update, err), doubtful=True)
+
+    def _write_row(self, job: Job, budgeted: Budgeted) -> Ended:
         update = job.update
         if self.stopped is not None:
             return Ended(job, not_sent(update, self.stopped))
@@ -358,9 +411,6 @@ class Push:
             sent = tried or not isinstance(err, TransientError)
             gone = is_gone(err, self._vendor)
             return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written, gone=gone)
-        # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
-        except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
-            return Ended(job, self._failed_unexpectedly(update, err), doubtful=True)
         self._landed = True
         outcome = Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
         kept_out = approved_in_vain(update, job.claim, tuple(job.writes.names.values()))
@@ -412,12 +462,15 @@ class Push:
     def _permit(self, job: Job) -> Permit:
         """Allow an attempt only while the claim outlasts it: a call that lands late could overwrite a newer value."""
         ledger = self._ledger
-        if ledger is None:
-            return always
         deadline = job.claim.deadline
 
         def permit() -> None:
             nonlocal deadline
+            if not self._in_flight.may_send(job):
+                msg = "The run was ended before this row was sent."
+                raise TransientError(msg, code=_ENDED, record_id=job.update.record_id)
+            if ledger is None:
+                return
             longest = 2 * self._session.account.timeout  # connecting and answering may take that long each
             if self._session.clock.monotonic() + longest < deadline:
                 return
@@ -435,7 +488,7 @@ class Push:
 
         return permit
 
-    def _recorded(self, batch: Sequence[Ended]) -> list[Outcome]:
+    def _recorded(self, batch: Sequence[Ended], *, once_more: bool = False) -> list[Outcome]:
         """Store outcomes before they are told; if that fails, the run stops, and the rows are sent again some day.
 
         Once the database has failed, rows that were not sent are left to their leases instead of waiting for it again.
@@ -443,7 +496,8 @@ class Push:
         settlements = [ended.settlement(self._targets) for ended in batch if not ended.untouched]
         if self._ledger is not None and settlements:
             try:
-                self._ledger.settle(settlements)
+                self._ledger.settle(settlements, once_more=once_more)
+                self._claimed_records -= {settlement.wish.record_id for settlement in settlements}
             except TransientError as err:
                 self._stop(err)
         return [ended.outcome for ended in batch]
@@ -468,7 +522,7 @@ class Push:
     def _stops_the_run(self, err: CrmError) -> bool:
         if isinstance(err, TransientError):
             long = err.retry_after is not None and err.retry_after > self._session.retry.defer_after
-            return long or err.code == "LEDGER"
+            return long or err.code in ("LEDGER", _ENDED)
         # A key that has just written other rows is good: what it may not do is about this row.
         about_this_row = err.status == _FORBIDDEN and self._landed
         return isinstance(err, ConfigurationError) and not about_this_row

@@ -1,4 +1,4 @@
-"""One row on its way: its calls, what becomes of them, and the rows that are on their way at once."""
+"""One row on its way: its calls, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.comparison import check_echo, still_holds
-from airflow_provider_crm.concurrency import Concurrency, Workers, Written
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -206,60 +205,6 @@ def is_gone(err: BaseException | None, vendor: Vendor) -> bool:
     if isinstance(err, RejectedError):
         return err.status in _GONE
     return isinstance(err, OutcomeUnknownError) and is_gone(err.__cause__, vendor)
-
-
-class InFlight:
-    """The rows that threads are writing, or that have ended and are not on record yet.
-
-    There are never more of them than `largest`, so that no more are sent again after a crash.
-
-    Args:
-        write: Writes one row.
-        largest: Rows at most.
-        clock: Time.
-    """
-
-    def __init__(self, write: Callable[[Job, Budgeted], Ended], largest: int, clock: Clock) -> None:
-        self._write = write
-        self._largest = largest
-        self._clock = clock
-        self._concurrency = Concurrency(largest)
-        self._record_ids: set[str] = set()
-        self._workers: Workers[Job, tuple[Ended, Written]] = Workers(self._timed, "crm-push")
-
-    def __len__(self) -> int:
-        return len(self._record_ids)
-
-    def accepts(self, record_id: str) -> bool:
-        """Whether a row may come now: there is room, and none of the same record is here."""
-        return len(self._record_ids) < self._largest and record_id not in self._record_ids
-
-    def add(self, job: Job) -> None:
-        """Have one more written."""
-        self._record_ids.add(job.update.record_id)
-        self._workers.add(job)
-
-    def ended(self) -> list[Ended]:
-        """All rows that have ended, waiting for the first; they are here until they are `recorded`."""
-        batch = self._workers.ended()
-        for _, written in batch:
-            self._concurrency.ended(written)
-        self._workers.resize(self._concurrency.size)
-        return [ended for ended, _ in batch]
-
-    def recorded(self, batch: Iterable[Ended]) -> None:
-        """Make room for others."""
-        self._record_ids.difference_update(ended.job.update.record_id for ended in batch)
-
-    def close(self) -> list[Ended]:
-        """Let those end that are being written, and drop the others; returns all that are not on record yet."""
-        return [ended for ended, _ in self._workers.close()]
-
-    def _timed(self, job: Job) -> tuple[Ended, Written]:
-        began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
-        ended = self._write(job, budgeted)
-        now = self._clock.monotonic()
-        return ended, Written(now, now - began, budgeted.waited)
 
 
 def unsent(update: Update, claim: Claim) -> Outcome:

@@ -54,6 +54,7 @@ LAYERS = (
     },
     {
         "push",
+        "push_in_flight",
         "push_outage",
         "push_row",
         "push_rules",

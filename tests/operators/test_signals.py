@@ -31,7 +31,7 @@ ENDS = {
     "name", ["SIGTERM", pytest.param("SIGALRM", marks=pytest.mark.long), pytest.param("SIGINT", marks=pytest.mark.long)]
 )
 def test_what_landed_is_reported_before_the_process_ends(crm_sandbox, tmp_path, name):
-    """XCom and ledger have one report, whose counts are the CRM's own, and the rejects file is whole."""
+    """XCom and ledger have one report with the counts of the CRM, the rejects file is whole, nothing stays claimed."""
     for number in range(ROWS):
         crm_sandbox.close.add_opportunity(f"oppo_{number}", value=1)
     crm_sandbox.set(fault_rates={"slow": 1.0}, slow_seconds=0.05)
@@ -58,7 +58,9 @@ def test_what_landed_is_reported_before_the_process_ends(crm_sandbox, tmp_path, 
     assert 20 <= landed < ROWS
     assert report["outcomes"].get("updated", 0) == landed
     with closing(sqlite3.connect(tmp_path / "crm_ledger.db")) as ledger:
+        claims = ledger.execute("SELECT count(*) FROM crm_field_states WHERE claim_token IS NOT NULL").fetchone()
         ((finished_at, stored),) = ledger.execute("SELECT finished_at, report FROM crm_runs").fetchall()
+    assert claims == (0,)
     assert finished_at is not None
     assert json.loads(stored) == report
     assert list(read_rejects(rejects)) == []
