@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.field_hashes import FieldHashes
+from airflow_provider_crm.held_signals import held_signals
 from airflow_provider_crm.ledger_claims import (
     Book,
     Claim,
@@ -88,7 +89,7 @@ class Ledger:
             as_of: Data time of the run.
             resumed: Whether the try goes on after a deferral.
         """
-        with self._errors():
+        with held_signals(), self._errors():
             migrate(self._engine)
         with self._transaction() as connection:
             now = self._now(connection)
@@ -422,7 +423,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._errors(), self._engine.begin() as connection:
+        with held_signals(), self._errors(), self._engine.begin() as connection:
             yield connection
 
     def _errors(self) -> AbstractContextManager[None]:

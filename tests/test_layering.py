@@ -51,6 +51,7 @@ LAYERS = (
         "plan_reads",
         "spool",
         "read_ahead",
+        "held_signals",
     },
     {
         "push",
