@@ -25,7 +25,8 @@ _OPTIONS = {
         "default": "True",
     },
     "ledger_hash_fields": {
-        "description": "Fields, separated by commas, of which the ledger keeps only hashes.",
+        "description": "Fields, separated by commas, of which the ledger keeps only hashes. Their values appear in "
+        "no message, log or page.",
         "version_added": None,
         "type": "string",
         "example": "email,phone,name",

@@ -81,12 +81,18 @@ def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
     """
     from airflow_provider_crm.field_hashes import FieldHashes
 
-    keys = hashed_keys(fields)
-    return FieldHashes(keys, _hash_key()) if keys else FieldHashes()
+    keys, key = hashed_keys(fields), _hash_key()
+    if keys and key is None:
+        msg = (
+            "[crm] ledger_hash_fields keeps fields as hashes, which need a key, and Airflow has no Fernet key to "
+            f"derive one from. {_MAKE_HASH_KEY}"
+        )
+        raise ConfigurationError(msg)
+    return FieldHashes(keys, key)  # a key also where no field is hashed any more: hashes on record are compared
 
 
-def _hash_key() -> HashKey:
-    """The key of `[crm] ledger_hash_key`, else one that is derived from the first of Airflow's Fernet keys."""
+def _hash_key() -> HashKey | None:
+    """The key of `[crm] ledger_hash_key`, else one derived from the first of Airflow's Fernet keys, else None."""
     from airflow_provider_crm.field_hashes import HashKey
 
     own = (conf.get("crm", "ledger_hash_key", fallback="") or "").strip()
@@ -97,13 +103,7 @@ def _hash_key() -> HashKey:
             raise ConfigurationError(msg)
         return HashKey(own.encode())
     fernet = (conf.get("core", "fernet_key", fallback="") or "").partition(",")[0].strip()
-    if not fernet:
-        msg = (
-            "[crm] ledger_hash_fields keeps fields as hashes, which need a key, and Airflow has no Fernet key to "
-            f"derive one from. {_MAKE_HASH_KEY}"
-        )
-        raise ConfigurationError(msg)
-    return HashKey(fernet.encode()).derived("airflow_provider_crm: hashes of the ledger")
+    return HashKey(fernet.encode()).derived("airflow_provider_crm: hashes of the ledger") if fernet else None
 
 
 def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
