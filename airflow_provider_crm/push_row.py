@@ -111,6 +111,7 @@ def write_update(
                     check_echo(vendor, call, record, record_id)
             except CrmError as err:
                 err.applied = tuple(applied)
+                session.label_fields(err)
                 raise
             merged |= record
         applied += call.fields

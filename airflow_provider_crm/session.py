@@ -269,6 +269,11 @@ class Session:
         self._hidden |= hidden_keys(fields)
         return replace(catalogue, fields=fields)
 
+    def label_fields(self, err: CrmError) -> None:
+        """Say in the message of an error what people call the fields that it names by an id, as far as is known."""
+        for catalogue in self._catalogues.values():
+            err.args = (catalogue.labelled(str(err)),)
+
     def probe(self) -> str:
         """Test the connection with one call and no retry; say what it shows.
 

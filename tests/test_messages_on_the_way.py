@@ -15,9 +15,18 @@ from cryptography.x509.oid import NameOID
 
 from airflow_provider_crm.account import Account
 from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.exceptions import (
+    ConfigurationError,
+    IgnoredError,
+    RejectedError,
+    TransientError,
+    UnknownFieldError,
+)
+from airflow_provider_crm.hooks.crm import CrmHook
+from airflow_provider_crm.push_row import write_update
+from airflow_provider_crm.push_rules import PushRules
 from airflow_provider_crm.session import RetryRules, Session
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS, Call, Catalogue, Credentials
 
 from .raw_server import RawServer, http
 
@@ -176,3 +185,32 @@ def test_a_proxy_that_is_none(monkeypatch, proxy):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     error = failure("https://crm.example")
     assert "HTTPS_PROXY" in str(error)
+
+
+def test_custom_fields_are_named_as_people_call_them(crm_sandbox):
+    """Close knows a custom field by its id; a refusal, an ignored value and the list of fields say its name, too."""
+    crm_sandbox.close.add_opportunity("oppo_1")
+    hook = CrmHook.for_connection("close_default")
+    hook.session.catalogue(("custom.cf_score",))
+    call = Call("PUT", "/api/v1/opportunity/oppo_1/", body='{"custom.cf_score": "high"}', fields=("custom.cf_score",))
+    with pytest.raises(RejectedError, match=r"custom\.cf_score \(Score\)"):
+        write_update(hook.session, (call,), "oppo_1", PushRules())
+    crm_sandbox.set(ignored_fields=["custom.cf_health", "custom.cf_products.add"])
+    with pytest.raises(IgnoredError, match=r"custom\.cf_health \(Health\)\.") as ignored:
+        hook.update_opportunity("oppo_1", {"custom.cf_health": "good"})
+    assert ignored.value.field_errors == {"custom.cf_health": "not written"}
+    with pytest.raises(IgnoredError, match=r"custom\.cf_products\.add \(Products\)\."):
+        hook.update_opportunity("oppo_1", {"custom.cf_products.add": "Core"})
+    with pytest.raises(
+        UnknownFieldError, match=r"custom\.cf_health \(Health\), .*custom\.cf_products\.add \(Products\)"
+    ):
+        hook.update_opportunity("oppo_1", {"custom.cf_no": "x"})
+
+
+def test_labels_are_added_once():
+    """Names that begin alike are told apart, and a text that has its labels already stays as it is."""
+    catalogue = Catalogue({}, labels={"custom.cf_1": "A (b)", "custom.cf_12": "B"})
+    text = catalogue.labelled("custom.cf_1, custom.cf_12, custom.cf_1.add, custom.cf_1.adder; custom.cf_123")
+    assert text.startswith("custom.cf_1 (A (b)), custom.cf_12 (B), custom.cf_1.add (A (b)), ")
+    assert text.endswith("custom.cf_123")
+    assert catalogue.labelled(text) == text

@@ -10,6 +10,7 @@ calls of the rows, many at a time.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,12 +166,22 @@ class Catalogue:
         organization: The vendor's id of the customer, or None where the vendor does not tell.
         currency: The one currency of the account, or None where each record has its own.
         stages: All stages.
+        labels: What people call a field whose name is only an id, by that name.
     """
 
     fields: Mapping[str, Field]
     organization: str | None = None
     currency: str | None = None
     stages: tuple[Stage, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def labelled(self, text: str) -> str:
+        """Return a text with the label behind each field name that is only an id: `custom.cf_x (Health score)`."""
+        for name, label in self.labels.items():
+            if name in text:
+                pattern = rf"{re.escape(name)}(?:\.(?:add|remove))?+(?!\w)(?! \()"
+                text = re.sub(pattern, lambda found, label=label: f"{found[0]} ({label})", text)  # type: ignore[misc]
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,12 +171,15 @@ class Close:
         """Own fields, plus custom fields (own and shared) if their schema is among the answers."""
         organizations = member(answers[0], "organizations")
         organization = organizations[0] if isinstance(organizations, list) and organizations else {}
-        fields = {field.name: field for field in _OWN_FIELDS}
+        fields, labels = {field.name: field for field in _OWN_FIELDS}, {}
         for answer in answers[1:]:
             for definition in _objects(member(answer, "fields")):
-                fields.update({field.name: field for field in _custom_fields(definition)})
+                custom = _custom_fields(definition)
+                fields.update({field.name: field for field in custom})
+                labels[custom[0].name] = text_of(definition.get("name"))
         return Catalogue(
             fields=fields,
+            labels={name: label for name, label in labels.items() if label},
             organization=text_of(member(organization, "id")) or None,
             currency=text_of(member(organization, "currency")).upper() or None,
             stages=tuple(
@@ -196,7 +199,7 @@ class Close:
         """Name the writable fields; for a custom field, those of this organization."""
         if name.startswith("custom."):
             known = sorted(field for field in catalogue.fields if field.startswith("custom."))
-            custom = ", ".join(known) or "none"
+            custom = catalogue.labelled(", ".join(known)) or "none"
             return f"Close has no opportunity field {name!r} in this organization; its custom fields: {custom}"
         known = [field for field in catalogue.fields if not field.startswith("custom.")]
         return f"Close has no writable field {name!r}; write one of {', '.join(known)}, or custom.<field id>"
