@@ -51,6 +51,7 @@ def test_nobody_gets_in_with_a_bad_token(browser, two_teams, path):
     stranger.cookies["_token"] = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290Iiwicm9sZSI6IkFETUlOIn0."
     answer = stranger.get(path, **ROUTES[path])
     assert answer.status_code == 403
+    assert "Log in again." in answer.text
     assert ("oppo_sales_sync" in answer.text, "111.00" in answer.text) == (False, False)
 
 
