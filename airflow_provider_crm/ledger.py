@@ -322,7 +322,7 @@ class Ledger:
 
     def _store_refusals(self, connection: Connection, batch: Sequence[Settlement], now: dt.datetime) -> None:
         refused = [
-            self._refusal(settlement.wish, settlement.outcome, now)
+            self._refusal(settlement, now)
             for settlement in sorted(batch, key=lambda settlement: settlement.wish.record_id)
             if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
         ]
@@ -339,7 +339,8 @@ class Ledger:
             sa.delete(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(healed))
         )
 
-    def _refusal(self, wish: Wish, outcome: Outcome, now: dt.datetime) -> dict[str, Any]:
+    def _refusal(self, settlement: Settlement, now: dt.datetime) -> dict[str, Any]:
+        wish, outcome = settlement.wish, settlement.outcome
         return {
             "account": self._account,
             "record_id": wish.record_id,
@@ -347,6 +348,7 @@ class Ledger:
             "outcome": outcome.word.value,
             "code": storable(outcome.code),
             "reason": storable(outcome.reason),
+            "rests": settlement.rests,
             "attempts": 1,
             "first_at": now,
             "last_at": now,
@@ -368,7 +370,7 @@ class Ledger:
     def _refusals(self, connection: Connection, records: Sequence[str]) -> dict[str, Refusal]:
         query = sa.select(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(records))
         return {
-            row.record_id: Refusal(row.fingerprint, row.code, row.reason, row.attempts, row.first_at)
+            row.record_id: Refusal(row.fingerprint, row.code, row.reason, row.attempts, row.first_at, row.rests)
             for row in connection.execute(query)
         }
 

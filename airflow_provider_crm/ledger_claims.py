@@ -87,6 +87,7 @@ class Refusal:
         reason: What was told.
         attempts: How often those values were refused.
         first_at: When they were first refused.
+        rests: Whether those values are not sent again until they change.
     """
 
     fingerprint: str
@@ -94,6 +95,7 @@ class Refusal:
     reason: str
     attempts: int
     first_at: dt.datetime
+    rests: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Settlement:
         disproved: Keys that were not sent, as the CRM was known to hold them, and that its answer showed otherwise.
         gone: Whether an answer said that there is no such record, or showed another one: then nothing is known of any
             of its fields.
+        rests: Of a refused row: whether the refusal was about its values, which are not sent again until they change.
     """
 
     wish: Wish
@@ -153,6 +156,7 @@ class Settlement:
     doubtful: bool = False
     disproved: frozenset[str] = frozenset()
     gone: bool = False
+    rests: bool = True
 
 
 class StateOnRecord(NamedTuple):
@@ -258,7 +262,7 @@ class Book:
         return value is not None and self._hashes.comparable(value)
 
     def _is_refused_before(self, wish: Wish, refused: Refusal) -> bool:
-        return refused.fingerprint == self._hashes.fingerprint(wish.values)
+        return refused.rests and refused.fingerprint == self._hashes.fingerprint(wish.values)
 
     def _verdict(self, wish: Wish, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
         place = (wish.record_id, key)

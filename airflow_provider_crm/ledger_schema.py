@@ -112,6 +112,7 @@ rejects = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("code", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("rests", sa.Boolean, nullable=False, comment="Whether these values wait until they change."),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("first_at", UtcDateTime, nullable=False),
     sa.Column("last_at", UtcDateTime, nullable=False),

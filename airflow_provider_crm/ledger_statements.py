@@ -84,6 +84,7 @@ def refuse(dialect: str) -> sa.Executable:
             "outcome": insert.excluded.outcome,
             "code": insert.excluded.code,
             "reason": insert.excluded.reason,
+            "rests": insert.excluded.rests,
             "attempts": sa.case((again, rejects.c.attempts + 1), else_=1),
             "first_at": sa.case((again, rejects.c.first_at), else_=insert.excluded.first_at),
             "last_at": insert.excluded.last_at,

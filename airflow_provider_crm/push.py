@@ -32,6 +32,7 @@ from airflow_provider_crm.push_row import (
     failure,
     is_gone,
     not_sent,
+    rests,
     unsent,
     write_update,
 )
@@ -410,7 +411,7 @@ class Push:
                 return Ended(job, not_sent(update, reason, err.applied), doubtful=err.maybe_written)
             sent = tried or not isinstance(err, TransientError)
             gone = is_gone(err, self._vendor)
-            return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written, gone=gone)
+            return Ended(job, failure(update, err), sent=sent, doubtful=err.maybe_written, gone=gone, rests=rests(err))
         self._landed = True
         outcome = Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
         kept_out = approved_in_vain(update, job.claim, tuple(job.writes.names.values()))

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _GONE = frozenset({404, 410})
+_ABOUT_VALUES = frozenset({400, 413, 422})
+_REDIRECTION = 300
 
 
 class Budgeted:
@@ -151,6 +153,7 @@ class Ended:
         doubtful: Whether an attempt may have landed without an answer, whatever the last one was told.
         disproved: Keys that were not sent, and that the answer showed with another value than the row wants.
         gone: Whether an answer said that there is no such record, or showed another one.
+        rests: Of a refused row: whether the refusal was about its values.
     """
 
     job: Job
@@ -159,6 +162,7 @@ class Ended:
     doubtful: bool = False
     disproved: frozenset[str] = frozenset()
     gone: bool = False
+    rests: bool = False
 
     @property
     def untouched(self) -> bool:
@@ -186,6 +190,7 @@ class Ended:
             doubtful=self.doubtful,
             disproved=self.disproved,
             gone=self.gone,
+            rests=self.rests,
         )
 
 
@@ -197,6 +202,20 @@ def disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogu
         for key in unsent
         if vendor.shown(key, record) and not still_holds(key, job.wish.values[key], record, vendor, catalogue)
     )
+
+
+def rests(err: CrmError) -> bool:
+    """Return whether a row that was refused so rests until its values change, as they would be refused again.
+
+    | the vendor's own answer | the row rests |
+    |---|---|
+    | 400, 413, 422, or a failure told with 200: the values | until they change |
+    | 404, 410: there is no such record, which may be made at any time | not at all |
+    | 403, 451 and all others: rights, plans, rules of the account | not at all |
+    """
+    if not isinstance(err, RejectedError) or err.status is None or err.code == "NOT_FOUND":
+        return False
+    return err.status in _ABOUT_VALUES or err.status < _REDIRECTION
 
 
 def is_gone(err: BaseException | None, vendor: Vendor) -> bool:

@@ -60,3 +60,51 @@ def test_the_vendors_own_401_stops_before_the_second_row(deals, task, vendor):
     assert isinstance(run.error, AirflowFailException)
     assert "Check the key in connection" in str(run.error)
     assert (run.outcomes, deals.audit.count(vendor, method="PUT")) == ({"not_sent": 10}, 1)
+
+
+PATH = {"close": "/api/v1/opportunity/oppo_0/", "raze": "/external/v1/opportunities/opp_0"}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "status", "rests"),
+    [
+        ("close", 400, True),
+        ("close", 413, True),
+        ("close", 422, True),
+        ("close", 404, False),
+        ("close", 410, False),
+        ("close", 451, False),
+        ("raze", 400, True),
+        ("raze", 404, False),
+    ],
+)
+def test_how_long_a_refused_row_rests(deals, update, vendor, status, rests):
+    """Values that the CRM refused wait until they change; a missing record, rights and rules are asked about again."""
+    deals.script(vendor=vendor, method="PUT", path=PATH[vendor], faults=[f"http_{status}"])
+    rows = arguments(vendor, 5)
+    first = update(**rows)
+    assert [outcome for outcome, _ in first.rejects.values()] == ["rejected"]
+    deals.audit.clear()
+    following = update(**rows)
+    assert following.outcomes == ({"rejected": 1} if rests else {"updated": 1})
+    assert deals.audit.count(vendor, method="PUT") == (0 if rests else 1)
+    assert update(**arguments(vendor, 6)).outcomes == {"updated": 1}
+
+
+@pytest.mark.parametrize("vendor", RECORD)
+def test_a_deal_that_is_made_later_is_written(deals, update, vendor):
+    """A row whose record was missing lands with the same values as soon as there is one."""
+    rows = arguments(vendor, 5, "made_later")
+    assert update(**rows).rejects == {"made_later": ("rejected", "NOT_FOUND")}
+    getattr(deals, vendor).add_opportunity("made_later")
+    assert update(**rows).outcomes == {"updated": 1}
+
+
+@pytest.mark.parametrize("vendor", RECORD)
+def test_a_right_that_is_given_later(deals, update, vendor):
+    """A 403 about one row, after others have landed, does not rest."""
+    rows = arguments(vendor, 5)
+    rows["data"] = [{"id": RECORD[vendor].replace("0", str(number)), "arr": 7} for number in (1, 0)]
+    deals.script(vendor=vendor, method="PUT", path=PATH[vendor], faults=["http_403"])
+    assert update(**rows, concurrency=1).outcomes == {"updated": 1, "rejected": 1}
+    assert update(**rows, concurrency=1).outcomes == {"updated": 1, "unchanged": 1}
