@@ -1,12 +1,13 @@
 """Which account a connection leads to, where the vendor names no organization.
 
 A key belongs to one organization, so two connections with one key lead to one account, and a connection with another
-key than before may lead to another one: it has to be confirmed. The account has the name of the connection that was
-used first. All of this is kept beside the ledger, so that all workers agree.
+key than before may lead to another one: once anything was written, it has to be confirmed. The account has the name of
+the connection that was used first. All of this is kept beside the ledger, so that all workers agree.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.ledger import ledger_errors
-from airflow_provider_crm.ledger_schema import accounts, migrate
+from airflow_provider_crm.ledger_schema import accounts, field_states, migrate, plans, rejects, runs
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget import Clock
 
 _CONNECTION, _KEY = "connection", "key"
+_JUST_NOTED = dt.timedelta(minutes=1)  # far more than passes until a run that has noted its key is on record itself
 
 
 class _Known(NamedTuple):
@@ -62,12 +64,14 @@ class AccountNames:
         fingerprint = account.key_fingerprint
         with self._transaction(account) as connection:
             known = self._known(connection, account, fingerprint)
-            if known.of_connection is not None and known.of_connection != known.of_key:
+            if known.of_connection is not None and known.of_connection == known.of_key:
+                return known.of_key
+            if known.of_connection is not None and self._is_in_use(connection, account, known.of_connection):
                 raise ConfigurationError(_changed(account, known), vendor=account.vendor.name, code="ACCOUNT_CHANGED")
-            if known.of_connection is not None:
-                return known.of_connection
-            name = known.of_key or f"{account.place}{account.name}"
+            name = known.of_key or known.of_connection or f"{account.place}{account.name}"
             if note:
+                # A key with which nothing was ever written may be a wrong one, so it says nothing about the account.
+                self._forget_keys(connection, account, None if known.of_key else known.of_connection)
                 self._put(connection, account, _CONNECTION, account.name, name)
                 self._put(connection, account, _KEY, fingerprint, name)
         return name
@@ -113,6 +117,30 @@ class AccountNames:
         )
         found: dict[str, str] = {row.kind: row.account for row in connection.execute(query)}
         return _Known(found.get(_CONNECTION), found.get(_KEY))
+
+    def _is_in_use(self, connection: Connection, account: Account, name: str) -> bool:
+        """Whether the ledger believes anything of an account, or a run with its key may be about to write."""
+        state = field_states.c
+        believed = state.known | state.as_of.is_not(None) | state.claim_token.is_not(None)
+        of_name = (
+            accounts.c.vendor == account.vendor.name,
+            accounts.c.host == account.host,
+            accounts.c.account == name,
+        )
+        queries = (
+            sa.select(state.account).where(state.account == name, believed),
+            sa.select(rejects.c.account).where(rejects.c.account == name),
+            sa.select(plans.c.account).where(plans.c.account == name),
+            sa.select(runs.c.account).where(runs.c.account == name, runs.c.finished_at.is_(None)),
+            sa.select(accounts.c.account).where(*of_name, accounts.c.since > self._clock.now() - _JUST_NOTED),
+        )
+        return any(connection.execute(query.limit(1)).first() is not None for query in queries)
+
+    @staticmethod
+    def _forget_keys(connection: Connection, account: Account, name: str | None) -> None:
+        """Drop the keys of an account that has nothing on record."""
+        keys = (accounts.c.vendor == account.vendor.name, accounts.c.host == account.host, accounts.c.kind == _KEY)
+        connection.execute(sa.delete(accounts).where(*keys, accounts.c.account == name))
 
     def _put(
         self, connection: Connection, account: Account, kind: str, name: str, leads_to: str, *, by: str | None = None

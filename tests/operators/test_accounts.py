@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,10 +18,19 @@ from airflow_provider_crm.ledger_accounts import AccountNames
 from airflow_provider_crm.ledger_schema import accounts
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
+from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 ARGUMENTS = {"id_column": "id", "fields": {"arr": "deal_value"}}
 ROW = [{"id": "opp_1", "arr": 5}]
+
+
+class AnHourLater(UpdateOpportunityOperator):
+    """The operator at a later time."""
+
+    def session_for(self, account):
+        """Use that time."""
+        return Session(account, clock=Clock(now=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)))
 
 
 @pytest.fixture
@@ -117,6 +127,18 @@ def test_two_connections_that_swap_their_keys_are_noticed(deals, connect, write,
     assert f"led to the account {names['north']} until now, and has the key of {names['south']}" in str(stopped.error)
     assert f"leads to {names['south']} from now on" in crm_command("confirm-account", "north")
     assert write("north").report["account"] == names["south"]
+
+
+def test_a_first_key_that_was_wrong_is_replaced_without_a_word(deals, connect, write, stored):
+    """Nothing was written with it, so nothing is believed; it says nothing about a connection that has it later."""
+    wrong = deals.raze.add_key()
+    deals.raze.remove_key(wrong)
+    connect("raze_default", wrong)
+    assert "INVALID_API_KEY" in str(write("raze_default").error)
+    connect("raze_default")
+    assert "confirm-account" in str(write("raze_default").error)  # a run with the other key may be on its way
+    assert write("raze_default", kind=AnHourLater).outcomes == {"updated": 1}
+    assert len([row for row in stored(accounts) if row["kind"] == "key"]) == 1
 
 
 def test_without_a_ledger_there_is_nothing_to_confirm(deals, connect, write):

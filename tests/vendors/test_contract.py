@@ -441,3 +441,14 @@ def test_a_long_text_of_the_vendor_is_shortened(vendor, answer):
 def test_call_is_a_value():
     """A call is described, not made: two of the same description are equal."""
     assert Call("GET", "/x") == Call("GET", "/x")
+
+
+@every_vendor
+@given(st.text(max_size=40))
+@example("6F1C1F5E-9F0B-4A55-8A0E-1F2D3C4B5A69")
+@settings(max_examples=50, deadline=None)
+def test_an_id_has_one_spelling(vendor, text):
+    """The canonical spelling of an id is its own, and an id that is written as the documents do stays as it is."""
+    canonical_id = VENDORS[vendor].canonical_id
+    assert canonical_id(canonical_id(text)) == canonical_id(text)
+    assert canonical_id(RECORD[vendor]) == RECORD[vendor]
