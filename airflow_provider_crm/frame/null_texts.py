@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import cast
 
 
 class NullTexts:
@@ -19,7 +20,10 @@ class NullTexts:
 
     def replaced(self, column: str, cells: list[object]) -> list[object]:
         """The cells of a column, with None for each of the texts."""
-        words = [cell for cell in cells if type(cell) is str]
+        kinds = set(map(type, cells))
+        if str not in kinds:
+            return cells
+        words = cast("list[str]", cells if kinds == {str} else [cell for cell in cells if type(cell) is str])
         distinct = set(words)
         if self._texts.isdisjoint(map(str.strip, distinct)):
             return cells
