@@ -11,6 +11,8 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTime
 from airflow_provider_crm.operators.data_time import DataTime
 from airflow_provider_crm.operators.run_context import data_time_of_run
 
+from .conftest import Impatient, Run
+
 NOW = dt.datetime(2026, 11, 28, 9, 30, tzinfo=dt.UTC)
 HOURS = CronPartitionTimetable("0 * * * *", timezone="UTC")
 DAYS = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%d.%m.%Y")
@@ -73,3 +75,34 @@ def test_a_key_without_a_date_is_doubtful(schedule, key):
 def test_a_run_without_any_date_is_of_the_time_at_which_it_was_asked_for():
     """Assets start such runs, and the command line, the UI and the REST API without a logical date."""
     assert data_time_of_run(context([Asset("a")], run_type="asset_triggered"), NOW) == DataTime(NOW)
+
+
+def by_hand(deals, day):
+    """Win a deal in a run that was started by hand on March 20, for an earlier day; gives the date of the win."""
+    run = Run()
+    run.context |= context(
+        CronDataIntervalTimetable("0 0 * * *", timezone="America/New_York"),
+        logical_date=dt.datetime(2026, 3, day, tzinfo=dt.UTC),
+        data_interval_start=dt.datetime(2026, 3, 19, 4, tzinfo=dt.UTC),
+        data_interval_end=dt.datetime(2026, 3, 20, 4, tzinfo=dt.UTC),
+    )
+    data = [{"id": "oppo_0", "stage": "Sales/Won", "arr": day}]
+    operator = Impatient(
+        task_id="task",
+        data=data,
+        crm_conn_id="close_default",
+        id_column="id",
+        fields={"stage": "stage", "arr": "deal_value"},
+        timezone="America/New_York",
+        date_won_default="as_of",
+    )
+    return run.of(operator.execute).outcomes, deals.close.opportunity("oppo_0")["date_won"]
+
+
+def test_a_past_day_by_hand_wins_on_that_day_and_overwrites_no_later_one(deals, tmp_path, monkeypatch):
+    """The day is that of the logical date, not of the interval, which Airflow takes from the clock."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    assert by_hand(deals, 5) == ({"updated": 1}, "2026-03-05")
+    assert by_hand(deals, 7) == ({"updated": 1}, "2026-03-07")
+    assert by_hand(deals, 5) == ({"stale": 1}, "2026-03-07")
+    assert deals.close.opportunity("oppo_0")["value"] == 700

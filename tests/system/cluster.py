@@ -17,10 +17,10 @@ def airflow(*arguments):
     return [sys.executable, "-m", "airflow", *arguments]
 
 
-def run(command, environment, folder):
+def run(command, environment, folder, *, timeout=120):
     """Run a command to its end."""
     done = subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stderr
 
