@@ -225,6 +225,8 @@ def origin_of(account: Account) -> str:
         ConfigurationError: If it is none.
     """
     try:
+        if any(map(str.isspace, account.origin)):  # some versions of requests let it pass
+            raise requests.exceptions.InvalidURL
         return _origin_of(requests.Request("GET", account.origin).prepare().url or "")
     except (requests.RequestException, ValueError) as err:
         msg = f"No request can be made to {account.origin!r}. Check the connection's host."

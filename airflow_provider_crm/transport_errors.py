@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from http.client import BadStatusLine, HTTPException, LineTooLong, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, InvalidURL, LineTooLong, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 import requests
@@ -85,7 +85,9 @@ def root_of(err: Exception) -> Exception:
 
 
 def _is_no_request(root: Exception) -> bool:
-    """Whether `requests` itself refuses to make the request."""
+    """Whether `requests` or `http.client` refuses to make the request."""
+    if isinstance(root, ProtocolError) and any(isinstance(cause, InvalidURL) for cause in root.args):
+        return True
     lost = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
     return isinstance(root, requests.RequestException) and not isinstance(root, lost)
 
