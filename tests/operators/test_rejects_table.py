@@ -80,9 +80,10 @@ def test_the_query_finds_what_the_frame_has(ran, table, suffix):
 
 def test_rows_that_rest_are_told_at_every_run(deals, ran, table):
     """A row that is not sent again because the CRM refused the very values is a reject of the later run, too."""
-    ran("first", "csv")
+    deals.set(fault_rates={"http_400": 1.0}, fault_methods={"PUT"})
+    ran("first", "csv", BAD)
     deals.audit.clear()
-    report = ran("second", "csv")
+    report = ran("second", "csv", BAD)
     assert deals.audit.writes == []
     found, page = table("dag/task/second")
     assert sorted(found) == sorted(page) == sorted(report.to_frame().itertuples(index=False, name=None))
