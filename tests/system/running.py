@@ -67,7 +67,7 @@ class Running:
         def read():
             with self.metadata.connect() as connection:
                 known = sa.inspect(connection).has_table("serialized_dag")
-            return known and self.query("SELECT count(*) FROM serialized_dag")[0][0] == number
+            return known and self.query("SELECT count(DISTINCT dag_id) FROM serialized_dag")[0][0] == number
 
         self.wait("reading the DAGs", read)
         self.wait("logging in", self._log_in)
