@@ -91,12 +91,13 @@ def test_a_wrong_argument_says_what_to_write(refused, argument, message):
 
 
 def test_an_empty_frame_is_no_error(crm_sandbox, update, capsys):
-    """A query without rows is an ordinary day: the task says so and ends green."""
+    """A query without rows is an ordinary day: the task says so in log and report, and ends green."""
     for data in ([], pd.DataFrame({"id": [], "arr": []})):
         run = update(data)
         assert run.error is None
         assert run.report["rows"] == 0
-    assert "The data has no rows: nothing to write." in capsys.readouterr().out
+        assert run.report["warnings"] == ["Nothing to write: 0 rows."]
+    assert "Nothing to write: 0 rows." in capsys.readouterr().out
 
 
 def test_an_empty_frame_without_the_column_is_one(refused):
@@ -153,9 +154,13 @@ def test_data_of_a_wrong_kind_is_refused(refused):
     assert refused(data=42).startswith("data is a int; pass a pandas DataFrame, a list of dicts, a polars DataFrame")
 
 
-def test_a_missing_file_is_named(refused, tmp_path):
-    """A path that does not exist."""
-    assert str(tmp_path / "deals.parquet") in refused(str(tmp_path / "deals.parquet"))
+def test_a_missing_file_is_named(crm_sandbox, update, tmp_path):
+    """A path that does not exist, or not yet: the task's retry looks again."""
+    error = update(str(tmp_path / "deals.parquet")).error
+    assert f"There is no file '{tmp_path / 'deals.parquet'}'" in str(error)
+    assert not isinstance(error, AirflowFailException)
+    assert crm_sandbox.audit.writes == []
+
 
 
 def test_a_path_on_an_unknown_store_is_refused(refused, tmp_path):

@@ -226,8 +226,8 @@ def test_a_403_after_other_rows_landed_is_about_its_row(deals, update):
 
 
 def test_an_absurd_wait_is_deferred_for_a_day_at_most(deals, update):
-    """A vendor that asks for years is asked again tomorrow."""
-    deals.set(throttle_seconds=1e12, fault_rates={"http_429": 1.0}, fault_methods={"PUT"})
+    """A vendor that asks for a month is asked again tomorrow."""
+    deals.set(throttle_seconds=30 * 86_400, fault_rates={"http_429": 1.0}, fault_methods={"PUT"})
     run = update(rows("1"))
     assert (run.deferred.trigger.moment - dt.datetime.now(dt.UTC)).days <= 1
 
@@ -269,10 +269,11 @@ def test_a_long_wait_defers_and_the_rest_follows(deals, update, tmp_path):
 
 
 def test_an_outage_stops_the_run(deals, update):
-    """When row after row fails, the rest is `not_sent`, and the task's retry can take it up."""
+    """When row after row fails, and the vendor answers nothing else, the rest is `not_sent` for the retry."""
     for number in range(40):
         deals.close.add_opportunity(f"oppo_many{number}")
     deals.set(fault_rates={"http_503": 1.0}, fault_methods={"PUT"})
+    deals.script(vendor="close", method="GET", path="/api/v1/me/", faults=[None] + ["http_503"] * 100)
     run = update([{"id": f"oppo_many{number}", "arr": 1} for number in range(40)])
     assert not isinstance(run.error, AirflowFailException)
     assert run.outcomes["not_sent"] > 0

@@ -257,7 +257,9 @@ def test_guardrails_hold_for_each_shard(deals, transfer):
     """A limit above a shard's rows and below the query's lets the shard write."""
     query = ("SELECT id, arr FROM deals WHERE arr != '1'", {"arr": "deal_value"})
     guardrails = Guardrails(max_rows=20)
-    assert "20" in transfer(*query, guardrails=guardrails)
+    stopped = transfer(*query, guardrails=guardrails)
+    assert [(one["limit"], one["allowed"]) for one in stopped["guardrails"]] == [("max_rows", "20")]
+    assert (stopped["rows"], deals.audit.writes) == (0, [])
     assert transfer(*query, guardrails=guardrails, shard=0, shards=4)["rows"] < 20
 
 
