@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 # Airflow raises at SIGALRM (execution_timeout), Python at SIGINT, and our own `on_kill` at SIGTERM.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
@@ -22,12 +23,32 @@ def held_signals() -> Iterator[None]:
         return
     handlers = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
     came: list[int] = []
+    ended = False
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        # After the end, another signal's handler may have raised before this one was replaced.
+        if ended:
+            handlers[signal.Signals(number)](number, frame)
+        else:
+            came.append(number)
+
     try:
         for number in handlers:
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, wait)
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for late in came:
-            handlers[signal.Signals(late)](late, None)
+        ended = True
+        try:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        finally:
+            _send_again(came)
+
+
+def _send_again(came: Sequence[int]) -> None:
+    """Send each signal to this process, so that Python calls its handler as ever; one that raises holds up no other."""
+    if came:
+        try:
+            signal.raise_signal(came[0])
+        finally:
+            _send_again(came[1:])
