@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
+import io
 import itertools
 import json
 import math
 import random
 from collections import Counter as Tally
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
-from requests.structures import CaseInsensitiveDict
+import requests
 
 from airflow_provider_crm.budget import Clock, Pacer, Ticket
 from airflow_provider_crm.budget_lease import Leases
@@ -28,6 +28,15 @@ from airflow_provider_crm.vendors import VENDORS
 
 START = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 NO_WAIT_TOLD = 0.5
+
+
+def answer_of(status, headers, body):
+    """An answer with a JSON body as `requests` hands it to the package: its bytes are read from the wire."""
+    response = requests.Response()
+    response.status_code = status
+    response.headers.update(headers)
+    response.raw = io.BytesIO(json.dumps(body).encode())
+    return response
 
 
 class CloseServer:
@@ -47,12 +56,12 @@ class CloseServer:
         return START + dt.timedelta(seconds=now + self.phase)
 
     def answer(self, now):
-        """The status and headers of the answer to a call that arrives now."""
+        """The answer to a call that arrives now."""
         try:
             headers = self._limits.take(key="key", group="opportunity", now=self.at(now), switches=self._switches)
         except RefusalError as refusal:
-            return SimpleNamespace(status_code=429, headers=CaseInsensitiveDict(refusal.headers), text=refusal.payload)
-        return SimpleNamespace(status_code=200, headers=CaseInsensitiveDict(headers), text={})
+            return answer_of(429, refusal.headers, refusal.payload)
+        return answer_of(200, headers, {})
 
 
 class RazeServer:
@@ -70,7 +79,7 @@ class RazeServer:
         return START + dt.timedelta(seconds=now + self.phase)
 
     def answer(self, now):
-        """The status, headers and body of the answer to a call that arrives now."""
+        """The answer to a call that arrives now."""
         clock = self.at(now)
         told = self._counter.take(clock.timestamp())
         headers = {
@@ -80,9 +89,7 @@ class RazeServer:
             "Date": clock.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         }
         body = {} if told.allowed else {"error": {"retry_after": math.ceil(told.reset)}}
-        return SimpleNamespace(
-            status_code=200 if told.allowed else 429, headers=CaseInsensitiveDict(headers), text=body
-        )
+        return answer_of(200 if told.allowed else 429, headers, body)
 
 
 @dataclass
@@ -187,7 +194,6 @@ class Simulation:
         self.at(self.now + self._half(), self._answered, pacer, number, ticket, answer)
 
     def _answered(self, pacer, number, ticket, answer):
-        answer.json = lambda: json.loads(json.dumps(answer.text))
         limits = VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now))
         refused = answer.status_code == 429
         pacer.answered(ticket, limits, refused=refused)

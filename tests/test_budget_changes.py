@@ -8,13 +8,11 @@ import threading
 import time as real_time
 from collections import deque
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_crm.budget import Clock, Pacer, StatedLimit, Ticket
 from airflow_provider_crm.budget_lease import Ask, Leases
@@ -40,27 +38,8 @@ class Forgetful(CloseServer):
         """As ever, with or without the header."""
         answer = super().answer(now)
         if answer.status_code == 200 and self.random.random() < self.part:
-            answer.headers = CaseInsensitiveDict()
+            answer.headers.clear()
         return answer
-
-
-class Stricter(CloseServer):
-    """Close with an endpoint that bears less than its header tells: it refuses while calls remain."""
-
-    def __init__(self, limit, window, *, told, **switches):
-        super().__init__(told, window, **switches)
-        self.hidden = Counter(Rule(limit=limit, window=float(window)))
-        self.limit = limit
-
-    def answer(self, now):
-        """A refusal that says how long to wait, next to a header by which calls remain."""
-        told = self.hidden.look(self.at(now).timestamp())
-        if told.allowed:
-            answer = super().answer(now)
-            self.hidden.take(self.at(now).timestamp())
-            return answer
-        header = f"limit=1000, remaining=500, reset={told.reset:.3f}"
-        return SimpleNamespace(status_code=429, headers=CaseInsensitiveDict({"ratelimit": header}), text={})
 
 
 class Changing:
