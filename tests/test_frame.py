@@ -28,7 +28,7 @@ from airflow.sdk.io import attach
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.frame import ColumnRules, FrameReader, frame_of_rows, frames
 from airflow_provider_crm.frame.record_ids import SeenIds
 from airflow_provider_crm.opportunity import Field, Kind, Outcome, OutcomeWord, Update
@@ -1054,7 +1054,6 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "empty.csv": (b"", "it is empty; the first line of a CSV file names its columns."),
     "quote.csv": (b'id,n\na,"b" c\n', ""),
     "latin.csv": ("id,n\na,é\n".encode("latin-1"), ""),
-    "cut.csv.gz": (gzip.compress(b"id,n\na,b\n")[:-9], ""),
     "plain.csv.gz": (b"id,n\na,b\n", ""),
     "bad.jsonl": (b'{"id": 1}\n{"id": \n', "line 2 is not JSON: "),
     "deep.jsonl": (b"[" * 200_000, "line 1 is not JSON: "),
@@ -1074,6 +1073,14 @@ def test_broken_files_are_told_by_name_and_line(name: str, tmp_path: Path) -> No
     path = tmp_path / name
     path.write_bytes(content)
     assert error(lambda: list(frames(str(path)))).startswith(f"{str(path)!r} cannot be read: {message}")
+
+
+def test_a_file_that_is_cut_may_be_whole_later(tmp_path: Path) -> None:
+    """A packed file that ends too early, such as one that is still being written, is worth another try."""
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(gzip.compress(b"id,n\na,b\n")[:-9])
+    with pytest.raises(TransientError, match=r"cut\.csv\.gz' ends too early"):
+        list(frames(str(path)))
 
 
 def test_doubled_csv_columns_are_not_renamed(tmp_path: Path) -> None:
@@ -1101,7 +1108,7 @@ TAKEN = (
 
 
 def test_what_is_no_source_is_told_at_once(tmp_path: Path) -> None:
-    """Other types, suffixes and missing files are ConfigurationErrors that say what is taken, or which path."""
+    """Other types and suffixes are ConfigurationErrors that say what is taken; a file that is away may come yet."""
     assert error(frames, 5) == f"data is a int; pass {TAKEN}"
     assert error(frames, None) == f"data is a NoneType; pass {TAKEN}"
     assert error(frames, "rows.xlsx") == f"data is the path 'rows.xlsx'; pass {TAKEN}"
@@ -1111,9 +1118,10 @@ def test_what_is_no_source_is_told_at_once(tmp_path: Path) -> None:
     assert "XComArg" in error(frames, "[{'id': 'secret', 'x.csv': 1}]")
     assert "secret" not in error(frames, "[{'id': 'secret', 'x.csv': 1}]")
     assert error(frames, [], chunk_rows=0) == "chunk_rows is 0; write at least 1."
-    missing = tmp_path / "no.csv"
-    assert error(lambda: list(frames(missing))) == f"There is no file {str(missing)!r}."
-    assert error(lambda: list(frames("no/such.csv"))) == "There is no file 'no/such.csv'."
+    for missing in (tmp_path / "no.csv", "no/such.csv"):
+        with pytest.raises(TransientError) as caught:
+            list(frames(missing))
+        assert str(caught.value) == f"There is no file {str(missing)!r}."
     (tmp_path / "dir.csv").mkdir()
     assert "cannot be opened" in error(lambda: list(frames(tmp_path / "dir.csv")))
 
