@@ -70,7 +70,7 @@ def data_time(run: RunDates, schedule: Schedule, now: dt.datetime) -> DataTime:
     if run.partition_date is not None:
         return DataTime(run.partition_date)
     if run.logical_date is None:
-        return _without_logical_date(run)
+        return _without_logical_date(run, now)
     if run.interval is None:
         return DataTime(run.logical_date)
     start, end = run.interval
@@ -81,9 +81,9 @@ def data_time(run: RunDates, schedule: Schedule, now: dt.datetime) -> DataTime:
     return _of_logical_date(run.logical_date, run.interval, run.run_after, schedule, now)
 
 
-def _without_logical_date(run: RunDates) -> DataTime:
+def _without_logical_date(run: RunDates, now: dt.datetime) -> DataTime:
     if run.interval is not None:
-        return DataTime(run.interval.end, exclusive=run.interval.start != run.interval.end)
+        return _end_of(*run.interval, now)
     if run.partition_key is None:
         return DataTime(run.run_after)
     doubt = (

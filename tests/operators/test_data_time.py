@@ -253,3 +253,15 @@ def test_a_date_before_all_events_and_one_after():
     assert by_hand(timetable, at("2026-01-01")) == DataTime(at("2026-01-01"))
     assert by_hand(timetable, at("2026-01-02")) == DataTime(at("2026-01-02T18:00"))
     assert by_hand(timetable, at("2027-01-05"), run_after=at("2027-02-01")) == DataTime(at("2027-01-05"))
+
+
+def test_an_interval_that_goes_on_counts_up_to_now():
+    """Without a logical date, data of an interval that has not ended is of this moment, so that tomorrow's is newer."""
+    run = RunDates(NOW, interval=Interval(NOW - dt.timedelta(hours=2), NOW + dt.timedelta(hours=22)))
+    assert data_time(run, Schedule(None), NOW) == DataTime(NOW)
+
+
+def test_an_interval_that_has_not_begun_is_no_present():
+    """A run for a day that has not come keeps its time, which its rows are refused for."""
+    run = RunDates(NOW, interval=Interval(NOW + DAY, NOW + 2 * DAY))
+    assert data_time(run, Schedule(None), NOW) == DataTime(NOW + DAY)
