@@ -56,8 +56,8 @@ def test_another_kind_of_database_is_refused_by_name(connect, kind):
     ("url", "place"),
     [
         ("sqlite:////no/such/folder/ledger.db", r"\(sqlite, /no/such/folder/ledger.db\)"),
-        ("postgresql+psycopg://user:secret@127.0.0.1:1/crm?sslpassword=secret", r"\(postgresql, crm on 127.0.0.1\)"),
-        ("postgresql+psycopg://user:secret@/crm?host=/no/such", r"\(postgresql, crm on /no/such\)"),
+        ("postgresql+psycopg2://user:secret@127.0.0.1:1/crm?sslpassword=secret", r"\(postgresql, crm on 127.0.0.1\)"),
+        ("postgresql+psycopg2://user:secret@/crm?host=/no/such", r"\(postgresql, crm on /no/such\)"),
     ],
     ids=["file", "host", "socket"],
 )

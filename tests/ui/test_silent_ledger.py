@@ -123,6 +123,7 @@ def test_a_page_is_cut_when_its_time_is_over(request, tmp_path, kind, caplog):
         url = sa.make_url(f"sqlite:///{tmp_path / 'ledger.db'}")
         slow = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     else:
+        pytest.importorskip(kind.partition("+")[2])  # Airflow's constraints for 3.2 have one driver only
         url = request.getfixturevalue("new_database")().set(drivername=kind)
         slow = "SELECT pg_sleep(60)"
     engine = prepare_engine(sa.create_engine(url))
