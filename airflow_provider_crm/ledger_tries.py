@@ -85,8 +85,9 @@ def total(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the tries of a run come to.
 
     `updated` is the sum over all tries. Everything else is what the last try found: a row that was refused and then
-    landed is not refused any more, and one that an earlier try wrote is not `unchanged` as well. Of rows that a try
-    ended too early to reach, refusals of the tries before it stay. Calls and seconds are summed.
+    landed is not refused any more, and one that an earlier try wrote is not `unchanged` as well, or `stale` where newer
+    data has overtaken it since. Of rows that a try ended too early to reach, refusals of the tries before it stay.
+    Calls and seconds are summed.
 
     Args:
         reports: Of all tries, in order; of a try that made a plan, what that returned.
@@ -112,10 +113,13 @@ def _after(before: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
 def _outcomes(before: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, int]:
     """Rows by outcome of all tries, in the words' order."""
     earlier, last = Counter(before["outcomes"]), Counter(report["outcomes"])
-    landed, unchanged = OutcomeWord.UPDATED.value, OutcomeWord.UNCHANGED.value
+    landed = OutcomeWord.UPDATED.value
     counts = Counter(last)
     counts[landed] += earlier[landed]
-    counts[unchanged] -= min(earlier[landed], last[unchanged])
+    seen_again = earlier[landed]
+    for word in (OutcomeWord.UNCHANGED.value, OutcomeWord.STALE.value):
+        counts[word] -= min(seen_again, last[word])
+        seen_again -= min(seen_again, last[word])
     if report.get("ended_early"):
         unreached = max(earlier.total() - last.total(), 0)
         for word in sorted(word.value for word in FAILURES):

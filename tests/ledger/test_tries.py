@@ -99,6 +99,15 @@ def test_refusals_that_a_try_did_not_reach_stay():
     assert told["outcomes"] == {"updated": 60, "rejected": 1}
 
 
+def test_rows_that_landed_and_were_overtaken_are_counted_once():
+    """A try that comes after newer data finds `stale` what an earlier one wrote, as a retry or a cleared run does."""
+    told = total([report("killed", updated=2), report(updated=3, stale=169)])
+    assert (told["outcomes"], told["rows"]) == ({"updated": 5, "stale": 167}, 172)
+    assert total([report(updated=56, rejected=5), report(stale=61)])["outcomes"] == {"updated": 56, "stale": 5}
+    told = total([report("killed", updated=50), report(updated=2, unchanged=40, stale=60)])
+    assert told["outcomes"] == {"updated": 52, "stale": 50}
+
+
 def test_plans_do_not_add_up():
     """A run that made its plan anew has the last one's report."""
     plans = [{"plan_id": "a", "rows": 3}, {"plan_id": "b", "rows": 4}]
