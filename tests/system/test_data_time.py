@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.sandbox import Sandbox
 
-from .running import Running, environment
+from .running import Running, environment, make_home
 from .standalone import standalone
 
 pytestmark = pytest.mark.long
@@ -198,8 +198,7 @@ class Field(Running):
 def field(tmp_path_factory, metadata):
     """An Airflow in which every row of the table has had its run."""
     root = tmp_path_factory.mktemp("airflow")
-    (root / "dags").mkdir()
-    (root / "dags" / "data_time_dags.py").write_text((HERE / "data_time_dags.py").read_text())
+    make_home(root, HERE / "data_time_dags.py")
     with closing(sqlite3.connect(root / "warehouse.db")) as warehouse, Sandbox() as sandbox:
         warehouse.execute("CREATE TABLE deals (day TEXT, id TEXT, arr INTEGER)")
         # The day that ended last in New York, and one of the week before.

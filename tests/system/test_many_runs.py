@@ -1,7 +1,7 @@
 """Many runs over the same deals at once, some of them killed: the newest value stays, and every row is told truly.
 
-For each of ten seeds: eight scheduled runs, a backwards backfill of older days and three days by hand, all about the
-same 200 deals, under one real scheduler on PostgreSQL, which holds the ledger, too.
+For each of ten seeds: eight days, five by the schedule and the older ones by a backwards backfill, and three of them by
+hand, all about the same 200 deals, under one real scheduler on PostgreSQL, which has the ledger, too.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ import sqlalchemy as sa
 from airflow_provider_crm.ledger_schema import migrate, prepare_engine
 from airflow_provider_crm.sandbox import Sandbox
 
-from .running import Running, environment
+from .running import Running, environment, make_home
 from .standalone import standalone
 
 pytestmark = pytest.mark.long
 
 HERE = Path(__file__).parent
 NEW_YORK = ZoneInfo("America/New_York")
-SEEDS, DEALS, DAYS, BACKFILLED, KILLS = 10, 200, 12, 4, 2
-BY_HAND = {"cli": 5, "rest": 7, "older": 1}
+SEEDS, DEALS, DAYS, BACKFILLED, KILLS = 10, 200, 8, 3, 2
+BY_HAND = {"cli": 3, "rest": 5, "older": 1}
 """Which day is run by hand, the oldest being 0: two of the scheduled ones, and one of the backfill."""
 RUNS = SEEDS * (DAYS + len(BY_HAND))
 FIELDS = {"arr": "value", "note": "note", "confidence": "confidence"}
@@ -170,8 +170,7 @@ def sandbox(deals):
 def killed(tmp_path_factory, metadata, ledger, deals, sandbox):
     """Run everything at once, and kill what is said above; returns the keys of the runs that were killed."""
     root = tmp_path_factory.mktemp("airflow")
-    (root / "dags").mkdir()
-    (root / "dags" / "many_runs_dags.py").write_text((HERE / "many_runs_dags.py").read_text())
+    make_home(root, HERE / "many_runs_dags.py")
     (root / "processes").mkdir()
     deals.write(root / "warehouse.db")
     url = ledger.url
