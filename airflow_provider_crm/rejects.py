@@ -153,7 +153,8 @@ def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
     except pa.ArrowInvalid as err:
         msg = f"The rejects file was changed while the task was deferred, and cannot be gone on with: {err}."
         raise ConfigurationError(msg) from err
-    yield from old.iter_batches(_AT_ONCE)
+    if old.num_row_groups:  # pyarrow 18 refuses to go through none
+        yield from old.iter_batches(_AT_ONCE)
 
 
 def _csv_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
@@ -168,7 +169,8 @@ def _json_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
 def _parquet_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(file).iter_batches(_AT_ONCE):
+    rows = pq.ParquetFile(file)
+    for batch in rows.iter_batches(_AT_ONCE) if rows.num_row_groups else ():  # pyarrow 18 refuses to go through none
         yield from batch.to_pylist()
 
 

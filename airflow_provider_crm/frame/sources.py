@@ -154,7 +154,8 @@ def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
 
     file = pq.ParquetFile(raw, pre_buffer=False, buffer_size=_READ_AT_ONCE)
     batch: pa.RecordBatch | pa.Table | None = None
-    for batch in file.iter_batches(chunk_rows, use_threads=False):
+    batches = file.iter_batches(chunk_rows, use_threads=False) if file.num_row_groups else ()  # pyarrow 18 refuses none
+    for batch in batches:
         yield frame_of_arrow(batch)
         pa.default_memory_pool().release_unused()
     if batch is None:
