@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +15,7 @@ import requests
 
 from airflow_provider_crm.sandbox import Sandbox
 
+from .running import environment
 from .standalone import standalone
 
 pytestmark = pytest.mark.long
@@ -24,20 +23,6 @@ pytestmark = pytest.mark.long
 EXAMPLE = Path(__file__).parents[2] / "example_dags" / "plan_approve_apply.py"
 DAG_ID = "plan_approve_apply"
 DAY = "2026-10-28"
-
-
-def environment(root, connections):
-    """The environment of a home of its own; nothing of the test run's Airflow."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith("AIRFLOW")} | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "PYTHONWARNINGS": "ignore",
-        "AIRFLOW_HOME": str(root),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()},
-    }
 
 
 class Api:
@@ -96,7 +81,8 @@ def world(tmp_path_factory, metadata):
         for number in range(1, 4):
             sandbox.close.add_opportunity(f"oppo_{number}", value=100)
         warehouse = json.dumps({"conn_type": "sqlite", "host": str(root / "warehouse.db")})
-        own = environment(root, {**sandbox.connection_uris(), "warehouse": warehouse})
+        connections = {**sandbox.connection_uris(), "warehouse": warehouse}
+        own = environment(root, connections, AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False")
         with standalone(root, own, metadata, parallelism=2) as airflow:
             api = Api(airflow.url, root / "standalone.log")
             api.wait("the API server", api.log_in)
