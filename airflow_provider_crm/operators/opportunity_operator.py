@@ -197,6 +197,9 @@ class OpportunityOperator(BaseOperator):
         if self.is_in_memory():
             frames = self.frames(run.context)
         else:
+            # pyarrow 25.0.0 hangs or crashes if the thread that loads it ends before another one uses it.
+            import pandas as pd  # noqa: F401
+
             frames = run.at_end.enter_context(ReadAhead(lambda: mapped_columns(self.frames(run.context), columns)))
         return FrameSource(frames, columns, run.data_time.as_of)
 

@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 
 import pandas as pd
 import pyarrow as pa
@@ -178,3 +180,48 @@ def test_a_task_that_cannot_go_on_after_a_deferral_reports_what_landed_before(de
     assert isinstance(run.error, AirflowFailException)
     assert run.report["outcomes"] == {"updated": 1}
     assert run.report["ended_early"]
+
+
+LOADING = """
+import datetime as dt, sys, threading
+from types import SimpleNamespace
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("pandas", "pyarrow"):
+            print(name, threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watch())
+from airflow.sdk.execution_time.context import OutletEventAccessors
+from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
+
+operator = UpdateOpportunityOperator(
+    task_id="t",
+    data=sys.argv[1],
+    id_column="id",
+    fields={"arr": "deal_value"},
+    crm_conn_id="close_default",
+    ledger_conn_id=None,
+)
+context = {
+    "ti": SimpleNamespace(
+        dag_id="d", task_id="t", run_id="r", map_index=-1, try_number=1, xcom_push=lambda key, value: None
+    ),
+    "outlet_events": OutletEventAccessors(),
+    "dag_run": SimpleNamespace(run_after=dt.datetime.now(dt.UTC), run_type="manual"),
+}
+operator.execute(context)
+"""
+
+
+def test_the_thread_that_reads_ahead_does_not_load_pandas(deals, tmp_path):
+    """What loads pandas and pyarrow lives as long as the process: pyarrow 25.0.0 hangs where that thread has ended."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,arr\noppo_0,7\n")
+    command = [sys.executable, "-W", "ignore", "-c", LOADING, str(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = [line for line in done.stdout.splitlines() if line.startswith(("pandas ", "pyarrow "))]
+    assert loaded
+    assert [line for line in loaded if not line.endswith("True")] == []
+    assert deals.audit.writes != []
