@@ -11,8 +11,17 @@ import tempfile
 import uuid
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+)
+hypothesis.settings.load_profile("project")
 
 _ECHO_SERVER = Path(__file__).parent / "benchmarks" / "echo_server.py"
 _HOME = Path(tempfile.mkdtemp(prefix="crm-tests-"))

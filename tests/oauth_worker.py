@@ -1,4 +1,4 @@
-"""A worker process of `test_oauth`: reads one record so many times, whatever happens to its tokens meanwhile.
+"""A worker process of `test_oauth`: reads one record so many times, while its tokens end.
 
 Run as a script; its argument is a JSON object with the database, the origin, the connection's extra and Airflow's key.
 """
@@ -44,7 +44,7 @@ def main(job):
         engine, account=account, grant=grant, cipher=Cipher(job["key"]), clock=Clock(), hide=lambda _: None
     )
     with Session(replace(account, tokens=source)) as session:
-        print(json.dumps([session.read("oppo_0")["value"] for _ in range(job["times"])]))  # noqa: T201 - the result
+        print(json.dumps([session.read(job["record_id"])["value"] for _ in range(job["times"])]))  # noqa: T201 - the result
 
 
 if __name__ == "__main__":

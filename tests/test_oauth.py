@@ -150,8 +150,8 @@ def test_many_threads_refresh_once(crm_sandbox, oauth, engine, account):
     assert refreshes(crm_sandbox) == 2
 
 
-def start(database, account, times):
-    """Start a worker process."""
+def start(database, account, times, record_id="oppo_0"):
+    """Start a worker process that reads a record so many times."""
     package = str(Path(airflow_provider_crm.__file__).parents[1])
     job = {
         "database": database,
@@ -159,6 +159,7 @@ def start(database, account, times):
         "extra": dict(account.credentials.extra),
         "key": os.environ["AIRFLOW__CORE__FERNET_KEY"],
         "times": times,
+        "record_id": record_id,
     }
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("oauth_worker.py")), json.dumps(job)],
@@ -178,22 +179,31 @@ def wait_for(condition, seconds=30.0):
 
 def test_many_processes_refresh_one_at_a_time(crm_sandbox, oauth, database, account):
     """Four processes lose their token again and again: nobody uses a refresh token twice, every call succeeds."""
-    workers = [start(database, account, 800) for _ in range(4)]
-    ended = 0
-    while any(worker.poll() is None for worker in workers):
-        if wait_for(lambda: oauth.access_token in {token_of(call) for call in crm_sandbox.audit.calls[-20:]}, 0.2):
+    for number in range(1, 4):
+        crm_sandbox.close.add_opportunity(f"oppo_{number}", value=5)
+    workers = {f"oppo_{number}": start(database, account, 800, f"oppo_{number}") for number in range(4)}
+    ended = {""}
+
+    def all_use_a_new_token():
+        """Whether each worker that runs has read with it; a token that ends before that looks like one that fails."""
+        signed = signed_by(crm_sandbox, oauth.access_token)
+        running = {record_id for record_id, worker in workers.items() if worker.poll() is None}
+        read = {call.path.split("/")[-2] for call in signed if call.status == 200}
+        return oauth.access_token not in ended and running <= read
+
+    while any(worker.poll() is None for worker in workers.values()):
+        if wait_for(all_use_a_new_token, 1.0):
+            ended.add(oauth.access_token)
             oauth.expire()
-            ended += 1
-            time.sleep(0.3)  # a token that ends twice within one call is a token that does not work
-    assert [json.loads(worker.communicate()[0]) for worker in workers] == [[5] * 800] * 4
+    assert [json.loads(worker.communicate()[0]) for worker in workers.values()] == [[5] * 800] * 4
     asked = [call.status for call in crm_sandbox.audit.calls if call.path == "/oauth2/token/"]
     assert set(asked) == {200}
-    assert 3 < len(asked) <= ended + 1
+    assert 3 < len(asked) <= len(ended)
 
 
-def token_of(call):
-    """The token that signed a call."""
-    return call.headers.get("authorization", "").removeprefix("Bearer ")
+def signed_by(crm_sandbox, token):
+    """The last calls that a token signed."""
+    return [call for call in crm_sandbox.audit.calls[-400:] if call.headers.get("authorization") == f"Bearer {token}"]
 
 
 def test_a_worker_that_dies_in_a_refresh_leaves_the_lock_to_others(crm_sandbox, oauth, database, account):

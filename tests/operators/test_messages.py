@@ -162,7 +162,6 @@ def test_a_missing_file_is_named(crm_sandbox, update, tmp_path):
     assert crm_sandbox.audit.writes == []
 
 
-
 def test_a_path_on_an_unknown_store_is_refused(refused, tmp_path):
     """A scheme that no filesystem answers to, for the data or for the rejects, and a folder that is a file."""
     message = "The path 'nowhere://deals.csv' cannot be opened: Unsupported filesystem: 'nowhere'."
