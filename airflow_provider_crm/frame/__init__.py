@@ -6,10 +6,10 @@ several tasks (`shards`). pandas, numpy and pyarrow are imported inside function
 does not pay for them.
 """
 
-from airflow_provider_crm.frame.objects import frame_of_rows
+from airflow_provider_crm.frame.objects import frame_of_rows, load_pandas
 from airflow_provider_crm.frame.reader import FrameReader
 from airflow_provider_crm.frame.rules import ColumnRules
 from airflow_provider_crm.frame.shards import Shard
 from airflow_provider_crm.frame.sources import frames, is_in_memory
 
-__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames", "is_in_memory"]
+__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames", "is_in_memory", "load_pandas"]

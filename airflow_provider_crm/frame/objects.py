@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 _NO_ROW = (str, bytes, bytearray)
 
 
+def load_pandas() -> None:
+    """Import pandas, and with it pyarrow, in the calling thread.
+
+    Call it in a thread that lasts before a shorter one needs pandas: pyarrow 25.0.0, which Airflow 3.3.1's constraints
+    install, hangs or crashes when the thread that imported it has ended and another one allocates memory
+    (https://github.com/apache/arrow/issues/50471).
+    """
+    import pandas as pd  # noqa: F401
+
+
 def frame_of_rows(names: Sequence[str], rows: Sequence[Sequence[object] | Mapping[str, object]]) -> pd.DataFrame:
     """Return a frame of what a database cursor gave.
 

@@ -187,6 +187,7 @@ class OpportunityOperator(BaseOperator):
 
     def source(self, run: TaskRun) -> Source:
         """Where the rows come from: the frames, or what a subclass has instead."""
+        from airflow_provider_crm.frame import load_pandas
         from airflow_provider_crm.operators.sources import FrameSource, mapped_columns
         from airflow_provider_crm.read_ahead import ReadAhead
 
@@ -197,9 +198,7 @@ class OpportunityOperator(BaseOperator):
         if self.is_in_memory():
             frames = self.frames(run.context)
         else:
-            # pyarrow 25.0.0 hangs or crashes if the thread that loads it ends before another one uses it.
-            import pandas as pd  # noqa: F401
-
+            load_pandas()
             frames = run.at_end.enter_context(ReadAhead(lambda: mapped_columns(self.frames(run.context), columns)))
         return FrameSource(frames, columns, run.data_time.as_of)
 
