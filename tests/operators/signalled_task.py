@@ -29,6 +29,7 @@ def main() -> None:
         rejects_path=sys.argv[1],
     )
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     run, ended_by = Run(), "nothing"
     try:
         with timeout(1_000):
