@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_UNAUTHORIZED = 401
-_TOO_MANY_REQUESTS = 429
 # A wait of less than a float's precision would never pass.
 _SHORTEST_SLEEP = 0.001
 _REDIRECTS = frozenset({300, 301, 302, 303, 305, 307, 308})
@@ -282,7 +281,7 @@ class Session:
         """
         token = self._token()
         response = self._send(self.account.vendor.probe(), None, None)
-        if token is not None and response.status_code == _UNAUTHORIZED:
+        if token is not None and response.status_code == HTTPStatus.UNAUTHORIZED:
             self._refuse(token)
             response = self._send(self.account.vendor.probe(), None, None)
         if response.status_code in _REDIRECTS:
@@ -322,10 +321,13 @@ class Session:
         while True:
             ticket = self._ticket(pacer, started)
             token: str | None = None
+            permitted = True
             try:
                 with self._passage(pacer, ticket) as passage:
                     token = self._token()  # before the permit: fetching one takes time
+                    permitted = False
                     permit()
+                    permitted = True
                     answer = self._answer(call, record_id, timezone, passage)
                 return self._read(read, answer)
             except RateLimitedError as err:
@@ -340,12 +342,12 @@ class Session:
                 if (result := landed(err)) is not None:
                     return result
                 wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
-                if attempt >= (attempts or self.retry.attempts):
+                if not permitted or attempt >= (attempts or self.retry.attempts):
                     raise
                 self._give_up(err, wait, started)
                 self.clock.sleep(wait)
             except CrmError as err:
-                if token is None or renewed or err.status != _UNAUTHORIZED:
+                if token is None or renewed or err.status != HTTPStatus.UNAUTHORIZED:
                     self._redact(err, record_id, call)
                     raise
                 renewed = True
@@ -400,7 +402,7 @@ class Session:
         passage.sent = True
         response = self._send(call, record_id, timezone)
         passage.limits = self.account.vendor.limits(response, self.clock.now())
-        passage.refused = response.status_code == _TOO_MANY_REQUESTS
+        passage.refused = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         if response.status_code in _REDIRECTS:
             raise self._redirected(response)
         if not response.ok:

@@ -434,6 +434,19 @@ def test_adding_a_value_is_not_replayable(sandbox, connect, fault, puts):
 # Transport
 
 
+def test_what_the_permit_raises_ends_the_attempts(sandbox, connect):
+    """A row that may not be sent is not tried again: its claim is gone, or the ledger's database is."""
+    asked = []
+
+    def refuse():
+        asked.append(1)
+        raise TransientError("The ledger cannot be used.", code="LEDGER")
+
+    with pytest.raises(TransientError, match="The ledger cannot be used"):
+        connect(sandbox.url, attempts=5).write(PUT, "opp_1", permit=refuse)
+    assert (len(asked), sandbox.audit.calls) == (1, [])
+
+
 def test_the_timeout_reaches_the_wire(sandbox, connect):
     """A server that does not answer is given up after the account's timeout, in real seconds."""
     sandbox.set(slow_seconds=30.0)
