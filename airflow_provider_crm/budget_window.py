@@ -124,7 +124,6 @@ class FixedWindow:
         self._told = False
         self._counted = 0
         self._counted_at = math.inf
-        self._first_at = -math.inf
         self._uncounted: list[float] = []
         self._own = _UNKNOWN if stated is None else 0
         self._late = 0
@@ -275,7 +274,7 @@ class FixedWindow:
 
     def _first(self, answer: Answer) -> None:
         """The first answer of a window tells its end, and what was counted before."""
-        self._length, self._first_at = max(self._length, answer.reset), answer.received_at
+        self._length = max(self._length, answer.reset)
         self._earliest, self._latest = answer.earliest_end, min(answer.latest_end, self._predicted(answer))
         self._counted, self._counted_at = answer.counted, answer.received_at
         self._told = True

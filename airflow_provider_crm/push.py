@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORBIDDEN = 403
 _ENDED = "ENDED"
 _NO_ANSWER = "It was sent, and the task was ended before the answer came."
 _PATIENCE = 3.0
@@ -525,7 +525,7 @@ class Push:
             long = err.retry_after is not None and err.retry_after > self._session.retry.defer_after
             return long or err.code in ("LEDGER", _ENDED)
         # A key that has just written other rows is good: what it may not do is about this row.
-        about_this_row = err.status == _FORBIDDEN and self._landed
+        about_this_row = err.status == HTTPStatus.FORBIDDEN and self._landed
         return isinstance(err, ConfigurationError) and not about_this_row
 
     def _counted(self, outcome: Outcome) -> Outcome:

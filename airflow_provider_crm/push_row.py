@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.comparison import check_echo, still_holds
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.writes import Writes
 
 log = logging.getLogger(__name__)
-_GONE = frozenset({404, 410})
-_ABOUT_VALUES = frozenset({400, 413, 422})
-_REDIRECTION = 300
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_ABOUT_VALUES = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
 
 
 class Budgeted:
@@ -215,7 +217,7 @@ def rests(err: CrmError) -> bool:
     """
     if not isinstance(err, RejectedError) or err.status is None or err.code == "NOT_FOUND":
         return False
-    return err.status in _ABOUT_VALUES or err.status < _REDIRECTION
+    return err.status in _ABOUT_VALUES or err.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def is_gone(err: BaseException | None, vendor: Vendor) -> bool:

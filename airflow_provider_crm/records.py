@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_crm.concurrency import Concurrency, FirstError, Workers, Written
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors import Record
 
 log = logging.getLogger(__name__)
-_NOT_FOUND = 404
 
 
 class _Answer(NamedTuple):
@@ -157,7 +157,7 @@ class RecordReader:
         try:
             return self._session.read(record_id, permit=budgeted.permit(always))
         except RejectedError as err:
-            return None if err.status == _NOT_FOUND else err
+            return None if err.status == HTTPStatus.NOT_FOUND else err
         except ConfigurationError as err:
             msg = f"A plan compares with what the CRM holds, and the record {record_id!r} cannot be read: {err}"
             return ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code)

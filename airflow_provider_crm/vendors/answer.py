@@ -6,6 +6,7 @@ import json
 import math
 import re
 from decimal import Decimal
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -103,20 +104,18 @@ def exact_number(value: object) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERRORS = 500
 _BY_STATUS: Mapping[int, type[CrmError]] = {
-    401: AuthenticationError,
-    402: ConfigurationError,
-    403: AuthenticationError,
-    405: ConfigurationError,
-    408: TransientError,
-    409: TransientError,
-    415: ConfigurationError,
-    421: TransientError,
-    423: TransientError,
-    425: TransientError,
-    429: RateLimitedError,
+    HTTPStatus.UNAUTHORIZED: AuthenticationError,
+    HTTPStatus.PAYMENT_REQUIRED: ConfigurationError,
+    HTTPStatus.FORBIDDEN: AuthenticationError,
+    HTTPStatus.METHOD_NOT_ALLOWED: ConfigurationError,
+    HTTPStatus.REQUEST_TIMEOUT: TransientError,
+    HTTPStatus.CONFLICT: TransientError,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ConfigurationError,
+    HTTPStatus.MISDIRECTED_REQUEST: TransientError,
+    HTTPStatus.LOCKED: TransientError,
+    HTTPStatus.TOO_EARLY: TransientError,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimitedError,
 }
 
 
@@ -127,9 +126,9 @@ def error_class(status: int) -> type[CrmError]:
     """
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status >= _SERVER_ERRORS:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError
-    return RejectedError if status >= 400 else ConfigurationError  # noqa: PLR2004 - the HTTP classes
+    return RejectedError if status >= HTTPStatus.BAD_REQUEST else ConfigurationError
 
 
 def answered(title: str, status: int, *, code: str, message: str, fields: Mapping[str, str]) -> str:
@@ -152,7 +151,7 @@ def foreign_error(vendor: Vendor, response: requests.Response, *, quoted: bool =
         quoted: Whether its title or message may be repeated; not where it may echo a secret that was sent.
     """
     status, described = response.status_code, _described(response, quoted=quoted)
-    if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERRORS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         message = f"{vendor.title} answered {status} with {described}."
         return _transient_class(status)(message, vendor=vendor.name, status=status, code=f"HTTP_{status}")
     host = urlsplit(response.url or "").netloc or f"The host of {vendor.title}"
@@ -164,7 +163,7 @@ def foreign_error(vendor: Vendor, response: requests.Response, *, quoted: bool =
 
 
 def _transient_class(status: int) -> type[TransientError]:
-    return RateLimitedError if status == _TOO_MANY_REQUESTS else TransientError
+    return RateLimitedError if status == HTTPStatus.TOO_MANY_REQUESTS else TransientError
 
 
 def _described(response: requests.Response, *, quoted: bool) -> str:

@@ -11,6 +11,7 @@ import datetime as dt
 import math
 import re
 from decimal import Decimal
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
@@ -56,8 +57,7 @@ if TYPE_CHECKING:
 _API = "/api/v1"
 _RECORD = f"{_API}/opportunity/{{}}/"
 _PAGE_SIZE = 100
-_TOO_MANY_REQUESTS = 429
-_SERVICE_UNAVAILABLE = 503
+_CODES: Mapping[int, str] = {HTTPStatus.BAD_REQUEST: "BAD_REQUEST", HTTPStatus.NOT_FOUND: "NOT_FOUND"}
 
 # Close keeps money as an integer "in cents"; what it does for currencies with another number of decimals is not
 # documented, so those are refused rather than written a hundred times too large or small.
@@ -307,9 +307,9 @@ class Close:
             filter(None, texts)
         )
         kind = error_class(status)
-        if fields and kind is AuthenticationError and status != 401:  # noqa: PLR2004 - a field that this role may not edit
+        if fields and kind is AuthenticationError and status != HTTPStatus.UNAUTHORIZED:
             kind = RejectedError
-        code = {400: "BAD_REQUEST", 404: "NOT_FOUND"}.get(status, f"HTTP_{status}")
+        code = _CODES.get(status, f"HTTP_{status}")
         return kind(
             answered(self.title, status, code="", message=message, fields=fields),
             vendor=self.name,
@@ -327,7 +327,7 @@ class Close:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
         headers, quota = response.headers, standard_quota(response.headers)
         old_reset, wait = seconds(headers.get("x-rate-limit-reset")), None
-        if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
+        if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             old_body = seconds(member(member(body_of(response), "error"), "rate_reset"))
             wait = _first(quota.reset, retry_after(response, now), old_body, old_reset)
         limit, remaining = quota.limit, quota.remaining
@@ -342,7 +342,7 @@ class Close:
 def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
     """The pair that the token endpoint issued; of a refusal only its code is told, as bodies may hold tokens."""
     status, body = response.status_code, body_of(response)
-    if status >= 400 and not isinstance(member(body, "error"), str):  # noqa: PLR2004 - the HTTP classes
+    if status >= HTTPStatus.BAD_REQUEST and not isinstance(member(body, "error"), str):
         raise foreign_error(VENDOR, response, quoted=False)
     code = text_of(member(body, "error"))
     code = code if re.fullmatch(r"[a-z_]{1,40}", code) else ""
@@ -354,7 +354,7 @@ def _tokens(response: requests.Response, now: dt.datetime) -> Tokens:
         )
         raise AuthenticationError(msg, vendor="close", status=status, code="INVALID_GRANT")
     if not response.ok or response.is_redirect:
-        kind = ConfigurationError if status < 400 else error_class(status)  # noqa: PLR2004 - a redirect
+        kind = ConfigurationError if status < HTTPStatus.BAD_REQUEST else error_class(status)
         kind = AuthenticationError if kind is RejectedError else kind
         err = kind(
             answered("Close's token endpoint", status, code="", message=code, fields={}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import (
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 _API = "/external/v1/opportunities"
 _RECORD = f"{_API}/{{}}"
 _PAGE_SIZE = 100
-_FORBIDDEN = 403
-_TOO_MANY_REQUESTS = 429
-_SERVICE_UNAVAILABLE = 503
 
 _STATUSES = ("new", "contacted", "qualified", "proposal", "negotiation", "won", "lost")
 _STATUS_TYPES = {"won": "won", "lost": "lost"}
@@ -118,7 +116,7 @@ class Raze:
     def probed(self, response: requests.Response) -> str:
         """A key without `opportunities:read` is fine: updates need only `opportunities:write`."""
         code = text_of(member(member(body_of(response), "error"), "code"))
-        if response.status_code == _FORBIDDEN and code == "INSUFFICIENT_PERMISSIONS":
+        if response.status_code == HTTPStatus.FORBIDDEN and code == "INSUFFICIENT_PERMISSIONS":
             return "Connected to Raze. The key may not read opportunities; updates need only opportunities:write."
         if not response.ok:
             raise self.error(response)
@@ -276,7 +274,7 @@ class Raze:
         reset = None if date is None else seconds_until(epoch, date)
         reset = seconds_until(epoch, now) if reset is None else reset
         wait = None
-        if response.status_code in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
+        if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             named = seconds(member(member(body_of(response), "error"), "retry_after"))
             wait = next((value for value in (named, retry_after(response, now), reset) if value is not None), None)
         return Limits(
