@@ -339,10 +339,12 @@ class Session:
             except TransientError as err:
                 attempt += 1
                 self._redact(err, record_id, call)
+                if not permitted:
+                    raise
                 if (result := landed(err)) is not None:
                     return result
                 wait = max(self.retry.backoff(attempt, self.clock.jitter()), err.retry_after or 0.0)
-                if not permitted or attempt >= (attempts or self.retry.attempts):
+                if attempt >= (attempts or self.retry.attempts):
                     raise
                 self._give_up(err, wait, started)
                 self.clock.sleep(wait)

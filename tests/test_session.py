@@ -442,9 +442,9 @@ def test_what_the_permit_raises_ends_the_attempts(sandbox, connect):
         asked.append(1)
         raise TransientError("The ledger cannot be used.", code="LEDGER")
 
-    with pytest.raises(TransientError, match="The ledger cannot be used"):
+    with pytest.raises(TransientError, match="The ledger cannot be used") as failed:
         connect(sandbox.url, attempts=5).write(PUT, "opp_1", permit=refuse)
-    assert (len(asked), sandbox.audit.calls) == (1, [])
+    assert (len(asked), sandbox.audit.calls, failed.value.maybe_written) == (1, [], False)
 
 
 def test_the_timeout_reaches_the_wire(sandbox, connect):
