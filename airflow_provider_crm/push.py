@@ -53,6 +53,7 @@ _ENDED = "ENDED"
 _NO_ANSWER = "It was sent, and the task was ended before the answer came."
 _PATIENCE = 3.0
 _COMPARED_AT_ONCE = 2_000
+_RENEWALS = 5  # a database that is slow for a moment, as after a restart, stops no run
 _ROWS_AT_ONCE = 200
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
@@ -475,17 +476,19 @@ class Push:
             longest = 2 * self._session.account.timeout  # connecting and answering may take that long each
             if self._session.clock.monotonic() + longest < deadline:
                 return
-            renewed = ledger.renew(job.wish, job.claim)
-            if renewed is None:
-                msg = "Another run has taken this row over while it waited."
-                raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
-            if self._session.clock.monotonic() + longest >= renewed:
-                msg = (
-                    "The ledger cannot be used: its database is so slow that a claim runs out while it is renewed. "
-                    "Nothing is sent that could not be recorded; run again when its database is back."
-                )
-                raise TransientError(msg, code="LEDGER", record_id=job.update.record_id)
-            deadline = renewed
+            for _ in range(_RENEWALS):
+                renewed = ledger.renew(job.wish, job.claim)
+                if renewed is None:
+                    msg = "Another run has taken this row over while it waited."
+                    raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
+                if self._session.clock.monotonic() + longest < renewed:
+                    deadline = renewed
+                    return
+            msg = (
+                "The ledger cannot be used: its database is so slow that a claim runs out while it is renewed. "
+                "Nothing is sent that could not be recorded; run again when its database is back."
+            )
+            raise TransientError(msg, code="LEDGER", record_id=job.update.record_id)
 
         return permit
 

@@ -75,6 +75,7 @@ def windows(simulation, first):
 # Headers
 
 
+@pytest.mark.long
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(
     limit=st.sampled_from([20, 100, 240]),
@@ -137,7 +138,7 @@ def test_a_limit_that_changes(engine, kind, before, after, shared):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
 def test_workers_on_a_token_bucket(engine, limit, window, shared):
     """Four workers use a bucket as fast as it is filled, with a store and without, and nothing is refused."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))

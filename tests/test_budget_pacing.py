@@ -27,6 +27,7 @@ def whole_windows(simulation):
     return [calls for _, calls in sorted(simulation.arrivals.accepted.items())][1:-1]
 
 
+@pytest.mark.long
 @settings(deadline=None, derandomize=True, max_examples=120)
 @given(
     limit=st.integers(5, 240),
@@ -108,6 +109,7 @@ def test_half_of_a_token_bucket():
 
 
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+@pytest.mark.long
 @pytest.mark.parametrize("stated", [False, True])
 def test_without_a_header_the_limit_is_found(limit, window, stated):
     """Refusals alone tell the limit: over ten minutes at least 92 % of it are used, and 1 % refused at most."""
@@ -118,6 +120,7 @@ def test_without_a_header_the_limit_is_found(limit, window, stated):
     assert (used >= 0.92, refusals <= 0.01) == (True, True)
 
 
+@pytest.mark.long
 def test_without_a_header_a_wrong_statement_is_corrected():
     """What the connection states is only the start: a limit that is really lower or higher is found all the same."""
     for stated in (StatedLimit(100, 1), StatedLimit(40, 1)):

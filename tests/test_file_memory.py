@@ -48,6 +48,7 @@ def peak(path):
     return tuple(map(int, done.stdout.split()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_many_rows_take_the_memory_of_few(tmp_path, suffix):
     """Twenty times the rows, 100 MB, take no more memory than the first chunk does, give or take 20%."""

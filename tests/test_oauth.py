@@ -177,6 +177,7 @@ def wait_for(condition, seconds=30.0):
     return condition()
 
 
+@pytest.mark.long
 def test_many_processes_refresh_one_at_a_time(crm_sandbox, oauth, database, account):
     """Four processes lose their token again and again: nobody uses a refresh token twice, every call succeeds."""
     for number in range(1, 4):

@@ -98,7 +98,7 @@ class Deals:
     def check_resumption(self, engine):
         """With the database back, the same run writes what is left, and at most what was in flight twice."""
         words, stopped = self.run(engine)
-        assert (stopped, words["not_sent"], words["failed"]) == (None, 0, 0)
+        assert (stopped, words["not_sent"], words["failed"]) == (None, 0, 0), (stopped, words)
         assert self.sent().keys() == set(self.records)
         assert self.sent().total() <= len(self.records) + CONCURRENCY
 

@@ -52,9 +52,8 @@ def ended_task(crm_sandbox, folder, name):
     return json.loads(printed.splitlines()[-1]), landed
 
 
-@pytest.mark.parametrize(
-    "name", ["SIGTERM", pytest.param("SIGALRM", marks=pytest.mark.long), pytest.param("SIGINT", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ENDS)
 def test_what_landed_is_reported_before_the_process_ends(crm_sandbox, tmp_path, name):
     """XCom and ledger have one report with the CRM's counts, the rejects file is whole, only rows in doubt are claimed.
 
