@@ -3,7 +3,7 @@
 Run as a script. It reads one job (JSON) per line from its input, forks, and writes `[name, "started", pid]` and then
 `[name, "ended", wait status]` to its output. A child writes every outcome that it is told into the job's file at once,
 so that what was reported before a kill can be compared with what the CRM holds. Forking costs a hundredth of what
-starting Python and importing the package and a database's driver does, so that a hundred seeds are affordable.
+starting Python and importing the package and a database's driver does, so that dozens of seeds are affordable.
 """
 
 from __future__ import annotations

@@ -65,16 +65,20 @@ def test_the_newest_interval_wins(racer, engine, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", range(100, 150, BATCH))
-def test_the_newest_interval_wins_over_fifty_seeds(racer, engine, tmp_path, first):
+@pytest.mark.parametrize(("engine", "first"), [("sqlite", 100), ("postgresql", 110)], indirect=["engine"])
+def test_the_newest_interval_wins_at_full_size(racer, engine, tmp_path, first):
     """30 days, 200 deals, 8 processes, a third of the first tries killed; no faults of the CRM."""
     seeds = range(first, first + BATCH)
     assert race(seeds, CloseDeals(), racer, engine, tmp_path, **FULL_SIZE) == []
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", range(200, 250, BATCH))
-def test_the_newest_interval_wins_over_fifty_seeds_whatever_the_crm_does(racer, engine, tmp_path, first):
+@pytest.mark.parametrize(
+    ("engine", "first"),
+    [("sqlite", 200), ("postgresql", 210), ("sqlite", 220), ("postgresql", 230)],
+    indirect=["engine"],
+)
+def test_the_newest_interval_wins_whatever_the_crm_does(racer, engine, tmp_path, first):
     """The same while the CRM cuts, delays and loses one answer in ten."""
     seeds = range(first, first + BATCH)
     assert race(seeds, CloseDeals(), racer, engine, tmp_path, faults=FAULTS, **FULL_SIZE) == []
