@@ -137,7 +137,6 @@ class SqlToOpportunityOperator(OpportunityOperator):
         from airflow_provider_crm.frame import frame_of_rows
         from airflow_provider_crm.transfers.unreadable_dates import fetched, keep_unreadable_dates
 
-        frame_of_rows((), ())  # imports pandas, which takes longer than some databases let a transaction idle
         with closing(self._hook().get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:
             keep_unreadable_dates(cursor, _driver(connection))
             if self.parameters is None:
