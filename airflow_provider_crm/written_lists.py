@@ -7,7 +7,8 @@ import re
 from decimal import Decimal
 from typing import NoReturn
 
-_POSTGRES_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s,"\\{}]+)', re.DOTALL)
+# PostgreSQL quotes items for ASCII's spaces alone: any other, such as a no-break space, may stand in a plain item.
+_POSTGRES_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^ \t\n\r\v\f,"\\{}]+)', re.DOTALL)
 _POSTGRES_BOUNDS = re.compile(r"\[-?\d+:-?\d+\]=", re.ASCII)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 # What str() of a Python, numpy or Spark list gives, or PostgreSQL's text of a row: no two readers agree on its quotes.

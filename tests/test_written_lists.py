@@ -134,6 +134,7 @@ ITEMS = st.text(st.sampled_from("ab{}[],\"\\'NUL \t\n\u00e9") | st.characters(ex
 @properties
 @given(items=st.lists(st.none() | ITEMS, max_size=5))
 @example(items=["null", "NULL", None, "", "'a'x"])
+@example(items=["\x1f", "a\u00a0b"])
 def test_every_list_comes_back_from_its_text(items: list[str | None]) -> None:
     """What PostgreSQL or JSON write of a list is read as that list, or refused where Python would print it so, too."""
     assert read_list(json.dumps(items)) == items
