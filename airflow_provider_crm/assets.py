@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.sdk import Context
 
-    from airflow_provider_crm.report import SyncReport
+    from airflow_provider_crm.report.report import SyncReport
 
 OPPORTUNITIES = AssetAlias("crm_opportunities")
 """Outlet for a task whose account, and so its asset, is known at run time only.

@@ -63,8 +63,8 @@ def get_crm_commands() -> list[CLICommand]:
 
 def clear_fence(args: Namespace) -> None:
     """Take back data times, and print which."""
-    from airflow_provider_crm.budget import Clock
-    from airflow_provider_crm.ledger_fences import clear_fences
+    from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.ledger.fences import clear_fences
     from airflow_provider_crm.vendors import VENDORS
 
     vendor = VENDORS.get(args.account.partition(":")[0])
@@ -80,10 +80,10 @@ def clear_fence(args: Namespace) -> None:
 
 def confirm_account(args: Namespace) -> None:
     """Take a connection's present key as right, and print what that means."""
-    from airflow_provider_crm.budget import Clock
+    from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.hooks.crm import CrmHook
     from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
-    from airflow_provider_crm.ledger_accounts import AccountNames
+    from airflow_provider_crm.ledger.accounts import AccountNames
 
     with _ledger(args) as engine:
         hook = CrmHook.for_connection(args.crm_conn_id, ledger_conn_id=args.ledger_conn_id or DEFAULT_LEDGER)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_crm.opportunity import OutcomeWord
+from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openlineage.client.generated.base import Dataset, DatasetFacet, JobFacet, OutputDataset, RunFacet
     from openlineage.client.generated.column_lineage_dataset import InputField
 
-    from airflow_provider_crm.report import SyncReport
+    from airflow_provider_crm.report.report import SyncReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pendulum
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
-from airflow_provider_crm.operators.failure_text import failure_text
+from airflow_provider_crm.notifications.failure_text import failure_text
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 with DAG(

@@ -89,7 +89,7 @@ def new_database(postgres):
 @pytest.fixture
 def engine(tmp_path):
     """An empty SQLite database, ready to be shared."""
-    from airflow_provider_crm.ledger_schema import prepare_engine
+    from airflow_provider_crm.database.schema import prepare_engine
 
     made = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}"))
     yield made

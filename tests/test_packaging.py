@@ -16,11 +16,11 @@ import jsonschema
 import pytest
 from packaging.requirements import Requirement
 
-from airflow_provider_crm.account import DEFAULT_TIMEOUT
+from airflow_provider_crm.client.account import DEFAULT_TIMEOUT
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.opportunity import Field, Kind
 from airflow_provider_crm.provider_info import get_provider_info
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Field, Kind
 
 ROOT = Path(__file__).parent.parent
 
@@ -139,4 +139,4 @@ def test_the_wheel_says_what_it_needs_and_offers(wheel):
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
     declared = wheel.read(f"{info}/entry_points.txt").decode()
     assert "provider_info = airflow_provider_crm.provider_info:get_provider_info" in declared
-    assert "airflow_provider_crm = airflow_provider_crm.sandbox.pytest_plugin" in declared
+    assert "airflow_provider_crm = airflow_provider_crm.testing.pytest_plugin" in declared

@@ -18,9 +18,9 @@ import json
 from pathlib import Path
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame import frames
-from airflow_provider_crm.rejects import check_rejects_path, read_rejects, rejects_file
-from airflow_provider_crm.report import Reject
+from airflow_provider_crm.rows import frames
+from airflow_provider_crm.report.rejects import check_rejects_path, read_rejects, rejects_file
+from airflow_provider_crm.report.report import Reject
 
 folder = Path(sys.argv[1])
 

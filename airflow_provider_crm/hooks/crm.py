@@ -15,9 +15,9 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, with_tokens
-from airflow_provider_crm.moments import zone
-from airflow_provider_crm.opportunity import Update
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.values.time_zones import zone
 from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Credentials
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import requests
     from airflow.sdk import Connection
 
-    from airflow_provider_crm.account import Account
-    from airflow_provider_crm.budget import StatedLimit
-    from airflow_provider_crm.session import Session
+    from airflow_provider_crm.budget.pacer import StatedLimit
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.vendors import Record, Vendor
 
 _HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -90,7 +90,7 @@ class CrmHook(BaseHook):
             ConfigurationError: Naming everything in the connection that is missing or wrong.
         """
         if self._session is None:
-            from airflow_provider_crm.session import Session
+            from airflow_provider_crm.client.session import Session
 
             self._session = Session(self.account())
         return self._session
@@ -135,9 +135,9 @@ class CrmHook(BaseHook):
             RejectedError: The vendor refused the row, or ignored a value (`IgnoredError`).
             CrmError: See `exceptions`.
         """
-        from airflow_provider_crm.push_row import write_update
-        from airflow_provider_crm.push_rules import PushRules, check_fields
-        from airflow_provider_crm.vendors.writes import calls_of, writes_of
+        from airflow_provider_crm.push.rules import PushRules, check_fields
+        from airflow_provider_crm.push.write import write_update
+        from airflow_provider_crm.vendors.calls import calls_of, writes_of
 
         session, record_id = self.session, self.vendor.canonical_id(record_id)
         zone_name = timezone or session.account.timezone
@@ -200,7 +200,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     Raises:
         ConfigurationError: Naming everything in the connection that is missing or wrong.
     """
-    from airflow_provider_crm.account import DEFAULT_TIMEOUT, Account
+    from airflow_provider_crm.client.account import DEFAULT_TIMEOUT, Account
 
     problems: list[str] = []
     if connection.conn_type != vendor.name:
@@ -315,7 +315,7 @@ def _timeout(extra: Mapping[str, Any], default: float, problems: list[str]) -> f
 
 
 def _stated(extra: Mapping[str, Any], problems: list[str]) -> StatedLimit | None:
-    from airflow_provider_crm.budget import StatedLimit
+    from airflow_provider_crm.budget.pacer import StatedLimit
 
     text = extra.get("budget")
     if text in (None, ""):

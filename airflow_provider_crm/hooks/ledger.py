@@ -13,15 +13,15 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.hidden_values import named_keys
+from airflow_provider_crm.values.hidden_values import named_keys
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy.engine import Engine
 
-    from airflow_provider_crm.account import Account
-    from airflow_provider_crm.field_hashes import FieldHashes, HashKey
-    from airflow_provider_crm.opportunity import Field
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
+    from airflow_provider_crm.values.opportunity import Field
 
 DEFAULT_LEDGER = "(the configured ledger)"
 FILE_NAME = "crm_ledger.db"
@@ -45,7 +45,7 @@ def ledger_engine(ledger_conn_id: str | None) -> Engine | None:
         ConfigurationError: If workers on several machines would each have a SQLite file of their own, or the database
             is of another kind.
     """
-    from airflow_provider_crm.ledger_schema import prepare_engine
+    from airflow_provider_crm.database.schema import prepare_engine
 
     if ledger_conn_id is None:
         return None
@@ -79,7 +79,7 @@ def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
     Raises:
         ConfigurationError: Fields are to be kept as hashes, and there is no key for them.
     """
-    from airflow_provider_crm.field_hashes import FieldHashes
+    from airflow_provider_crm.database.field_hashes import FieldHashes
 
     keys, key = hashed_keys(fields), _hash_key()
     if keys and key is None:
@@ -93,7 +93,7 @@ def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
 
 def _hash_key() -> HashKey | None:
     """The key of `[crm] ledger_hash_key`, else one derived from the first of Airflow's Fernet keys, else None."""
-    from airflow_provider_crm.field_hashes import HashKey
+    from airflow_provider_crm.database.field_hashes import HashKey
 
     own = (conf.get("crm", "ledger_hash_key", fallback="") or "").strip()
     if own:
@@ -115,8 +115,8 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
     grant = account.vendor.grant(account.credentials)
     if grant is None:
         return account
-    from airflow_provider_crm.budget import Clock
-    from airflow_provider_crm.oauth import StoredTokens
+    from airflow_provider_crm.client.oauth import StoredTokens
+    from airflow_provider_crm.clock import Clock
 
     name = f"Connection {account.name!r} ({account.vendor.title})"
     need = (

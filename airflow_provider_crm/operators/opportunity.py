@@ -9,10 +9,10 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.operators.arguments import Check
-    from airflow_provider_crm.operators.sources import Source
-    from airflow_provider_crm.operators.task_run import TaskRun
-    from airflow_provider_crm.plan_store import Plan
+    from airflow_provider_crm.plan.store import Plan
+    from airflow_provider_crm.sync.arguments import Check
+    from airflow_provider_crm.sync.sources import Source
+    from airflow_provider_crm.sync.task_run import TaskRun
 
 
 class UpdateOpportunityOperator(DataOperator):
@@ -54,7 +54,7 @@ class UpdateOpportunityOperator(DataOperator):
 
     def argument_checks(self) -> Mapping[str, Check]:
         """The check of each argument, by its name."""
-        from airflow_provider_crm.operators.arguments import APPLYING
+        from airflow_provider_crm.sync.arguments import APPLYING
 
         return {**super().argument_checks(), **APPLYING}
 
@@ -64,7 +64,7 @@ class UpdateOpportunityOperator(DataOperator):
         Raises:
             ConfigurationError: If both or neither are given.
         """
-        from airflow_provider_crm.operators.sources import PlanRowsSource
+        from airflow_provider_crm.sync.sources import PlanRowsSource
 
         if self.plan is None and self.digest is not None:
             msg = "digest is given without plan; pass both, or rows as data."
@@ -81,7 +81,7 @@ class UpdateOpportunityOperator(DataOperator):
 
     def _approved_digest(self, plan: Plan) -> str:
         """The digest that the rows of the plan have to have."""
-        from airflow_provider_crm.plan_apply import ANY_DIGEST
+        from airflow_provider_crm.plan.apply import ANY_DIGEST
 
         if self.digest is None:
             msg = (

@@ -15,27 +15,27 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
 from airflow_provider_crm.operators.links import CrmRunLink
-from airflow_provider_crm.opportunity import NULL_VALUES
+from airflow_provider_crm.values.opportunity import NULL_VALUES
 
 if TYPE_CHECKING:
     import pandas as pd
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from airflow_provider_crm.account import Account
-    from airflow_provider_crm.budget import Budget
-    from airflow_provider_crm.frame import ColumnRules
-    from airflow_provider_crm.guardrails import Guardrails
+    from airflow_provider_crm.budget.pacer import Budget
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.guardrails.limits import Guardrails
     from airflow_provider_crm.openlineage import SourceLineage
-    from airflow_provider_crm.operators.arguments import Check
-    from airflow_provider_crm.operators.deferral import Carried
-    from airflow_provider_crm.operators.ledger_access import LedgerAccess
-    from airflow_provider_crm.operators.sources import Source
-    from airflow_provider_crm.operators.task_run import TaskRun
-    from airflow_provider_crm.opportunity import OutcomeWord
-    from airflow_provider_crm.report import SyncReport
-    from airflow_provider_crm.session import Session
-    from airflow_provider_crm.tolerance import Tolerance
+    from airflow_provider_crm.report.report import SyncReport
+    from airflow_provider_crm.report.tolerance import Tolerance
+    from airflow_provider_crm.rows import ColumnRules
+    from airflow_provider_crm.sync.arguments import Check
+    from airflow_provider_crm.sync.deferral import Carried
+    from airflow_provider_crm.sync.ledger_access import LedgerAccess
+    from airflow_provider_crm.sync.sources import Source
+    from airflow_provider_crm.sync.task_run import TaskRun
+    from airflow_provider_crm.values.opportunity import OutcomeWord
 
 Flag: TypeAlias = Any
 """True or False, or a template that renders to one of them; a boolean once the arguments were checked."""
@@ -169,7 +169,7 @@ class OpportunityOperator(BaseOperator):
 
     def argument_checks(self) -> Mapping[str, Check]:
         """The check of each argument, by its name; a subclass adds those of its own."""
-        from airflow_provider_crm.operators.arguments import WRITING
+        from airflow_provider_crm.sync.arguments import WRITING
 
         return WRITING
 
@@ -187,9 +187,9 @@ class OpportunityOperator(BaseOperator):
 
     def source(self, run: TaskRun) -> Source:
         """Where the rows come from: the frames, or what a subclass has instead."""
-        from airflow_provider_crm.frame import load_pandas
-        from airflow_provider_crm.operators.sources import FrameSource, mapped_columns
-        from airflow_provider_crm.read_ahead import ReadAhead
+        from airflow_provider_crm.rows import load_pandas
+        from airflow_provider_crm.sync.read_ahead import ReadAhead
+        from airflow_provider_crm.sync.sources import FrameSource, mapped_columns
 
         if run.data_time.doubt and self.as_of is None:
             run.warnings.add(run.data_time.doubt)
@@ -204,7 +204,7 @@ class OpportunityOperator(BaseOperator):
 
     def failures(self) -> frozenset[OutcomeWord]:
         """The outcomes that count as failures: all of them, but that a dry run sends nothing."""
-        from airflow_provider_crm.opportunity import FAILURES, OutcomeWord
+        from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
 
         return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
 
@@ -226,7 +226,7 @@ class OpportunityOperator(BaseOperator):
 
     def session_for(self, account: Account) -> Session:
         """The session of one run; a subclass may give it other retry rules or another clock."""
-        from airflow_provider_crm.session import RetryRules, Session
+        from airflow_provider_crm.client.session import RetryRules, Session
 
         return Session(account, retry=RetryRules(defer_after=self.defer_after), budget=self._budget())
 
@@ -240,7 +240,7 @@ class OpportunityOperator(BaseOperator):
             AirflowFailException: The set-up is wrong, or too many rows failed for good: a retry would not help.
             AirflowException: Too many rows failed, some of them for reasons that pass.
         """
-        from airflow_provider_crm.operators.deferral import Carried
+        from airflow_provider_crm.sync.deferral import Carried
 
         return self._stretch(context, Carried())
 
@@ -264,7 +264,7 @@ class OpportunityOperator(BaseOperator):
             doubtful: Whether rows are sent again of which nobody knows whether they landed.
             event: What the trigger passes; not needed.
         """
-        from airflow_provider_crm.operators.deferral import Carried
+        from airflow_provider_crm.sync.deferral import Carried
 
         return self._stretch(context, Carried(settled, report or {}, outages, doubtful))
 
@@ -274,10 +274,10 @@ class OpportunityOperator(BaseOperator):
         Raises:
             CrmError: It could not be done, or not even begun.
         """
-        from airflow_provider_crm.operators.metrics import count_run, metric_tags, time_waits
-        from airflow_provider_crm.operators.row_run import RowRun
-        from airflow_provider_crm.operators.spans import describe_run
-        from airflow_provider_crm.tolerance import Tolerance
+        from airflow_provider_crm.report.tolerance import Tolerance
+        from airflow_provider_crm.sync.metrics import count_run, metric_tags, time_waits
+        from airflow_provider_crm.sync.row_run import RowRun
+        from airflow_provider_crm.sync.spans import describe_run
 
         tolerance = Tolerance(self.max_rejected)
         ended = RowRun(run).write()
@@ -302,10 +302,10 @@ class OpportunityOperator(BaseOperator):
 
     def _stretch(self, context: Context, carried: Carried) -> dict[str, Any]:
         """Run until the end, or until the next deferral; errors become Airflow's."""
-        from airflow_provider_crm.collector import imports_at_rest
-        from airflow_provider_crm.operators.ledger_access import LedgerAccess
-        from airflow_provider_crm.operators.spans import span
-        from airflow_provider_crm.operators.task_run import TaskRun
+        from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+        from airflow_provider_crm.sync.ledger_access import LedgerAccess
+        from airflow_provider_crm.sync.spans import span
+        from airflow_provider_crm.sync.task_run import TaskRun
 
         self.take_arguments()
         self._ledger = LedgerAccess(self.ledger_conn_id)
@@ -339,7 +339,7 @@ class OpportunityOperator(BaseOperator):
         Raises:
             AirflowFailException: Some are wrong; it names them all.
         """
-        from airflow_provider_crm.operators.arguments import check_arguments
+        from airflow_provider_crm.sync.arguments import check_arguments
 
         checks = self.argument_checks()
         try:
@@ -364,12 +364,13 @@ class OpportunityOperator(BaseOperator):
 
     def _budget(self) -> Budget:
         """What the run may use, shared through the ledger's database if there is one."""
-        from airflow_provider_crm.budget import Budget, Clock
+        from airflow_provider_crm.budget.pacer import Budget
+        from airflow_provider_crm.clock import Clock
 
         engine = self._ledger.engine if self.sends else None
         if engine is None:
             return Budget(self._share)
-        from airflow_provider_crm.budget_store import BudgetStore
+        from airflow_provider_crm.budget.store import BudgetStore
 
         return Budget(self._share, BudgetStore(engine, Clock()))
 
@@ -379,8 +380,8 @@ class OpportunityOperator(BaseOperator):
         return f"{message} Check the key in connection {self.crm_conn_id!r}." if refused else message
 
     def _columns(self, timezone: str | None) -> ColumnRules:
-        from airflow_provider_crm.frame import ColumnRules
-        from airflow_provider_crm.value_rules import ValueRules
+        from airflow_provider_crm.rows import ColumnRules
+        from airflow_provider_crm.values.conversion import ValueRules
 
         return ColumnRules(
             id_column=self.id_column,
@@ -395,7 +396,7 @@ class OpportunityOperator(BaseOperator):
     def _conclude(self, run: TaskRun, report: SyncReport, stopped: Exception | None, tolerance: Tolerance) -> None:
         """Store the report, then fail the task if rows did not land, or were not read."""
         from airflow_provider_crm.assets import announce
-        from airflow_provider_crm.opportunity import TRANSIENT_FAILURES
+        from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES
 
         self._written = report if self.sends else None
         failed = [word for word in self.failures() if report.count(word)]

@@ -10,11 +10,11 @@ from airflow_provider_crm.operators.opportunity_operator import Flag, Opportunit
 from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails import Measurement
-    from airflow_provider_crm.operators.arguments import Check
-    from airflow_provider_crm.operators.sources import Source, UndoSource, Work
-    from airflow_provider_crm.operators.task_run import TaskRun
-    from airflow_provider_crm.plan_store import Plan, PlanStore
+    from airflow_provider_crm.guardrails.limits import Measurement
+    from airflow_provider_crm.plan.store import Plan, PlanStore
+    from airflow_provider_crm.sync.arguments import Check
+    from airflow_provider_crm.sync.sources import Source, UndoSource, Work
+    from airflow_provider_crm.sync.task_run import TaskRun
 
 _OWN_XCOMS = ("plan_id", "digest", "counts", "summary")
 
@@ -36,7 +36,7 @@ class PlanningOperator(OpportunityOperator):
             `budget` and `guardrails` as in a report, and `summary`: Markdown for `ApprovalOperator(body=...)`. The
             first three and the summary are also XComs of their own, so that `plan.output["plan_id"]` is one.
         """
-        from airflow_provider_crm.operators.spans import describe, span
+        from airflow_provider_crm.sync.spans import describe, span
 
         store, rules = run.ledger.plan_store(), run.rules()
         source = self.source(run)
@@ -99,11 +99,11 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
 
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
-        from airflow_provider_crm.guardrails import Guardrails
-        from airflow_provider_crm.operators.ends import RowStream
-        from airflow_provider_crm.operators.guarded import held
-        from airflow_provider_crm.operators.sources import stored
-        from airflow_provider_crm.spool import Spool
+        from airflow_provider_crm.guardrails.limits import Guardrails
+        from airflow_provider_crm.plan.spool import Spool
+        from airflow_provider_crm.sync.ends import RowStream
+        from airflow_provider_crm.sync.guarded import held
+        from airflow_provider_crm.sync.sources import stored
 
         guardrails, measured, planner = self.guardrails or Guardrails(), work.measured(source.names), work.planner()
         guardrails.check()
@@ -147,19 +147,19 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
 
     def argument_checks(self) -> Mapping[str, Check]:
         """The check of each argument, by its name."""
-        from airflow_provider_crm.operators.arguments import REVERTING
+        from airflow_provider_crm.sync.arguments import REVERTING
 
         return {**super().argument_checks(), **REVERTING}
 
     def source(self, run: TaskRun) -> UndoSource:
         """What stood before the run."""
-        from airflow_provider_crm.operators.sources import UndoSource
+        from airflow_provider_crm.sync.sources import UndoSource
 
         return UndoSource(run.ledger.plan_store(), self.run_key, self.on_conflict, resumed=run.resumed)
 
     def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:  # noqa: ARG002 - part of the interface
         """Compare what the run wrote with what the CRM holds."""
-        from airflow_provider_crm.operators.sources import UndoSource
+        from airflow_provider_crm.sync.sources import UndoSource
 
         if not isinstance(source, UndoSource):
             raise TypeError(type(source).__name__)
@@ -189,7 +189,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
 
 def _report_end(err: BaseException, run: TaskRun, work: Work) -> None:
     """Note in the ledger why a plan was not made; a guardrail has done so, and a ledger that fails cannot."""
-    from airflow_provider_crm.operators.ends import ending
+    from airflow_provider_crm.sync.ends import ending
 
     if work.ledger is not None and getattr(err, "code", "") not in ("GUARDRAIL", "LEDGER"):
         report = {"rows": 0, "calls": run.calls, "seconds": round(run.seconds, 3), "ended_early": ending(err)}

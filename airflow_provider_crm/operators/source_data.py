@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from airflow.sdk import Context
 
-    from airflow_provider_crm.operators.arguments import Check
+    from airflow_provider_crm.sync.arguments import Check
 
 _COLUMNS_SHOWN = 50
 _ROWS_LOOKED_AT = 1_000
@@ -90,7 +90,7 @@ class DataOperator(OpportunityOperator):
 
     def argument_checks(self) -> Mapping[str, Check]:
         """The check of each argument, by its name."""
-        from airflow_provider_crm.operators.arguments import DATA
+        from airflow_provider_crm.sync.arguments import DATA
 
         return {**super().argument_checks(), **DATA}
 
@@ -102,8 +102,8 @@ class DataOperator(OpportunityOperator):
         """
         from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
-        from airflow_provider_crm.frame import frames
-        from airflow_provider_crm.operators.object_files import object_path
+        from airflow_provider_crm.rows import frames
+        from airflow_provider_crm.sync.object_files import object_path
 
         rows = self._rows()
         if isinstance(rows, LazyXComSequence):
@@ -113,7 +113,7 @@ class DataOperator(OpportunityOperator):
 
     def is_in_memory(self) -> bool:
         """Whether the data is a list or a frame, and no path or iterator."""
-        from airflow_provider_crm.frame import is_in_memory
+        from airflow_provider_crm.rows import is_in_memory
 
         return is_in_memory(self._rows())
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.audit import Audit, Call, Write
     from airflow_provider_crm.sandbox.clock import Clock
-    from airflow_provider_crm.sandbox.close_account import CloseAccount
+    from airflow_provider_crm.sandbox.close.account import CloseAccount
     from airflow_provider_crm.sandbox.faults import Fault, Script
-    from airflow_provider_crm.sandbox.raze_account import RazeAccount
+    from airflow_provider_crm.sandbox.raze.account import RazeAccount
     from airflow_provider_crm.sandbox.sandbox import Sandbox
     from airflow_provider_crm.sandbox.switches import RAZE_SERVER_2025, RAZE_SERVER_2026, Switches
 

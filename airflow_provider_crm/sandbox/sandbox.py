@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.sandbox.app import App
 from airflow_provider_crm.sandbox.audit import Audit
 from airflow_provider_crm.sandbox.clock import Clock
-from airflow_provider_crm.sandbox.close_account import CloseAccount
-from airflow_provider_crm.sandbox.close_api import CloseApi
+from airflow_provider_crm.sandbox.close.account import CloseAccount
+from airflow_provider_crm.sandbox.close.api import CloseApi
 from airflow_provider_crm.sandbox.control import Control
 from airflow_provider_crm.sandbox.faults import FaultPlan, Script
-from airflow_provider_crm.sandbox.raze_account import RazeAccount
-from airflow_provider_crm.sandbox.raze_api import RazeApi
+from airflow_provider_crm.sandbox.raze.account import RazeAccount
+from airflow_provider_crm.sandbox.raze.api import RazeApi
 from airflow_provider_crm.sandbox.switches import Panel, Switches
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_crm.openlineage import SourceLineage
-    from airflow_provider_crm.operators.arguments import Check
-    from airflow_provider_crm.operators.sources import Source
-    from airflow_provider_crm.operators.task_run import TaskRun
+    from airflow_provider_crm.sync.arguments import Check
+    from airflow_provider_crm.sync.sources import Source
+    from airflow_provider_crm.sync.task_run import TaskRun
 
 _QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
@@ -85,7 +85,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
 
     def argument_checks(self) -> Mapping[str, Check]:
         """The check of each argument, by its name."""
-        from airflow_provider_crm.operators.arguments import QUERY
+        from airflow_provider_crm.sync.arguments import QUERY
 
         return {**super().argument_checks(), **QUERY}
 
@@ -102,8 +102,8 @@ class SqlToOpportunityOperator(OpportunityOperator):
             ConfigurationError: If the connection runs no SQL, the statement returns no rows at all, or there is no
                 such shard.
         """
-        from airflow_provider_crm.frame import Shard
         from airflow_provider_crm.hooks.crm import CrmHook
+        from airflow_provider_crm.rows import Shard
 
         shard = Shard.of(self.shard, self.shards)
         if shard is None:
@@ -134,7 +134,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
         Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
         beside a null, and text of lists.
         """
-        from airflow_provider_crm.frame import frame_of_rows
+        from airflow_provider_crm.rows import frame_of_rows
         from airflow_provider_crm.transfers.unreadable_dates import fetched, keep_unreadable_dates
 
         with closing(self._hook().get_conn()) as connection, closing(_cursor(connection, self.sql)) as cursor:

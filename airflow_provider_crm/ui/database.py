@@ -19,9 +19,9 @@ from airflow.sdk.exceptions import AirflowException
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from airflow_provider_crm.database.schema import VERSION, schema_version
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_engine
-from airflow_provider_crm.ledger_schema import VERSION, schema_version
 from airflow_provider_crm.ui.threads import THREADS
 
 if TYPE_CHECKING:

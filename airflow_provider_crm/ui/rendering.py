@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from airflow_provider_crm import __version__
-from airflow_provider_crm.opportunity import OutcomeWord
+from airflow_provider_crm.values.opportunity import OutcomeWord
 
 _FOLDER = Path(__file__).parent
 STATIC = {"crm.css": "text/css", "crm.js": "text/javascript"}

@@ -13,17 +13,17 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import AfterValidator
 from starlette.responses import Response
 
-from airflow_provider_crm.plan_store import Plan, stored_plan
+from airflow_provider_crm.plan.store import Plan, stored_plan
 from airflow_provider_crm.ui.access import Reader, ReaderDep, may_read_answers
-from airflow_provider_crm.ui.approvals import answers
-from airflow_provider_crm.ui.budgets import of_accounts, of_run, windows
-from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.pages import PageMaker, pages_of
-from airflow_provider_crm.ui.plan_pages import PlanRows
+from airflow_provider_crm.ui.queries.approvals import answers
+from airflow_provider_crm.ui.queries.budgets import of_accounts, of_run, windows
+from airflow_provider_crm.ui.queries.changes import RecordChanges, RunChanges, Search
+from airflow_provider_crm.ui.queries.plans import PlanRows
+from airflow_provider_crm.ui.queries.runs import Run, Runs, Total
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.run_keys import RunKey
-from airflow_provider_crm.ui.runs import Run, Runs, Total
 from airflow_provider_crm.ui.threads import in_page_thread
 
 router = APIRouter()

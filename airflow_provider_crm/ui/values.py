@@ -8,8 +8,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.field_hashes import is_hash
-from airflow_provider_crm.hidden_values import named_keys
+from airflow_provider_crm.database.field_hashes import is_hash
+from airflow_provider_crm.values.hidden_values import named_keys
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:

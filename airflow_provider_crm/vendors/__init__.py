@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TypeAlias
 
 from airflow_provider_crm.exceptions import CrmError
-from airflow_provider_crm.opportunity import Field, FieldValue, Update
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Update
 
 if TYPE_CHECKING:
     import requests

@@ -15,11 +15,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
-from airflow_provider_crm.hidden_values import HIDDEN
-from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update
-from airflow_provider_crm.record_id import path_segment
-from airflow_provider_crm.same_value import same_value
-from airflow_provider_crm.value_rules import shown_value
+from airflow_provider_crm.values.conversion import shown_value
+from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.hidden_values import HIDDEN
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
+from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors import (
     Call,
     Catalogue,
@@ -33,7 +33,7 @@ from airflow_provider_crm.vendors import (
     Stage,
     Tokens,
 )
-from airflow_provider_crm.vendors.answer import (
+from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
     error_class,
@@ -136,7 +136,7 @@ class Close:
         """Basic with the key as user name and an empty password, or an OAuth bearer token."""
         from requests.auth import HTTPBasicAuth
 
-        from airflow_provider_crm.vendors.authentication import HeaderAuth
+        from airflow_provider_crm.vendors.credentials import HeaderAuth
 
         token = credentials.extra.get("access_token")
         return HeaderAuth("Authorization", f"Bearer {token}") if token else HTTPBasicAuth(credentials.api_key or "", "")

@@ -11,7 +11,7 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from airflow_provider_crm.vendors.answer import number_of
+from airflow_provider_crm.vendors.answers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

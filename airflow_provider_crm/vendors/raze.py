@@ -20,11 +20,11 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.opportunity import Field, FieldValue, Kind, Update
-from airflow_provider_crm.record_id import path_segment
-from airflow_provider_crm.same_value import same_value
+from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
+from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Route, Stage
-from airflow_provider_crm.vendors.answer import (
+from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
     error_class,
@@ -101,7 +101,7 @@ class Raze:
 
     def auth(self, credentials: Credentials) -> AuthBase:
         """`X-API-Key`, the way the vendor recommends; as a query parameter the key would end up in logs."""
-        from airflow_provider_crm.vendors.authentication import HeaderAuth
+        from airflow_provider_crm.vendors.credentials import HeaderAuth
 
         return HeaderAuth("X-API-Key", credentials.api_key or "")
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/budget_use.py [--virtual] [--http] [--cost]
 
 Prints Markdown tables; without arguments all of them. `--virtual` runs hours on a virtual clock against the sandbox's
-own counters (`tests/budget_simulation.py`), `--http` runs processes over real HTTP against the sandbox, in real time,
+own counters (`tests/budget/simulation.py`), `--http` runs processes over real HTTP against the sandbox, in real time,
 and `--cost` measures what a call costs. Used is the share of the calls that the vendor would have accepted, in the
 whole windows of the run, without the first two; refused are all refusals of the run.
 """
@@ -24,17 +24,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "budget"))
 
-from budget_simulation import CloseServer, RazeServer, Simulation
+from simulation import CloseServer, RazeServer, Simulation
 
-from airflow_provider_crm.account import Account
-from airflow_provider_crm.budget import Budget, Clock, Pacer
-from airflow_provider_crm.budget_lease import Ask
-from airflow_provider_crm.budget_store import BudgetStore
-from airflow_provider_crm.ledger_schema import prepare_engine
+from airflow_provider_crm.budget.lease import Ask
+from airflow_provider_crm.budget.pacer import Budget, Pacer
+from airflow_provider_crm.budget.store import BudgetStore
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
 
 FIRST = 2

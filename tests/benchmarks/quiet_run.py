@@ -29,17 +29,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.account import Account
-from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.collector import imports_at_rest
-from airflow_provider_crm.frame import ColumnRules, FrameReader
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
-from airflow_provider_crm.push import Push
-from airflow_provider_crm.push_rules import PushRules
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.push.rules import PushRules
+from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.session import Session
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 ACCOUNT, DAY = "close:benchmark", dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

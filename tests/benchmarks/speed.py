@@ -30,15 +30,15 @@ from typing import NamedTuple
 import pandas as pd
 from writers import DAY, FIELDS, Cost, body, check, deals, http_hook, loop, pool, push
 
-from airflow_provider_crm.account import Account
-from airflow_provider_crm.collector import imports_at_rest
-from airflow_provider_crm.frame import ColumnRules, FrameReader
-from airflow_provider_crm.opportunity import Update
-from airflow_provider_crm.push_rules import PushRules
-from airflow_provider_crm.session import Session
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.push.rules import PushRules
+from airflow_provider_crm.rows import ColumnRules, FrameReader
+from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.writes import calls_of_all, writes_of_all
+from airflow_provider_crm.vendors.calls import calls_of_all, writes_of_all
 
 SERVER = Path(__file__).with_name("echo_server.py")
 LATENCIES, THREADS = (0.02, 0.05, 0.15), (16, 64)

@@ -10,8 +10,8 @@ from cryptography.fernet import Fernet
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_engine
-from airflow_provider_crm.ledger import ledger_errors
-from airflow_provider_crm.opportunity import Field
+from airflow_provider_crm.ledger.ledger import ledger_errors
+from airflow_provider_crm.values.opportunity import Field
 
 
 @pytest.fixture

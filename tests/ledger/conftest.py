@@ -7,11 +7,11 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.field_hashes import FieldHashes, HashKey
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_claims import Wish
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
+from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.ledger.claims import Wish
+from airflow_provider_crm.ledger.ledger import Ledger
 
 from .race import Racer
 

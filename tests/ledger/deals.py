@@ -6,15 +6,15 @@ import datetime as dt
 from collections import Counter
 from contextlib import contextmanager
 
-from airflow_provider_crm.account import Account
-from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.opportunity import Update
-from airflow_provider_crm.push import Push
-from airflow_provider_crm.push_rules import PushRules
-from airflow_provider_crm.session import RetryRules, Session
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.push.rules import PushRules
+from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 from .conftest import DAY

@@ -9,10 +9,10 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_claims import Settlement, Verdict
-from airflow_provider_crm.ledger_schema import changes, field_states
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord
-from airflow_provider_crm.record_id import LONGEST_RECORD_ID, path_segment
+from airflow_provider_crm.database.schema import changes, field_states
+from airflow_provider_crm.ledger.claims import Settlement, Verdict
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID, path_segment
 
 from .conftest import DAY, wish
 

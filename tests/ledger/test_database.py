@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger_schema import prepare_engine
 
 from .deals import CONCURRENCY, Deals
 

@@ -7,9 +7,9 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_claims import Settlement, Verdict
-from airflow_provider_crm.ledger_schema import field_states, rejects
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.database.schema import field_states, rejects
+from airflow_provider_crm.ledger.claims import Settlement, Verdict
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY, wish
 

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.field_hashes import FieldHashes
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_claims import Claim, Settlement, Verdict, Wish, WishColumns
-from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.field_hashes import FieldHashes
+from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.ledger.claims import Claim, Settlement, Verdict, Wish, WishColumns
+from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY
 

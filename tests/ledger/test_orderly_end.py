@@ -14,14 +14,15 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_provider_crm.account import Account
-from airflow_provider_crm.budget import Budget, Clock
-from airflow_provider_crm.ledger_claims import Verdict
-from airflow_provider_crm.ledger_schema import changes, field_states
-from airflow_provider_crm.opportunity import OutcomeWord, Update
-from airflow_provider_crm.push import Push
-from airflow_provider_crm.push_rules import PushRules
-from airflow_provider_crm.session import RetryRules, Session
+from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import changes, field_states
+from airflow_provider_crm.ledger.claims import Verdict
+from airflow_provider_crm.push.rules import PushRules
+from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.values.opportunity import OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 from .conftest import DAY, wish

@@ -6,8 +6,8 @@ import datetime as dt
 import time
 from collections import Counter
 
-from airflow_provider_crm.opportunity import Update
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Update
 
 from .conftest import DAY
 from .deals import Deals

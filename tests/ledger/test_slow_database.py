@@ -16,11 +16,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_claims import Verdict
-from airflow_provider_crm.ledger_schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.ledger.claims import Verdict
+from airflow_provider_crm.ledger.ledger import Ledger
 
 from .conftest import DAY, wish
 from .deals import Deals

@@ -8,10 +8,10 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_schema import changes, runs, tries
-from airflow_provider_crm.ledger_tries import total
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import changes, runs, tries
+from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.ledger.tries import total
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 

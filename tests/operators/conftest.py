@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.budget_window import POLL
+from airflow_provider_crm.budget.windows import POLL
+from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.hooks.ledger import ledger_engine
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
-from airflow_provider_crm.session import RetryRules, Session
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 

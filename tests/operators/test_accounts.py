@@ -10,15 +10,15 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_crm.account import Account
-from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import accounts
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger_accounts import AccountNames
-from airflow_provider_crm.ledger_schema import accounts
+from airflow_provider_crm.ledger.accounts import AccountNames
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.session import Session
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
 ARGUMENTS = {"id_column": "id", "fields": {"arr": "deal_value"}}

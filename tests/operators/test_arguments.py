@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_crm.guardrails import Guardrails
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator

@@ -8,12 +8,12 @@ import getpass
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger import Ledger
-from airflow_provider_crm.ledger_claims import Settlement, Verdict, Wish, WishColumns
-from airflow_provider_crm.ledger_schema import changes, field_states
-from airflow_provider_crm.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.ledger.claims import Settlement, Verdict, Wish, WishColumns
+from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 ACCOUNT = "raze:a.example:one"
 NOW = dt.datetime.now(dt.UTC)

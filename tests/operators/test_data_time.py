@@ -15,8 +15,8 @@ from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, T
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.operators.data_time import DataTime, Interval, RunDates, data_time
-from airflow_provider_crm.operators.schedule import Schedule
+from airflow_provider_crm.sync.data_time import DataTime, Interval, RunDates, data_time
+from airflow_provider_crm.sync.schedule import Schedule
 
 UTC = dt.UTC
 DAY, NO_TIME = dt.timedelta(days=1), dt.timedelta()

@@ -7,15 +7,15 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from airflow_provider_crm.budget import Clock
-from airflow_provider_crm.frame import ColumnRules
-from airflow_provider_crm.frame.reader import FrameReader
-from airflow_provider_crm.ledger_schema import field_states
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.opportunity import Field, Outcome, OutcomeWord
-from airflow_provider_crm.session import Session
-from airflow_provider_crm.value_rules import ValueRules
+from airflow_provider_crm.rows import ColumnRules
+from airflow_provider_crm.rows.reader import FrameReader
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Field, Outcome, OutcomeWord
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 OPEN_ENDS = [dt.date(9999, 12, 31), dt.datetime.max, "9999-12-31", "9999-12-31T23:59:59Z", "infinity"]  # noqa: DTZ901 - psycopg2's

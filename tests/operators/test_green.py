@@ -7,9 +7,9 @@ import datetime as dt
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_crm.guardrails import Guardrails
-from airflow_provider_crm.operators.failure_text import failure_text
-from airflow_provider_crm.report import SyncReport
+from airflow_provider_crm.guardrails.limits import Guardrails
+from airflow_provider_crm.notifications.failure_text import failure_text
+from airflow_provider_crm.report.report import SyncReport
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 ROWS = [{"id": f"oppo_{number}", "arr": 5} for number in range(3)]

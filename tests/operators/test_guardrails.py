@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_crm.guardrails import Guardrails
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 
@@ -151,7 +151,7 @@ def test_a_dag_file_pays_nothing_for_guardrails():
     import subprocess
 
     code = (
-        "import sys, airflow_provider_crm.guardrails\n"
+        "import sys, airflow_provider_crm.guardrails.limits\n"
         "print([name for name in ('requests', 'sqlalchemy', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

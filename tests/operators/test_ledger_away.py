@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+from airflow_provider_crm.database.schema import migrate, prepare_engine
 
 WHEN = {"in the middle": "NEW.record_id = 'oppo_3'", "at the last row": "NEW.record_id = 'oppo_9'"}
 

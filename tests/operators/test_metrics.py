@@ -9,8 +9,8 @@ from inspect import signature
 import pytest
 from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 
-from airflow_provider_crm.operators.airflow_versions import stats
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
+from airflow_provider_crm.sync.airflow_versions import stats
 
 
 class Kept(NoStatsLogger):

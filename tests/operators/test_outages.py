@@ -7,10 +7,10 @@ import csv
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
-from airflow_provider_crm.session import RetryRules, Session
 
 from .conftest import Run, Time
 

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_provider_crm.database.schema import changes, plan_rows, plans
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger_schema import changes, plan_rows, plans
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.plan_store import PlanDigest, _plan_row
+from airflow_provider_crm.plan.store import PlanDigest, _plan_row
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 CLOSE = {"id_column": "id", "fields": {"arr": "deal_value", "text": "notes"}}

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_crm.guardrails import Guardrails
+from airflow_provider_crm.database.schema import budgets, plans
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger_schema import budgets, plans
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTimetable
 
-from airflow_provider_crm.operators.data_time import DataTime
-from airflow_provider_crm.operators.run_context import data_time_of_run
+from airflow_provider_crm.sync.data_time import DataTime
+from airflow_provider_crm.sync.run_context import data_time_of_run
 
 from .conftest import Impatient, Run
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from airflow_provider_crm.database.schema import runs
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.guardrails import Guardrails
-from airflow_provider_crm.ledger_schema import runs
-from airflow_provider_crm.operators.ends import may_pass, source_error
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
+from airflow_provider_crm.sync.ends import may_pass, source_error
 
 from .conftest import Impatient, Run
 

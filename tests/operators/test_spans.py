@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from airflow_provider_crm.guardrails import Guardrails
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 
@@ -136,7 +136,7 @@ def test_a_dag_file_pays_nothing_for_spans():
     import subprocess
 
     code = (
-        "import sys, airflow_provider_crm.operators.spans\n"
+        "import sys, airflow_provider_crm.sync.spans\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

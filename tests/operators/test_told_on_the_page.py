@@ -8,12 +8,12 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.guardrails import Guardrails
+from airflow_provider_crm.database.schema import runs
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger_schema import runs
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.report import SyncReport
+from airflow_provider_crm.report.report import SyncReport
 
 CLOSE = {"id_column": "id", "fields": {"arr": "deal_value"}}
 

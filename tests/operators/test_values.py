@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
-from airflow_provider_crm.sandbox.close_organization import CustomField
+from airflow_provider_crm.sandbox.close.organization import CustomField
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 

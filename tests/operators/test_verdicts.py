@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.ledger_schema import rejects
+from airflow_provider_crm.database.schema import rejects
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 
 from .conftest import Impatient

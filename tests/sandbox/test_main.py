@@ -21,7 +21,7 @@ LIBRARIES = {"airflow", "fastapi", "pandas", "pendulum", "requests", "sqlalchemy
 def test_other(request):
     assert request.config.pluginmanager.has_plugin("airflow_provider_crm")
     own = {name for name in sys.modules if name.startswith("airflow_provider_crm.")}
-    assert own == {"airflow_provider_crm.sandbox", "airflow_provider_crm.sandbox.pytest_plugin"}
+    assert own == {"airflow_provider_crm.sandbox", "airflow_provider_crm.testing.pytest_plugin"}
     assert LIBRARIES & sys.modules.keys() == set()
 """
 DAG_TEST = """
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_it_quietly(served):
 def test_pytest_fixture(tmp_path):
     """The plugin's fixture runs a sandbox and sets both connections for the time of the test."""
     (tmp_path / "test_dag.py").write_text(DAG_TEST)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.sandbox.pytest_plugin", "-W", "error"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.testing.pytest_plugin", "-W", "error"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
     environment |= {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",

@@ -29,7 +29,7 @@ _PATIENCE = 900
 _LOADED = """
 import pandas, psycopg2
 import airflow.providers.common.sql.hooks.sql, airflow.providers.sqlite.hooks.sqlite
-import airflow_provider_crm.ledger, airflow_provider_crm.operators.row_run, airflow_provider_crm.session
+import airflow_provider_crm.ledger.ledger, airflow_provider_crm.sync.row_run, airflow_provider_crm.client.session
 import airflow_provider_crm.operators.opportunity, airflow_provider_crm.transfers.sql_to_opportunity
 """
 

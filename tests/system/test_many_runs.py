@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+from airflow_provider_crm.database.schema import migrate, prepare_engine
 from airflow_provider_crm.sandbox import Sandbox
 
 from .running import Running, environment, make_home

@@ -12,11 +12,11 @@ import pytest
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.frame import ColumnRules, FrameReader
-from airflow_provider_crm.opportunity import Field, Kind, Outcome, Update
+from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
-from airflow_provider_crm.value_rules import ValueRules
-from airflow_provider_crm.written_lists import read_list
+from airflow_provider_crm.values.conversion import ValueRules
+from airflow_provider_crm.values.opportunity import Field, Kind, Outcome, Update
+from airflow_provider_crm.values.written_lists import read_list
 
 FIELDS = {
     field.name: field

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_crm.guardrails import Guardrails
+from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 AS_OF = dt.datetime.now(dt.UTC)

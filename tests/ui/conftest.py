@@ -11,7 +11,7 @@ import requests
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from airflow_provider_crm.ledger_schema import (
+from airflow_provider_crm.database.schema import (
     changes,
     field_states,
     migrate,

@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget_store import SharedWindow, _values
-from airflow_provider_crm.ledger_schema import budgets
-from airflow_provider_crm.ui.budgets import of_accounts, of_run, windows
+from airflow_provider_crm.budget.store import SharedWindow, _values
+from airflow_provider_crm.database.schema import budgets
+from airflow_provider_crm.ui.queries.budgets import of_accounts, of_run, windows
+from airflow_provider_crm.ui.queries.runs import Runs
 from airflow_provider_crm.ui.rendering import environment
-from airflow_provider_crm.ui.runs import Runs
 
 from .conftest import CLOSE, NOW, RAZE
 

@@ -7,9 +7,9 @@ import json
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.schema import migrate, prepare_engine
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.ledger import FILE_NAME
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
 from airflow_provider_crm.ui.database import LedgerReader, configured_ledger
 
 

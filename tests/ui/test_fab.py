@@ -13,7 +13,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+from airflow_provider_crm.database.schema import migrate, prepare_engine
 
 from .conftest import CLOSE, Log
 from .fab_server import PASSWORD

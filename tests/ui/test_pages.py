@@ -201,7 +201,7 @@ def test_a_ledger_that_is_not_there_yet_is_explained_and_then_found(airflow_with
     """Without a ledger the page says how to get one; once a run has made it, no restart is needed."""
     import sqlalchemy as sa
 
-    from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+    from airflow_provider_crm.database.schema import migrate, prepare_engine
     from airflow_provider_crm.ui.app import make_app
 
     url, made = f"sqlite:///{tmp_path / 'crm_ledger.db'}", []

@@ -8,14 +8,14 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.schema import prepare_engine, runs, schema_version
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.ledger_schema import prepare_engine, runs, schema_version
-from airflow_provider_crm.plan_store import stored_plan
-from airflow_provider_crm.ui import changes as changes_module
-from airflow_provider_crm.ui.changes import RecordChanges, RunChanges, Search
+from airflow_provider_crm.plan.store import stored_plan
 from airflow_provider_crm.ui.database import LedgerReader, read_only
-from airflow_provider_crm.ui.plan_pages import PlanRows
-from airflow_provider_crm.ui.runs import Runs
+from airflow_provider_crm.ui.queries import changes as changes_module
+from airflow_provider_crm.ui.queries.changes import RecordChanges, RunChanges, Search
+from airflow_provider_crm.ui.queries.plans import PlanRows
+from airflow_provider_crm.ui.queries.runs import Runs
 
 from .conftest import CLOSE, NOW, RAZE
 

@@ -13,8 +13,8 @@ import requests
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from airflow_provider_crm.database.schema import migrate, prepare_engine
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
 from airflow_provider_crm.ui.app import make_app
 from airflow_provider_crm.ui.database import CONNECT_SECONDS, LedgerReader, read_only
 from airflow_provider_crm.ui.threads import THREADS

@@ -10,7 +10,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.ledger_schema import migrate, prepare_engine
+from airflow_provider_crm.database.schema import migrate, prepare_engine
 
 from .conftest import CLOSE, NOW, Browser, mounted
 
@@ -87,7 +87,7 @@ def fill(engine):
 
 def add_runs(log):
     """As many runs as an hourly schedule of twenty tasks makes in six weeks, one in five with refused rows."""
-    from airflow_provider_crm.ledger_schema import plans, runs
+    from airflow_provider_crm.database.schema import plans, runs
 
     rejects = [{"record_id": f"oppo_{n}", "outcome": "rejected", "code": "X", "reason": "r" * 100} for n in range(20)]
     rows = [

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_crm.operators.links import CrmRunLink
-from airflow_provider_crm.operators.run_context import run_key
+from airflow_provider_crm.sync.run_context import run_key
 from airflow_provider_crm.ui.addresses import Addresses, record_for_people
-from airflow_provider_crm.ui.changes import Refused
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
+from airflow_provider_crm.ui.queries.changes import Refused
+from airflow_provider_crm.ui.queries.runs import Run
 from airflow_provider_crm.ui.refused_file import COLUMNS, refused_file
 from airflow_provider_crm.ui.run_keys import RunKey
-from airflow_provider_crm.ui.runs import Run
 from airflow_provider_crm.ui.values import Values
 
 from .conftest import CLOSE, NOW, RAZE

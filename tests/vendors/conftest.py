@@ -9,9 +9,9 @@ import math
 import pytest
 import requests
 
-from airflow_provider_crm.budget import Clock
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.hooks.crm import CrmHook
-from airflow_provider_crm.session import Session
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 

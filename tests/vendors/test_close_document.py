@@ -23,9 +23,9 @@ from airflow_provider_crm.exceptions import (
     TransientError,
     UnknownFieldError,
 )
-from airflow_provider_crm.opportunity import Update
+from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.writes import calls_of, writes_of
+from airflow_provider_crm.vendors.calls import calls_of, writes_of
 
 CLOSE = VENDORS["close"]
 PATH = "/api/v1/opportunity/oppo_1/"
@@ -35,7 +35,7 @@ WON = "stat_sales_won"
 @lru_cache
 def document():
     """The OpenAPI part of the document."""
-    path = Path(__file__).parents[1] / "sandbox" / "close_openapi.yaml"
+    path = Path(__file__).parents[1] / "sandbox" / "close" / "openapi.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

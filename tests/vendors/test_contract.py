@@ -27,10 +27,10 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.hooks.crm import CrmHook
-from airflow_provider_crm.opportunity import CANONICAL_FIELDS, Field, Update
 from airflow_provider_crm.provider_info import get_provider_info
+from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS, Field, Update
 from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Call, Credentials, Vendor
-from airflow_provider_crm.vendors.writes import calls_of, writes_of
+from airflow_provider_crm.vendors.calls import calls_of, writes_of
 
 PACKAGE = Path(airflow_provider_crm.__file__).parent
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)
@@ -126,7 +126,7 @@ def test_provider_form(vendor):
 @every_vendor
 def test_sandbox_has_the_vendor(vendor, crm_sandbox):
     """There is a sandbox of the vendor in a file of its own, and a connection that leads to it."""
-    assert (PACKAGE / "sandbox" / f"{vendor}_api.py").is_file()
+    assert (PACKAGE / "sandbox" / vendor / "api.py").is_file()
     assert hasattr(crm_sandbox, vendor)
     assert json.loads(crm_sandbox.connection_uris()[f"{vendor}_default"])["conn_type"] == vendor
 

@@ -11,9 +11,10 @@ import requests
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget import Clock, Pacer, Ticket
-from airflow_provider_crm.budget_lease import Leases
-from airflow_provider_crm.budget_store import BudgetStore
+from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.pacer import Pacer, Ticket
+from airflow_provider_crm.budget.store import BudgetStore
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.vendors import VENDORS, Limits
 from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
 
@@ -123,7 +124,7 @@ def test_the_largest_limit_fits_into_the_database(new_database):
     """On PostgreSQL, whose columns have bounds, workers share a limit of the largest number that counts as one."""
     import sqlalchemy as sa
 
-    from airflow_provider_crm.ledger_schema import prepare_engine
+    from airflow_provider_crm.database.schema import prepare_engine
 
     engine = prepare_engine(sa.create_engine(new_database()))
     pacer = Pacer(Clock(), leases=Leases(BudgetStore(engine, Clock()), "one", 1.0))

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_crm.columns import Row
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.opportunity import Update
-from airflow_provider_crm.value_rules import json_number
+from airflow_provider_crm.values.columns import Row
+from airflow_provider_crm.values.conversion import json_number
+from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.writes import calls_of, calls_of_all, json_texts, writes_of, writes_of_all
+from airflow_provider_crm.vendors.calls import calls_of, calls_of_all, json_texts, writes_of, writes_of_all
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.opportunity import FieldValue
+    from airflow_provider_crm.values.opportunity import FieldValue
 
 RAZE = VENDORS["raze"]
 CATALOGUE = RAZE.catalogue([])

@@ -1,0 +1,1 @@
+"""The vendor's rate limits, and how workers share them."""

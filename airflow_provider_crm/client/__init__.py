@@ -1,0 +1,1 @@
+"""Authenticated HTTP to one account of a CRM."""

@@ -1,0 +1,216 @@
+"""OAuth access tokens from a refresh token that is replaced at every use; all workers share one chain of them.
+
+A vendor that rotates refresh tokens voids the old one when it issues the next. So one worker refreshes at a time, under
+the lock of its transaction in the ledger's database, and nobody uses a token before it is stored there, encrypted. Who
+comes second finds the winner's token.
+
+What cannot be closed: if the worker or the answer is lost between the vendor's issuing of a token and its storing, the
+chain is broken, and the application has to be authorised again. That time is one answer of the token endpoint.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from airflow_provider_crm.client.transport import post_form
+from airflow_provider_crm.database.schema import migrate, tokens
+from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.ledger.ledger import ledger_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.vendors import Grant, Tokens
+
+_MARGIN = dt.timedelta(seconds=60)
+_ATTEMPTS = 4
+_LONGEST_WAIT = 10.0
+
+
+class Cipher(Protocol):
+    """Encrypts what is stored."""
+
+    def encrypt(self, text: str) -> str:
+        """Text that only `decrypt` reads."""
+        ...
+
+    def decrypt(self, text: str) -> str:
+        """What was encrypted.
+
+        Raises:
+            ConfigurationError: If it was encrypted with another key.
+        """
+        ...
+
+
+class StoredTokens:
+    """The access token of one connection, refreshed by whichever worker needs it first.
+
+    Safe for many threads, processes and machines on one database. On SQLite a refresh holds the write lock, so that
+    the ledger waits for it.
+
+    Args:
+        engine: The ledger's database, prepared by `ledger_schema.prepare_engine`.
+        account: Whose tokens they are; called without them.
+        grant: How tokens are fetched, and the first refresh token.
+        cipher: Encrypts them in the database.
+        clock: Time.
+        hide: Told of each secret, to keep it out of logs.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        account: Account,
+        grant: Grant,
+        cipher: Cipher,
+        clock: Clock,
+        hide: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._account = account
+        self._grant = grant
+        self._cipher = cipher
+        self._clock = clock
+        self._hide = hide
+        first = hashlib.sha256(grant.refresh_token.encode()).hexdigest()
+        self._name = f"{account.place}{grant.client_id}:{first}"
+        self._lock = threading.Lock()
+        self._ready = False
+        self._held: Tokens | None = None
+        self._unsaved: Tokens | None = None
+        self._refused = ""
+        self._known: set[str] = set()
+
+    def __repr__(self) -> str:
+        """Name vendor and host only."""
+        return f"StoredTokens({self._account.vendor.name}, {self._account.origin})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every token seen so far."""
+        return tuple(self._known)
+
+    def token(self) -> str:
+        """An access token that has not expired as far as is known; refreshed if need be.
+
+        Raises:
+            AuthenticationError: The vendor refused the refresh token or the application's secret.
+            TransientError: The token endpoint or the ledger's database cannot be used now.
+        """
+        with self._lock:
+            if self._held is None or not self._fresh(self._held):
+                self._held = self._tried()
+            return self._held.access_token
+
+    def refused(self, token: str) -> None:
+        """Note that the vendor refused an access token, so that `token` gives another one."""
+        with self._lock:
+            self._refused = token
+
+    def _fresh(self, held: Tokens) -> bool:
+        return held.access_token != self._refused and self._clock.now() + self._margin(held) < held.expires_at
+
+    def _margin(self, held: Tokens) -> dt.timedelta:
+        """How early a token counts as expired: a minute, or half the life of a token that lives for seconds only."""
+        return min(_MARGIN, held.lifetime / 2)
+
+    def _tried(self) -> Tokens:
+        """Try some times, letting others have the lock meanwhile."""
+        attempt = 1
+        while True:
+            try:
+                return self._shared()
+            except TransientError as err:
+                wait = max(err.retry_after or 0.0, 0.5 * attempt)
+                if err.code == "LEDGER" or attempt == _ATTEMPTS or wait > _LONGEST_WAIT:
+                    raise
+                attempt += 1
+                self._clock.sleep(wait)
+
+    def _shared(self) -> Tokens:
+        """The token that all workers share: the stored one, or a new one that is stored before it is told."""
+        if not self._ready:
+            with ledger_errors(self._engine):
+                migrate(self._engine)
+            self._ready = True
+        try:
+            with self._transaction() as connection:
+                stored = self._stored(connection)
+                if stored is not None and self._fresh(stored) and self._unsaved is None:
+                    return stored
+                self._touch(connection)
+                if self._unsaved is None:
+                    self._unsaved = self._fetched(stored.refresh_token if stored else self._grant.refresh_token)
+                self._store(connection, self._unsaved)
+            saved, self._unsaved = self._unsaved, None
+            return saved
+        finally:
+            self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction in which nobody else refreshes this chain: SQLite's own lock, or one of PostgreSQL's."""
+        with ledger_errors(self._engine), self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                key = int.from_bytes(hashlib.blake2b(self._name.encode(), digest_size=8).digest(), signed=True)
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+            yield connection
+
+    def _stored(self, connection: Connection) -> Tokens | None:
+        from airflow_provider_crm.vendors import Tokens
+
+        row = connection.execute(sa.select(tokens).where(tokens.c.name == self._name)).one_or_none()
+        if row is None or row.refresh_token is None:
+            return None
+        access, refresh = self._cipher.decrypt(row.access_token), self._cipher.decrypt(row.refresh_token)
+        self._remember(access, refresh)
+        return Tokens(access, refresh, row.expires_at, row.expires_at - row.refreshed_at)
+
+    def _touch(self, connection: Connection) -> None:
+        """Write before the vendor is asked: a full or read-only database fails while the old token still holds."""
+        insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(tokens)
+        values = {"name": self._name, "asked_at": self._clock.now()}
+        connection.execute(
+            insert.values(values).on_conflict_do_update(
+                index_elements=[tokens.c.name], set_={"asked_at": values["asked_at"]}
+            )
+        )
+
+    def _fetched(self, refresh_token: str) -> Tokens:
+        response = post_form(self._account, self._grant.path, {**self._grant.form, "refresh_token": refresh_token})
+        fetched = self._grant.read(response, self._clock.now())
+        if not fetched.refresh_token:  # then the one that was sent is still good
+            fetched = replace(fetched, refresh_token=refresh_token)
+        self._remember(fetched.access_token, fetched.refresh_token)
+        return fetched
+
+    def _store(self, connection: Connection, fetched: Tokens) -> None:
+        connection.execute(
+            sa.update(tokens)
+            .where(tokens.c.name == self._name)
+            .values(
+                access_token=self._cipher.encrypt(fetched.access_token),
+                refresh_token=self._cipher.encrypt(fetched.refresh_token),
+                expires_at=fetched.expires_at,
+                refreshed_at=fetched.expires_at - fetched.lifetime,
+            )
+        )
+
+    def _remember(self, *secrets: str) -> None:
+        for secret in secrets:
+            if secret not in self._known:
+                self._known.add(secret)
+                self._hide(secret)

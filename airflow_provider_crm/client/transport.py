@@ -1,0 +1,238 @@
+"""HTTP to one account's origin: signed, never redirected, always with a timeout, its errors in this package's words."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import DecodeError
+
+from airflow_provider_crm import __version__
+from airflow_provider_crm.client.connections import Adapter, AnswerTooLargeError, Bounds, bounded
+from airflow_provider_crm.client.transport_errors import RAISED, root_of, transport_error
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.values.time_zones import offset_hours
+from airflow_provider_crm.vendors import Credentials
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.clock import Clock
+
+LARGEST_POOL = 64
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes: some hundred times what a page of a hundred records has."""
+
+_TOKEN_TIMEOUT = 10.0
+_PLAIN, _ENCODINGS = ("", "identity"), ("gzip", "x-gzip", "deflate")
+_PIECE = 16 * 1024
+_METHODS = ("request", "get", "put", "post", "patch")
+_SESSIONS_FILE = requests.Session.__init__.__code__.co_filename
+
+
+class Signature(AuthBase):
+    """Signs requests to the account's own origin, and no other, with credentials and the vendor's headers."""
+
+    def __init__(self, account: Account, clock: Clock) -> None:
+        self._account = account
+        self._clock = clock
+        self.origin = origin_of(account)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign; a request to another origin stays as it is."""
+        if _origin_of(request.url or "") != self.origin:
+            return request
+        offset = offset_hours(self._clock.now(), self._account.timezone or "UTC")
+        for name, value in self._account.vendor.headers(offset).items():
+            request.headers.setdefault(name, value)
+        credentials = self._account.credentials
+        if self._account.tokens is not None:
+            credentials = Credentials(extra={"access_token": self._account.tokens.token()})
+        signed: requests.PreparedRequest = self._account.vendor.auth(credentials)(request)
+        return signed
+
+
+class _NeverRedirected(requests.Session):
+    """A redirect is an answer like any other: following it would carry credentials to another place."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - part of requests' interface
+        return None
+
+
+class Wire:
+    """Sends the requests of one session through its adapter, and reads each answer within bounds.
+
+    Whatever adapter is mounted on the session sends them, and a replaced `Session.send` does, so a test that replaces
+    either sends nothing. The rest of `Session.send` is left out: hooks, cookies and redirects, which nothing here has,
+    take as long as the call itself.
+
+    Args:
+        account: Whose server is called.
+        http: The session.
+        timeout: Seconds to make a connection, and as many for the whole answer.
+        largest_answer: Bytes of an answer at most, as it is sent and as it is decoded.
+    """
+
+    def __init__(
+        self, account: Account, http: requests.Session, timeout: float, largest_answer: int = LARGEST_ANSWER
+    ) -> None:
+        self._account = account
+        self._http = http
+        self._timeout = timeout
+        self._bounds = Bounds(timeout, largest_answer)
+
+    def send(self, request: requests.PreparedRequest, record_id: str | None = None) -> requests.Response:
+        """Send one request and read the whole answer.
+
+        Raises:
+            CrmError: There is no whole answer.
+        """
+        self._check_replaced()
+        try:
+            with bounded(self._bounds):
+                return self._whole(self._sent(request))
+        except RAISED as err:
+            failure = transport_error(self._account, err, record_id, verify=self._http.verify)
+            root = root_of(err)
+        # Out here, because the errors of `requests` carry the signed request.
+        raise failure from None if isinstance(root, requests.RequestException) else root
+
+    def _sent(self, request: requests.PreparedRequest) -> requests.Response:
+        """The answer as far as its headers."""
+        http = self._http
+        settings: dict[str, Any] = {
+            "stream": True,
+            "timeout": self._timeout,
+            "verify": http.verify,
+            "cert": http.cert,
+            "proxies": http.proxies,
+        }
+        if _is_replaced(http.send):
+            response = http.send(request, allow_redirects=False, **settings)
+        else:
+            response = http.get_adapter(request.url or "").send(request, **settings)
+        if not isinstance(response, requests.Response):
+            msg = (
+                f"What sends the session's requests was replaced, and returned a {type(response).__name__}: a test has "
+                "to return a requests.Response, as the library `responses` does."
+            )
+            raise ConfigurationError(msg, vendor=self._account.vendor.name, code="REPLACED")
+        return response
+
+    def _whole(self, response: requests.Response) -> requests.Response:
+        """The same answer with its decoded body, which may be large only when it is decoded."""
+        raw: Any = response.raw
+        if not hasattr(raw, "stream"):  # of an adapter that a test has mounted
+            if len(response.content) > self._bounds.size:
+                raise AnswerTooLargeError
+            return response
+        try:
+            body = self._body(raw)
+        except BaseException:
+            raw.close()
+            raise
+        response.raw = io.BytesIO(body)
+        return response
+
+    def _body(self, raw: BaseHTTPResponse) -> bytes:
+        encoding = raw.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in _PLAIN:
+            body = raw.read(self._bounds.size + 1)
+            if len(body) > self._bounds.size:
+                raise AnswerTooLargeError
+            raw.release_conn()
+            return body
+        if encoding not in _ENCODINGS:  # also of several, each of which can multiply what the other has multiplied
+            msg = f"Content-Encoding {encoding!r} was not asked for"
+            raise DecodeError(msg)
+        pieces, size = [], 0
+        for piece in raw.stream(_PIECE, decode_content=True):
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._bounds.size:
+                raise AnswerTooLargeError
+        return b"".join(pieces)
+
+    def _check_replaced(self) -> None:
+        """Refuse to send anything past what a test has replaced and would not see used.
+
+        Raises:
+            ConfigurationError: Saying what to replace instead.
+        """
+        for name in _METHODS:
+            method = getattr(self._http, name)
+            if _is_replaced(method) and not hasattr(method, "__wrapped__"):
+                msg = (
+                    f"requests.Session.{name} was replaced, and calls to {self._account.vendor.title} do not go "
+                    "through it: nothing was sent. Replace requests.Session.send, mount an adapter on the session, or "
+                    "use a library such as `responses` or `vcrpy`."
+                )
+                raise ConfigurationError(msg, vendor=self._account.vendor.name, code="REPLACED")
+
+
+def _is_replaced(method: object) -> bool:
+    """Whether a method of a session is not that of `requests`; where this was imported first does not matter."""
+    code = getattr(getattr(method, "__func__", method), "__code__", None)
+    return getattr(code, "co_filename", None) != _SESSIONS_FILE
+
+
+def authenticated_session(account: Account, signature: Signature) -> requests.Session:
+    """A plain session that signs calls to the account's origin and always has a timeout."""
+    session = _plain_session(account, account.timeout)
+    session.auth = signature
+    return session
+
+
+def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.Response:
+    """Post a form that holds secrets to the account's origin, unsigned, once; redirects are not followed.
+
+    Raises:
+        CrmError: If there is no answer.
+    """
+    timeout = min(account.timeout, _TOKEN_TIMEOUT)
+    with _plain_session(account, timeout) as session:
+        request = session.prepare_request(requests.Request("POST", account.origin + path, data=dict(form)))
+        return Wire(account, session, timeout).send(request)
+
+
+def _plain_session(account: Account, timeout: float) -> requests.Session:
+    """The environment's proxies and certificates are read once, here, instead of on every call."""
+    session = _NeverRedirected()
+    session.headers["User-Agent"] = f"airflow-provider-crm/{__version__}"
+    session.headers["Accept"] = "application/json"
+    session.headers["Accept-Encoding"] = "gzip, deflate"
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.proxies = requests.utils.get_environ_proxies(account.origin)
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.trust_env = False
+    adapter = Adapter(origin_of(account), timeout, LARGEST_POOL)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def origin_of(account: Account) -> str:
+    """The account's origin as `requests` itself writes it: lower case, punycode.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    try:
+        if any(map(str.isspace, account.origin)):  # some versions of requests let it pass
+            raise requests.exceptions.InvalidURL
+        return _origin_of(requests.Request("GET", account.origin).prepare().url or "")
+    except (requests.RequestException, ValueError) as err:
+        msg = f"No request can be made to {account.origin!r}. Check the connection's host."
+        raise ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST") from err
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

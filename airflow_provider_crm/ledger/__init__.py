@@ -1,0 +1,1 @@
+"""What the CRM acknowledged, and who is writing which record."""

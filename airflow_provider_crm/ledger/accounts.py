@@ -1,0 +1,168 @@
+"""Which account a connection leads to, where the vendor names no organization.
+
+A key belongs to one organization, so two connections with one key lead to one account, and a connection with another
+key than before may lead to another one: once anything was written, it has to be confirmed. The account has the name of
+the connection that was used first. All of this is kept beside the ledger, so that all workers agree.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.database.schema import accounts, field_states, migrate, plans, rejects, runs
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.ledger.ledger import ledger_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.clock import Clock
+
+_CONNECTION, _KEY = "connection", "key"
+_JUST_NOTED = dt.timedelta(minutes=1)  # far more than passes until a run that has noted its key is on record itself
+
+
+class _Known(NamedTuple):
+    """The account of a connection's name, and the one of its key; None for what was never used."""
+
+    of_connection: str | None
+    of_key: str | None
+
+
+class AccountNames:
+    """The accounts at vendors that name no organization.
+
+    Every method raises `TransientError` if the database cannot be used.
+
+    Args:
+        engine: The ledger's database.
+        clock: Time.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def resolve(self, account: Account, *, note: bool) -> str:
+        """Name of the account that a connection leads to.
+
+        Args:
+            account: What the connection says.
+            note: Whether a connection or key that was never used is noted; a dry run does not.
+
+        Raises:
+            ConfigurationError: The connection's key has changed, and nobody has confirmed that it leads to the same
+                organization.
+        """
+        fingerprint = account.key_fingerprint
+        with self._transaction(account) as connection:
+            known = self._known(connection, account, fingerprint)
+            if known.of_connection is not None and known.of_connection == known.of_key:
+                return known.of_key
+            if known.of_connection is not None and self._is_in_use(connection, account, known.of_connection):
+                raise ConfigurationError(_changed(account, known), vendor=account.vendor.name, code="ACCOUNT_CHANGED")
+            name = known.of_key or known.of_connection or f"{account.place}{account.name}"
+            if note:
+                # A key with which nothing was ever written may be a wrong one, so it says nothing about the account.
+                self._forget_keys(connection, account, None if known.of_key else known.of_connection)
+                self._put(connection, account, _CONNECTION, account.name, name)
+                self._put(connection, account, _KEY, fingerprint, name)
+        return name
+
+    def confirm(self, account: Account, by: str) -> str:
+        """Take a connection's present key as right; returns what that means, as a sentence.
+
+        Args:
+            account: What the connection says.
+            by: Who confirms it.
+        """
+        fingerprint = account.key_fingerprint
+        with self._transaction(account) as connection:
+            known = self._known(connection, account, fingerprint)
+            if known.of_connection is None:
+                return f"Connection {account.connection!r} was not used with this ledger yet: nothing to confirm."
+            if known.of_connection == known.of_key:
+                return f"Connection {account.connection!r} leads to {known.of_key}, as before: nothing to confirm."
+            if known.of_key is None:
+                self._put(connection, account, _KEY, fingerprint, known.of_connection, by=by)
+                return f"Connection {account.connection!r} leads to {known.of_connection} also with its new key."
+            self._put(connection, account, _CONNECTION, account.name, known.of_key, by=by)
+            return f"Connection {account.connection!r} leads to {known.of_key} from now on, whose key it has."
+
+    @contextmanager
+    def _transaction(self, account: Account) -> Iterator[Connection]:
+        """A transaction in which no other worker decides about accounts at this host; SQLite has one writer anyway."""
+        with ledger_errors(self._engine):
+            migrate(self._engine)
+            with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    digest = hashlib.blake2b(f"accounts {account.place}".encode(), digest_size=8).digest()
+                    key = int.from_bytes(digest, signed=True)
+                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+                yield connection
+
+    @staticmethod
+    def _known(connection: Connection, account: Account, fingerprint: str) -> _Known:
+        query = sa.select(accounts.c.kind, accounts.c.account).where(
+            accounts.c.vendor == account.vendor.name,
+            accounts.c.host == account.host,
+            sa.tuple_(accounts.c.kind, accounts.c.name).in_([(_CONNECTION, account.name), (_KEY, fingerprint)]),
+        )
+        found: dict[str, str] = {row.kind: row.account for row in connection.execute(query)}
+        return _Known(found.get(_CONNECTION), found.get(_KEY))
+
+    def _is_in_use(self, connection: Connection, account: Account, name: str) -> bool:
+        """Whether the ledger believes anything of an account, or a run with its key may be about to write."""
+        state = field_states.c
+        believed = state.known | state.as_of.is_not(None) | state.claim_token.is_not(None)
+        of_name = (
+            accounts.c.vendor == account.vendor.name,
+            accounts.c.host == account.host,
+            accounts.c.account == name,
+        )
+        queries = (
+            sa.select(state.account).where(state.account == name, believed),
+            sa.select(rejects.c.account).where(rejects.c.account == name),
+            sa.select(plans.c.account).where(plans.c.account == name),
+            sa.select(runs.c.account).where(runs.c.account == name, runs.c.finished_at.is_(None)),
+            sa.select(accounts.c.account).where(*of_name, accounts.c.since > self._clock.now() - _JUST_NOTED),
+        )
+        return any(connection.execute(query.limit(1)).first() is not None for query in queries)
+
+    @staticmethod
+    def _forget_keys(connection: Connection, account: Account, name: str | None) -> None:
+        """Drop the keys of an account that has nothing on record."""
+        keys = (accounts.c.vendor == account.vendor.name, accounts.c.host == account.host, accounts.c.kind == _KEY)
+        connection.execute(sa.delete(accounts).where(*keys, accounts.c.account == name))
+
+    def _put(
+        self, connection: Connection, account: Account, kind: str, name: str, leads_to: str, *, by: str | None = None
+    ) -> None:
+        """Note what a connection or a key leads to, in place of what was noted before."""
+        place = {"vendor": account.vendor.name, "host": account.host, "kind": kind, "name": name}
+        connection.execute(sa.delete(accounts).where(*(accounts.c[column] == value for column, value in place.items())))
+        row = {**place, "account": leads_to, "since": self._clock.now(), "confirmed_by": by}
+        connection.execute(sa.insert(accounts), row)
+
+
+def _changed(account: Account, known: _Known) -> str:
+    connection, title = f"Connection {account.connection or account.name!r}", account.vendor.title
+    confirm = f"airflow crm confirm-account {account.connection or account.name}"
+    if known.of_key is not None:
+        return (
+            f"{connection} led to the account {known.of_connection} until now, and has the key of {known.of_key}. "
+            f"Nothing was sent. If it is to lead there from now on, run `{confirm}`; else put the right key into it."
+        )
+    return (
+        f"{connection} has another key than the account {known.of_connection} was written with before, and {title} "
+        "does not tell whose key it is: of another organization's records the ledger would believe what is not true. "
+        f"Nothing was sent. If it is a new key of the same organization, run `{confirm}`; if it is another "
+        "organization, use another connection id, or another name in the key `account` of the connection's extra."
+    )

@@ -1,0 +1,287 @@
+"""Claims: what one row wants, what the ledger answers, and the rule by which it decides. No I/O."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from airflow_provider_crm.database.field_hashes import FieldHashes
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
+
+Place = tuple[str, str]
+"""Record id and key."""
+
+
+class Verdict(enum.Enum):
+    """What the ledger says to one row."""
+
+    SEND = "send"
+    UNCHANGED = "unchanged"
+    STALE = "stale"
+    BUSY = "busy"
+    REFUSED_BEFORE = "refused before"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one row wants, as it would be sent.
+
+    Attributes:
+        record_id: The opportunity.
+        values: JSON text by the vendor's key; None clears.
+        as_of: Data time of the row.
+    """
+
+    record_id: str
+    values: Mapping[str, str]
+    as_of: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WishColumns:
+    """The wishes of many rows, column by column, which is how they are compared with the ledger fastest.
+
+    Attributes:
+        record_ids: The opportunity of each row.
+        values: JSON text of each row by the vendor's key; None where a row wants nothing for it.
+        as_of: Data time of each row.
+    """
+
+    record_ids: Sequence[str]
+    values: Mapping[str, Sequence[str | None]]
+    as_of: Sequence[dt.datetime]
+
+    @classmethod
+    def of(cls, wishes: Sequence[Wish]) -> WishColumns:
+        """The same wishes by columns."""
+        keys = {key: None for wish in wishes for key in wish.values}
+        return cls(
+            [wish.record_id for wish in wishes],
+            {key: [wish.values.get(key) for wish in wishes] for key in keys},
+            [wish.as_of for wish in wishes],
+        )
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.record_ids)
+
+    def taken(self, numbers: Sequence[int]) -> WishColumns:
+        """Some of the rows, by position."""
+        return WishColumns(
+            [self.record_ids[number] for number in numbers],
+            {key: [column[number] for number in numbers] for key, column in self.values.items()},
+            [self.as_of[number] for number in numbers],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The last time the CRM refused a row.
+
+    Attributes:
+        fingerprint: Of the values that were refused.
+        code: The vendor's.
+        reason: What was told.
+        attempts: How often those values were refused.
+        first_at: When they were first refused.
+        rests: Whether those values are not sent again until they change.
+    """
+
+    fingerprint: str
+    code: str
+    reason: str
+    attempts: int
+    first_at: dt.datetime
+    rests: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The ledger's answer to a wish.
+
+    Attributes:
+        verdict: What to do with the row.
+        fields: Keys to send.
+        stale: Keys for which a newer value was claimed or acknowledged.
+        doubtful: Keys that an earlier attempt may have sent without an acknowledgement.
+        before: Last acknowledged value of each key to send, where it is known.
+        deadline: Monotonic seconds after which the claim may have been taken over: nothing is sent then.
+        busy_seconds: Seconds until the claim in the way runs out.
+        refused: The refusal on record for this row, if there is one.
+    """
+
+    verdict: Verdict
+    fields: frozenset[str] = frozenset()
+    stale: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
+    before: Mapping[str, str] = field(default_factory=dict)
+    deadline: float = 0.0
+    busy_seconds: float = 0.0
+    refused: Refusal | None = None
+
+    def knows(self, key: str, word: OutcomeWord) -> bool:
+        """Whether the value on record still is what the CRM holds after the row ended without being written."""
+        return key in self.before and word is not OutcomeWord.IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a claimed row.
+
+    Attributes:
+        wish: What the row wanted.
+        claim: The claim it was sent under.
+        outcome: How it ended.
+        written: Keys that the CRM acknowledged, also of a row that failed half-way.
+        held: Keys that a read under the claim showed to be as wanted, so that they were not sent.
+        seen: What that read showed, by key.
+        sent: Whether anything was sent: what the CRM was not asked it has not refused.
+        doubtful: Whether an attempt may have landed without an answer, whatever the last one was told.
+        disproved: Keys that were not sent, as the CRM was known to hold them, and that its answer showed otherwise.
+        gone: Whether an answer said that there is no such record, or showed another one: then nothing is known of any
+            of its fields.
+        rests: Of a refused row: whether the refusal was about its values, which are not sent again until they change.
+    """
+
+    wish: Wish
+    claim: Claim
+    outcome: Outcome
+    written: frozenset[str]
+    held: frozenset[str] = frozenset()
+    seen: Mapping[str, str] = field(default_factory=dict)
+    sent: bool = True
+    doubtful: bool = False
+    disproved: frozenset[str] = frozenset()
+    gone: bool = False
+    rests: bool = True
+
+
+class StateOnRecord(NamedTuple):
+    """One row of the ledger's field states.
+
+    Attributes:
+        value: The last acknowledged value as it is kept.
+        known: Whether the CRM still holds it as far as the ledger knows.
+        as_of: Its data time.
+        claim_token: Whose claim there is, or None.
+        claim_as_of: Data time of the claim.
+        claimed_until: End of the claim's lease.
+    """
+
+    value: str | None
+    known: bool
+    as_of: dt.datetime | None
+    claim_token: str | None
+    claim_as_of: dt.datetime | None
+    claimed_until: dt.datetime | None
+
+    @property
+    def newest(self) -> dt.datetime | None:
+        """The newest data time that was acknowledged or claimed."""
+        return max((moment for moment in (self.as_of, self.claim_as_of) if moment is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldState:
+    """What is on record for one field of one opportunity.
+
+    Attributes:
+        value: The last acknowledged value as it is kept, or None if it is not known what the CRM holds.
+        newest: The newest data time that was acknowledged or claimed.
+    """
+
+    value: str | None
+    newest: dt.datetime | None
+
+
+class Book:
+    """The states of one batch while its rows are decided; what is decided is to be written at the end, set by set.
+
+    Args:
+        now: The database's clock.
+        states: What is on record, by record id and key.
+        refusals: The last refusal by record id.
+        hashes: The form in which values are kept.
+
+    Attributes:
+        claimed: Data time of what is to be claimed.
+        confirmed: Data time of newer data that agrees with what the CRM holds, so that older data does not get past it.
+    """
+
+    def __init__(
+        self,
+        now: dt.datetime,
+        states: Mapping[Place, StateOnRecord],
+        refusals: Mapping[str, Refusal],
+        hashes: FieldHashes,
+    ) -> None:
+        self.claimed: dict[Place, dt.datetime] = {}
+        self.confirmed: dict[Place, dt.datetime] = {}
+        self._now = now
+        self._states = states
+        self._refusals = refusals
+        self._hashes = hashes
+
+    def decide(self, wish: Wish, *, changes_only: bool, retry_rejected: bool, deadline: float) -> Claim:
+        """Compare one row with what is on record, and claim what is to be sent."""
+        verdicts = {key: self._verdict(wish, key, changes_only=changes_only) for key in wish.values}
+        busy = max((seconds for verdict, seconds in verdicts.values() if verdict is Verdict.BUSY), default=None)
+        if busy is not None:
+            return Claim(Verdict.BUSY, busy_seconds=busy)
+        send = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.SEND)
+        stale = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.STALE)
+        refused = self._refusals.get(wish.record_id)
+        if send and refused is not None and not retry_rejected and self._is_refused_before(wish, refused):
+            return Claim(Verdict.REFUSED_BEFORE, refused=refused)
+        self._confirm(wish, frozenset(wish.values) - send - stale)
+        if not send:
+            return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=stale)
+        self.claimed.update({(wish.record_id, key): wish.as_of for key in send})
+        on_record = {key: self._states.get((wish.record_id, key)) for key in send}
+        return Claim(
+            Verdict.SEND,
+            fields=send,
+            stale=stale,
+            doubtful=frozenset(
+                key for key, row in on_record.items() if row is not None and (row.claim_token or not row.known)
+            ),
+            before={
+                key: str(row.value)
+                for key, row in on_record.items()
+                if row is not None and row.known and row.claim_token is None and self._says(row.value)
+            },
+            deadline=deadline,
+            refused=refused,
+        )
+
+    def _says(self, value: str | None) -> bool:
+        """Whether a value on record says anything; a hash that was made with another key does not."""
+        return value is not None and self._hashes.comparable(value)
+
+    def _is_refused_before(self, wish: Wish, refused: Refusal) -> bool:
+        return refused.rests and refused.fingerprint == self._hashes.fingerprint(wish.values)
+
+    def _verdict(self, wish: Wish, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
+        place = (wish.record_id, key)
+        if place in self.claimed:
+            return (Verdict.STALE, 0.0) if wish.as_of < self.claimed[place] else (Verdict.BUSY, 0.0)
+        row = self._states.get(place)
+        if row is None:
+            return Verdict.SEND, 0.0
+        moments = (row.as_of, row.claim_as_of, self.confirmed.get(place))
+        newest = max((moment for moment in moments if moment is not None), default=None)
+        if newest is not None and wish.as_of < newest:
+            return Verdict.STALE, 0.0
+        if row.claimed_until is not None:
+            seconds = (row.claimed_until - self._now).total_seconds()
+            return (Verdict.BUSY, seconds) if seconds > 0 else (Verdict.SEND, 0.0)
+        same = row.known and row.value == self._hashes.kept(key, wish.values[key])
+        return (Verdict.UNCHANGED if same and changes_only else Verdict.SEND), 0.0
+
+    def _confirm(self, wish: Wish, keys: frozenset[str]) -> None:
+        for place in ((wish.record_id, key) for key in keys):
+            if self._states[place].as_of != wish.as_of:
+                self.confirmed[place] = wish.as_of

@@ -1,0 +1,126 @@
+"""Takes back data times that keep newer data out, and says so in the change log."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.database.schema import changes, field_states, migrate
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.ledger.ledger import ledger_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+RUN_KEY = "airflow crm clear-fence"
+"""Run key of these lines in the change log."""
+OUTCOME = "fence_cleared"
+
+
+class Fence(NamedTuple):
+    """The newest data time of one field.
+
+    Attributes:
+        record_id: The opportunity.
+        field: The vendor's key.
+        as_of: The data time.
+        busy: Whether a run is writing the field now, so that it was left as it is.
+    """
+
+    record_id: str
+    field: str
+    as_of: dt.datetime
+    busy: bool
+
+
+def clear_fences(engine: Engine, account: str, records: Collection[str], *, by: str, now: dt.datetime) -> list[Fence]:
+    """Take back the data times of some records, or all that lie in the future, so that the next run writes.
+
+    The values stay known: a run that wants the same is `unchanged`, and sets the data time again. What a killed run has
+    claimed with such a data time is free again, and counts as unknown.
+
+    Args:
+        engine: The ledger's database.
+        account: Name of the account.
+        records: Ids of the records, in the vendor's one spelling; empty for whatever lies ahead of `now`.
+        by: Who does it.
+        now: The time.
+
+    Returns:
+        What was found, and whether it could be taken back.
+
+    Raises:
+        ConfigurationError: The ledger has no such account, or none of one of the records.
+        TransientError: The database cannot be used.
+    """
+    table = field_states.c
+    with ledger_errors(engine):
+        migrate(engine)
+        with engine.begin() as connection:
+            mine = table.account == account
+            _check_known(connection, account, records)
+            if records:
+                asked = table.record_id.in_(sorted(records)) & (
+                    table.as_of.is_not(None) | table.claim_as_of.is_not(None)
+                )
+            else:
+                asked = (table.as_of > now) | (table.claim_as_of > now)
+            query = sa.select(table.record_id, table.field, table.as_of, table.claim_as_of, table.claimed_until)
+            query = query.where(mine, asked)
+            if connection.dialect.name == "postgresql":
+                query = query.order_by(table.record_id.collate("C"), table.field.collate("C")).with_for_update()
+            found = [_fence(row, now) for row in connection.execute(query)]
+            for fence in found:
+                if not fence.busy:
+                    place = (mine, table.record_id == fence.record_id, table.field == fence.field)
+                    claimed = table.claim_token.is_not(None)
+                    connection.execute(sa.update(field_states).where(*place, claimed).values(known=False, **_NO_CLAIM))
+                    connection.execute(sa.update(field_states).where(*place).values(as_of=None))
+            lines = [_line(account, fence, by, now) for fence in found if not fence.busy]
+            if lines:
+                connection.execute(sa.insert(changes), lines)
+    return found
+
+
+_NO_CLAIM: dict[str, Any] = dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until"))
+
+
+def _check_known(connection: sa.Connection, account: str, records: Collection[str]) -> None:
+    table = field_states.c
+    known = set(
+        connection.execute(
+            sa.select(table.record_id).distinct().where(table.account == account, table.record_id.in_(sorted(records)))
+        ).scalars()
+    )
+    if missing := sorted(set(records) - known):
+        msg = f"The ledger knows no record {', '.join(map(repr, missing))} of account {account!r}; nothing was changed."
+        raise ConfigurationError(msg)
+    if (
+        not records
+        and connection.execute(sa.select(table.field).where(table.account == account).limit(1)).first() is None
+    ):
+        accounts = connection.execute(sa.select(table.account).distinct().order_by(table.account)).scalars().all()
+        msg = f"The ledger knows no account {account!r}; it knows {', '.join(accounts) or 'none'}."
+        raise ConfigurationError(msg)
+
+
+def _fence(row: Any, now: dt.datetime) -> Fence:  # noqa: ANN401 - a row of the query
+    newest = max(moment for moment in (row.as_of, row.claim_as_of) if moment is not None)
+    return Fence(row.record_id, row.field, newest, row.claimed_until is not None and row.claimed_until > now)
+
+
+def _line(account: str, fence: Fence, by: str, now: dt.datetime) -> dict[str, Any]:
+    return {
+        "run_key": RUN_KEY,
+        "account": account,
+        "record_id": fence.record_id,
+        "field": fence.field,
+        "before_known": False,
+        "outcome": OUTCOME,
+        "code": "FENCE_CLEARED",
+        "reason": f"The data time {fence.as_of:%Y-%m-%d %H:%M} UTC was cleared by {by}.",
+        "at": now,
+    }

@@ -1,0 +1,114 @@
+"""Rows of which the CRM holds everything already, compared and confirmed in one pass: most rows of most runs.
+
+An update confirms every field that stands in the CRM as wanted. Where it met all fields of all rows, that was the
+comparison, too; else a second statement tells which rows are left. SQLite runs its update row by row: one over many
+rows it may plan the wrong way round.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, count, repeat
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.ledger.claims import WishColumns
+from airflow_provider_crm.ledger.row_sets import execute_rows, moment_texts
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+_LONGEST_TEXT = 1 << 24  # characters in one statement; PostgreSQL reads no JSON beyond 16 times that
+_ROW = (("number", "int"), ("record_id", "text"), ("as_of", "timestamptz"))
+_HELD = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
+# OFFSET hides from PostgreSQL that there is one account only: else, while it knows nothing about states, it may take
+# them for a handful, and look through the rows for each of them.
+_CONFIRM = """
+    UPDATE crm_field_states AS s SET as_of = w.as_of
+    FROM (SELECT CAST(:account AS text) AS account, given.* FROM ({rows}) AS given OFFSET 0) AS w
+    WHERE s.account = w.account AND {held} AND (s.as_of IS NULL OR s.as_of < w.as_of)
+"""
+_CONFIRM_ROW = """
+    UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ?
+    AND (as_of IS NULL OR as_of < ?) AND known AND claim_token IS NULL AND value = CASE field {wanted} END
+"""
+_LEFT = """
+    SELECT number FROM ({rows}) AS w WHERE {fields} <>
+    (SELECT count(*) FROM crm_field_states AS s WHERE s.account = :account AND {held} AND s.as_of = w.as_of)
+"""
+
+
+def confirm_held(connection: Connection, account: str, wishes: WishColumns) -> frozenset[int]:
+    """Confirm the fields that are known to stand in the CRM as wanted, and have no newer data.
+
+    Args:
+        connection: In a transaction that keeps claims of the account away.
+        account: Whose ledger.
+        wishes: The rows, with values as they are kept.
+
+    Returns:
+        Positions of the rows of which that is true for all fields.
+    """
+    numbers = _comparable(wishes)
+    comparable = wishes if len(numbers) == len(wishes) else wishes.taken(numbers)
+    held: set[int] = set()
+    for first, part in _parts(comparable):
+        left = _left(connection, account, part)
+        held.update(number for place, number in enumerate(numbers[first : first + len(part)]) if place not in left)
+    return frozenset(held)
+
+
+def _comparable(wishes: WishColumns) -> range | list[int]:
+    """Rows that want something, of records that occur once: rows of one record are decided one after another."""
+    everything, columns = range(len(wishes)), wishes.values.values()
+    repeated = len(set(wishes.record_ids)) < len(wishes)
+    if not repeated and not all(None in column for column in columns):
+        return everything
+    times = Counter(wishes.record_ids)
+    some = [any(text is not None for text in row) for row in zip(*columns, strict=True)] or [False] * len(wishes)
+    return [number for number in everything if some[number] and times[wishes.record_ids[number]] == 1]
+
+
+def _parts(wishes: WishColumns, first: int = 0) -> Iterator[tuple[int, WishColumns]]:
+    """The rows, in as few parts as keep statements from growing without bound, each with the position of its first."""
+    texts = chain(wishes.record_ids, *wishes.values.values())
+    if len(wishes) > 1 and sum(len(text) for text in texts if text is not None) > _LONGEST_TEXT:
+        half = len(wishes) // 2
+        yield from _parts(wishes.taken(range(half)), first)
+        yield from _parts(wishes.taken(range(half, len(wishes))), first + half)
+    elif len(wishes):
+        yield first, wishes
+
+
+def _left(connection: Connection, account: str, wishes: WishColumns) -> frozenset[int]:
+    """Confirm what is held; positions of the rows of which not everything is."""
+    text = moment_texts(connection, set(wishes.as_of))
+    moments = [text[moment] for moment in wishes.as_of]
+    wanted = sum(len(column) - column.count(None) for column in wishes.values.values())
+    if connection.dialect.name == "sqlite" and _confirmed_by_row(connection, account, wishes, moments) == wanted:
+        return frozenset()
+    keys = {f"key_{place}": key for place, key in enumerate(wishes.values)}
+    names = {
+        "rows": "{rows}",
+        "held": _HELD.format(wanted=" ".join(f"WHEN :key_{place} THEN w.value_{place}" for place in range(len(keys)))),
+        "fields": " + ".join(f"CASE WHEN w.value_{place} IS NULL THEN 0 ELSE 1 END" for place in range(len(keys))),
+    }
+    columns = (*_ROW, *((f"value_{place}", "text") for place in range(len(keys))))
+    rows = json.dumps(list(zip(count(), wishes.record_ids, moments, *wishes.values.values(), strict=False)))
+    if connection.dialect.name != "sqlite":
+        # A plan that was made while the ledger was small is not kept: it may read all of it.
+        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+        confirmed = execute_rows(connection, _CONFIRM.format(**names), columns, rows, account=account, **keys)
+        if confirmed.rowcount == wanted:
+            return frozenset()
+    left = execute_rows(connection, _LEFT.format(**names), columns, rows, account=account, **keys)
+    return frozenset(number for (number,) in left)
+
+
+def _confirmed_by_row(connection: Connection, account: str, wishes: WishColumns, moments: list[str]) -> int:
+    """Confirm what is held; returns how many fields."""
+    statement = _CONFIRM_ROW.format(wanted="WHEN ? THEN ? " * len(wishes.values))
+    wanted = chain.from_iterable((repeat(key), column) for key, column in wishes.values.items())
+    rows = zip(moments, repeat(account), wishes.record_ids, moments, *wanted, strict=False)
+    return connection.exec_driver_sql(statement, list(rows)).rowcount

@@ -1,0 +1,1 @@
+"""Texts for callbacks and notifiers."""

@@ -1,0 +1,49 @@
+"""What went wrong in a task, short enough for a mail or a chat: for callbacks, and for the templates of notifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException
+from jinja2 import pass_context
+
+from airflow_provider_crm.report.report import SyncReport
+
+
+@pass_context
+def failure_text(context: Mapping[str, Any]) -> str:
+    """Name the task, and say what became of its rows, with one row for each of the three commonest reasons.
+
+    In a callback it takes the context; as a macro of the Dag, templates call it without an argument:
+
+    ```python
+    DAG(..., user_defined_macros={"failure_text": failure_text})
+    on_failure_callback=SmtpNotifier(to=..., html_content="<pre>{{ failure_text() | e }}</pre>")
+    ```
+
+    Do not pass the text itself as a template: it quotes what the vendor wrote, which would then be rendered.
+
+    Args:
+        context: Airflow's, of a task that failed, or that is to be retried.
+
+    Returns:
+        Some lines of plain text. Where the task ended before it had a report, what Airflow knows of the error.
+    """
+    ti = context["ti"]
+    index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+    title = f"{ti.dag_id}.{ti.task_id}{index}, run {ti.run_id}, try {ti.try_number}:"
+    return f"{title}\n{_reason(context)}"
+
+
+def _reason(context: Mapping[str, Any]) -> str:
+    """The error of a task that failed by itself, whose message is the report's text and more; else the report."""
+    error = context.get("exception")
+    if isinstance(error, AirflowException) and str(error):
+        return str(error)
+    report = context["ti"].xcom_pull(key="return_value")
+    if isinstance(report, Mapping) and "outcomes" in report:
+        return SyncReport.of(report).failure_text()
+    if error:
+        return str(error) or type(error).__name__
+    return "The task ended before it could report; its log says more."

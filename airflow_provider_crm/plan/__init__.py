@@ -1,0 +1,1 @@
+"""The difference between what the rows want and what the CRM holds, before anything is written."""

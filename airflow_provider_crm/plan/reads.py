@@ -1,0 +1,141 @@
+"""What a plan has read of the CRM so far, in a database: it outlasts a deferral, and takes no memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from airflow_provider_crm.database.schema import plan_reads
+from airflow_provider_crm.ledger.ledger import ledger_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+    from airflow_provider_crm.vendors import Record
+
+_KEPT_FOR = dt.timedelta(days=7)
+_NO_RECORD_ID = ""
+
+
+class Listed(NamedTuple):
+    """How far the list of all opportunities was read.
+
+    Attributes:
+        pages: Pages that were read.
+        over: Whether no further page is to be read.
+    """
+
+    pages: int = 0
+    over: bool = False
+
+
+class PlanReads:
+    """The records that one run has read for its plan.
+
+    Every method raises `TransientError` if the database cannot be reached or written.
+
+    Args:
+        engine: The database, with the tables of the ledger.
+        account: Name of the account.
+        run_key: The run that makes the plan.
+        resumed: Whether it goes on after a deferral; otherwise it begins anew.
+
+    Attributes:
+        lasting: Whether another process finds what was read.
+        resumed: Whether some of it may have been read before a deferral.
+    """
+
+    def __init__(self, engine: Engine, account: str, run_key: str, *, resumed: bool = False) -> None:
+        self._engine = engine
+        self._mine = (plan_reads.c.run_key == run_key) & (plan_reads.c.account == account)
+        self._key = {"run_key": run_key, "account": account}
+        self.resumed = resumed
+        self.lasting = True
+
+    @classmethod
+    def temporary(cls) -> PlanReads:
+        """Reads in a file of this process's own, for values that the ledger must not keep."""
+        # The empty name is SQLite's for a database that nobody else sees.
+        engine = sa.create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect("", check_same_thread=False), poolclass=StaticPool
+        )
+        plan_reads.create(engine)
+        reads = cls(engine, "", "")
+        reads.lasting = False
+        return reads
+
+    def begin(self, keys: Collection[str], now: dt.datetime) -> Listed:
+        """Drop what is of no use any more, and tell how far the list was read.
+
+        Args:
+            keys: The vendor's keys that the plan is about: what was read for others says too little.
+            now: The time.
+        """
+        wanted = json.dumps(sorted(keys))
+        with self._transaction() as connection:
+            connection.execute(sa.delete(plan_reads).where(plan_reads.c.read_at < now - _KEPT_FOR))
+            told = self._found(connection, [_NO_RECORD_ID]).get(_NO_RECORD_ID)
+            if self.resumed and told is not None and told["keys"] == wanted:
+                return Listed(int(str(told["pages"])), bool(told["over"]))
+            connection.execute(sa.delete(plan_reads).where(self._mine))
+            self._put(connection, {_NO_RECORD_ID: {"keys": wanted, "pages": 0, "over": False}}, now)
+        return Listed()
+
+    def listed(self, found: Mapping[str, Record], keys: Collection[str], state: Listed, now: dt.datetime) -> None:
+        """Keep what a page of the list showed, and how far it was read now."""
+        told: Record = {"keys": json.dumps(sorted(keys)), "pages": state.pages, "over": state.over}
+        with self._transaction() as connection:
+            self._put(connection, {**found, _NO_RECORD_ID: told}, now)
+
+    def add(self, found: Mapping[str, Record | None], now: dt.datetime) -> None:
+        """Keep records that were read one by one; None for an opportunity that there is not."""
+        with self._transaction() as connection:
+            self._put(connection, found, now)
+
+    def of(self, record_ids: Iterable[str]) -> dict[str, Record | None]:
+        """The records among these that were read; at most some hundreds at once."""
+        with self._transaction() as connection:
+            return self._found(connection, list(record_ids))
+
+    def count(self) -> int:
+        """How many records were read."""
+        query = sa.select(sa.func.count()).select_from(plan_reads).where(self._mine, plan_reads.c.record_id != "")
+        with self._transaction() as connection:
+            return connection.execute(query).scalar_one()
+
+    def clear(self) -> None:
+        """Forget all of it: the plan is made, or will not be."""
+        with self._transaction() as connection:
+            connection.execute(sa.delete(plan_reads).where(self._mine))
+
+    def close(self) -> None:
+        """Give a temporary file back."""
+        if not self.lasting:
+            self._engine.dispose()
+
+    def _found(self, connection: Connection, record_ids: list[str]) -> dict[str, Record | None]:
+        query = sa.select(plan_reads.c.record_id, plan_reads.c.record)
+        rows = connection.execute(query.where(self._mine, plan_reads.c.record_id.in_(record_ids)))
+        return {record_id: json.loads(record) for record_id, record in rows}
+
+    def _put(self, connection: Connection, found: Mapping[str, Record | None], now: dt.datetime) -> None:
+        if not found:
+            return
+        rows = [
+            {**self._key, "record_id": record_id, "record": json.dumps(record), "read_at": now}
+            for record_id, record in found.items()
+        ]
+        connection.execute(sa.delete(plan_reads).where(self._mine, plan_reads.c.record_id.in_(found)))
+        connection.execute(sa.insert(plan_reads), rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with ledger_errors(self._engine), self._engine.begin() as connection:
+            yield connection

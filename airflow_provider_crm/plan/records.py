@@ -1,0 +1,165 @@
+"""Reads many opportunities: page by page where that takes fewer calls than one by one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from airflow_provider_crm.client.session import always
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
+from airflow_provider_crm.plan.reads import Listed
+from airflow_provider_crm.push.concurrency import Concurrency, FirstError, Workers, Written
+from airflow_provider_crm.push.write import Budgeted
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.plan.reads import PlanReads
+    from airflow_provider_crm.plan.spool import LastRows
+    from airflow_provider_crm.vendors import Record
+
+log = logging.getLogger(__name__)
+
+
+class _Answer(NamedTuple):
+    """What one reading call brought."""
+
+    record_id: str
+    shown: Record | CrmError | None
+    took: Written
+
+
+class RecordReader:
+    """The records of one account, as far as some keys are concerned; a context, which ends its threads.
+
+    Args:
+        session: Where from.
+        keys: The vendor's keys that are asked about; of a record only those are kept.
+        concurrency: Records read at once, at most; how many there are is found on the way.
+        reads: Where records are kept until the plan is made; what is there already is not read again.
+    """
+
+    def __init__(self, session: Session, keys: Collection[str], concurrency: int, reads: PlanReads) -> None:
+        self._session = session
+        self._vendor = session.account.vendor
+        self._keys = frozenset(keys)
+        self._kept = self._keys | {key.rpartition(".")[0] for key in keys} | {self._vendor.id_key}
+        self._reads = reads
+        self._concurrency = Concurrency(concurrency)
+        self._workers: Workers[str, _Answer] = Workers(self._read, "crm-read")
+        self._failed = FirstError()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.close()
+
+    def prepare(self, rows: LastRows) -> None:
+        """Read the list of all opportunities if what is left of it after its first page is shorter than the rows.
+
+        The vendor tells the number of pages on the first one. What the list lacks is read one by one later, so it does
+        not matter that records can move between pages while they are read.
+
+        Args:
+            rows: Which records are wanted.
+        """
+        state = self._reads.begin(self._keys, self._session.clock.now())
+        over, have = state.over or len(rows) <= 1, self._reads.count()
+        while not over:
+            page = state.pages
+            try:
+                body = self._session.fetch(self._vendor.list_call({}, page))
+            except RejectedError as err:  # such as a limit of how far a list may be paged
+                log.info("The list ended at page %d, the rest is read one by one: %s", page + 1, err)
+                return
+            found, more = self._vendor.listed(body)
+            wanted = self._wanted(found, rows)
+            have += len(wanted)  # a record that moved to this page meanwhile counts twice, which only ends it sooner
+            left = len(rows) - have
+            pages = self._vendor.pages(body)
+            over = not (more and left > 0 and pages is not None and 0 < pages - page - 1 < left)
+            state = Listed(page + 1, over)
+            self._reads.listed(wanted, self._keys, state, self._session.clock.now())
+
+    def get(self, record_ids: Iterable[str]) -> dict[str, Record | RejectedError | None]:
+        """Each record, None if there is none, or why the vendor does not show it.
+
+        Raises:
+            ConfigurationError: The key may not read.
+            TransientError: A record could not be read now; those that could are kept.
+        """
+        wanted = list(dict.fromkeys(record_ids))
+        known = self._reads.of(wanted)
+        read = self._read_and_kept([record_id for record_id in wanted if record_id not in known])
+        return {record_id: known[record_id] if record_id in known else read[record_id] for record_id in wanted}
+
+    def again(self, record_id: str) -> Record | RejectedError | None:
+        """A record as it is now, whatever was read before; otherwise as `get`."""
+        return self._read_and_kept([record_id])[record_id]
+
+    def _read_and_kept(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
+        read = self._read_all(record_ids)
+        found = {
+            record_id: shown if shown is None else self._of_interest(shown)
+            for record_id, shown in read.items()
+            if not isinstance(shown, RejectedError)
+        }
+        self._reads.add(found, self._session.clock.now())
+        if self._failed.error is not None:
+            raise self._failed.error
+        return read
+
+    def _read_all(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
+        """Read as many as can be read; `_failed` tells why the others could not."""
+        found: dict[str, Record | RejectedError | None] = {}
+        waiting, running = iter(record_ids), 0
+        more = True
+        while more or running:
+            while more and running < 2 * self._concurrency.size:
+                record_id = next(waiting, None)
+                more = record_id is not None and self._failed.error is None
+                if record_id is not None and more:
+                    self._workers.add(record_id)
+                    running += 1
+            for answer in self._workers.ended() if running else ():
+                running -= 1
+                self._concurrency.ended(answer.took)
+                if answer.shown is None or isinstance(answer.shown, (dict, RejectedError)):
+                    found[answer.record_id] = answer.shown
+            self._workers.resize(self._concurrency.size)
+        return found
+
+    def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:
+        canonical_id, id_key = self._vendor.canonical_id, self._vendor.id_key
+        listed = {canonical_id(str(record.get(id_key))): record for record in found}
+        return {
+            record_id: self._of_interest(listed[record_id])
+            for record_id in rows.of(listed)
+            if all(self._vendor.shown(key, listed[record_id]) for key in self._keys)
+        }
+
+    def _of_interest(self, record: Record) -> Record:
+        return {name: value for name, value in record.items() if name in self._kept}
+
+    def _read(self, record_id: str) -> _Answer:
+        """One record; runs in a thread of its own, and no more calls are made once one has failed."""
+        clock = self._session.clock
+        began, budgeted = clock.monotonic(), Budgeted(clock)
+        shown = self._failed.error or self._shown(record_id, budgeted)
+        ended = clock.monotonic()
+        if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
+            self._failed.add(shown)
+        return _Answer(record_id, shown, Written(ended, ended - began, budgeted.waited))
+
+    def _shown(self, record_id: str, budgeted: Budgeted) -> Record | CrmError | None:
+        try:
+            return self._session.read(record_id, permit=budgeted.permit(always))
+        except RejectedError as err:
+            return None if err.status == HTTPStatus.NOT_FOUND else err
+        except ConfigurationError as err:
+            msg = f"A plan compares with what the CRM holds, and the record {record_id!r} cannot be read: {err}"
+            return ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code)
+        except CrmError as err:
+            return err

@@ -1,0 +1,328 @@
+"""Plans in the ledger's database, and what a run wrote, as the change log tells it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.database.schema import changes, migrate, plan_rows, plans, runs
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.ledger.ledger import ledger_errors
+from airflow_provider_crm.ledger.row_sets import storable
+from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict, Written, WrittenRecord
+from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.values.opportunity import OutcomeWord
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine, Row
+
+_ROWS_AT_ONCE = 500
+_MAY_HAVE_LANDED = (OutcomeWord.UPDATED.value, OutcomeWord.UNKNOWN.value, OutcomeWord.FAILED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of a stored plan beside its rows; see the table `crm_plans`."""
+
+    plan_id: str
+    account: str
+    run_key: str
+    reverts: str | None
+    digest: str
+    rows: int
+    counts: Mapping[str, int]
+    created_at: dt.datetime
+    applied_by: str | None = None
+    applied_at: dt.datetime | None = None
+
+
+class PlanDigest:
+    """Counts plan rows and makes their digest, while they pass.
+
+    Args:
+        account: Name of the account that the plan is for.
+    """
+
+    def __init__(self, account: str) -> None:
+        self._hash = hashlib.sha256(json.dumps(account).encode())
+        self.counts: Counter[str] = Counter()
+        self.rows = 0
+
+    def add(self, row: PlanRow) -> None:
+        """Take one row; they come in order of row and field."""
+        as_of = None if row.as_of is None else row.as_of.astimezone(dt.UTC).isoformat(timespec="microseconds")
+        told = [row.row, row.record_id, row.field, row.verdict.value, row.before, row.after, as_of, row.code]
+        self._hash.update(json.dumps(told).encode())
+        self.counts[row.verdict.value] += 1
+        self.rows = row.row + 1
+
+    def text(self) -> str:
+        """The digest of all rows so far."""
+        return self._hash.hexdigest()
+
+
+class PlanStore:
+    """Keeps plans beside the ledger.
+
+    Every method raises `TransientError` if the database cannot be reached or written.
+
+    Args:
+        engine: The ledger's database, prepared by `ledger_schema.prepare_engine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        with ledger_errors(self._engine):
+            migrate(engine)
+
+    def save(
+        self, rows: Iterable[PlanRow], *, account: str, run_key: str, now: dt.datetime, reverts: str | None = None
+    ) -> Plan:
+        """Store a plan, as a whole or not at all.
+
+        Args:
+            rows: In order of row and field. They are read while the database is locked: have them ready.
+            account: Name of the account.
+            run_key: The run that made the plan.
+            now: When.
+            reverts: The run that it takes back, or None.
+        """
+        plan_id, digest = uuid.uuid4().hex, PlanDigest(account)
+        source = iter(rows)
+        with self._transaction() as connection:
+            while batch := [_storable(row) for row in islice(source, _ROWS_AT_ONCE)]:
+                for row in batch:
+                    digest.add(row)
+                connection.execute(sa.insert(plan_rows), [_stored(plan_id, row) for row in batch])
+            counts = {verdict.value: digest.counts[verdict.value] for verdict in PlanVerdict}
+            plan = Plan(plan_id, account, run_key, reverts, digest.text(), digest.rows, counts, now)
+            connection.execute(
+                sa.insert(plans).values(
+                    plan_id=plan_id,
+                    account=account,
+                    run_key=run_key,
+                    reverts=reverts,
+                    digest=plan.digest,
+                    rows=plan.rows,
+                    counts=json.dumps(counts),
+                    created_at=now,
+                )
+            )
+        return plan
+
+    def load(self, plan_id: str) -> Plan:
+        """The plan of that id.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        with self._transaction() as connection:
+            plan = stored_plan(connection, plan_id)
+        if plan is None:
+            msg = (
+                f"There is no plan {plan_id!r} in the ledger; pass the plan_id that the plan's task returned, such as "
+                "plan.output['plan_id']."
+            )
+            raise ConfigurationError(msg)
+        return plan
+
+    def applied_by(self, run_key: str) -> Plan | None:
+        """The newest plan that a run has begun to apply."""
+        query = sa.select(plans).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc()).limit(1)
+        with self._transaction() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _plan(row)
+
+    def rows(self, plan: Plan) -> Iterator[list[PlanRow]]:
+        """The rows of a plan, in order, some hundreds at a time; never a part of a source's row."""
+        for start in range(0, plan.rows, _ROWS_AT_ONCE):
+            query = sa.select(plan_rows).where(
+                plan_rows.c.plan_id == plan.plan_id,
+                plan_rows.c.row_number >= start,
+                plan_rows.c.row_number < start + _ROWS_AT_ONCE,
+            )
+            with self._transaction() as connection:
+                found = [_plan_row(row) for row in connection.execute(query)]
+            # Sorted here: databases sort text in many ways.
+            yield sorted(found, key=lambda row: (row.row, row.field))
+
+    def copy(self, plan: Plan, digest: str) -> Spool[list[PlanRow]]:
+        """Copy the rows of a plan into a temporary file, in one read, if they are those that the digest is of.
+
+        What is applied is this copy: whatever happens to the rows in the database afterwards changes nothing.
+
+        Args:
+            plan: As it was loaded.
+            digest: Of the plan that was approved.
+
+        Returns:
+            The rows, some hundreds at a time; to be closed.
+
+        Raises:
+            ConfigurationError: The rows are others.
+        """
+        seen = PlanDigest(plan.account)
+        copied = Spool(self._digested(plan, seen))
+        if hmac.compare_digest(seen.text(), digest):
+            return copied
+        copied.close()
+        msg = (
+            f"Plan {plan.plan_id} is not the one that was approved: its rows have the digest {seen.text()}, approved "
+            f"was {digest}. Nothing was written; plan again, and have it approved again."
+        )
+        raise ConfigurationError(msg, code="NOT_APPROVED")
+
+    def _digested(self, plan: Plan, digest: PlanDigest) -> Iterator[list[PlanRow]]:
+        """The rows of a plan, which the digest sees as they pass."""
+        for batch in self.rows(plan):
+            for row in batch:
+                digest.add(row)
+            yield batch
+
+    def begin(self, plan: Plan, run_key: str) -> None:
+        """Note that a run applies the plan; no other one may from now on.
+
+        Raises:
+            ConfigurationError: If another run has begun before.
+        """
+        mine = plans.c.applied_by.is_(None) | (plans.c.applied_by == run_key)
+        update = sa.update(plans).where(plans.c.plan_id == plan.plan_id, mine).values(applied_by=run_key)
+        with self._transaction() as connection:
+            taken = connection.execute(update).rowcount
+        if not taken:
+            applied_by = self.load(plan.plan_id).applied_by
+            msg = f"Plan {plan.plan_id} was applied by {applied_by} already, and a plan is applied once; plan again."
+            raise ConfigurationError(msg)
+
+    def finish(self, plan: Plan, now: dt.datetime) -> None:
+        """Note that all rows of a plan have their outcome."""
+        with self._transaction() as connection:
+            connection.execute(sa.update(plans).where(plans.c.plan_id == plan.plan_id).values(applied_at=now))
+
+    def written_fields(self, run_key: str) -> tuple[str, ...]:
+        """The vendor's keys that a run wrote, in whatever account."""
+        query = sa.select(changes.c.field).where(changes.c.run_key == run_key, changes.c.field != "").distinct()
+        with self._transaction() as connection:
+            return tuple(sorted(connection.execute(query).scalars()))
+
+    def written(self, run_key: str, account: str) -> Iterator[WrittenRecord]:
+        """What a run wrote, or may have written, by record; read it to its end soon, the database is locked meanwhile.
+
+        Raises:
+            ConfigurationError: If the ledger knows no such run of that account.
+        """
+        of_run = (changes.c.run_key == run_key, changes.c.account == account)
+        query = (
+            sa.select(changes)
+            .where(*of_run, changes.c.field != "", changes.c.outcome.in_(_MAY_HAVE_LANDED))
+            .order_by(changes.c.record_id, changes.c.id)
+        )
+        with self._transaction() as connection:
+            if (
+                connection.execute(
+                    sa.select(runs.c.run_key).where(runs.c.run_key == run_key, runs.c.account == account)
+                ).first()
+                is None
+            ):
+                raise ConfigurationError(self._unknown_run(connection, run_key, account))
+            found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
+            for record_id, rows in groupby(found, key=lambda row: row.record_id):
+                yield WrittenRecord(record_id, _written(rows))
+
+    @staticmethod
+    def _unknown_run(connection: Connection, run_key: str, account: str) -> str:
+        latest = sa.select(runs.c.run_key).where(runs.c.account == account).order_by(runs.c.started_at.desc()).limit(3)
+        known = ", ".join(map(repr, connection.execute(latest).scalars())) or "none"
+        return (
+            f"The ledger has no run {run_key!r} of account {account!r}; a run key is 'dag/task/run', as the task's "
+            f"report tells it. The latest: {known}."
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with ledger_errors(self._engine), self._engine.begin() as connection:
+            yield connection
+
+
+def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
+    """What a run did to the fields of one record: what stood there before it wrote, and all that it wrote.
+
+    An attempt that failed may have landed or not. What was seen after it still stood there before, unless it is the
+    very value of that attempt.
+    """
+    before: dict[str, str | None] = {}
+    values: dict[str, list[str]] = {}
+    for row in rows:
+        written = values.setdefault(row.field, [])
+        if row.before_known and row.before not in written:
+            before.setdefault(row.field, row.before)
+        written.append(row.after)
+    return tuple(Written(key, before.get(key), tuple(dict.fromkeys(values[key]))) for key in sorted(values))
+
+
+def _storable(row: PlanRow) -> PlanRow:
+    """The row as it comes back from the database; values are JSON, which is plain text anyway."""
+    texts = (row.record_id, row.code, row.reason)
+    record_id, code, reason = map(storable, texts)
+    return row if (record_id, code, reason) == texts else replace(row, record_id=record_id, code=code, reason=reason)
+
+
+def _stored(plan_id: str, row: PlanRow) -> dict[str, Any]:
+    return {
+        "plan_id": plan_id,
+        "row_number": row.row,
+        "field": row.field,
+        "record_id": row.record_id,
+        "verdict": row.verdict.value,
+        "before": row.before,
+        "after": row.after,
+        "as_of": row.as_of,
+        "code": row.code,
+        "reason": row.reason,
+    }
+
+
+def _plan_row(row: Row[Any]) -> PlanRow:
+    return PlanRow(
+        row.row_number,
+        row.record_id,
+        row.field,
+        PlanVerdict(row.verdict),
+        before=row.before,
+        after=row.after,
+        as_of=row.as_of,
+        code=row.code,
+        reason=row.reason,
+    )
+
+
+def stored_plan(connection: Connection, plan_id: str) -> Plan | None:
+    """The plan of that id, or None if there is none."""
+    row = connection.execute(sa.select(plans).where(plans.c.plan_id == plan_id)).one_or_none()
+    return None if row is None else _plan(row)
+
+
+def _plan(row: Row[Any]) -> Plan:
+    return Plan(
+        plan_id=row.plan_id,
+        account=row.account,
+        run_key=row.run_key,
+        reverts=row.reverts,
+        digest=row.digest,
+        rows=row.rows,
+        counts=json.loads(row.counts),
+        created_at=row.created_at,
+        applied_by=row.applied_by,
+        applied_at=row.applied_at,
+    )

@@ -1,0 +1,144 @@
+"""A plan for the person who approves it: Markdown with the largest changes first; nothing in a cell is markup."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.database.field_hashes import is_hash
+from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
+from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.plan.store import Plan
+    from airflow_provider_crm.vendors import Catalogue, Json, Vendor
+
+_SHOWN = 20
+_TOLD = 5
+_LENGTH = 60
+_EMPTY = ("null", '""', "[]")
+_MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
+_PLAIN = re.compile(r"[.,:;'?%/ -]")
+_CHANGES = (PlanVerdict.UPDATE, PlanVerdict.CONFLICT)
+_HEADS = ("record", "field", "before", "after", "difference", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Reads amounts of money in plan rows.
+
+    Attributes:
+        vendor: Which knows its units.
+    """
+
+    vendor: Vendor
+
+    def amount(self, key: str, text: str | None) -> Decimal | None:
+        """An amount in major units, or None if the field holds no money or the value is not known."""
+        if text is None or is_hash(text):
+            return None
+        return self.vendor.amount(key, json.loads(text, parse_float=Decimal))
+
+    def change(self, row: PlanRow) -> Decimal | None:
+        """By how much a row changes an amount, where both are known; an empty one counts as nothing."""
+        before, after = (self.amount(row.field, text) for text in (row.before, row.after))
+        if before is None and after is None:
+            return None
+        return (after or Decimal()) - (before or Decimal())
+
+
+class PlanSummary:
+    """Collects what a person needs to see while the rows of a plan pass.
+
+    Args:
+        vendor: Which knows amounts.
+        catalogue: Which knows names of stages, and what is personal.
+    """
+
+    def __init__(self, vendor: Vendor, catalogue: Catalogue) -> None:
+        self._money = Money(vendor)
+        self._catalogue = catalogue
+        self._personal = {field.target for field in catalogue.fields.values() if field.personal}
+        self._names = {
+            catalogue.fields[name].target: name for name in reversed(CANONICAL_FIELDS) if name in catalogue.fields
+        }
+        self._largest: list[tuple[Decimal, int, int, PlanRow]] = []
+        self._problems: dict[tuple[str, str], PlanRow] = {}
+        self._changes = 0
+        self._total = Decimal()
+
+    def add(self, row: PlanRow) -> None:
+        """Take one row."""
+        if row.verdict in _CHANGES:
+            change = self._money.change(row) or Decimal()
+            self._total += change
+            self._changes += 1
+            entry = (abs(change), -self._changes, row.row, row)
+            push = heapq.heappush if len(self._largest) < _SHOWN else heapq.heappushpop
+            push(self._largest, entry)
+        elif row.code and row.verdict in (PlanVerdict.INVALID, PlanVerdict.MISSING):
+            self._problems.setdefault((row.verdict.value, row.code), row)
+
+    def text(self, plan: Plan) -> str:
+        """The Markdown: counts, at most 20 changes, an example of each problem, and what identifies the plan."""
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
+        undo = f", takes back {_code(plan.reverts)}" if plan.reverts else ""
+        head = f"**{plan.rows} records of {_code(plan.account)}**{undo}. Fields: {counts}."
+        lines = [f"{head} Change of all amounts: **{self._total:+,.2f}**.", ""]
+        if self._largest:
+            lines += [_row(_HEADS), _row("---" for _ in _HEADS)]
+            lines += [self._line(entry[-1]) for entry in sorted(self._largest, reverse=True)]
+            lines.append("")
+        if self._changes > len(self._largest):
+            lines += [f"{self._changes - len(self._largest)} smaller changes are not shown.", ""]
+        for (verdict, code), row in list(self._problems.items())[:_TOLD]:
+            reason = "" if row.field in self._personal else f": {_cell(row.reason, 200)}"
+            lines.append(f"- {verdict} {_cell(code)}, such as {_cell(row.record_id)}{reason}")
+        lines += ["", f"Plan {_code(plan.plan_id)}, SHA-256 {_code(plan.digest)}."]
+        return "\n".join(lines)
+
+    def _line(self, row: PlanRow) -> str:
+        change = self._money.change(row)
+        name = self._names.get(row.field, row.field)
+        cells = (row.record_id, name, self._shown(row, row.before), self._shown(row, row.after))
+        return _row([*map(_cell, cells), "" if change is None else f"{change:+,.2f}", row.verdict.value])
+
+    def _shown(self, row: PlanRow, text: str | None) -> str:
+        if text is None:
+            return "(unknown)"
+        if text in _EMPTY:
+            return "(empty)"
+        if row.field in self._personal or is_hash(text):
+            return "(hidden)"
+        amount = self._money.amount(row.field, text)
+        if amount is not None:
+            return f"{amount:,.2f}"
+        value: Json = json.loads(text)
+        if self._catalogue.fields["stage"].target == row.field:
+            return self._stage(value)
+        return value if isinstance(value, str) else text
+
+    def _stage(self, value: Json) -> str:
+        labels = [f"{stage.pipeline}/{stage.label}".strip("/") for stage in self._catalogue.stages if stage.id == value]
+        return labels[0] if labels else str(value)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str, length: int = _LENGTH) -> str:
+    """Text from elsewhere as one line in which nothing is markup."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    line = line if len(line) <= length else f"{line[: length - 1]}…"
+    return _MARKUP.sub(lambda found: found[0] if _PLAIN.fullmatch(found[0]) else f"\\{found[0]}", line)
+
+
+def _code(text: str) -> str:
+    """Text in a code span."""
+    return f"`{' '.join(text.replace('`', chr(39)).replace('|', '/').split())}`"

@@ -1,0 +1,1 @@
+"""Write a run's rows, and yield one outcome per row."""

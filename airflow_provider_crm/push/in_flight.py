@@ -1,0 +1,114 @@
+"""The rows that threads are writing at the moment, and how they end when the run does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.push.concurrency import Concurrency, Workers, Written
+from airflow_provider_crm.push.write import Budgeted
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.push.write import Ended, Job
+
+
+class InFlight:
+    """The rows that threads are writing, or that have ended and are not on record yet.
+
+    There are never more of them than `largest`, so that no more are sent again after a crash. An ended row stays here
+    until it is `recorded`: a signal may raise between any two steps of the main thread, and loses no row.
+
+    Args:
+        write: Writes one row.
+        largest: Rows at most.
+        clock: Time.
+    """
+
+    def __init__(self, write: Callable[[Job, Budgeted], Ended], largest: int, clock: Clock) -> None:
+        self._write = write
+        self._largest = largest
+        self._clock = clock
+        self._concurrency = Concurrency(largest)
+        self._jobs: dict[str, Job] = {}
+        self._begun: set[str] = set()
+        self._sent: set[str] = set()
+        self._ended: dict[str, Ended] = {}
+        self._ending = False
+        self._changed = threading.Condition()
+        self._workers: Workers[Job, tuple[Ended, Written]] = Workers(self._timed, "crm-push")
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def accepts(self, record_id: str) -> bool:
+        """Whether a row may come now: there is room, and none of the same record is here."""
+        return len(self._jobs) < self._largest and record_id not in self._jobs
+
+    def add(self, job: Job) -> None:
+        """Have one more written."""
+        self._jobs[job.update.record_id] = job
+        self._workers.add(job)
+
+    def ended(self) -> list[Ended]:
+        """All rows that have ended, waiting for the first; they are here until they are `recorded`."""
+        batch = self._workers.ended()
+        for _, written in batch:
+            self._concurrency.ended(written)
+        self._workers.resize(self._concurrency.size)
+        return [ended for ended, _ in batch]
+
+    def recorded(self, batch: Iterable[Ended]) -> None:
+        """Make room for others."""
+        with self._changed:
+            for record_id in [ended.job.update.record_id for ended in batch]:
+                self._ended.pop(record_id, None)
+                self._jobs.pop(record_id, None)
+                self._begun.discard(record_id)
+                self._sent.discard(record_id)
+
+    def may_send(self, job: Job) -> bool:
+        """Note that a call of a row is sent now; False if none may be sent any more."""
+        with self._changed:
+            if not self._ending:
+                self._sent.add(job.update.record_id)
+            return not self._ending
+
+    def end(self) -> frozenset[str]:
+        """Let no further call be sent; return the records of the rows that were sent, or have ended unsent."""
+        with self._changed:
+            self._ending = True
+            return frozenset(self._sent | self._ended.keys())
+
+    def wait(self, seconds: float) -> tuple[list[Ended], list[Job]]:
+        """Wait for the calls that are on their way, after `end`.
+
+        Args:
+            seconds: At most; real ones, as no clock of a test can hurry an answer.
+
+        Returns:
+            The rows that have ended and are not on record, and those that were sent and have no answer yet.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._sent <= self._ended.keys(), timeout=seconds)
+            unanswered = [self._jobs[record_id] for record_id in sorted(self._sent - self._ended.keys())]
+            ended, idle = list(self._ended.values()), self._begun <= self._ended.keys()
+        self._workers.close(wait=idle)  # a thread that waits for the budget finds out later that it may send nothing
+        return ended, unanswered
+
+    def close(self) -> None:
+        """End the threads of a run of which all rows are on record."""
+        self._workers.close()
+
+    def _timed(self, job: Job) -> tuple[Ended, Written]:
+        record_id = job.update.record_id
+        with self._changed:
+            self._begun.add(record_id)
+        began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
+        ended = self._write(job, budgeted)
+        now = self._clock.monotonic()
+        with self._changed:
+            self._ended[record_id] = ended
+            self._changed.notify_all()
+        return ended, Written(now, now - began, budgeted.waited)

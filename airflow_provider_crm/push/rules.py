@@ -1,0 +1,126 @@
+"""How the rows of a run are written, and what the rules refuse before anything is sent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.client.transport import LARGEST_POOL
+from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, UnknownFieldError
+from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.values.time_zones import local_date
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.vendors import Catalogue, Vendor
+
+DATE_WON_DEFAULTS = ("server", "as_of")
+_LATE = dt.timedelta(days=1)
+_INSTANT = dt.timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PushRules:
+    """How rows are written.
+
+    Attributes:
+        timezone: IANA zone of the run, or None when nobody named one (then the offset header says UTC).
+        verify_echo: Whether the record that comes back is compared with what was sent.
+        concurrency: Rows in flight at once, at most; how many there are is found on the way, see `Concurrency`.
+        date_won_default: What a won stage without a date means in a late run: "server" lets the vendor set its today,
+            "as_of" sends the date of the row's data, None refuses the row.
+        resumed: Whether an earlier try of this run may have written some rows already: without a ledger, what may
+            not be written twice is then read first.
+        changes_only: With a ledger, send only what the CRM is not known to hold.
+        retry_rejected: With a ledger, send also the very values that the CRM has refused before.
+        capture_before: Read a record before it is written for the first time, so that the change log knows what stood
+            there.
+        interval_end: The run's data time, if that is the end of an interval. As an `as_of` it is the first moment that
+            is no longer part of the data, so the date of the data is the one before it.
+    """
+
+    timezone: str | None = None
+    verify_echo: bool = True
+    concurrency: int = LARGEST_POOL
+    date_won_default: str | None = None
+    resumed: bool = False
+    interval_end: dt.datetime | None = None
+    changes_only: bool = True
+    retry_rejected: bool = False
+    capture_before: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the words and numbers.
+
+        Raises:
+            ConfigurationError: Saying what to write instead.
+        """
+        if self.date_won_default not in (None, *DATE_WON_DEFAULTS):
+            msg = f"date_won_default is {self.date_won_default!r}; write 'server' or 'as_of', or leave it out."
+            raise ConfigurationError(msg)
+        if type(self.concurrency) is not int or not 1 <= self.concurrency <= LARGEST_POOL:
+            msg = f"concurrency is {self.concurrency!r}; write a whole number from 1 to {LARGEST_POOL}."
+            raise ConfigurationError(msg)
+
+    def day_of(self, as_of: dt.datetime) -> dt.date:
+        """The date of the data, in the run's zone."""
+        last = as_of - _INSTANT if as_of == self.interval_end else as_of
+        return local_date(last, self.timezone or "UTC")
+
+
+def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue) -> None:
+    """Refuse a mapping that names unknown fields, or one field twice.
+
+    Args:
+        fields: Field name by column.
+        vendor: The adapter, for the message.
+        catalogue: What the account offers.
+
+    Raises:
+        UnknownFieldError: Naming every unknown field and what may be written.
+        ConfigurationError: Naming the columns that would overwrite each other.
+    """
+    unknown = [vendor.unknown_field(name, catalogue) for name in fields.values() if name not in catalogue.fields]
+    if unknown:
+        raise UnknownFieldError("; ".join(unknown) + ".", vendor=vendor.name, code="UNKNOWN_FIELD")
+    columns: dict[str, str] = {}
+    for column, name in fields.items():
+        target = catalogue.fields[name].target
+        if target in columns:
+            msg = (
+                f"columns {columns[target]!r} and {column!r} both write {vendor.title}'s {target!r}; keep one of them."
+            )
+            raise ConfigurationError(msg, vendor=vendor.name)
+        columns[target] = column
+
+
+def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:
+    """The update with the date of its data as the date of the win, if the rules say so and it names none itself.
+
+    Raises:
+        InvalidValueError: If the vendor lets nobody write that date.
+    """
+    as_of = update.as_of
+    if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):
+        return vendor.dated(update, rules.day_of(as_of))
+    return update
+
+
+def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules, now: dt.datetime) -> None:
+    """Refuse a win whose date is open.
+
+    A stage that wins a deal lets the vendor set today's date. A run whose data is more than a day old would so write
+    the wrong date; it must say which one it means.
+
+    Raises:
+        InvalidValueError: Naming both ways out.
+    """
+    if rules.date_won_default is not None or update.as_of is None or now - update.as_of <= _LATE:
+        return
+    if vendor.wins_without_date(update, catalogue):
+        msg = (
+            f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
+            f"{vendor.title} would set today's date. {vendor.late_win_advice}"
+        )
+        raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)

@@ -1,0 +1,5 @@
+"""What became of a run, in plain values."""
+
+from airflow_provider_crm.report.report import SyncReport
+
+__all__ = ["SyncReport"]

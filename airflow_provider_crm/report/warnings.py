@@ -1,0 +1,68 @@
+"""Warnings of a run: what a person should know although no row failed because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.values.opportunity import OutcomeWord
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.report.report import SyncReport
+
+_KEPT = 20
+
+
+class Warnings:
+    """Collects the warnings of one run; each sentence is logged and kept once.
+
+    Safe for threads, as far as appending to a list is.
+
+    Args:
+        log: Logs a sentence as a warning.
+        earlier: Warnings from before a deferral, which are in the log already.
+    """
+
+    def __init__(self, log: Callable[[str], object], earlier: Iterable[str] = ()) -> None:
+        self._log = log
+        self._sentences = list(earlier)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._sentences))
+
+    def add(self, sentence: str) -> None:
+        """Log and keep a warning, unless the run has it, or has 20 others.
+
+        Args:
+            sentence: A whole one, without values of rows: it stands in log, XCom, ledger and page.
+        """
+        if sentence in self._sentences or len(self._sentences) >= _KEPT:
+            return
+        self._sentences.append(sentence)
+        self._log(sentence)
+
+
+def landing_warning(report: SyncReport, *, conflicts: int = 0, valueless: int = 0) -> str | None:
+    """Return what to say of a run in which no row landed and the CRM held no row's values; None if one did.
+
+    Args:
+        report: The run's report.
+        conflicts: Rows that are stale because the CRM changed their records since the plan.
+        valueless: Rows that are unchanged because they have no value to write.
+    """
+    rows = report.rows
+    if rows == 0:
+        return None if report.ended_early else "Nothing to write: 0 rows."
+    if valueless == rows:
+        return f"Nothing to write: all {_rows(rows)} without a value."
+    if report.count(OutcomeWord.UPDATED, OutcomeWord.UNCHANGED) > valueless:
+        return None
+    if conflicts == rows:
+        return f"All {_rows(rows)} skipped: the CRM changed since the plan."
+    if report.count(OutcomeWord.STALE) == rows and conflicts == 0:
+        return f"All {_rows(rows)} stale: newer data is in the CRM."
+    return f"No row landed. {report.summary()}."
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row" if number == 1 else f"{number:,} rows"

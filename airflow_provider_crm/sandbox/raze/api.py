@@ -1,0 +1,271 @@
+"""The Raze API over HTTP: `/external/v1/...` and `/health`.
+
+Where the vendor's documents are silent the sandbox does this: null clears, an unknown field is ignored, an update
+without any known field is 400 "No fields to update", negative money is accepted, a user id is not checked.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_crm.sandbox.rate_limit import Allowance, Limiter, Rule
+from airflow_provider_crm.sandbox.raze.fields import CREATABLE, SOURCES, STATUSES, UPDATABLE, checked, error
+from airflow_provider_crm.sandbox.raze.list import list_page
+from airflow_provider_crm.sandbox.raze.stage import read_stage, staged
+from airflow_provider_crm.sandbox.raze.view import STAGE_KEYS, UPDATE_KEYS, represent, told
+from airflow_provider_crm.sandbox.wire import JSON_TYPE, Change, RefusalError, Request, Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_crm.sandbox.faults import Fault
+    from airflow_provider_crm.sandbox.raze.account import RazeAccount, RazeKey
+    from airflow_provider_crm.sandbox.records import Fields
+    from airflow_provider_crm.sandbox.switches import Panel, Switches
+
+_CODES = {
+    400: "VALIDATION_ERROR",
+    401: "INVALID_API_KEY",
+    403: "INSUFFICIENT_PERMISSIONS",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+}
+_CONTACT_FIELDS = ("name", "email", "phone", "company")
+_MONEY = ("deal_value", "deal_currency")
+
+
+class RazeApi:
+    """Answers calls for one account."""
+
+    def __init__(self, account: RazeAccount, panel: Panel) -> None:
+        self._account = account
+        self._panel = panel
+        self._limiter = Limiter()
+        self._routes: dict[tuple[str, str], tuple[str | None, Callable[..., Response]]] = {
+            ("GET", ""): (None, self._index),
+            ("GET", "opportunities"): ("opportunities:read", self._list),
+            ("POST", "opportunities"): ("opportunities:write", self._create),
+            ("GET", "opportunities/:id"): ("opportunities:read", self._show),
+            ("PUT", "opportunities/:id"): ("opportunities:write", self._update),
+            ("DELETE", "opportunities/:id"): ("opportunities:delete", self._delete),
+            ("PATCH", "opportunities/:id/stage"): ("opportunities:write", self._stage),
+        }
+
+    def handle(self, request: Request) -> Response:
+        """Answer one call. Unknown routes and malformed bodies are answered without the envelope, as Express does."""
+        if request.segments == ("health",):
+            return json_response(200, {"status": "ok", "timestamp": request.at.isoformat()})
+        if request.malformed is not None and request.content_type == JSON_TYPE:
+            return json_response(400, {"success": False, "message": request.malformed})
+        pattern, record_id = _pattern(request.segments)
+        route = self._routes.get((request.method, pattern))
+        if route is None:
+            return json_response(404, {"success": False, "message": "Route not found"})
+        headers: dict[str, str] = {}
+        permission, answer = route
+        try:
+            key = self._authenticate(request)
+            headers = self._limited(key, request)
+            _permit(key, permission)
+            response = answer(request) if record_id is None else answer(request, self._find(request, record_id))
+        except RefusalError as refusal:
+            return json_response(refusal.status, refusal.payload, headers=headers | dict(refusal.headers))
+        return replace(response, headers=headers)
+
+    def fault(self, fault: Fault, request: Request) -> Response:
+        """Answer with an injected status, in the envelope that Raze would use."""
+        switches = self._panel.current
+        if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
+            remaining = 50 if fault.remaining else 0
+            wait = switches.throttle_seconds
+            allowance = Allowance(limit=100, remaining=remaining, reset=wait, allowed=False)
+            refusal = _too_many(allowance, request, switches)
+            return json_response(429, refusal.payload, headers=refusal.headers)
+        code = _CODES.get(fault.status, "INTERNAL_ERROR")
+        return json_response(fault.status, error(code, f"Injected by the sandbox: {fault.name}"))
+
+    def _authenticate(self, request: Request) -> RazeKey:
+        sent = request.headers.get("x-api-key")
+        if sent is None:
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            sent = token if scheme.lower() == "bearer" else request.query.get("api_key")
+        if not sent:
+            raise RefusalError(401, error("MISSING_API_KEY", "An API key is required"))
+        key = self._account.keys.get(sent)
+        if key is None:
+            raise RefusalError(401, error("INVALID_API_KEY", "The API key is not valid"))
+        if key.expires_at is not None and key.expires_at <= request.at:
+            code = "INVALID_API_KEY" if self._panel.current.raze_expired_is_invalid else "EXPIRED_API_KEY"
+            raise RefusalError(401, error(code, "The API key has expired"))
+        return key
+
+    def _limited(self, key: RazeKey, request: Request) -> dict[str, str]:
+        switches = self._panel.current
+        rule = self._rule(key)
+        allowance = self._limiter.take([(rule, key.key)], request.at.timestamp())
+        if not allowance.allowed:
+            raise _too_many(allowance, request, switches)
+        return _limit_headers(allowance, request)
+
+    def _rule(self, key: RazeKey) -> Rule:
+        switches = self._panel.current
+        return Rule(limit=switches.raze_limit if key.limit is None else key.limit, window=switches.raze_window)
+
+    def _find(self, request: Request, record_id: str) -> Fields:
+        switches, records = self._panel.current, self._account.records
+        if switches.raze_uuid_ids:
+            record_id = _uuid(record_id)
+        stored = self._read(record_id, request) if request.method == "GET" else records.get(record_id)
+        if stored is None:
+            raise RefusalError(404, error("NOT_FOUND", "Opportunity not found"))
+        return stored
+
+    def _read(self, record_id: str, request: Request) -> Fields | None:
+        records, lag = self._account.records, self._panel.current.stale_seconds
+        if request.stale:
+            return records.before(record_id)
+        return records.at(record_id, request.at - timedelta(seconds=lag)) if lag else records.get(record_id)
+
+    def _index(self, request: Request) -> Response:
+        key = self._authenticate(request)
+        rule = self._rule(key)
+        endpoints = [f"{method} /external/v1/{pattern}" for method, pattern in self._routes]
+        limit = {"limit": rule.announced, "window": f"{rule.window:g} seconds"}
+        body = {"message": "Raze sandbox", "version": "v1", "endpoints": endpoints, "rate_limit": limit}
+        return json_response(200, {"success": True, **body})
+
+    def _list(self, request: Request) -> Response:
+        switches = self._panel.current
+        found = [fields for one in self._account.records.ids() if (fields := self._read(one, request)) is not None]
+        return json_response(200, list_page(found, request.query, account=self._account, switches=switches))
+
+    def _show(self, _request: Request, stored: Fields) -> Response:
+        return _success(200, represent(stored, self._account, self._panel.current))
+
+    def _create(self, request: Request) -> Response:
+        sent = {name: value for name, value in _object(request).items() if name in CREATABLE}
+        if sent.get("name") is None:
+            details = {"fields": {"name": "name is required"}}
+            raise RefusalError(400, error("VALIDATION_ERROR", "Invalid field values", details))
+        for name, values, code in (("status", STATUSES, "INVALID_STATUS"), ("source", SOURCES, "INVALID_SOURCE")):
+            if name in sent and sent[name] not in values:
+                raise RefusalError(400, error(code, f"{name} must be one of {', '.join(values)}"))
+        account = self._account
+        record_id = account.new_id("opp")
+        fields = account.blank(record_id, request.at) | checked(sent)
+        fields = staged(fields | {"status": "new"}, fields["status"], request.at, self._panel.current)
+        account.records.write(record_id, fields, request.at)
+        shown = represent(fields, account, self._panel.current)
+        return _success(201, shown, Change(record_id=record_id, fields=sent))
+
+    def _update(self, request: Request, stored: Fields) -> Response:
+        switches = self._panel.current
+        body = _object(request)
+        sent = {name: value for name, value in body.items() if name in UPDATABLE}
+        if switches.raze_ignores_deal_value:
+            sent = {name: value for name, value in sent.items() if name not in _MONEY}
+        if not sent:
+            raise RefusalError(400, error("VALIDATION_ERROR", "No fields to update"))
+        values = checked(sent)
+        kept = {name: value for name, value in values.items() if name not in switches.ignored_fields}
+        if self._is_ignored(request, stored):
+            kept = {}
+        fields = stored | kept | {"updated_at": request.at}
+        self._account.records.write(stored["id"], fields, request.at)
+        if switches.raze_shared_contacts:
+            self._update_contact(stored, kept, request)
+        change = Change(record_id=stored["id"], fields={name: sent[name] for name in kept})
+        return _success(200, told(fields, UPDATE_KEYS, switches), change)
+
+    def _update_contact(self, stored: Fields, kept: Mapping[str, Any], request: Request) -> None:
+        """Write the contact's fields to every other opportunity of the same contact."""
+        shared = {name: value for name, value in kept.items() if name in _CONTACT_FIELDS}
+        records = self._account.records
+        for other_id in records.ids():
+            other = records.get(other_id)
+            if other and shared and other_id != stored["id"] and other["contact_id"] == stored["contact_id"]:
+                records.write(other_id, other | shared, request.at)
+
+    def _stage(self, request: Request, stored: Fields) -> Response:
+        switches = self._panel.current
+        body = _object(request)
+        stage = read_stage(body, stored, switches)
+        if self._is_ignored(request, stored) or "status" in switches.ignored_fields:
+            return _success(200, told(stored, STAGE_KEYS, switches) | dict(stage.told))
+        fields = staged(stored, stage.status, request.at, switches)
+        self._account.records.write(stored["id"], fields, request.at)
+        shown = told(fields, STAGE_KEYS, switches) | dict(stage.told)
+        return _success(200, shown, Change(record_id=stored["id"], fields=dict(body)))
+
+    def _delete(self, request: Request, stored: Fields) -> Response:
+        payload = {"success": True, "message": "Opportunity deleted"}
+        if self._is_ignored(request, stored):
+            return json_response(200, payload)
+        self._account.records.write(stored["id"], None, request.at)
+        return json_response(200, payload, change=Change(record_id=stored["id"], fields={"deleted": True}))
+
+    def _is_ignored(self, request: Request, stored: Fields) -> bool:
+        return request.ignored or stored["id"] in self._panel.current.ignored_ids
+
+
+def _pattern(segments: tuple[str, ...]) -> tuple[str, str | None]:
+    """The route that a path belongs to, and the record id in it. One last slash makes no difference."""
+    if segments[:2] != ("external", "v1"):
+        return "unknown", None
+    parts = segments[2:-1] if segments[-1] == "" else segments[2:]
+    match parts:
+        case ("opportunities", record_id) if record_id:
+            return "opportunities/:id", record_id
+        case ("opportunities", record_id, "stage") if record_id:
+            return "opportunities/:id/stage", record_id
+        case () | ("opportunities",):
+            return "/".join(parts), None
+    return "unknown", None
+
+
+def _permit(key: RazeKey, permission: str | None) -> None:
+    if permission is not None and not key.may(permission):
+        details = {"required_permission": permission, "current_permissions": sorted(key.permissions)}
+        raise RefusalError(403, error("INSUFFICIENT_PERMISSIONS", f"The key lacks {permission}", details))
+
+
+def _object(request: Request) -> dict[str, Any]:
+    """The body as an object. A body of another content type is not read, and an array has no fields."""
+    readable = request.content_type == JSON_TYPE and isinstance(request.body, dict)
+    return request.body if readable else {}
+
+
+def _success(status: int, data: dict[str, Any], change: Change | None = None) -> Response:
+    return json_response(status, {"success": True, "data": data}, change=change)
+
+
+def _limit_headers(allowance: Allowance, request: Request) -> dict[str, str]:
+    return {
+        "x-ratelimit-limit": str(allowance.limit),
+        "x-ratelimit-remaining": str(allowance.remaining),
+        "x-ratelimit-reset": str(math.ceil(request.at.timestamp() + allowance.reset - 1e-6)),
+    }
+
+
+def _too_many(allowance: Allowance, request: Request, switches: Switches) -> RefusalError:
+    """The 429: the wait is in the body, and in a header only if the switch says so."""
+    headers = _limit_headers(allowance, request)
+    wait = math.ceil(allowance.reset)
+    if switches.raze_retry_after_header:
+        headers["retry-after"] = str(wait)
+    payload = error("RATE_LIMIT_EXCEEDED", "Rate limit exceeded")
+    payload["error"]["retry_after"] = wait
+    return RefusalError(429, payload, headers)
+
+
+def _uuid(text: str) -> str:
+    """An id in the spelling of the database, which takes a UUID in any case, in braces and without hyphens."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as err:
+        raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error")) from err

@@ -1,0 +1,1 @@
+"""One task's run: from its arguments and Airflow's context to its report."""

@@ -1,0 +1,285 @@
+"""The operators' arguments: what each one takes, checked when the task runs, before its first call.
+
+Booleans are template fields, so that `params` can set them. A template renders to text, and any text is true in Python,
+so only `True` and `False` are read. Numbers and words that decide how rows are written are no templates: they stand in
+the Dag file, where they can be reviewed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, TypeAlias
+
+from airflow_provider_crm.budget.pacer import check_share
+from airflow_provider_crm.client.transport import LARGEST_POOL
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.guardrails.limits import Guardrails
+from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule
+from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS
+from airflow_provider_crm.report.rejects import check_rejects_path
+from airflow_provider_crm.report.tolerance import Tolerance
+from airflow_provider_crm.rows.rules import check_null_values
+
+Check: TypeAlias = Callable[[str, Any], Any]
+"""Takes an argument's name and value; returns the value to work with, or raises `ConfigurationError`."""
+
+_BOOLEANS = {"True": True, "true": True, "False": False, "false": False}
+_LONGEST_SHOWN = 80
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def check_arguments(checks: Mapping[str, Check], given: Mapping[str, object]) -> dict[str, Any]:
+    """Check every argument, and return the values to work with.
+
+    Args:
+        checks: Check by name of the argument.
+        given: Value by name, after templates were rendered.
+
+    Raises:
+        ConfigurationError: With one sentence for each argument that is wrong.
+    """
+    accepted: dict[str, Any] = {}
+    problems = []
+    for name, check in checks.items():
+        try:
+            accepted[name] = check(name, given[name])
+        except ConfigurationError as err:
+            problems.append(str(err))
+    if problems:
+        raise ConfigurationError(" ".join(problems))
+    return accepted
+
+
+def boolean(name: str, value: object) -> bool:
+    """True or False, also as the text to which a template renders them."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip() in _BOOLEANS:
+        return _BOOLEANS[value.strip()]
+    advice = f"True or False, or a template that renders to one of them, such as '{{{{ params.{name} }}}}'"
+    raise _refused(name, value, advice)
+
+
+def text(advice: str) -> Check:
+    """A text that is not empty."""
+
+    def check(name: str, value: object) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise _refused(name, value, advice)
+        return value
+
+    return check
+
+
+def optional_text(advice: str) -> Check:
+    """A text, or None; an empty text, to which a template may render, counts as None."""
+
+    def check(name: str, value: object) -> str | None:
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str) or value == "None":
+            raise _refused(name, value, f"{advice}, or leave it out")
+        return value
+
+    return check
+
+
+def given_text(advice: str) -> Check:
+    """A text, or None if the argument is left out; an empty text is a template that went wrong."""
+
+    def check(name: str, value: object) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str) or value.strip() in ("", "None"):
+            raise _refused(name, value, f"{advice}, or leave it out")
+        return value
+
+    return check
+
+
+def word(*words: str) -> Check:
+    """One of some words."""
+
+    def check(name: str, value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise _refused(name, value, f"one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def whole_number(least: int, most: int | None = None) -> Check:
+    """A whole number within bounds."""
+
+    def check(name: str, value: object) -> int:
+        whole = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+        if whole is None or whole < least or (most is not None and whole > most):
+            bounds = f"from {least} to {most}" if most is not None else f"from {least} on"
+            raise _refused(name, value, f"a whole number {bounds}")
+        return whole
+
+    return check
+
+
+def seconds(name: str, value: object) -> float:
+    """A time span from 0 on."""
+    span = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not 0 <= span < math.inf:
+        raise _refused(name, value, "seconds as a number from 0 on, such as 60")
+    return span
+
+
+def tolerance(name: str, value: object) -> float:  # noqa: ARG001 - the sentence is the tolerance's own
+    """A count of rows, or a fraction below 1."""
+    return Tolerance(value).max_rejected  # type: ignore[arg-type]  # which it checks
+
+
+def text_or_mapping(name: str, value: object) -> object:
+    """One word, or words by column; which words there are, the column rules know."""
+    if not isinstance(value, (str, Mapping)):
+        raise _refused(name, value, "one of skip, clear, error; or one of them by column")
+    return value
+
+
+def null_values(name: str, value: object) -> Collection[str]:  # noqa: ARG001 - the sentence is the column rules' own
+    """Texts that are missing values."""
+    return check_null_values(value)
+
+
+def mapping(name: str, value: object) -> Mapping[str, str]:
+    """Field by column; None is a mapping without columns, which the column rules refuse where rows are read."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _refused(name, value, "which column goes to which field, such as {'arr': 'deal_value'}")
+    return value
+
+
+def guardrails(name: str, value: object) -> Guardrails | None:
+    """Limits, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, Guardrails):
+        raise _refused(name, value, "limits such as Guardrails(max_rows=5_000), or leave it out")
+    value.check()
+    return value
+
+
+def rejects_path(name: str, value: object) -> str | None:
+    """A path as text, also from a path object; None or empty for no file."""
+    if value is None or value == "":
+        return None
+    is_path = isinstance(value, (str, os.PathLike)) or callable(getattr(value, "open", None))
+    if not is_path:
+        raise _refused(name, value, "a path as text, such as 's3://bucket/rejects/{{ ds }}.csv', or leave it out")
+    check_rejects_path(str(value))
+    return str(value)
+
+
+def query_parameters(name: str, value: object) -> object:
+    """Values for placeholders: by position or by name, as the driver takes them; None for none."""
+    if value is None or (isinstance(value, (Mapping, Sequence)) and not isinstance(value, (str, bytes))):
+        return value
+    raise _refused(name, value, "a list of values, or a dict of values by name, as the database's driver takes them")
+
+
+def anything(name: str, value: object) -> object:  # noqa: ARG001 - what it is called does not matter
+    """A value that is checked where it is used, also before the first call."""
+    return value
+
+
+def _column_name(name: str, value: object) -> str:
+    """A text; an empty one is refused where rows are read."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _refused(name, value, "the name of the column that holds the record ids")
+    return value
+
+
+def _date_won_default(name: str, value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or value not in DATE_WON_DEFAULTS:
+        raise _refused(name, value, "'server' or 'as_of', or leave it out")
+    return value
+
+
+def _digest(name: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and (value == ANY_DIGEST or _DIGEST.fullmatch(value))):
+        return value
+    advice = f"the digest of the plan that was approved, such as plan.output['digest'], or {ANY_DIGEST!r}"
+    raise _refused(name, value, advice)
+
+
+def _conflict_rule(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _refused(name, value, "one of fail, skip, overwrite")
+    check_conflict_rule(value)
+    return value
+
+
+def _refused(name: str, value: object, advice: str) -> ConfigurationError:
+    """The sentence: what was given, shortened, and what to write instead."""
+    shown = repr(value)
+    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+    return ConfigurationError(f"{name} is {shown}; write {advice}.")
+
+
+WRITING: Mapping[str, Check] = {
+    "crm_conn_id": text("the id of a connection of type close or raze"),
+    "timezone": optional_text("an IANA zone such as 'America/New_York'"),
+    "nulls": text_or_mapping,
+    "null_values": null_values,
+    "rounding": text("a way to round, such as 'half-even'"),
+    "on_duplicate": text("'error' or 'last'"),
+    "as_of": optional_text("the name of the column with the data time"),
+    "max_rejected": tolerance,
+    "verify_echo": boolean,
+    "concurrency": whole_number(1, LARGEST_POOL),
+    "rejects_path": rejects_path,
+    "dry_run": boolean,
+    "date_won_default": _date_won_default,
+    "defer_after": seconds,
+    "changes_only": boolean,
+    "retry_rejected": boolean,
+    "ledger_conn_id": given_text("the id of a connection to PostgreSQL or SQLite, None to go without a ledger"),
+    "guardrails": guardrails,
+    "capture_before": boolean,
+    "budget_share": check_share,
+    "backfill_budget_share": check_share,
+    "id_column": _column_name,
+    "fields": mapping,
+}
+"""The arguments that all operators have."""
+
+DATA: Mapping[str, Check] = {"data": anything}
+"""Rows, whose kinds `frame.sources` knows."""
+
+QUERY: Mapping[str, Check] = {
+    "sql": text("one query as text"),
+    "sql_conn_id": text("the id of a connection to a database"),
+    "parameters": query_parameters,
+    "chunk_rows": whole_number(1),
+    "shard": anything,
+    "shards": anything,
+}
+"""The arguments of a query; `Shard` checks its own two together."""
+
+APPLYING: Mapping[str, Check] = {
+    "plan": given_text("the id of a plan, such as plan.output['plan_id']"),
+    "digest": _digest,
+    "on_conflict": _conflict_rule,
+}
+"""The arguments of a plan that is applied."""
+
+REVERTING: Mapping[str, Check] = {
+    "run_key": text("the key of the run to take back, 'dag/task/run', as its report has it"),
+    "plan_only": boolean,
+    "on_conflict": _conflict_rule,
+}
+"""The arguments of an undo."""

@@ -1,0 +1,110 @@
+"""How a task ends before it has gone through all rows: what is said of it, and which errors a retry may cure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airflow_provider_crm.values.opportunity import Outcome, Update
+
+SOURCE = "SOURCE"
+"""Code of an error of a source that has none of its own."""
+_LEDGER = "LEDGER"
+_OF_THE_DATA = frozenset({"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"})
+"""Classes of PEP 249, which drivers share by name only: the statement or its data is wrong. The others may pass."""
+_FOR_GOOD = (AirflowFailException, UnicodeError)
+
+
+class RowStream:
+    """The rows of a source, up to the row at which it breaks.
+
+    Args:
+        items: Updates and outcomes, in order.
+
+    Attributes:
+        rows: Rows that were read.
+        broke: What the source raised, or None.
+    """
+
+    def __init__(self, items: Iterable[Update | Outcome]) -> None:
+        self.rows = 0
+        self.broke: Exception | None = None
+        self._items = items
+
+    def __iter__(self) -> Iterator[Update | Outcome]:
+        try:
+            for item in self._items:
+                self.rows += 1
+                yield item
+        except Exception as err:  # noqa: BLE001 - a source may raise anything; the run reports it once the rows have ended
+            self.broke = err
+
+    def raise_error(self) -> None:
+        """Raise what the source raised, if it broke, as an error that says what to do."""
+        if self.broke is not None:
+            raise source_error(self.broke, self.rows) from self.broke
+
+
+def source_error(err: Exception, rows: int) -> Exception:
+    """Return the error of a source as one that says what to do.
+
+    | the source raised | a retry may cure it |
+    |---|---|
+    | `TransientError`; `OSError` of a disk or an object store; `EOFError` of a file that is not whole yet | yes |
+    | of a database driver: `OperationalError`, `InterfaceError`, `InternalError`, such as a lost connection | yes |
+    | of a database driver: `ProgrammingError`, `DataError`, `IntegrityError`, `NotSupportedError` | no |
+    | `ConfigurationError`, such as a malformed line or a missing column; text in another encoding | no |
+    | an exception of Airflow's own | it says so itself, and is raised as it is |
+    | anything else | yes |
+
+    Args:
+        err: What the source raised.
+        rows: Rows that had been read before.
+    """
+    if isinstance(err, AirflowException) or (isinstance(err, CrmError) and (rows == 0 or err.code == _LEDGER)):
+        return err
+    when = (
+        "The source could not be read"
+        if rows == 0
+        else f"The source broke after {rows:,} rows, the last that were read"
+    )
+    # Of a database's message only the first line: the others may show values of the row.
+    what = next(iter(str(err).strip().splitlines()), "")
+    if not isinstance(err, CrmError):
+        what = f"{type(err).__name__}: {what}" if what else type(err).__name__
+    code = err.code if isinstance(err, CrmError) and err.code else SOURCE
+    if may_pass(err):
+        return TransientError(f"{when}: {_sentence(what)} A retry reads it again.", code=code)
+    return ConfigurationError(f"{when}: {_sentence(what)} Mend it, then clear the task.", code=code)
+
+
+def may_pass(err: Exception) -> bool:
+    """Whether reading the source again may go well; see the table of `source_error`."""
+    if isinstance(err, ConfigurationError):
+        return False
+    names = {kind.__name__ for kind in type(err).__mro__}
+    return not isinstance(err, _FOR_GOOD) and _OF_THE_DATA.isdisjoint(names)
+
+
+def ending(err: BaseException) -> str:
+    """Return why a task ends in the midst of its rows, as a sentence."""
+    if isinstance(err, AirflowTaskTimeout):
+        return "The task reached its execution_timeout before it had gone through all rows."
+    if isinstance(err, KeyboardInterrupt):
+        return "The task was interrupted before it had gone through all rows."
+    if isinstance(err, (CrmError, SystemExit)):
+        return _sentence(str(err))
+    what = _sentence(f"{type(err).__name__}: {err}" if str(err) else type(err).__name__)
+    return f"The task ended before it had gone through all rows: {what}"
+
+
+def _sentence(text: str) -> str:
+    """The text on one line, with a full stop."""
+    line = " ".join(text.split())
+    return line if line.endswith((".", "!", "?")) else f"{line}."

@@ -1,0 +1,147 @@
+"""The ledger's database in the hands of one task: opened when it is first needed, closed when the task ends."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy.engine import Engine
+
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.ledger.ledger import Ledger
+    from airflow_provider_crm.plan.reads import PlanReads
+    from airflow_provider_crm.plan.store import PlanStore
+    from airflow_provider_crm.vendors import Catalogue
+
+log = logging.getLogger(__name__)
+_LEASE_MARGIN = 30.0
+
+
+class LedgerAccess:
+    """Opens what a task needs of the ledger.
+
+    Args:
+        ledger_conn_id: As the operator has it; None for no ledger.
+    """
+
+    def __init__(self, ledger_conn_id: str | None) -> None:
+        self._ledger_conn_id = ledger_conn_id
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine | None:
+        """The database, or None for no ledger."""
+        if self._engine is None:
+            self._engine = ledger_engine(self._ledger_conn_id)
+        return self._engine
+
+    def required(self) -> Engine:
+        """The database.
+
+        Raises:
+            ConfigurationError: If there is no ledger.
+        """
+        if self.engine is None:
+            msg = (
+                "Plans, capture_before and the guardrails max_changed_fraction and max_total_delta need the ledger, "
+                "and ledger_conn_id is None; name a connection to PostgreSQL or SQLite."
+            )
+            raise ConfigurationError(msg)
+        return self.engine
+
+    def set_up_file(self) -> None:
+        """Let SQLite set up the ledger's file, before a query is open that may read the same file.
+
+        Raises:
+            TransientError: If it cannot be opened.
+        """
+        from airflow_provider_crm.ledger.ledger import ledger_errors
+
+        if self.engine is not None and self.engine.dialect.name == "sqlite":
+            with ledger_errors(self.engine), self.engine.connect():
+                pass
+
+    def plan_store(self) -> PlanStore:
+        """Where plans are kept.
+
+        Raises:
+            ConfigurationError: If there is no ledger.
+        """
+        from airflow_provider_crm.plan.store import PlanStore
+
+        return PlanStore(self.required())
+
+    def plan_reads(
+        self, account: str, run_key: str, catalogue: Catalogue, keys: Collection[str], *, resumed: bool
+    ) -> PlanReads:
+        """Where a plan keeps what it has read: beside the ledger, if the ledger may keep all of it.
+
+        Args:
+            account: Name of the account.
+            run_key: Name of the run.
+            catalogue: What the account offers.
+            keys: The vendor's keys that the plan is about.
+            resumed: Whether the task goes on after a deferral.
+        """
+        from airflow_provider_crm.plan.reads import PlanReads
+
+        if not hashed_keys(catalogue.fields).isdisjoint(keys):
+            return PlanReads.temporary()
+        return PlanReads(self.required(), account, run_key, resumed=resumed)
+
+    def account_name(self, session: Session, catalogue: Catalogue, *, note: bool) -> str:
+        """Name of the account that a session leads to.
+
+        Args:
+            session: Where the CRM is.
+            catalogue: What the account offers.
+            note: Whether a connection that was never used is noted, see `AccountNames`.
+
+        Raises:
+            ConfigurationError: The vendor names no organization, and the key has changed without a confirmation.
+        """
+        from airflow_provider_crm.ledger.accounts import AccountNames
+
+        if catalogue.organization is not None or self.engine is None:
+            return session.account.key(catalogue)
+        return AccountNames(self.engine, session.clock).resolve(session.account, note=note)
+
+    def book(self, session: Session, catalogue: Catalogue, account: str, run_key: str) -> Ledger:
+        """The ledger of an account, in the hands of a run.
+
+        Raises:
+            ConfigurationError: If there is no ledger.
+        """
+        from airflow_provider_crm.ledger.ledger import Ledger
+
+        return Ledger(
+            self.required(),
+            account=account,
+            run_key=run_key,
+            lease=2 * session.account.timeout + _LEASE_MARGIN,
+            clock=session.clock,
+            hashes=field_hashes(catalogue.fields),
+        )
+
+    def knows(self, account: Account) -> bool:
+        """Whether the host of an account is known to have shown a record before."""
+        from airflow_provider_crm.ledger.ledger import knows_place
+
+        try:
+            return self.engine is not None and knows_place(self.engine, account.place)
+        except TransientError as err:
+            log.warning("It is not known whether %s ever answered: %s", account.origin, err)
+            return False
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None

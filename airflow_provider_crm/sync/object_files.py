@@ -1,0 +1,50 @@
+"""Files that a task reads or writes, on any object store."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.report.rejects import rejects_file
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from airflow_provider_crm.report.rejects import Write
+
+
+def object_path(path: str) -> ObjectStoragePath:
+    """A path on any object store.
+
+    Raises:
+        ConfigurationError: If no filesystem is known for its scheme.
+    """
+    try:
+        return ObjectStoragePath(path)
+    except ValueError as err:
+        msg = f"The path {path!r} cannot be opened: {err}."
+        raise ConfigurationError(msg) from err
+
+
+def open_rejects(rejects_path: str | None, *, resumed: bool) -> AbstractContextManager[Write | None]:
+    """The rejects file, opened for writing, in a folder that is made if need be; None for no path.
+
+    Args:
+        rejects_path: Where.
+        resumed: Whether to keep what it held before a deferral.
+
+    Raises:
+        ConfigurationError: If it cannot be written.
+    """
+    if rejects_path is None:
+        return nullcontext()
+    path = object_path(rejects_path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        msg = f"rejects_path {rejects_path!r} cannot be written: {err}."
+        raise ConfigurationError(msg) from err
+    return rejects_file(path, resumed=resumed)

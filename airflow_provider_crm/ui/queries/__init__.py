@@ -1,0 +1,1 @@
+"""What reads the tables, and Airflow's own, for the pages."""

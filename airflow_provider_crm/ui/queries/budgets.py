@@ -1,0 +1,126 @@
+"""Budgets on the pages: what the last runs used, and what all runs have used of the vendor's present window."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
+from airflow_provider_crm.database.schema import budgets
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_crm.budget.usage import GroupUse
+    from airflow_provider_crm.ui.queries.runs import Run
+
+Place: TypeAlias = tuple[str, str]
+"""The first digits of a key's SHA-256, and an endpoint group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is known of a budget that runs share.
+
+    Attributes:
+        limit: Calls per window; 0 if nobody knows it yet.
+        seconds: Length of a window, as far as known.
+        used: Calls given to runs, or counted by the vendor, whichever is more; 0 if the window is over.
+        ends_at: When the window ends at the latest; None if it is over, or nobody knows.
+    """
+
+    limit: int
+    seconds: float
+    used: int
+    ends_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget as a page shows it.
+
+    Attributes:
+        use: What a run used of it.
+        limit: Calls per window, or None where no answer told.
+        seconds: Length of a window, as far as known.
+        window: The present one; None where the budget is not shared, so that only its runs know.
+    """
+
+    use: GroupUse
+    limit: int | None
+    seconds: float | None
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBudget:
+    """A budget of one account, with the run that used it last."""
+
+    run: Run
+    budget: Budget
+
+
+def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
+    """The present windows of all shared budgets; what they are called is told to nobody."""
+    return {
+        (digest[:KEY_DIGITS], group): _window(row, now)
+        for row in connection.execute(sa.select(budgets))
+        for _, digest, group in (row.name.rsplit(":", 2),)
+    }
+
+
+def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[Budget, ...]:
+    """The budgets that a run used, most calls first."""
+    if use is None:
+        return ()
+    groups = sorted(use.groups, key=lambda group: (-group.calls, group.group))
+    return tuple(_budget(group, known.get((use.key, group.group)), 0.0) for group in groups)
+
+
+def of_accounts(latest: Iterable[Run], known: Mapping[Place, Window]) -> list[AccountBudget]:
+    """What is worth a glance, by account and key: budgets that are shared, else the one with most calls.
+
+    A run that saw one window only saw a part of it, so that the longest one that any of the runs saw counts.
+    """
+    newest: dict[tuple[str, str], dict[str, tuple[Run, GroupUse]]] = {}
+    longest: dict[Place, float] = {}
+    for run in sorted(latest, key=lambda run: run.started_at):
+        if run.budget is None:
+            continue
+        for group in run.budget.groups:
+            place = (run.budget.key, group.group)
+            newest.setdefault((run.account, run.budget.key), {})[group.group] = (run, group)
+            longest[place] = max(group.window or 0.0, longest.get(place, 0.0))
+    found = []
+    for (_, key), groups in sorted(newest.items()):
+        mine = [
+            AccountBudget(run, _budget(group, known.get((key, name)), longest[key, name]))
+            for name, (run, group) in groups.items()
+        ]
+        mine.sort(key=lambda one: (one.budget.window is None, -one.budget.use.calls))
+        found += [one for number, one in enumerate(mine) if number == 0 or one.budget.window is not None]
+    return found
+
+
+def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
+    ends_at = row.ends_at
+    if ends_at is None and row.length:
+        ends_at = row.opened_at + dt.timedelta(seconds=2 * row.length)
+    over = ends_at is not None and ends_at <= now
+    return Window(
+        limit=row.call_limit,
+        seconds=row.length,
+        used=0 if over else max(row.granted, row.counted),
+        ends_at=None if over else row.ends_at,
+    )
+
+
+def _budget(group: GroupUse, window: Window | None, longest: float) -> Budget:
+    seconds = max(group.window or 0.0, longest)
+    if window is None or not window.limit:
+        return Budget(group, group.limit, seconds or None, None)
+    return Budget(group, window.limit, max(window.seconds, seconds) or None, window)

@@ -1,0 +1,263 @@
+"""The change log: what one run wrote and refused, and the history of one opportunity."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.database.schema import changes, field_states
+from airflow_provider_crm.ui.queries.expressions import count_up_to, of_dags
+from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
+from airflow_provider_crm.vendors import VENDORS
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+T = TypeVar("T")
+
+SEARCHED = 5_000
+"""Refused fields of each outcome word, and written fields, that can be searched and sorted; a file holds all."""
+SORTS = ("record_id", "outcome", "code", "reason")
+_AT_ONCE = 500
+_FAILED = tuple(word.value for word in OutcomeWord if word in FAILURES)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which rows a person wants to see.
+
+    Attributes:
+        text: Part of a record id, code, reason or field, in any case; empty for all.
+        sort: One of `SORTS`.
+        descending: Whether the last comes first.
+        page: From 1.
+        size: Rows of a page.
+    """
+
+    text: str = ""
+    sort: str = "record_id"
+    descending: bool = False
+    page: int = 1
+    size: int = 50
+
+    @property
+    def offset(self) -> int:
+        """Rows before the page."""
+        return (self.page - 1) * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One row that did not land."""
+
+    account: str
+    record_id: str
+    outcome: str
+    code: str
+    reason: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the change log; `before` is None where nobody knows what stood there."""
+
+    run_key: str
+    account: str
+    record_id: str
+    field: str
+    before: str | None
+    after: str | None
+    outcome: str
+    code: str
+    reason: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the CRM holds in one field, as far as the ledger knows."""
+
+    field: str
+    value: str | None
+    as_of: dt.datetime | None
+    run_key: str
+    acknowledged_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows of many.
+
+    Attributes:
+        rows: Those of the page.
+        total: All that were found.
+        capped: Whether there are more than were looked at.
+    """
+
+    rows: tuple[T, ...]
+    total: int
+    capped: bool = False
+
+
+class RunChanges:
+    """What one run did. The caller has made sure that the reader may see it.
+
+    Args:
+        connection: To the ledger.
+        run_key: Which run.
+        retried: Whether it was begun more than once: then of a row only what the last try did counts.
+    """
+
+    def __init__(self, connection: Connection, run_key: str, *, retried: bool) -> None:
+        self._connection = connection
+        self._run_key = run_key
+        self._retried = retried
+
+    def refused(self, search: Search) -> Page[Refused]:
+        """One page of the rows that did not land. Of each outcome it looks at `SEARCHED` fields."""
+        found = self._refused_rows(bound=SEARCHED, text=search.text).subquery()
+        order = found.c[search.sort].desc() if search.descending else found.c[search.sort]
+        query = sa.select(found, sa.func.count().over().label("total")).order_by(order, found.c.first)
+        rows = self._connection.execute(query.limit(search.size).offset(search.offset)).all()
+        total = rows[0].total if rows else 0
+        return Page(tuple(map(_refused, rows)), total, capped=self._capped(_FAILED))
+
+    def all_refused(self) -> Iterator[Refused]:
+        """Every row that did not land, in the order in which they were refused."""
+        query = self._refused_rows(bound=None, text="")
+        found = query.subquery()
+        stream = self._connection.execution_options(yield_per=_AT_ONCE)
+        for row in stream.execute(sa.select(found).order_by(found.c.first)):
+            yield _refused(row)
+
+    def written(self, search: Search) -> Page[Change]:
+        """One page of the fields that were written, in the order of writing."""
+        bounded = self._fields(OutcomeWord.UPDATED.value, SEARCHED).subquery()
+        query = sa.select(bounded)
+        if search.text:
+            columns = (bounded.c.record_id, bounded.c.field)
+            query = query.where(sa.or_(*(column.icontains(search.text, autoescape=True) for column in columns)))
+        total = count_up_to(self._connection, query, SEARCHED)
+        rows = self._connection.execute(query.order_by(bounded.c.id).limit(search.size).offset(search.offset))
+        return Page(tuple(map(_change, rows)), total, capped=self._capped((OutcomeWord.UPDATED.value,)))
+
+    def _capped(self, words: Collection[str]) -> bool:
+        """Whether a word has more fields than are looked at."""
+        return any(count_up_to(self._connection, self._fields(word, None), SEARCHED + 1) > SEARCHED for word in words)
+
+    def _fields(self, word: str, bound: int | None) -> sa.Select[Any]:
+        query = sa.select(changes).where(changes.c.run_key == self._run_key, changes.c.outcome == word)
+        return query if bound is None else query.order_by(changes.c.id).limit(bound)
+
+    def _refused_rows(self, *, bound: int | None, text: str) -> sa.Select[Any]:
+        """One row for all fields of a record that share an outcome and a reason."""
+        # A query for each word, as only then the index gives the first rows without reading all of them.
+        parts = [sa.select(self._fields(word, bound).subquery()) for word in _FAILED]
+        failed = sa.union_all(*parts).subquery()
+        # The record first: databases sort for this, and it is what rows differ in.
+        row = (failed.c.record_id, failed.c.outcome, failed.c.code, failed.c.reason, failed.c.account)
+        # A row without an id is one of many: only its own line tells it from the others.
+        own = sa.case((failed.c.record_id == "", failed.c.id), else_=0)
+        query = sa.select(
+            *row,
+            sa.func.min(failed.c.id).label("first"),
+            sa.func.aggregate_strings(failed.c.field, ",").label("fields"),
+        ).group_by(*row, own)
+        if self._retried:
+            query = query.where(~self._told_later(failed))
+        if text:
+            columns = (*(failed.c[name] for name in SORTS), failed.c.field)
+            query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
+        return query
+
+    @staticmethod
+    def _told_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
+        """Whether a later try has gone through the same: it landed, or was refused again, which counts once."""
+        later = changes.alias("later")
+        same = [later.c[name] == failed.c[name] for name in ("account", "record_id", "run_key")]
+        whole = sa.or_(failed.c.field == "", (later.c.field == "") & later.c.outcome.in_(_FAILED))
+        return (
+            sa.exists()
+            .where(*same, later.c.record_id != "", later.c.id > failed.c.id)
+            .where(sa.or_(later.c.field == failed.c.field, whole))
+        )
+
+
+class RecordChanges:
+    """The history of opportunities, as far as it comes from some Dags.
+
+    Args:
+        connection: To the ledger.
+        dags: Ids of the Dags that the reader may read.
+        record_id: The vendor's id of the opportunity, in any spelling that the vendor takes.
+    """
+
+    def __init__(self, connection: Connection, dags: Collection[str], record_id: str) -> None:
+        self._connection = connection
+        self._dags = dags
+        self._record_id = record_id
+
+    def _id_in(self, account: str) -> str:
+        """The id as the ledger of an account has it."""
+        vendor = VENDORS.get(account.partition(":")[0])
+        return self._record_id if vendor is None else vendor.canonical_id(self._record_id)
+
+    def accounts(self, among: Collection[str]) -> list[str]:
+        """Those accounts in which something happened to a record of that id."""
+        return [
+            account for account in among if self._connection.execute(self._query(account).limit(1)).first() is not None
+        ]
+
+    def history(self, account: str, search: Search) -> Page[Change]:
+        """One page of what happened to it, the last first."""
+        query = self._query(account)
+        total = count_up_to(self._connection, query, SEARCHED)
+        rows = self._connection.execute(query.order_by(changes.c.id.desc()).limit(search.size).offset(search.offset))
+        return Page(tuple(map(_change, rows)), total, capped=total == SEARCHED)
+
+    def states(self, account: str) -> list[State]:
+        """What its fields hold now, of those that were written last by a run that the reader may see."""
+        table = field_states.c
+        query = sa.select(table.field, table.value, table.known, table.as_of, table.run_key, table.acknowledged_at)
+        query = query.where(
+            table.account == account,
+            table.record_id == self._id_in(account),
+            of_dags(self._connection, table.run_key, self._dags),
+        )
+        found = sorted(self._connection.execute(query), key=lambda row: row.field)
+        return [
+            State(row.field, row.value if row.known else None, row.as_of, row.run_key, row.acknowledged_at)
+            for row in found
+        ]
+
+    def _query(self, account: str) -> sa.Select[Any]:
+        return sa.select(changes).where(
+            changes.c.account == account,
+            changes.c.record_id == self._id_in(account),
+            of_dags(self._connection, changes.c.run_key, self._dags),
+        )
+
+
+def _refused(row: Row[Any]) -> Refused:
+    fields = tuple(sorted(set(filter(None, row.fields.split(",")))))
+    return Refused(row.account, row.record_id, row.outcome, row.code, row.reason, fields)
+
+
+def _change(row: Row[Any]) -> Change:
+    return Change(
+        run_key=row.run_key,
+        account=row.account,
+        record_id=row.record_id,
+        field=row.field,
+        before=row.before if row.before_known else None,
+        after=row.after,
+        outcome=row.outcome,
+        code=row.code,
+        reason=row.reason,
+        at=row.at,
+    )

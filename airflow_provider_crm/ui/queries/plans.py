@@ -1,0 +1,113 @@
+"""One plan: its largest changes, what they come to, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.database.schema import plan_rows
+from airflow_provider_crm.plan.planner import PlanVerdict
+from airflow_provider_crm.ui.queries.changes import Page, Search
+from airflow_provider_crm.ui.queries.expressions import number
+from airflow_provider_crm.ui.values import amount
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_crm.plan.store import Plan
+
+CHANGES = (PlanVerdict.UPDATE.value, PlanVerdict.CONFLICT.value)
+# Parts of a major unit in which amounts are whole numbers: SQLite adds up floats, which are exact for whole numbers up
+# to 9 * 10**15, that is 900 billion major units.
+_SMALLEST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedField:
+    """One field of a plan; values are JSON text, None where the CRM did not tell."""
+
+    record_id: str
+    field: str
+    verdict: str
+    before: str | None
+    after: str | None
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What the amounts that a plan changes come to, in major units, before and after."""
+
+    before: Decimal
+    after: Decimal
+    fields: int
+
+    @property
+    def change(self) -> Decimal:
+        """By how much they change in all."""
+        return self.after - self.before
+
+
+class PlanRows:
+    """Reads the rows of one plan. The caller has made sure that the reader may see it.
+
+    Args:
+        connection: To the ledger.
+        plan: Which.
+        hidden: Fields whose values are shown to nobody; they count in no sum.
+    """
+
+    def __init__(self, connection: Connection, plan: Plan, hidden: frozenset[str]) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._units = {name: unit for name in self._names() - hidden if (unit := amount(plan.account, name, 1))}
+
+    def largest(self, verdict: str, search: Search) -> Page[PlannedField]:
+        """One page of the fields of a verdict (`changes` for all that are to be written), biggest money first."""
+        words = CHANGES if verdict == "changes" else (verdict,)
+        change = sa.func.abs(self._parts(plan_rows.c.after) - self._parts(plan_rows.c.before))
+        order = (sa.func.coalesce(change, -1).desc(), plan_rows.c.row_number, plan_rows.c.field)
+        query = sa.select(plan_rows).where(plan_rows.c.plan_id == self._plan.plan_id, plan_rows.c.verdict.in_(words))
+        total: sa.ColumnElement[int] = sa.literal(sum(self._plan.counts.get(word, 0) for word in words))
+        if search.text:
+            columns = (plan_rows.c.record_id, plan_rows.c.field)
+            query = query.where(sa.or_(*(column.icontains(search.text, autoescape=True) for column in columns)))
+            total = sa.func.count().over()  # in the same pass over the rows
+        query = query.add_columns(total.label("total")).order_by(*order).limit(search.size).offset(search.offset)
+        found = self._connection.execute(query).all()
+        names = PlannedField.__dataclass_fields__
+        rows = tuple(PlannedField(*(getattr(row, name) for name in names)) for row in found)
+        return Page(rows, found[0].total if found else 0)
+
+    def money(self) -> Money | None:
+        """The sum of all amounts that are to be written, before and after; None if the plan changes none."""
+        if not self._units:
+            return None
+        before, after = (sa.func.sum(self._parts(column)) for column in (plan_rows.c.before, plan_rows.c.after))
+        query = sa.select(before, after, sa.func.count()).where(
+            plan_rows.c.plan_id == self._plan.plan_id,
+            plan_rows.c.verdict.in_(CHANGES),
+            plan_rows.c.field.in_(self._units),
+        )
+        stood, comes, fields = self._connection.execute(query).one()
+        if not fields:
+            return None
+        return Money(Decimal(int(stood or 0)) / _SMALLEST, Decimal(int(comes or 0)) / _SMALLEST, fields)
+
+    def _parts(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """A kept amount in the smallest parts; nothing for an empty or unknown one, null for a field without money."""
+        if not self._units:
+            return sa.cast(sa.null(), sa.Numeric)
+        units = sa.case(
+            *((plan_rows.c.field == name, int(unit * _SMALLEST)) for name, unit in self._units.items()), else_=None
+        )
+        parts = sa.func.round(number(self._connection, column) * units)
+        return sa.case((units.is_not(None), sa.func.coalesce(parts, 0)))
+
+    def _names(self) -> set[str]:
+        query = sa.select(plan_rows.c.field).where(plan_rows.c.plan_id == self._plan.plan_id).distinct()
+        return set(self._connection.execute(query).scalars())

@@ -1,0 +1,304 @@
+"""The runs of the ledger: what each of them reported, and what they come to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_crm.budget.usage import BudgetUse
+from airflow_provider_crm.database.schema import plans, runs, tries
+from airflow_provider_crm.guardrails.limits import Measurement
+from airflow_provider_crm.ui.queries.expressions import json_part, of_dags
+from airflow_provider_crm.ui.run_keys import RunKey
+from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+_REPORTED = (
+    "outcomes",
+    "rows",
+    "calls",
+    "seconds",
+    "plan_id",
+    "rejects_path",
+    "budget",
+    "guardrails",
+    "warnings",
+    "ended_early",
+)
+_LAST_OF_AN_ACCOUNT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of the rows of one run.
+
+    Attributes:
+        account: Whose opportunities.
+        started_at: When the run was begun first.
+        outcomes: Rows by outcome word over all tries, in the words' order; empty for a run that made a plan, or has no
+            report yet.
+    """
+
+    account: str
+    started_at: dt.datetime
+    outcomes: Mapping[str, int]
+
+    @property
+    def refused(self) -> int:
+        """Rows that did not land."""
+        return sum(self.outcomes.get(word.value, 0) for word in FAILURES)
+
+    @property
+    def not_sent(self) -> int:
+        """Rows that a stopped run left over; those that it never began have no line in the change log."""
+        return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
+
+    @property
+    def landed(self) -> int:
+        """Rows that were written."""
+        return self.outcomes.get(OutcomeWord.UPDATED.value, 0)
+
+    @property
+    def saved(self) -> int:
+        """Rows that cost no call, because the CRM held their values."""
+        return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Counted):
+    """One run of one task on one account.
+
+    Attributes:
+        run_key: Its name in the ledger.
+        key: The same, taken apart.
+        as_of: Data time.
+        tries: How often it was begun.
+        finished_at: When it stored its report; None while it runs, or if it was killed or stopped before.
+        rows: Rows, or None without a report.
+        calls: HTTP calls, or None without a report.
+        seconds: Duration of all tries, or None without a report.
+        plan_id: The plan that it made, or that an undo applied.
+        rejects_path: Where the task put its rejects file.
+        budget: What it used of the vendor's budget, or None without a report.
+        guardrails: What it would have done, as measured before it wrote, beside its limits.
+        warnings: What a person should know, as sentences.
+        ended_early: Why it ended before it had gone through all rows, or None.
+    """
+
+    run_key: str
+    key: RunKey
+    as_of: dt.datetime | None
+    tries: int
+    finished_at: dt.datetime | None
+    rows: int | None
+    calls: int | None
+    seconds: float | None
+    plan_id: str | None
+    rejects_path: str | None
+    budget: BudgetUse | None = None
+    guardrails: tuple[Measurement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ended_early: str | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Rows per second."""
+        return None if not self.rows or not self.seconds else self.rows / self.seconds
+
+    @property
+    def state(self) -> str:
+        """Return one word for what became of the run.
+
+        `open` (no report yet), `stopped` (by a guardrail), `refused`, `broken` (ended early), `planned`, `landed` (the
+        CRM holds every row), `partly` (rows are stale), or `nothing`.
+        """
+        stale = bool(self.outcomes.get(OutcomeWord.STALE.value))
+        states = {
+            "open": self.finished_at is None,
+            "stopped": any(one.broken for one in self.guardrails),
+            "refused": self.refused > 0,
+            "broken": self.ended_early is not None,
+            "planned": self.plan_id is not None and not self.outcomes,
+            "nothing": not (self.landed or self.saved),
+            "partly": stale,
+        }
+        return next((word for word, true in states.items() if true), "landed")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a run.
+
+    Attributes:
+        account: On which it worked.
+        number: From 1; a deferral begins none.
+        started_at: When it began.
+        finished_at: When it ended; None while it runs or is deferred, and if it was killed.
+        outcomes: Rows by outcome word, of this try alone.
+        notes: Why it ended early, and its warnings.
+    """
+
+    account: str
+    number: int
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    outcomes: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What some runs come to, in rows."""
+
+    runs: int
+    landed: int
+    refused: int
+    saved: int
+
+    @classmethod
+    def of(cls, found: Sequence[Counted]) -> Total:
+        """Add up."""
+        return cls(
+            runs=len(found),
+            landed=sum(run.landed for run in found),
+            refused=sum(run.refused for run in found),
+            saved=sum(run.saved for run in found),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account: when it was last written to."""
+
+    name: str
+    runs: int
+    last_at: dt.datetime
+
+
+class Runs:
+    """Reads runs, of some Dags only.
+
+    Args:
+        connection: To the ledger.
+        dags: Ids of the Dags that the reader may read.
+    """
+
+    def __init__(self, connection: Connection, dags: Collection[str]) -> None:
+        self._connection = connection
+        self._dags = dags
+        self._mine = self._of_dags(runs.c.run_key)
+
+    def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
+        """The runs that began last, newest first."""
+        order = (runs.c.started_at.desc(), runs.c.account.desc(), runs.c.run_key.desc())
+        place = sa.select(runs.c.run_key, runs.c.account).where(self._mine)
+        if account is not None:
+            place = place.where(runs.c.account == account)
+        # The reports of the page only: a database would else take apart all of them before it sorts.
+        page = place.order_by(*order).limit(limit).offset(offset).subquery()
+        query = self._query().join(page, (page.c.run_key == runs.c.run_key) & (page.c.account == runs.c.account))
+        return self._read(query.order_by(*order))
+
+    def last_of_accounts(self, moment: dt.datetime) -> list[Run]:
+        """The last runs of each account that have a report, of those that began at a moment or later."""
+        newest = sa.func.row_number().over(partition_by=runs.c.account, order_by=runs.c.started_at.desc())
+        place = sa.select(runs.c.run_key, runs.c.account, newest.label("number"))
+        place = place.where(self._mine, runs.c.started_at >= moment, runs.c.finished_at.is_not(None))
+        last = place.subquery()
+        joined = (last.c.run_key == runs.c.run_key) & (last.c.account == runs.c.account)
+        return self._read(self._query().join(last, joined).where(last.c.number <= _LAST_OF_AN_ACCOUNT))
+
+    def since(self, moment: dt.datetime) -> list[Counted]:
+        """What all runs that began at a moment or later came to."""
+        outcomes = json_part(self._connection, runs.c.report, "outcomes").label("outcomes")
+        query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
+        return [
+            Counted(row.account, row.started_at, _outcomes(row.outcomes)) for row in self._connection.execute(query)
+        ]
+
+    def named(self, run_key: str) -> list[Run]:
+        """The run of that key: none, or one for each account that it worked on."""
+        return self._read(self._query().where(runs.c.run_key == run_key).order_by(runs.c.account))
+
+    def of_dag_run(self, dag_id: str, run_id: str) -> list[Run]:
+        """The runs of all tasks of one Dag run, in order of their beginning."""
+        mine = of_dags(self._connection, runs.c.run_key, {dag_id})
+        ends = runs.c.run_key.endswith(f"/{run_id}", autoescape=True)
+        found = self._read(self._query().where(mine, ends).order_by(runs.c.started_at))
+        return [run for run in found if run.key.run_id == run_id]
+
+    def accounts(self) -> list[Account]:
+        """All accounts, the last written first."""
+        last_at = sa.func.max(runs.c.started_at, type_=runs.c.started_at.type).label("last_at")
+        query = sa.select(runs.c.account, sa.func.count().label("number"), last_at).where(self._mine)
+        found = self._connection.execute(query.group_by(runs.c.account).order_by(last_at.desc()))
+        return [Account(row.account, row.number, row.last_at) for row in found]
+
+    def tries(self, run_key: str) -> list[Try]:
+        """The tries of a run that the reader may read, in their order."""
+        query = sa.select(tries).where(tries.c.run_key == run_key, self._of_dags(tries.c.run_key))
+        found = self._connection.execute(query.order_by(tries.c.account, tries.c.number))
+        return [_try(row) for row in found]
+
+    def plan_applied_by(self, run_key: str) -> str | None:
+        """The plan that a run applies or has applied."""
+        query = sa.select(plans.c.plan_id).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc())
+        return self._connection.execute(query.limit(1)).scalar()
+
+    def _of_dags(self, run_key: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        return of_dags(self._connection, run_key, self._dags)
+
+    def _query(self) -> sa.Select[Any]:
+        parts = [json_part(self._connection, runs.c.report, name).label(name) for name in _REPORTED]
+        names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at")
+        return sa.select(*(runs.c[name] for name in names), *parts).where(self._mine)
+
+    def _read(self, query: sa.Select[Any]) -> list[Run]:
+        return [run for row in self._connection.execute(query) if (run := _run(row)) is not None]
+
+
+def _run(row: Row[Any]) -> Run | None:
+    key = RunKey.parse(row.run_key)
+    if key is None:
+        return None
+    return Run(
+        run_key=row.run_key,
+        key=key,
+        account=row.account,
+        as_of=row.as_of,
+        tries=row.tries,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcomes=_outcomes(row.outcomes),
+        rows=None if row.rows is None else int(row.rows),
+        calls=None if row.calls is None else int(row.calls),
+        seconds=None if row.seconds is None else float(row.seconds),
+        plan_id=row.plan_id,
+        rejects_path=row.rejects_path,
+        budget=None if row.budget is None else BudgetUse.of(json.loads(row.budget)),
+        guardrails=tuple(map(Measurement.of, json.loads(row.guardrails or "[]"))),
+        warnings=tuple(json.loads(row.warnings or "[]")),
+        ended_early=row.ended_early,
+    )
+
+
+def _try(row: Row[Any]) -> Try:
+    report = json.loads(row.report or "{}")
+    ended_early = [report["ended_early"]] if report.get("ended_early") else []
+    notes = (*ended_early, *report.get("warnings", ()))
+    outcomes = _outcomes(json.dumps(report.get("outcomes", {})))
+    return Try(row.account, row.number, row.started_at, row.finished_at, outcomes, notes)
+
+
+def _outcomes(text: str | None) -> Mapping[str, int]:
+    """The counts of a report, in the words' order."""
+    told = Counter(json.loads(text) if text else {})
+    return {word.value: told[word.value] for word in OutcomeWord if told[word.value]}

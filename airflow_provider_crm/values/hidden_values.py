@@ -1,0 +1,125 @@
+"""Values of fields that are to be seen nowhere: which fields those are, and how a vendor's text is freed of them.
+
+A field is hidden if the vendor's adapter calls it personal, or if `[crm] ledger_hash_fields` names it. The catalogue
+marks both kinds as `personal`, so that one question answers whether a value may be shown. A vendor that refuses a value
+often repeats it; that is taken out of its answer before an error is made of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from airflow_provider_crm.values.opportunity import Field
+
+HIDDEN = "(hidden)"
+_PIECE = 6
+_LONGEST = 100_000
+_NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?", re.ASCII)
+_PLAIN_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
+_CENTS = 100
+
+
+def named_keys(names: frozenset[str], fields: Mapping[str, Field]) -> frozenset[str]:
+    """The vendor's keys of some fields, whichever of their names were given, also where a part of a list is written.
+
+    Args:
+        names: Canonical names, or the vendor's own.
+        fields: The account's catalogue.
+    """
+    known = (
+        field.target
+        for name, field in fields.items()
+        if name in names or (field.partial and name.rpartition(".")[0] in names)
+    )
+    return names.union(known)
+
+
+def with_hidden(fields: Mapping[str, Field], names: frozenset[str]) -> Mapping[str, Field]:
+    """The same fields, of which those that are named are marked as personal, under all of their names."""
+    if not names:
+        return fields
+    keys = named_keys(names, fields)
+    return {name: replace(field, personal=True) if field.target in keys else field for name, field in fields.items()}
+
+
+def hidden_keys(fields: Mapping[str, Field]) -> frozenset[str]:
+    """The vendor's keys of all fields that are to be seen nowhere."""
+    return frozenset(field.target for field in fields.values() if field.personal)
+
+
+def sent_values(body: str | None, keys: frozenset[str]) -> tuple[object, ...]:
+    """The values of some keys in the JSON body of a call."""
+    if body is None or not keys:
+        return ()
+    sent = json.loads(body)
+    return tuple(value for key, value in sent.items() if key in keys) if isinstance(sent, dict) else ()
+
+
+def without_values(text: str, values: Iterable[object]) -> str:
+    """A text that a vendor wrote, with all that it repeats of some values taken out.
+
+    A text is also found where it was cut or is written in another case or as JSON; a number where it is written with
+    separators, or in cents.
+
+    Args:
+        text: What the vendor wrote.
+        values: Values as they were sent.
+    """
+    covered = [False] * len(text)
+    for value in _single(values):
+        for start, end in _found(text, value):
+            covered[start:end] = [True] * (end - start)
+    return "".join(_joined(text, covered)) if any(covered) else text
+
+
+def _single(values: Iterable[object]) -> Iterator[str | Decimal]:
+    """Each value by itself; booleans and nothing tell nothing."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _single(value)
+        elif isinstance(value, str):
+            yield value[:_LONGEST]
+            if _PLAIN_NUMBER.fullmatch(value.strip()):
+                yield Decimal(value.strip())
+        elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+            yield Decimal(str(value))
+
+
+def _found(text: str, value: str | Decimal) -> Iterator[tuple[int, int]]:
+    if isinstance(value, str):
+        forms = {value, " ".join(value.split()), json.dumps(value)[1:-1], repr(value)[1:-1]}
+        for form in forms - {""}:
+            yield from _found_text(_lower(text), _lower(form))
+        return
+    amounts = {value, value * _CENTS, value / _CENTS}
+    for match in _NUMBER.finditer(text):
+        if Decimal(match[0].replace(",", "")) in amounts:
+            yield match.span()
+
+
+def _found_text(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Where a text repeats another: a short one as a word of its own, of a long one every piece."""
+    if len(form) < _PIECE:
+        yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text))
+        return
+    pieces = {form[start : start + _PIECE] for start in range(len(form) - _PIECE + 1)}
+    for start in range(len(text) - _PIECE + 1):
+        if text[start : start + _PIECE] in pieces:
+            yield start, start + _PIECE
+
+
+def _lower(text: str) -> str:
+    """The text in lower case, every letter where it was: a few letters have two in lower case."""
+    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+
+
+def _joined(text: str, covered: list[bool]) -> Iterator[str]:
+    for place, letter in enumerate(text):
+        if not covered[place]:
+            yield letter
+        elif place == 0 or not covered[place - 1]:
+            yield HIDDEN

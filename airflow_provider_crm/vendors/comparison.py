@@ -1,0 +1,96 @@
+"""Compares what a record shows with what was sent, and with what a row wants, kept as JSON text by vendor's key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
+from airflow_provider_crm.values.conversion import ValueRules, machine_number
+from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.opportunity import FieldValue, Kind, Update
+from airflow_provider_crm.vendors.calls import calls_of, writes_of
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
+
+_RULES = ValueRules()
+_NUMBERS = (Kind.MONEY, Kind.INTEGER)
+_ANY_RECORD = "any"
+
+
+def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
+    """The value that was kept as JSON text, ready to be written under the vendor's own key.
+
+    Raises:
+        InvalidValueError: If the field does not take it.
+    """
+    field, raw = catalogue.fields[key], json.loads(text, parse_float=Decimal)
+    return _RULES.value(field, machine_number(raw) if field.kind in _NUMBERS else raw)
+
+
+def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
+    """Compare the record that came back with what was sent.
+
+    Raises:
+        IgnoredError: Naming the fields that the vendor accepted and did not write.
+    """
+    keys = vendor.unconfirmed(call, record)
+    if keys:
+        msg = f"{vendor.title} answered success, but its record does not show what was sent for {', '.join(keys)}."
+        raise IgnoredError(
+            msg,
+            vendor=vendor.name,
+            code="NOT_WRITTEN",
+            record_id=record_id,
+            field_errors=dict.fromkeys(keys, "not written"),
+        )
+
+
+def shown_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
+    """What a record holds, by key, as it would be written; keys of which the record tells nothing are left out."""
+    return {key: _written(key, value, vendor, catalogue) for key in keys for value in vendor.shown(key, record)}
+
+
+def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
+    """The keys that a record already holds as the calls would write them.
+
+    A text that is shown as another text (a user's name, shown as an id) cannot be told to be the same: it is not held.
+    """
+    return frozenset(
+        key
+        for call in calls
+        for key in json.loads(call.body or "{}")
+        if vendor.applied(call._replace(writes={key: call.writes[key]}), record)
+        and not _other_text(call.writes[key], vendor.shown(key, record))
+    )
+
+
+def still_holds(key: str, text: str, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
+    """Whether a record holds what was written once; so do a user's name and an id, which cannot be compared."""
+    try:
+        writes = writes_of(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), vendor, catalogue)
+    except (InvalidValueError, ConfigurationError, KeyError):
+        return text in shown_values((key,), record, vendor, catalogue).values()
+    calls = calls_of(_ANY_RECORD, writes)
+    return all(_holds(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
+
+
+def _holds(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
+    return vendor.applied(call, record) or (key in record and not vendor.unconfirmed(call, record))
+
+
+def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str:
+    """A shown value as it would be written, so that `"100.00"` and `100` are the same text."""
+    raw = json.dumps(value, sort_keys=True)
+    try:
+        update = Update(0, _ANY_RECORD, {key: field_value(key, raw, catalogue)})
+        return writes_of(update, vendor, catalogue).texts.get(key, raw)
+    except (InvalidValueError, ConfigurationError, KeyError):
+        return raw
+
+
+def _other_text(sent: FieldValue, shown: tuple[Json, ...]) -> bool:
+    return isinstance(sent, str) and any(isinstance(value, str) and not same_value(sent, value) for value in shown)

@@ -1,0 +1,288 @@
+"""What goes wrong with a budget: headers that are missing, limits that change or are never told, clocks, crashes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import threading
+import time as real_time
+from collections import deque
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_crm.budget.lease import Ask, Leases
+from airflow_provider_crm.budget.pacer import Pacer, StatedLimit, Ticket
+from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
+from airflow_provider_crm.vendors import Limits
+
+from .simulation import CloseServer, Simulation
+
+ASK = Ask(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+
+
+class Forgetful(CloseServer):
+    """Close that leaves its header out of some answers; a refusal has it always, as its documentation says."""
+
+    def __init__(self, limit, window, *, part, **switches):
+        super().__init__(limit, window, **switches)
+        self.part, self.random = part, random.Random(3)
+
+    def answer(self, now):
+        """As ever, with or without the header."""
+        answer = super().answer(now)
+        if answer.status_code == 200 and self.random.random() < self.part:
+            answer.headers.clear()
+        return answer
+
+
+class Changing:
+    """Close whose limit changes; its counters begin at zero then."""
+
+    name = "close"
+
+    def __init__(self, before, after, at):
+        self.before, self.after, self.at = before, after, at
+        self.accepted, self.refused = [], []
+
+    def __getattr__(self, name):
+        return getattr(self.after, name)
+
+    def answer(self, now):
+        """As the present one of the two answers."""
+        answer = (self.before if now < self.at else self.after).answer(now)
+        (self.accepted if answer.status_code == 200 else self.refused).append(now)
+        return answer
+
+
+def part_refused(simulation):
+    """Refusals by calls."""
+    refused, accepted = sum(simulation.arrivals.refused.values()), sum(simulation.arrivals.accepted.values())
+    return refused / (refused + accepted)
+
+
+def windows(simulation, first):
+    """Accepted calls of whole windows, without the first ones."""
+    return [calls for _, calls in sorted(simulation.arrivals.accepted.items())][first:-1]
+
+
+# Headers
+
+
+@pytest.mark.long
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(
+    limit=st.sampled_from([20, 100, 240]),
+    window=st.sampled_from([1, 8, 3600]),
+    part=st.floats(0.05, 0.7),
+    seed=st.integers(0, 1000),
+)
+def test_a_header_that_is_missing_on_some_answers(limit, window, part, seed):
+    """Answers without a header cost no call, and lead to no refusal once the first window is over."""
+    simulation = Simulation(Forgetful(limit, window, part=part, phase=0.37 * window), seed=seed)
+    simulation.worker()
+    simulation.run(window * 20)
+    assert sum(windows(simulation, 3)) >= 0.99 * limit * len(windows(simulation, 3))
+    assert sum(count for _, count in sorted(simulation.arrivals.refused.items())[1:]) <= 1
+
+
+def test_a_header_that_is_missing_on_some_answers_of_workers_with_a_store(engine):
+    """The same holds for four workers that share a store."""
+    simulation = Simulation(Forgetful(100, 1, part=0.3, phase=0.37))
+    store = BudgetStore(engine, simulation.clock())
+    for number in range(4):
+        simulation.worker(store=store, begins=0.05 * number)
+    simulation.run(60)
+    assert sum(windows(simulation, 3)) >= 0.99 * 100 * len(windows(simulation, 3))
+    assert part_refused(simulation) <= 0.001
+
+
+def test_a_window_of_less_than_half_a_second():
+    """A `reset` of 0.4 s and less is waited for as exactly as any other."""
+    simulation = Simulation(CloseServer(20, 0.4, phase=0.1), latency=(0.02, 0.06))
+    simulation.worker()
+    simulation.run(20)
+    assert (set(windows(simulation, 2)), part_refused(simulation)) == ({20}, 0)
+
+
+# Limits that change, or are buckets
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("kind", ["window", "bucket"])
+@pytest.mark.parametrize(
+    ("before", "after"), [((100, 1), (40, 1)), ((40, 1), (100, 1)), ((240, 8), (20, 1)), ((1000, 3600), (100, 1))]
+)
+def test_a_limit_that_changes(engine, kind, before, after, shared):
+    """A limit that is lowered or raised in mid-run, or gets another window, is used in full after some windows."""
+    change = 3600.5 if before[1] == 3600 else 30
+    kinds = ("window" if before[1] == 3600 else kind, kind)
+    server = Changing(
+        *(CloseServer(*one, kind=which, phase=0.37) for one, which in zip((before, after), kinds, strict=True)), change
+    )
+    simulation = Simulation(server, latency=(0.02, 0.06))
+    store = BudgetStore(engine, simulation.clock()) if shared else None
+    for number in range(4 if shared else 1):
+        simulation.worker(store=store, begins=0.05 * number)
+    simulation.run(change + 60)
+    rate = sum(moment > change + 30 for moment in server.accepted) / 30 / (after[0] / after[1])
+    assert 0.98 <= rate <= 1.04
+    assert sum(moment > change + 10 for moment in server.refused) <= 2
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
+def test_workers_on_a_token_bucket(engine, limit, window, shared):
+    """Four workers use a bucket as fast as it is filled, with a store and without, and nothing is refused."""
+    simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))
+    store = BudgetStore(engine, simulation.clock()) if shared else None
+    for number in range(4):
+        simulation.worker(store=store, begins=0.05 * number)
+    arrivals = simulation.run(60 * window)
+    used, refused = arrivals.used(simulation.server, 60 * window)
+    assert (used >= 0.97, refused <= 0.001) == (True, True)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("limit", [5, 10])
+def test_workers_on_a_small_token_bucket(engine, limit, workers):
+    """Workers that emptied a small bucket before any knew it for one find its pace, and are refused no more."""
+    simulation = Simulation(CloseServer(limit, 1, kind="bucket", phase=0.37), latency=(0.02, 0.06))
+    store = BudgetStore(engine, simulation.clock())
+    for number in range(workers):
+        simulation.worker(store=store, begins=0.05 * number)
+    simulation.run(10)
+    before = simulation.arrivals.refused.total()
+    used, _ = simulation.run(60).used(simulation.server, 60)
+    assert (used >= 0.98, simulation.arrivals.refused.total() - before) == (True, 0)
+
+
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+def test_half_of_a_token_bucket_is_never_exceeded(limit, window):
+    """Of a bucket as of a window 49 to 50 % are used where half of it is allowed."""
+    simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))
+    simulation.worker(share=0.5)
+    arrivals = simulation.run(100 * window)
+    used, refused = arrivals.used(simulation.server, 100 * window)
+    assert (0.49 <= used <= 0.5, refused) == (True, 0)
+
+
+# The store
+
+
+def test_a_worker_that_dies_takes_little_along(engine):
+    """Of an hour's window a worker that never gives its lease back costs one smallest batch: a fortieth."""
+    simulation = Simulation(CloseServer(1000, 3600, phase=0.37))
+    store = BudgetStore(engine, simulation.clock())
+    dead = Pacer(simulation.clock(), leases=Leases(store, "budget", 1.0))
+    for _ in range(2):
+        while not isinstance(ticket := dead.take(), Ticket):
+            pass
+        dead.answered(ticket, Limits(limit=1000, remaining=999, reset=3599.5))
+    simulation.worker(store=store, begins=0.1)
+    simulation.run(1800)
+    assert sum(simulation.arrivals.accepted.values()) >= 1000 - 1000 / 40 - 2
+
+
+@pytest.mark.parametrize("jump", [-7200.0, -30.0, 30.0, 7200.0])
+def test_a_database_whose_clock_jumps(engine, jump):
+    """A jump of the store's clock, either way, costs two windows at most, and no more than a window of refusals."""
+    simulation = Simulation(CloseServer(100, 8, phase=0.37), latency=(0.02, 0.06))
+    clock = simulation.clock()
+    jumping = replace(clock, now=lambda: clock.now() + (simulation.now > 40) * delta)
+    delta = dt.timedelta(seconds=jump)
+    store = BudgetStore(engine, jumping)
+    for number in range(3):
+        simulation.worker(store=store, begins=0.1 * number)
+    simulation.run(160)
+    assert windows(simulation, 9) == [100] * len(windows(simulation, 9))
+    assert sum(simulation.arrivals.refused.values()) <= 100
+
+
+def test_a_worker_of_yesterday_does_not_change_the_limit():
+    """Who has not called in this window may know a limit of yesterday; who has knows better than the store."""
+    window = SharedWindow(number=5, limit=40, granted=10, length=60.0, opened_at=0.0, ends_at=60.0)
+    assert window.informed(replace(ASK, number=4, limit=100), 1.0).limit == 40
+    assert window.informed(replace(ASK, number=5, limit=100), 1.0).limit == 100
+
+
+def test_a_new_window_that_another_worker_began_is_ours_too(engine):
+    """A worker whose window ends a moment later by its own reckoning begins the next one once, not twice."""
+    simulation = Simulation(CloseServer(40, 10, phase=0.37))
+    store = BudgetStore(engine, simulation.clock())
+    for number in range(2):
+        simulation.worker(share=0.5, store=store, begins=0.7 * number, threads=3)
+    simulation.run(60)
+    assert set(windows(simulation, 0)) == {20}
+
+
+def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
+    """Calls in flight are answered and counted; the next one that needs the store stops; later it goes on."""
+    store = BudgetStore(engine, Clock())
+    pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
+
+    def next_ticket():
+        while not isinstance(ticket := pacer.take(), Ticket):
+            real_time.sleep(0.001)
+        return ticket
+
+    pacer.answered(next_ticket(), Limits(limit=40, remaining=39, reset=900.5))
+    in_flight = [next_ticket()]
+    store._engine = prepare_engine(sa.create_engine("sqlite:////no/such/folder.db"))
+    with pytest.raises(TransientError):
+        in_flight += iter(next_ticket, None)
+    for number, ticket in enumerate(in_flight):
+        pacer.answered(ticket, Limits(limit=40, remaining=38 - number, reset=900.0))
+    store._engine = engine
+    assert isinstance(next_ticket(), Ticket)
+
+
+def test_a_stated_hour_is_shared_too(engine):
+    """Without any header, workers on one store use up the stated hour together, then wait for the next."""
+    simulation = Simulation(CloseServer(None, 3600, close_rate_limit_header="absent"))
+    store = BudgetStore(engine, simulation.clock())
+    for number in range(3):
+        simulation.worker(store=store, stated=StatedLimit(100, 3600), begins=0.1 * number)
+    simulation.run(1800)
+    assert 90 <= sum(simulation.arrivals.accepted.values()) <= 100
+
+
+# Threads
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_real_threads_never_overdraw(engine, shared):
+    """Sixteen threads against a vendor that counts under a lock: every call is let through only while some remain."""
+    lock, arrived, refused = threading.Lock(), deque(), []
+    counter = Counter(Rule(limit=60, window=0.5))
+    leases = Leases(BudgetStore(engine, Clock()), "key", 1.0) if shared else None
+    pacer = Pacer(Clock(), leases=leases)
+    end = real_time.monotonic() + 2.0
+
+    def work():
+        while real_time.monotonic() < end:
+            if not isinstance(got := pacer.take(), Ticket):
+                real_time.sleep(max(got, 0.001))
+                continue
+            with lock:
+                told = counter.take(real_time.time())
+                (arrived if told.allowed else refused).append(told)
+            reset = -(-told.reset * 1000 // 1) / 1000
+            limits = Limits(limit=60, remaining=told.remaining, reset=reset, wait=None if told.allowed else reset)
+            pacer.answered(got, limits, refused=not told.allowed)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == []
+    assert len(arrived) > 120

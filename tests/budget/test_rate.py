@@ -1,0 +1,162 @@
+"""A limit that no header tells, found from refusals: the rule by itself, and workers that share what they found."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_crm.budget.rate import FoundRate
+from airflow_provider_crm.budget.store import BudgetStore
+
+from .simulation import CloseServer, Simulation
+
+
+@pytest.fixture
+def found():
+    """A limit of 20 calls per second, found by two refusals: those accepted in between are told before the second."""
+    found = FoundRate()
+    found.refused(0.3, 0.3, 1.0)
+    found.accept(1.3, 20)
+    found.refused(1.3, 1.4, 1.0)
+    return found
+
+
+def workers(engine, server, *, seed=0, number=4):
+    """A simulation of workers that share a store."""
+    simulation = Simulation(server, seed=seed, latency=(0.02, 0.06), slow=0.002)
+    store = BudgetStore(engine, simulation.clock())
+    for one in range(number):
+        simulation.worker(store=store, begins=0.05 * one)
+    return simulation, store
+
+
+# The rule
+
+
+def test_two_refusals_tell_a_rate(found):
+    """The rate is a little below what was accepted in between, over the time until the vendor opens again."""
+    assert 0.95 * 20 / 1.1 < found.rate < 20 / 1.1
+    assert found.sent(1.5, found.gap(1.0)) == pytest.approx(2.4)
+
+
+def test_calls_that_are_told_late_count_for_the_time_before_the_refusal():
+    """Other workers tell what was accepted only after the refusal: the rate is the one of all of them."""
+    late = FoundRate()
+    late.refused(0.3, 0.3, 1.0)
+    late.accept(1.3, 3)
+    late.refused(1.3, 1.4, 1.0)
+    late.accept(1.3, 8)
+    late.accept(1.35, 9)
+    assert 0.95 * 20 / 1.1 < late.rate < 20 / 1.1
+
+
+def test_a_vendor_that_stays_closed_lowers_the_rate_once(found):
+    """Refusals before anything was accepted again are of the same closed window: they say nothing new of the rate."""
+    found.accept(2.4, 40)
+    found.refused(4.4, 4.4, 0.0)
+    once = found.rate
+    for second in range(5, 12):
+        found.refused(second, second, 0.0)
+    assert once >= found.rate >= 0.75 * once
+
+
+def test_moments_that_were_given_away_are_not_given_twice(found):
+    """A refusal with a short wait does not begin before the calls that other workers hold already."""
+    while found.next_at < 4.0:
+        found.accept(found.sent(2.5, found.gap(1.0)))
+    held_until = found.next_at
+    found.refused(2.5, 2.6, 0.05)
+    assert found.sent(2.7, found.gap(1.0)) == held_until
+
+
+def test_a_run_of_ten_minutes_later_begins_anew():
+    """What one run left unused until the next came is no part of the rate that a refusal tells."""
+    found = FoundRate()
+    found.refused(0.3, 0.3, 1.0)
+    for begin in (600.0, 601.1):
+        for call in range(20):
+            found.sent(begin + call / 200, found.gap(1.0))
+        found.accept(begin, 20)
+        found.refused(begin + 0.1, begin + 0.1, 1.0)
+    assert found.rate > 0.95 * 20 / 1.1
+
+
+def test_a_long_window_is_not_spaced():
+    """An hour is used at once: neither its refusals nor calls that are told late make a rate of it."""
+    hour = FoundRate()
+    for begin in (0.0, 3600.0, 7200.0):
+        hour.accept(begin, 1000)
+        hour.refused(begin + 60, begin + 60, 3540.0)
+        hour.accept(begin + 59, 8)
+    assert hour.gap(1.0) == 0.0
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(
+    limit=st.integers(5, 300),
+    share=st.floats(0.05, 0.85),
+    wait=st.floats(0.05, 30),
+    accepted=st.integers(1, 300),
+    waits=st.lists(st.floats(0.01, 20), max_size=8),
+)
+def test_a_found_rate_only_falls_by_refusals(limit, share, wait, accepted, waits):
+    """Whatever a vendor says, a refusal never makes a rate faster, and a small share never grows by itself."""
+    found = FoundRate.stated(limit / 10)
+    now = 0.0
+    for one in waits:
+        found.accept(now, accepted)
+        before = found.rate
+        now += one
+        found.refused(now, now, wait)
+        assert 0 < found.rate <= before
+        now += wait
+        before = found.rate
+        for _ in range(20):
+            now = max(now, found.sent(now, found.gap(share), share=share))
+        assert found.rate == before
+
+
+# Workers on one store
+
+
+def test_workers_share_what_one_of_them_found(engine):
+    """With one store the refusals of one worker hold for all: a new one begins at the rate that was found."""
+    simulation = Simulation(CloseServer(50, 1, phase=0.37, close_rate_limit_header="absent"))
+    store = BudgetStore(engine, simulation.clock())
+    for _ in range(3):
+        simulation.worker(store=store)
+    simulation.run(120)
+    before = sum(simulation.arrivals.refused.values())
+    simulation.worker(store=store, begins=120.0)
+    simulation.run(150)
+    assert sum(simulation.arrivals.refused.values()) - before <= 16
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("phase", "seed"), [(0.37, 0), (0.37, 1), (0.0, 2), (0.15, 3), (0.6, 4), (0.9, 5)])
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+def test_workers_without_a_header_on_one_store(engine, limit, window, phase, seed):
+    """Four workers that share a store use 94 % of a limit that no header tells, in five minutes; 1 % is refused."""
+    server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header="absent")
+    simulation, _ = workers(engine, server, seed=seed)
+    used, refused = simulation.run(300).used(server, 300)
+    assert (used >= 0.94, refused <= 0.01) == (True, True)
+
+
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (240, 8)])
+def test_workers_find_a_limit_within_a_minute(engine, limit, window):
+    """The first rate is near enough to the limit that 85 % of it are used from the start."""
+    server = CloseServer(limit, window, phase=0.37, close_rate_limit_header="absent")
+    simulation, _ = workers(engine, server)
+    used, _ = simulation.run(60).used(server, 60)
+    assert used >= 0.85
+
+
+def test_refusals_that_do_not_say_how_long_to_wait(engine):
+    """Without `Retry-After` a closed window is tried again and again: that is no reason to go ever slower."""
+    switches = {"close_rate_limit_header": "absent", "close_retry_after": "absent"}
+    server = CloseServer(240, 8, phase=0.37, **switches)
+    simulation, _ = workers(engine, server)
+    used, _ = simulation.run(120).used(server, 120)
+    assert used >= 0.92

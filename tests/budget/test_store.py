@@ -1,0 +1,178 @@
+"""The budget that workers share, in both kinds of database."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_crm.budget.lease import Ask, Leases
+from airflow_provider_crm.budget.pacer import Budget, Pacer, Ticket
+from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import budgets, prepare_engine
+from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
+
+ASK = Ask(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request, tmp_path):
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
+    else:
+        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
+        name = f"budget_{uuid.uuid4().hex}"
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine = prepare_engine(sa.create_engine(admin.url.set(database=name)))
+        admin.dispose()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine):
+    """A store in that database."""
+    return BudgetStore(engine, Clock())
+
+
+def test_batches_get_smaller_as_the_window_is_used_up(store):
+    """An eighth of what is free, so that the last calls are left over in nobody's hands; never more than the limit."""
+    grants, number = [], None
+    while (grant := store.take("key", replace(ASK, number=number))).calls:
+        grants.append(grant.calls)
+        number = grant.number
+    assert (sum(grants), grants[0], grants[-1] <= 3) == (100, 12, True)
+    assert len(grants) < 40
+
+
+def test_threads_never_get_more_than_the_limit(store):
+    """Eight threads that ask at once get the limit together, not one call more."""
+    got, lock = [], threading.Lock()
+
+    def work():
+        number = None
+        while (grant := store.take("key", replace(ASK, number=number))).calls:
+            number = grant.number
+            with lock:
+                got.append(grant.calls)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(got) == 100
+
+
+def test_what_is_given_back_can_be_taken_again(store):
+    """A worker that ends gives back what it did not use."""
+    first = store.take("key", ASK)
+    store.take("key", replace(ASK, number=first.number, returned=first.calls - 2, asks=False))
+    got, number = 2, first.number
+    while (grant := store.take("key", replace(ASK, number=number))).calls:
+        got += grant.calls
+    assert got == 100
+
+
+def test_a_window_that_is_over_begins_anew(store):
+    """The end that one worker reports is everybody's; after it there are calls again, and a new number."""
+    first = store.take("key", ASK)
+    told = store.take("key", replace(ASK, number=first.number, ends_in=30.0))
+    assert 29 < told.ends_at - Clock().monotonic() <= 30.1
+    over = store.take("key", replace(ASK, number=first.number, ends_in=0.0, in_flight=7))
+    assert (over.number, over.anew, over.ends_at) == (first.number + 1, True, None)
+
+
+def test_two_names_are_two_budgets(store):
+    """Keys and endpoint groups have nothing to do with each other."""
+    while store.take("one", replace(ASK, number=0)).calls:
+        pass
+    assert store.take("other", ASK).calls
+
+
+def test_a_closed_worker_leaves_nothing_behind(engine, store):
+    """A pacer that is closed gives its lease back."""
+    pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
+    for remaining in (99, 98):
+        while not isinstance(ticket := pacer.take(), Ticket):
+            pass
+        pacer.answered(ticket, Limits(limit=100, remaining=remaining, reset=900.5))
+    pacer.close()
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(budgets.c.granted)).scalar_one() == 2
+
+
+def test_the_name_of_a_budget_holds_no_secret(engine, store, crm_sandbox):
+    """What the store shows is a digest of the key."""
+    crm_sandbox.raze.add_opportunity("opp_1")
+    account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
+    with Session(account, budget=Budget(1.0, store)) as session:
+        session.read("opp_1")
+    with engine.connect() as connection:
+        (name,) = connection.execute(sa.select(budgets.c.name)).scalars()
+    assert name.startswith("raze:127.0.0.1:")
+    assert crm_sandbox.raze.api_key not in name
+
+
+def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
+    """A store that cannot be used stops the call, as a ledger that cannot be used does."""
+    away = BudgetStore(prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/no/such/folder.db")), Clock())
+    pacer = Pacer(Clock(), leases=Leases(away, "key", 1.0))
+    for _ in range(2):
+        with pytest.raises(TransientError) as failed:
+            pacer.take()
+        assert failed.value.code == "LEDGER"
+
+
+def test_a_store_that_fails_at_the_end_fails_nobody(tmp_path, crm_sandbox, caplog):
+    """What cannot be given back is told, and is free again when its window ends: the calls have landed."""
+    crm_sandbox.raze.add_opportunity("opp_1")
+    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
+    account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
+    with Session(account, budget=Budget(1.0, BudgetStore(engine, Clock()))) as session:
+        for _ in range(2):
+            session.read("opp_1")
+        with engine.begin() as connection:
+            budgets.drop(connection)
+    engine.dispose()
+    assert "free again only when their window ends" in caplog.text
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(
+    limit=st.integers(1, 500),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["ask", "return", "count"]), st.integers(0, 60), st.sampled_from([0.5, 0.9, 1.0])),
+        max_size=60,
+    ),
+)
+def test_never_more_than_the_share_is_granted(limit, steps):
+    """Whatever workers ask, give back and report: what is granted stays within the share, and within the limit."""
+    window = SharedWindow(limit=limit, length=60.0, opened_at=0.0, ends_at=60.0)
+    for kind, number, share in steps:
+        ask = replace(ASK, limit=limit, number=0, share=share)
+        ask = replace(ask, returned=number) if kind == "return" else ask
+        ask = replace(ask, counted=min(number, limit)) if kind == "count" else ask
+        window = window.informed(ask, 1.0)
+        calls = window.batch(share) if kind == "ask" else 0
+        assert calls == 0 or window.granted + calls <= share * limit
+        window = replace(window, granted=window.granted + calls)
+    assert window.granted <= limit
+
+
+def test_strangers_are_left_their_part():
+    """Calls that the vendor counted beyond those granted are other programs': the next window leaves them room."""
+    window = SharedWindow(limit=100, granted=70, counted=100, length=60.0, ends_at=60.0)
+    after = window.informed(replace(ASK, number=0), 61.0)
+    assert (after.number, after.strangers, after.free(1.0)) == (1, 30, 70)

@@ -1,0 +1,88 @@
+"""What a run used of the vendor's budget: learned from real answers, and added up over deferrals."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.usage import BudgetUse, GroupUse
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+
+
+@pytest.fixture
+def session_for(crm_sandbox):
+    """A session of a vendor's sandbox whose clock a test moves on; returns it with that clock."""
+    from airflow_provider_crm.hooks.crm import CrmHook
+
+    made = []
+
+    def make(vendor, *, now, share=0.5):
+        account = CrmHook.for_connection(f"{vendor}_default", ledger_conn_id=None).account()
+        session = Session(account, clock=Clock(monotonic=lambda: now[0]), budget=Budget(share))
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.close()
+
+
+def test_nobody_told_a_limit():
+    """Calls are counted all the same; what is not known is not made up."""
+    use = GroupUse.of("x", 7, limit=0, window=0.0, seconds=9.0)
+    assert (use, use.used) == (GroupUse("x", 7), None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "allowed", "used"), [(0.2, 40, 0.5), (1.0, 40, 0.5), (10.0, 400, 0.05), (2.51, 100, 0.2)]
+)
+def test_what_the_vendor_allows_meanwhile(seconds, allowed, used):
+    """At least one window's calls, else as many as fit into the time."""
+    use = GroupUse.of("x", 20, limit=40, window=1.0, seconds=seconds)
+    assert (use.allowed, use.used) == (allowed, used)
+
+
+def test_stretches_of_one_run_add_up():
+    """Calls, waits and what was allowed are sums; a group that only one stretch used stays as it was."""
+    first = BudgetUse("k", 0.5, 2.0, (GroupUse("w", 10, 40, 1.0, 40), GroupUse("r", 1)))
+    last = BudgetUse("k", 0.5, 3.5, (GroupUse("w", 30, 40, 0.9, 80), GroupUse("n", 2, 5, 60.0, 5)))
+    whole = last.after(json.loads(json.dumps(first.as_dict())))
+    assert whole == BudgetUse(
+        "k", 0.5, 5.5, (GroupUse("w", 40, 40, 1.0, 120), GroupUse("n", 2, 5, 60.0, 5), GroupUse("r", 1))
+    )
+    assert last.after(None) == last
+    assert whole.used == 0.4
+
+
+def test_a_session_tells_what_close_told_it(crm_sandbox, session_for):
+    """Limit, window and calls by endpoint group, as the answers have them; a digest of the key, and never the key."""
+    crm_sandbox.close.add_opportunity("oppo_1")
+    crm_sandbox.clock.set(dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC))
+    crm_sandbox.set(close_limit=8, close_window=60.0)
+    now = [100.0]
+    session = session_for("close", now=now)
+    for _ in range(3):
+        session.read("oppo_1")
+    now[0] += 1
+    use = session.used(waited=1.5)
+    (group,) = use.groups
+    assert (group.group, group.calls, group.limit, group.allowed) == ("opportunity read", 3, 8, 8)
+    assert 50 < group.window <= 60
+    assert (use.share, use.waited) == (0.5, 1.5)
+    assert session.account.budget_name("opportunity read").split(":")[-2].startswith(use.key)
+    assert crm_sandbox.close.api_key not in json.dumps(use.as_dict())
+
+
+def test_raze_has_one_limit_for_everything(crm_sandbox, session_for):
+    """Of a key with one limit the group has no name."""
+    crm_sandbox.raze.add_opportunity("opp_1")
+    crm_sandbox.set(raze_limit=1000)
+    session = session_for("raze", now=[0.0])
+    session.read("opp_1")
+    (group,) = session.used().groups
+    assert (group.group, group.calls, group.limit) == ("", 1, 1000)
+    assert 0 < group.window <= 3600

@@ -1,0 +1,57 @@
+"""The garbage collector while rows are gone through."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+
+
+class _Node:
+    """An object that can be watched."""
+
+
+def test_what_is_made_meanwhile_is_collected():
+    """A circle of references made by the run does not stay until it ends."""
+    with imports_at_rest():
+        node = _Node()
+        node.itself = node
+        watched = weakref.ref(node)
+        del node
+        gc.collect()
+        assert watched() is None
+
+
+def test_what_was_there_before_is_not_looked_through():
+    """That is the whole point; and all of it is back afterwards, also after an error."""
+
+    def fails():
+        with imports_at_rest():
+            assert gc.get_freeze_count() > 1_000
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_collector_seldom_comes_while_rows_are_gone_through():
+    """Objects that are held for a moment by the thousand bring it less often; afterwards it comes as before."""
+    before, looks = gc.get_threshold(), []
+
+    def noted(phase, _):
+        looks.append(phase)
+
+    gc.callbacks.append(noted)
+    try:
+        with imports_at_rest():
+            held = [[] for _ in range(10_000)]
+            assert looks == []
+        held += [[] for _ in range(10_000)]
+    finally:
+        gc.callbacks.remove(noted)
+    assert gc.get_threshold() == before
+    assert looks
