@@ -92,7 +92,7 @@ def confirm_account(args: Namespace) -> None:
         if organization is None:
             sentence = AccountNames(engine, Clock()).confirm(session.account, _user())
         else:
-            sentence = f"{hook.vendor.title} tells whose key it is ({organization}): nothing to confirm."
+            sentence = f"{hook.vendor.display_name} tells whose key it is ({organization}): nothing to confirm."
     print(sentence)  # noqa: T201
 
 

@@ -46,18 +46,18 @@ _OPTIONS = {
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider, with one connection type for each of `VENDORS`."""
-    titles = [vendor.title for vendor in VENDORS.values()]
+    titles = [vendor.display_name for vendor in VENDORS.values()]
     return {
         "package-name": "airflow-provider-crm",
         "name": "CRM",
         "description": f"Pushes warehouse values into CRM opportunities ({', '.join(titles)}); no row is lost.",
         "versions": [__version__],
         "integrations": [
-            {"integration-name": vendor.title, "external-doc-url": vendor.documentation, "tags": ["service"]}
+            {"integration-name": vendor.display_name, "external-doc-url": vendor.documentation, "tags": ["service"]}
             for vendor in VENDORS.values()
         ],
         "hooks": [
-            {"integration-name": vendor.title, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
+            {"integration-name": vendor.display_name, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
             for vendor in VENDORS.values()
         ],
         "operators": [
@@ -93,8 +93,8 @@ def get_provider_info() -> dict[str, Any]:
 def _connection_type(vendor: Vendor) -> dict[str, Any]:
     return {
         "connection-type": vendor.name,
-        "hook-class-name": f"airflow_provider_crm.hooks.{vendor.name}.{vendor.title}Hook",
-        "hook-name": vendor.title,
+        "hook-class-name": f"airflow_provider_crm.hooks.{vendor.name}.{vendor.display_name}Hook",
+        "hook-name": vendor.display_name,
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "login", "port"],
             "relabeling": {"password": vendor.api_key_label, "host": "Host (optional)"},

@@ -28,7 +28,7 @@ class Allowance:
     """
 
     def __init__(self, share: float) -> None:
-        self.strangers = 0
+        self.external_calls = 0
         self._share = share
         self._calls = math.inf
         self._whole = 0
@@ -49,14 +49,14 @@ class Allowance:
             refused: How many of these were refused.
         """
         # They fade slowly: of a window in which we sent little we saw little.
-        self.strangers = max(counted - own, self.strangers - 1 - self.strangers // _FADING, 0)
+        self.external_calls = max(counted - own, self.external_calls - 1 - self.external_calls // _FADING, 0)
         landed = max(own - refused, 0)
         most = self._share * limit
         ours = min(float(max(landed, 1)), most) if math.isinf(self._calls) else self._calls
         if refused:
             self._calls = _AFTER_REFUSAL * landed
-        elif self.strangers:
-            self._calls = ours + self._change(limit, max(counted, landed + self.strangers), landed)
+        elif self.external_calls:
+            self._calls = ours + self._change(limit, max(counted, landed + self.external_calls), landed)
         else:
             self._calls = math.inf
         if self._calls >= most:

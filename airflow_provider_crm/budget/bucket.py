@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.budget.windows import POLL, Need
+from airflow_provider_crm.budget.windows import POLL, LeaseDemand
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.windows import Answer
@@ -129,9 +129,9 @@ class TokenBucket:
         """Whether the range in which the rate lies is narrow."""
         return self._slowest > _CLOSE * self._fastest
 
-    def need(self, now: float, in_flight: int) -> Need:
+    def need(self, now: float, in_flight: int) -> LeaseDemand:
         """What the shared store has to know to grant calls: how fast the bucket is filled."""
-        return Need(now, 0, 0, in_flight, now, None, 0.0, self.number, self._pace())
+        return LeaseDemand(now, 0, 0, in_flight, now, None, 0.0, self.number, self._pace())
 
     def _pace(self) -> float:
         """Calls per second that all workers together may send; 0 while nothing is known."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.windows import Need
+    from airflow_provider_crm.budget.windows import LeaseDemand
 
 
 # Seconds after which to look again while another thread is asking.
@@ -18,7 +18,7 @@ class Refusal(NamedTuple):
     """A call that was refused because of a limit that no answer tells.
 
     Attributes:
-        sent_at: When it was sent: monotonic seconds, in an `Ask` seconds ago.
+        sent_at: When it was sent: monotonic seconds, in an `LeaseRequest` seconds ago.
         at: When it was refused, likewise.
         wait: Seconds until the vendor opens again, as it says.
     """
@@ -29,7 +29,7 @@ class Refusal(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class LeaseRequest:
     """What a worker asks of the store, and tells it.
 
     Attributes:
@@ -62,11 +62,11 @@ class Ask:
     accepted: int = 0
     accepted_from: float = 0.0
     refusal: Refusal | None = None
-    asks: bool = True
+    wants_calls: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Lease:
     """What the store answers.
 
     Attributes:
@@ -93,7 +93,7 @@ class Grant:
 class SharedBudget(Protocol):
     """Where workers on one account share what they may use."""
 
-    def take(self, name: str, ask: Ask) -> Grant:
+    def acquire(self, name: str, ask: LeaseRequest) -> Lease:
         """Tell what a worker knows, and take a batch of calls.
 
         Raises:
@@ -158,19 +158,19 @@ class Leases:
         # Calls that were taken before it was known how they have to be spaced would all leave at once.
         self._returned, self._left = self._returned + self._left, 0
 
-    def owes(self, window: int, *, end_known: bool) -> bool:
+    def must_report(self, window: int, *, end_known: bool) -> bool:
         """Whether the store does not know yet what was learned here: when the window ends, or of a refusal."""
         news = self._refusal is not None or (end_known and self._untold and window == self._window)
         return news and not self._asking
 
-    def begin(self, need: Need, *, asks: bool, stated: float = 0.0) -> Ask | float:
+    def begin(self, need: LeaseDemand, *, wants_calls: bool, stated: float = 0.0) -> LeaseRequest | float:
         """What this thread is to ask the store, or to report to it; else the seconds after which to look again."""
-        if self._asking or (need.at < self._ask_at and asks):
+        if self._asking or (need.at < self._ask_at and wants_calls):
             return max(self._ask_at - need.at, _PAUSE)
         self._ended = ended = need.number != self._window
         end = need.opened_at if ended else need.ends_at
         first = self._refusal
-        ask = Ask(
+        ask = LeaseRequest(
             share=self._share,
             limit=need.limit,
             counted=0 if ended else need.counted,
@@ -184,26 +184,26 @@ class Leases:
             accepted=self._accepted,
             accepted_from=need.at - min(self._accepted_from, need.at),
             refusal=None if first is None else Refusal(need.at - first.sent_at, need.at - first.at, first.wait),
-            asks=asks,
+            wants_calls=wants_calls,
         )
         self._asking, self._accepted, self._refusal, self._returned = True, 0, None, 0
         self._accepted_from = math.inf
         return ask
 
-    def ask(self, ask: Ask) -> Grant:
+    def ask(self, ask: LeaseRequest) -> Lease:
         """Tell the store what is known here, and take a batch of calls if asked to.
 
         Raises:
             TransientError: If its database cannot be used.
         """
         try:
-            grant = self._store.take(self._name, ask)
+            grant = self._store.acquire(self._name, ask)
             return replace(grant, anew=grant.anew and not self._ended)
         except BaseException:
             self._asking = False
             raise
 
-    def granted(self, grant: Grant, asked_in: int, window: int, now: float) -> None:
+    def granted(self, grant: Lease, asked_in: int, window: int, now: float) -> None:
         """Hold what was granted.
 
         Args:
@@ -229,7 +229,7 @@ class Leases:
         """
         if self._left and self._number is not None:
             returned, self._left = self._left, 0
-            self._store.take(
+            self._store.acquire(
                 self._name,
-                Ask(self._share, 0, 0, 0, self._number, None, 0.0, returned=returned, asks=False),
+                LeaseRequest(self._share, 0, 0, 0, self._number, None, 0.0, returned=returned, wants_calls=False),
             )

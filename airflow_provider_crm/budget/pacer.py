@@ -6,7 +6,7 @@ under, and hands the question "may I send now?" to the plan that fits:
 - `budget_window.FixedWindow`: so many calls per window; the answers tell its limit, what remains and when it ends;
 - `budget_bucket.TokenBucket`: the same headers, of a limit that is refilled all the time.
 
-Beside it, or alone where no answer tells anything, `budget_rate.FoundRate` obeys a limit that only refusals tell.
+Beside it, or alone where no answer tells anything, `budget_rate.DiscoveredRate` obeys a limit that only refusals tell.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget.bucket import TokenBucket
-from airflow_provider_crm.budget.lease import Ask, Refusal
-from airflow_provider_crm.budget.rate import TESTING_SHARE, FoundRate
+from airflow_provider_crm.budget.lease import LeaseRequest, Refusal
+from airflow_provider_crm.budget.rate import TESTING_SHARE, DiscoveredRate
 from airflow_provider_crm.budget.usage import GroupUse
-from airflow_provider_crm.budget.windows import LONGEST_SPREAD, POLL, Answer, FixedWindow, Need
+from airflow_provider_crm.budget.windows import LONGEST_SPREAD, POLL, Answer, FixedWindow, LeaseDemand
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.lease import Grant, Leases, SharedBudget
+    from airflow_provider_crm.budget.lease import Lease, Leases, SharedBudget
     from airflow_provider_crm.vendors import Limits
 
 _STATED = re.compile(r"(\d{1,9})/(\d{1,5})(s|m|h)", re.ASCII)
@@ -87,7 +87,7 @@ def check_share(name: str, value: object) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class Reservation:
     """Permission for one call.
 
     Attributes:
@@ -131,9 +131,9 @@ class Pacer:
             self._plan = FixedWindow(share, shared=leases is not None, stated=(stated.calls, float(stated.seconds)))
         elif stated is not None:
             self._stated = stated.calls / stated.seconds
-        self._found = FoundRate.stated(self._stated) if self._stated else FoundRate()
+        self._found = DiscoveredRate.stated(self._stated) if self._stated else DiscoveredRate()
 
-    def take(self) -> Ticket | float:
+    def acquire(self) -> Reservation | float:
         """A ticket for a call that leaves now, or else the seconds after which to ask again.
 
         Raises:
@@ -150,23 +150,23 @@ class Pacer:
             need = self._need(now)
             if wait <= 0 and (leased := self._leases.use(need.number, now)) is not None:
                 return leased if leased > 0 else self._ticket(now)
-            if wait > 0 and not self._leases.owes(need.number, end_known=need.ends_at is not None):
+            if wait > 0 and not self._leases.must_report(need.number, end_known=need.ends_at is not None):
                 return wait
             if not self._heard and self._in_flight:
                 return max(wait, POLL)  # the answer to the first call tells which limit it is
-            ask = self._leases.begin(need, asks=wait <= 0, stated=self._stated)
-            if not isinstance(ask, Ask):
+            ask = self._leases.begin(need, wants_calls=wait <= 0, stated=self._stated)
+            if not isinstance(ask, LeaseRequest):
                 return max(wait, ask)
         grant = self._leases.ask(ask)
         with self._lock:
             return max(self._joined(self._leases, grant, need.number), wait)
 
-    def _need(self, now: float) -> Need:
+    def _need(self, now: float) -> LeaseDemand:
         if self._plan is None:  # nothing is known yet
-            return Need(now, 0, 0, self._in_flight, now, None, 0.0, 0)
+            return LeaseDemand(now, 0, 0, self._in_flight, now, None, 0.0, 0)
         return self._plan.need(now, self._in_flight)
 
-    def _joined(self, leases: Leases, grant: Grant, asked_in: int) -> float:
+    def _joined(self, leases: Leases, grant: Lease, asked_in: int) -> float:
         """Take over what the store knows and gives; a limit that it does not know either has to be found out."""
         now = self._clock.monotonic()
         if self._plan is None and grant.limit:
@@ -177,22 +177,22 @@ class Pacer:
         leases.granted(grant, asked_in, 0 if self._plan is None else self._plan.number, now)
         return grant.wait
 
-    def _ticket(self, now: float) -> Ticket:
+    def _ticket(self, now: float) -> Reservation:
         self._in_flight += 1
         if self._leases is None:
             self._found.sent(now, self._found.gap(self._share), share=self._share)
-        return Ticket(now, 0 if self._plan is None else self._plan.sent(now))
+        return Reservation(now, 0 if self._plan is None else self._plan.sent(now))
 
-    def unused(self, ticket: Ticket) -> None:
+    def unused(self, reservation: Reservation) -> None:
         """Take a ticket back: its call was not sent."""
         with self._lock:
             self._in_flight -= 1
             if self._plan is not None:
-                self._plan.unsent(ticket.window)
+                self._plan.unsent(reservation.window)
             if self._leases is not None:
-                self._leases.back(ticket.window)
+                self._leases.back(reservation.window)
 
-    def answered(self, ticket: Ticket, limits: Limits | None, *, refused: bool = False) -> None:
+    def answered(self, reservation: Reservation, limits: Limits | None, *, refused: bool = False) -> None:
         """Learn from what became of a call.
 
         Args:
@@ -205,16 +205,16 @@ class Pacer:
             self._in_flight -= 1
             self._calls += 1
             self._heard = True
-            told = _told(ticket, limits, now)
+            told = _told(reservation, limits, now)
             if refused and told is not None and self._plan is not None and self._plan.limit not in (0, told.limit):
                 told = None  # of another, stricter limit than the answers tell of
-            self._learn(told, ticket, now)
+            self._learn(told, reservation, now)
             if refused:
-                self._refused(ticket, now, (limits.wait if limits is not None else None) or 0.0)
+                self._refused(reservation, now, (limits.wait if limits is not None else None) or 0.0)
             elif self._leases is not None:
-                self._leases.accepted(ticket.sent_at)
+                self._leases.accepted(reservation.sent_at)
             else:
-                self._found.accept(ticket.sent_at)
+                self._found.accept(reservation.sent_at)
 
     def hold(self, seconds: float) -> None:
         """Let nobody pass for that long; a shorter hold never ends a longer one."""
@@ -237,7 +237,7 @@ class Pacer:
         if self._leases is not None:
             self._leases.close()
 
-    def _refused(self, ticket: Ticket, now: float, wait: float) -> None:
+    def _refused(self, reservation: Reservation, now: float, wait: float) -> None:
         """Hold everybody; where no answer has told a limit, refusals are all that is known of it.
 
         Where one has, a refusal that it does not explain is of another limit: obeyed, not learned from.
@@ -246,14 +246,14 @@ class Pacer:
         if self._plan is not None:
             self._plan.refused(now, wait)
         elif self._leases is not None:
-            self._leases.refused(Refusal(ticket.sent_at, now, wait))
+            self._leases.refused(Refusal(reservation.sent_at, now, wait))
         else:
-            self._found.refused(ticket.sent_at, now, wait)
+            self._found.refused(reservation.sent_at, now, wait)
 
-    def _learn(self, told: Answer | None, ticket: Ticket, now: float) -> None:
+    def _learn(self, told: Answer | None, reservation: Reservation, now: float) -> None:
         if told is None:
             if self._plan is not None:
-                self._plan.untold(now, ticket.window)
+                self._plan.untold(now, reservation.window)
             return
         if isinstance(self._plan, FixedWindow) and self._plan.unfit:
             shared = self._leases is not None
@@ -263,8 +263,8 @@ class Pacer:
         self._plan.told(told, self._in_flight)
 
 
-def _told(ticket: Ticket, limits: Limits | None, now: float) -> Answer | None:
+def _told(reservation: Reservation, limits: Limits | None, now: float) -> Answer | None:
     """What an answer tells; None if it leaves out a part of it."""
     if limits is None or limits.limit is None or limits.remaining is None or limits.reset is None:
         return None
-    return Answer(ticket.sent_at, now, ticket.window, limits.limit, limits.remaining, limits.reset)
+    return Answer(reservation.sent_at, now, reservation.window, limits.limit, limits.remaining, limits.reset)

@@ -29,7 +29,7 @@ _SHORTEST_WINDOW = 0.5
 
 
 @dataclass(slots=True)
-class FoundRate:
+class DiscoveredRate:
     """What refusals have told of a limit; times are seconds of whatever clock its owner has.
 
     Attributes:
@@ -51,7 +51,7 @@ class FoundRate:
     next_at: float = 0.0
 
     @classmethod
-    def stated(cls, rate: float) -> FoundRate:
+    def stated(cls, rate: float) -> DiscoveredRate:
         """Begin just under a limit that somebody states, in calls per second."""
         return cls(rate=_CLOSE_TO_REFUSED * rate, refused_rate=rate)
 

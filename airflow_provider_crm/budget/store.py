@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_provider_crm.budget.lease import Grant
-from airflow_provider_crm.budget.rate import FoundRate
+from airflow_provider_crm.budget.lease import Lease
+from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.database.schema import budgets, migrate
 from airflow_provider_crm.ledger.ledger import ledger_errors
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-    from airflow_provider_crm.budget.lease import Ask
+    from airflow_provider_crm.budget.lease import LeaseRequest
     from airflow_provider_crm.clock import Clock
 
 _BATCHES = 8
@@ -67,13 +67,13 @@ class SharedWindow:
     limit: int = 0
     granted: int = 0
     counted: int = 0
-    strangers: int = 0
+    external_calls: int = 0
     opened_at: float = 0.0
     ends_at: float | None = None
     length: float = 0.0
-    found: FoundRate = field(default_factory=FoundRate)
+    found: DiscoveredRate = field(default_factory=DiscoveredRate)
 
-    def informed(self, ask: Ask, now: float) -> SharedWindow:
+    def informed(self, ask: LeaseRequest, now: float) -> SharedWindow:
         """The window after what a worker knows; the next one if it is over."""
         # A worker that has not called in this window may know a limit of yesterday.
         limit = ask.limit if ask.number == self.number or not self.limit else self.limit
@@ -93,7 +93,7 @@ class SharedWindow:
             number=window.number + 1,
             granted=0,
             counted=0,
-            strangers=max(window.counted - window.granted, window.strangers // 2),
+            external_calls=max(window.counted - window.granted, window.external_calls // 2),
             opened_at=now,
             ends_at=None,
         )
@@ -106,11 +106,11 @@ class SharedWindow:
         # be known from an answer in the middle of a window only.
         return min(self.opened_at, now) + 2 * self.length if self.length else None
 
-    def learned(self, ask: Ask, now: float) -> FoundRate:
+    def learned(self, ask: LeaseRequest, now: float) -> DiscoveredRate:
         """What refusals have told, with what this worker has to tell."""
         found = replace(self.found)
         if now - found.next_at > _FORGOTTEN_AFTER:
-            found = FoundRate.stated(ask.stated) if ask.stated and not ask.limit else FoundRate()
+            found = DiscoveredRate.stated(ask.stated) if ask.stated and not ask.limit else DiscoveredRate()
         if ask.accepted:
             found.accept(now - ask.accepted_from, ask.accepted)
         if (refusal := ask.refusal) is not None:
@@ -119,7 +119,7 @@ class SharedWindow:
 
     def free(self, share: float) -> int:
         """Calls that may still be granted."""
-        others = max(self.strangers, self.counted - self.granted)
+        others = max(self.external_calls, self.counted - self.granted)
         allowed = min(math.floor(share * self.limit + 1e-9), self.limit - others)
         return max(allowed - self.granted, 0)
 
@@ -143,7 +143,7 @@ class BudgetStore:
         self._lock = threading.Lock()
         self._ready = False
 
-    def take(self, name: str, ask: Ask) -> Grant:
+    def acquire(self, name: str, ask: LeaseRequest) -> Lease:
         """Tell the store what a worker knows, and take a batch of calls, in one transaction.
 
         Raises:
@@ -158,7 +158,7 @@ class BudgetStore:
                 self._store(connection, name, after)
         end = after.end(now) if after.ends_at is not None else None
         wait = 0.0 if calls else max(_ASK_AGAIN if end is None else end - now, 0.001)
-        return Grant(
+        return Lease(
             calls,
             after.limit,
             after.number,
@@ -183,7 +183,7 @@ class BudgetStore:
             budgets.c.call_limit,
             budgets.c.granted,
             budgets.c.counted,
-            budgets.c.strangers,
+            budgets.c.external_calls,
             budgets.c.opened_at,
             budgets.c.ends_at,
             budgets.c.length,
@@ -200,11 +200,11 @@ class BudgetStore:
             row.call_limit,
             row.granted,
             row.counted,
-            row.strangers,
+            row.external_calls,
             row.opened_at.timestamp(),
             None if row.ends_at is None else row.ends_at.timestamp(),
             row.length,
-            FoundRate(**json.loads(row.found)),
+            DiscoveredRate(**json.loads(row.found)),
         )
 
     def _now(self, connection: Connection) -> float:
@@ -217,7 +217,7 @@ class BudgetStore:
         connection.execute(sa.update(budgets).where(budgets.c.name == name).values(_values(name, window)))
 
 
-def _granted(window: SharedWindow, ask: Ask, now: float) -> tuple[SharedWindow, int, float, float]:
+def _granted(window: SharedWindow, ask: LeaseRequest, now: float) -> tuple[SharedWindow, int, float, float]:
     """The window after a worker got its calls; how many these are, when the first may leave, and seconds between."""
     found = window.learned(ask, now)
     carried = ask.in_flight if window.number != ask.number else 0
@@ -225,7 +225,7 @@ def _granted(window: SharedWindow, ask: Ask, now: float) -> tuple[SharedWindow, 
     # A bucket bears it if the calls of a batch leave at once.
     spaced = found.gap(ask.share)
     gap = max(spaced, 1 / (ask.share * ask.rate) if ask.rate else 0.0)
-    if not ask.asks:
+    if not ask.wants_calls:
         return window, 0, now, spaced
     windowed = bool(window.limit) and not ask.rate
     calls = window.batch(ask.share) if windowed else _UNBOUNDED_BATCH
@@ -244,7 +244,7 @@ def _values(name: str, window: SharedWindow) -> dict[str, object]:
         "call_limit": window.limit,
         "granted": window.granted,
         "counted": window.counted,
-        "strangers": window.strangers,
+        "external_calls": window.external_calls,
         "opened_at": dt.datetime.fromtimestamp(window.opened_at, dt.UTC),
         "ends_at": None if window.ends_at is None else dt.datetime.fromtimestamp(window.ends_at, dt.UTC),
         "length": window.length,

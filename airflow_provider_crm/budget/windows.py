@@ -73,7 +73,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class LeaseDemand:
     """What a worker tells the shared store when it asks for calls.
 
     Attributes:
@@ -222,9 +222,9 @@ class FixedWindow:
         if answer.window == self.number:
             self._note_late(answer.received_at)
 
-    def need(self, now: float, in_flight: int) -> Need:
+    def need(self, now: float, in_flight: int) -> LeaseDemand:
         """What the shared store has to know to grant calls."""
-        return Need(
+        return LeaseDemand(
             now, self._limit, self._counted, in_flight, self._opened_at, self._latest, self._length, self.number
         )
 
@@ -246,10 +246,10 @@ class FixedWindow:
 
     def _used(self, in_flight: int) -> int:
         """Calls that the vendor has counted at most, once those on their way have arrived."""
-        strangers = self._allowance.strangers
+        external_calls = self._allowance.external_calls
         # With others on the limit, one of their calls may be on its way, too.
-        most = self._counted + len(self._uncounted) + in_flight + (1 if strangers and self._own else 0)
-        return most if strangers or self._counted > self._own else min(most, self._own)
+        most = self._counted + len(self._uncounted) + in_flight + (1 if external_calls and self._own else 0)
+        return most if external_calls or self._counted > self._own else min(most, self._own)
 
     def _contradicted(self, answer: Answer) -> None:
         """The end moved on; of whole seconds that cannot be said, nor of answers that crossed each other."""
@@ -266,7 +266,7 @@ class FixedWindow:
 
     def _spread(self, now: float, cap: int) -> float:
         """With other programs on the limit, leave time between calls, so that what they use shows in time."""
-        if not self._allowance.strangers or self._length > LONGEST_SPREAD or self._last_sent < self._opened_at:
+        if not self._allowance.external_calls or self._length > LONGEST_SPREAD or self._last_sent < self._opened_at:
             return 0.0
         end = self._latest if self._latest is not None else self._opened_at + self._length
         gap = max(end - self._length * (1 - _SPREAD_OVER) - now, 0.0) / (cap - self._own)

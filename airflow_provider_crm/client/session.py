@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_crm.budget.lease import Leases
-from airflow_provider_crm.budget.pacer import Budget, Pacer, Ticket
+from airflow_provider_crm.budget.pacer import Budget, Pacer, Reservation
 from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.client.redaction import hidden, redacted
 from airflow_provider_crm.client.transport import Signature, Wire, authenticated_session
@@ -46,11 +46,11 @@ _REDIRECTS = frozenset({300, 301, 302, 303, 305, 307, 308})
 _T = TypeVar("_T")
 
 
-Permit: TypeAlias = Callable[[], None]
+BeforeAttempt: TypeAlias = Callable[[], None]
 
 
 def always() -> None:
-    """Permit every attempt."""
+    """BeforeAttempt every attempt."""
 
 
 def _never(err: TransientError) -> None:
@@ -165,7 +165,7 @@ class Session:
         record_id: str,
         *,
         timezone: str | None = None,
-        permit: Permit = always,
+        before_attempt: BeforeAttempt = always,
         attempts: int | None = None,
     ) -> Record:
         """Send one writing call until it is answered, and return the record that came back.
@@ -199,14 +199,14 @@ class Session:
                 partial(self._record, record_id),
                 timezone=timezone,
                 landed=landed,
-                permit=permit,
+                before_attempt=before_attempt,
                 attempts=attempts,
             )
         except CrmError as err:
             err.maybe_written = unanswered
             raise
 
-    def read(self, record_id: str, *, permit: Permit = always) -> Record:
+    def read(self, record_id: str, *, before_attempt: BeforeAttempt = always) -> Record:
         """Read one opportunity.
 
         Args:
@@ -217,7 +217,7 @@ class Session:
             CrmError: As for `write`.
         """
         call = self.account.vendor.read_call(record_id)
-        return self._answered(call, record_id, partial(self._record, record_id), permit=permit)
+        return self._answered(call, record_id, partial(self._record, record_id), before_attempt=before_attempt)
 
     def fetch(self, call: Call) -> Json:
         """Send a reading call and return its whole JSON body.
@@ -225,7 +225,7 @@ class Session:
         Raises:
             CrmError: As for `write`.
         """
-        return self._answered(call, None, lambda response: json_of(self.account.vendor.title, response))
+        return self._answered(call, None, lambda response: json_of(self.account.vendor.display_name, response))
 
     def records(self, filters: Mapping[str, str]) -> Iterator[Record]:
         """All opportunities that match, page by page.
@@ -237,12 +237,12 @@ class Session:
         vendor, seen = self.account.vendor, set[int]()
         page, more = 0, True
         while more:
-            found, more = vendor.listed(self.fetch(vendor.list_call(filters, page)))
+            found, more = vendor.parse_page(self.fetch(vendor.list_call(filters, page)))
             yield from found
             page += 1
             content = hash(tuple(str(record.get(vendor.id_key)) for record in found))
             if more and (not found or content in seen):
-                msg = f"{vendor.title}'s list does not end: page {page} brings nothing new and is not the last."
+                msg = f"{vendor.display_name}'s list does not end: page {page} brings nothing new and is not the last."
                 raise TransientError(msg, vendor=vendor.name, code="NO_PROGRESS")
             seen.add(content)
 
@@ -253,14 +253,14 @@ class Session:
             ConfigurationError: If the vendor refuses to tell.
         """
         vendor = self.account.vendor
-        calls = vendor.discovery(names)
+        calls = vendor.catalogue_calls(names)
         asked = tuple(call.path for call in calls)
         try:
             if asked not in self._catalogues:
                 self._catalogues[asked] = self._learnt(vendor.catalogue([self.fetch(call) for call in calls]))
             return self._catalogues[asked]
         except RejectedError as err:
-            msg = f"{vendor.title} at {self.account.origin} does not tell what the account offers: {err}"
+            msg = f"{vendor.display_name} at {self.account.origin} does not tell what the account offers: {err}"
             raise ConfigurationError(msg, vendor=vendor.name, status=err.status, code=err.code) from err
 
     def _learnt(self, catalogue: Catalogue) -> Catalogue:
@@ -288,7 +288,7 @@ class Session:
         if response.status_code in _REDIRECTS:
             raise self._redirected(response)
         try:
-            return self._read(self.account.vendor.probed, response)
+            return self._read(self.account.vendor.check_probe, response)
         except CrmError as err:
             self._redact(err, None)
             raise
@@ -313,21 +313,21 @@ class Session:
         *,
         timezone: str | None = None,
         landed: Callable[[TransientError], _T | None] = _never,
-        permit: Permit = always,
+        before_attempt: BeforeAttempt = always,
         attempts: int | None = None,
     ) -> _T:
         """Try a call until `read` accepts its answer; ask `landed` before a call is repeated."""
         started, attempt, renewed = self.clock.monotonic(), 0, False
         pacer = self._pacer(call)
         while True:
-            ticket = self._ticket(pacer, started)
+            reservation = self._ticket(pacer, started)
             token: str | None = None
             permitted = True
             try:
-                with self._passage(pacer, ticket) as passage:
+                with self._passage(pacer, reservation) as passage:
                     token = self._token()  # before the permit: fetching one takes time
                     permitted = False
-                    permit()
+                    before_attempt()
                     permitted = True
                     answer = self._answer(call, record_id, timezone, passage)
                 return self._read(read, answer)
@@ -365,28 +365,28 @@ class Session:
                 self._pacers[group] = Pacer(self.clock, share=share, stated=self.account.stated, leases=leases)
             return self._pacers[group]
 
-    def _ticket(self, pacer: Pacer, started: float) -> Ticket:
+    def _ticket(self, pacer: Pacer, started: float) -> Reservation:
         """Wait for the budget, but not longer than a worker slot should be held."""
-        while not isinstance(wait := pacer.take(), Ticket):
+        while not isinstance(wait := pacer.acquire(), Reservation):
             vendor = self.account.vendor
             if wait > self.retry.defer_after or self.clock.monotonic() + wait - started > self.retry.total:
-                msg = f"{vendor.title}'s budget is used up; there is more of it in {wait:.0f} seconds."
+                msg = f"{vendor.display_name}'s budget is used up; there is more of it in {wait:.0f} seconds."
                 raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
             if wait > 0:
                 self.clock.sleep(max(wait, _SHORTEST_SLEEP))
         return wait
 
     @contextmanager
-    def _passage(self, pacer: Pacer, ticket: Ticket) -> Iterator[_Passage]:
+    def _passage(self, pacer: Pacer, reservation: Reservation) -> Iterator[_Passage]:
         """Tell the pacer what became of a call, whatever became of it."""
         passage = _Passage()
         try:
             yield passage
         finally:
             if passage.sent:
-                pacer.answered(ticket, passage.limits, refused=passage.refused)
+                pacer.answered(reservation, passage.limits, refused=passage.refused)
             else:
-                pacer.unused(ticket)
+                pacer.unused(reservation)
 
     def _token(self) -> str | None:
         return None if self.account.tokens is None else self.account.tokens.token()
@@ -471,9 +471,10 @@ class Session:
         record = vendor.read(answer)
         shown = record.get(vendor.id_key)
         if isinstance(shown, (str, int)) and vendor.canonical_id(str(shown)) != vendor.canonical_id(record_id):
+            other = text_of(shown)
             msg = (
-                f"{vendor.title} answered with the record {text_of(shown)!r} instead of {record_id!r}, as it does when "
-                f"the one was merged into the other. Write to {text_of(shown)!r} if that is the one that is meant."
+                f"{vendor.display_name} answered with the record {other!r} instead of {record_id!r}, as it does when "
+                f"the one was merged into the other. Write to {other!r} if that is the one that is meant."
             )
             fields = {vendor.id_key: "another record"}
             raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)

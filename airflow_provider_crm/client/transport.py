@@ -170,7 +170,7 @@ class Wire:
             method = getattr(self._http, name)
             if _is_replaced(method) and not hasattr(method, "__wrapped__"):
                 msg = (
-                    f"requests.Session.{name} was replaced, and calls to {self._account.vendor.title} do not go "
+                    f"requests.Session.{name} was replaced, and calls to {self._account.vendor.display_name} do not go "
                     "through it: nothing was sent. Replace requests.Session.send, mount an adapter on the session, or "
                     "use a library such as `responses` or `vcrpy`."
                 )

@@ -65,7 +65,7 @@ class FieldHashes:
     fields: frozenset[str] = frozenset()
     key: HashKey | None = None
 
-    def kept(self, field_key: str, value: str) -> str:
+    def stored_form(self, field_key: str, value: str) -> str:
         """The form in which a value is kept: a hash for the fields that were named for it."""
         if field_key not in self.fields:
             return value
@@ -83,7 +83,7 @@ class FieldHashes:
 
     def fingerprint(self, values: Mapping[str, str]) -> str:
         """A digest of the values of one row, the same for the same values, from which none of them can be found."""
-        kept = {key: self.kept(key, value) for key, value in sorted(values.items())}
+        kept = {key: self.stored_form(key, value) for key, value in sorted(values.items())}
         return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails.measure import Measured
+    from airflow_provider_crm.guardrails.measure import ImpactEstimate
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class GuardrailCheck:
     """One limit beside what a run would do.
 
     Attributes:
@@ -115,7 +115,7 @@ class Guardrails:
             msg = f"guardrails: {'; '.join(problems)}."
             raise ConfigurationError(msg)
 
-    def measurements(self, measured: Measured) -> tuple[Measurement, ...]:
+    def measurements(self, measured: ImpactEstimate) -> tuple[GuardrailCheck, ...]:
         """What a run would do beside the limits that there are."""
         column, nulls = measured.worst_column()
         found: dict[str, tuple[Decimal | int, str]] = {
@@ -136,13 +136,13 @@ class Guardrails:
             ),
         }
         return tuple(
-            Measurement(name, Decimal(value), _exact(limit), told)
+            GuardrailCheck(name, Decimal(value), _exact(limit), told)
             for name, (value, told) in found.items()
             if (limit := getattr(self, name)) is not None
         )
 
 
-def hold(measurements: Iterable[Measurement]) -> None:
+def hold(measurements: Iterable[GuardrailCheck]) -> None:
     """Stop a run that would go beyond a limit.
 
     Raises:

@@ -28,7 +28,7 @@ _COMPARED_AT_ONCE = 200
 
 
 @dataclass(slots=True)
-class Measured:
+class ImpactEstimate:
     """What one run would do.
 
     Attributes:
@@ -86,7 +86,7 @@ class Measured:
                     if state is not None and _is_older(row, state.newest):
                         continue
                     before = None if state is None else state.value
-                    if before != ledger.kept(key, after):
+                    if before != ledger.stored_form(key, after):
                         different = True
                         after_amount, before_amount = money.amount(key, after), money.amount(key, before)
                         self.total_delta += abs((after_amount or Decimal()) - (before_amount or Decimal()))

@@ -222,7 +222,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     timeout = _timeout(extra, DEFAULT_TIMEOUT, problems)
     stated = _stated(extra, problems)
     if problems:
-        msg = f"Connection {connection.conn_id!r} ({vendor.title}): {'; '.join(problems)}."
+        msg = f"Connection {connection.conn_id!r} ({vendor.display_name}): {'; '.join(problems)}."
         raise ConfigurationError(msg, vendor=vendor.name)
     return Account(
         vendor=vendor,

@@ -118,7 +118,7 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
     from airflow_provider_crm.client.oauth import StoredTokens
     from airflow_provider_crm.clock import Clock
 
-    name = f"Connection {account.name!r} ({account.vendor.title})"
+    name = f"Connection {account.name!r} ({account.vendor.display_name})"
     need = (
         f"{name} signs in by OAuth, and its tokens, which are replaced at every use, are kept in the ledger: name a "
         "connection to its database in [crm] ledger_conn_id (AIRFLOW__CRM__LEDGER_CONN_ID) or as the argument "

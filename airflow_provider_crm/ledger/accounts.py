@@ -153,7 +153,7 @@ class AccountNames:
 
 
 def _changed(account: Account, known: _Known) -> str:
-    connection, title = f"Connection {account.connection or account.name!r}", account.vendor.title
+    connection, title = f"Connection {account.connection or account.name!r}", account.vendor.display_name
     confirm = f"airflow crm confirm-account {account.connection or account.name}"
     if known.of_key is not None:
         return (

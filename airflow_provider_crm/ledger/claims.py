@@ -26,7 +26,7 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredRow:
     """What one row wants, as it would be sent.
 
     Attributes:
@@ -41,7 +41,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class WishColumns:
+class DesiredRows:
     """The wishes of many rows, column by column, which is how they are compared with the ledger fastest.
 
     Attributes:
@@ -55,22 +55,22 @@ class WishColumns:
     as_of: Sequence[dt.datetime]
 
     @classmethod
-    def of(cls, wishes: Sequence[Wish]) -> WishColumns:
+    def of(cls, desired_rows: Sequence[DesiredRow]) -> DesiredRows:
         """The same wishes by columns."""
-        keys = {key: None for wish in wishes for key in wish.values}
+        keys = {key: None for desired in desired_rows for key in desired.values}
         return cls(
-            [wish.record_id for wish in wishes],
-            {key: [wish.values.get(key) for wish in wishes] for key in keys},
-            [wish.as_of for wish in wishes],
+            [desired.record_id for desired in desired_rows],
+            {key: [desired.values.get(key) for desired in desired_rows] for key in keys},
+            [desired.as_of for desired in desired_rows],
         )
 
     def __len__(self) -> int:
         """How many rows."""
         return len(self.record_ids)
 
-    def taken(self, numbers: Sequence[int]) -> WishColumns:
+    def taken(self, numbers: Sequence[int]) -> DesiredRows:
         """Some of the rows, by position."""
-        return WishColumns(
+        return DesiredRows(
             [self.record_ids[number] for number in numbers],
             {key: [column[number] for number in numbers] for key, column in self.values.items()},
             [self.as_of[number] for number in numbers],
@@ -122,7 +122,7 @@ class Claim:
     busy_seconds: float = 0.0
     refused: Refusal | None = None
 
-    def knows(self, key: str, word: OutcomeWord) -> bool:
+    def still_valid(self, key: str, word: OutcomeWord) -> bool:
         """Whether the value on record still is what the CRM holds after the row ended without being written."""
         return key in self.before and word is not OutcomeWord.IGNORED
 
@@ -146,7 +146,7 @@ class Settlement:
         rests: Of a refused row: whether the refusal was about its values, which are not sent again until they change.
     """
 
-    wish: Wish
+    desired: DesiredRow
     claim: Claim
     outcome: Outcome
     written: frozenset[str]
@@ -197,7 +197,7 @@ class FieldState:
     newest: dt.datetime | None
 
 
-class Book:
+class ClaimBatch:
     """The states of one batch while its rows are decided; what is decided is to be written at the end, set by set.
 
     Args:
@@ -225,22 +225,22 @@ class Book:
         self._refusals = refusals
         self._hashes = hashes
 
-    def decide(self, wish: Wish, *, changes_only: bool, retry_rejected: bool, deadline: float) -> Claim:
+    def decide(self, desired: DesiredRow, *, changes_only: bool, retry_rejected: bool, deadline: float) -> Claim:
         """Compare one row with what is on record, and claim what is to be sent."""
-        verdicts = {key: self._verdict(wish, key, changes_only=changes_only) for key in wish.values}
+        verdicts = {key: self._verdict(desired, key, changes_only=changes_only) for key in desired.values}
         busy = max((seconds for verdict, seconds in verdicts.values() if verdict is Verdict.BUSY), default=None)
         if busy is not None:
             return Claim(Verdict.BUSY, busy_seconds=busy)
         send = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.SEND)
         stale = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.STALE)
-        refused = self._refusals.get(wish.record_id)
-        if send and refused is not None and not retry_rejected and self._is_refused_before(wish, refused):
+        refused = self._refusals.get(desired.record_id)
+        if send and refused is not None and not retry_rejected and self._is_refused_before(desired, refused):
             return Claim(Verdict.REFUSED_BEFORE, refused=refused)
-        self._confirm(wish, frozenset(wish.values) - send - stale)
+        self._confirm(desired, frozenset(desired.values) - send - stale)
         if not send:
             return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=stale)
-        self.claimed.update({(wish.record_id, key): wish.as_of for key in send})
-        on_record = {key: self._states.get((wish.record_id, key)) for key in send}
+        self.claimed.update({(desired.record_id, key): desired.as_of for key in send})
+        on_record = {key: self._states.get((desired.record_id, key)) for key in send}
         return Claim(
             Verdict.SEND,
             fields=send,
@@ -261,27 +261,27 @@ class Book:
         """Whether a value on record says anything; a hash that was made with another key does not."""
         return value is not None and self._hashes.comparable(value)
 
-    def _is_refused_before(self, wish: Wish, refused: Refusal) -> bool:
-        return refused.rests and refused.fingerprint == self._hashes.fingerprint(wish.values)
+    def _is_refused_before(self, desired: DesiredRow, refused: Refusal) -> bool:
+        return refused.rests and refused.fingerprint == self._hashes.fingerprint(desired.values)
 
-    def _verdict(self, wish: Wish, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
-        place = (wish.record_id, key)
+    def _verdict(self, desired: DesiredRow, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
+        place = (desired.record_id, key)
         if place in self.claimed:
-            return (Verdict.STALE, 0.0) if wish.as_of < self.claimed[place] else (Verdict.BUSY, 0.0)
+            return (Verdict.STALE, 0.0) if desired.as_of < self.claimed[place] else (Verdict.BUSY, 0.0)
         row = self._states.get(place)
         if row is None:
             return Verdict.SEND, 0.0
         moments = (row.as_of, row.claim_as_of, self.confirmed.get(place))
         newest = max((moment for moment in moments if moment is not None), default=None)
-        if newest is not None and wish.as_of < newest:
+        if newest is not None and desired.as_of < newest:
             return Verdict.STALE, 0.0
         if row.claimed_until is not None:
             seconds = (row.claimed_until - self._now).total_seconds()
             return (Verdict.BUSY, seconds) if seconds > 0 else (Verdict.SEND, 0.0)
-        same = row.known and row.value == self._hashes.kept(key, wish.values[key])
+        same = row.known and row.value == self._hashes.stored_form(key, desired.values[key])
         return (Verdict.UNCHANGED if same and changes_only else Verdict.SEND), 0.0
 
-    def _confirm(self, wish: Wish, keys: frozenset[str]) -> None:
-        for place in ((wish.record_id, key) for key in keys):
-            if self._states[place].as_of != wish.as_of:
-                self.confirmed[place] = wish.as_of
+    def _confirm(self, desired: DesiredRow, keys: frozenset[str]) -> None:
+        for place in ((desired.record_id, key) for key in keys):
+            if self._states[place].as_of != desired.as_of:
+                self.confirmed[place] = desired.as_of

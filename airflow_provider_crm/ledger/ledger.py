@@ -25,20 +25,20 @@ from airflow_provider_crm.database.held_signals import held_signals
 from airflow_provider_crm.database.schema import field_states, migrate, plan_reads, plans, rejects
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger.claims import (
-    Book,
     Claim,
+    ClaimBatch,
+    DesiredRow,
+    DesiredRows,
     FieldState,
     Place,
     Refusal,
     Settlement,
     StateOnRecord,
-    Wish,
-    WishColumns,
 )
 from airflow_provider_crm.ledger.row_sets import EndedField, claim, confirm, end_claims, storable
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, refuse
 from airflow_provider_crm.ledger.tries import begin_try, end_try
-from airflow_provider_crm.ledger.unchanged import confirm_held
+from airflow_provider_crm.ledger.unchanged import confirm_unchanged
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
 
@@ -106,7 +106,9 @@ class Ledger:
             now = None if deferred else self._now(connection)
             end_try(connection, self._run_key, self._account, self._try, report=report, now=now)
 
-    def claim(self, wishes: Sequence[Wish], *, changes_only: bool = True, retry_rejected: bool = False) -> list[Claim]:
+    def claim(
+        self, desired_rows: Sequence[DesiredRow], *, changes_only: bool = True, retry_rejected: bool = False
+    ) -> list[Claim]:
         """Say for each row what may be sent now, and claim it, in one transaction.
 
         Args:
@@ -119,28 +121,28 @@ class Ledger:
         """
         with self._transaction() as connection:
             self._serialize(connection)
-            records = sorted({wish.record_id for wish in wishes})
+            records = sorted({desired.record_id for desired in desired_rows})
             states, refusals = self._states(connection, records, lock=True), self._refusals(connection, records)
             started, now = self._clock.monotonic(), self._now(connection)
-            book = Book(now, states, refusals, self.hashes)
+            batch = ClaimBatch(now, states, refusals, self.hashes)
             claims = [
-                book.decide(
-                    wish, changes_only=changes_only, retry_rejected=retry_rejected, deadline=started + self._lease
+                batch.decide(
+                    desired, changes_only=changes_only, retry_rejected=retry_rejected, deadline=started + self._lease
                 )
-                for wish in wishes
+                for desired in desired_rows
             ]
             claim(
                 connection,
                 self._account,
-                book.claimed,
+                batch.claimed,
                 token=self._token,
                 run_key=self._run_key,
                 until=now + dt.timedelta(seconds=self._lease),
             )
-            confirm(connection, self._account, book.confirmed)
+            confirm(connection, self._account, batch.confirmed)
         return claims
 
-    def settled(self, wishes: WishColumns) -> frozenset[int]:
+    def settled(self, desired_rows: DesiredRows) -> frozenset[int]:
         """Which rows want only what the CRM is known to hold, by position.
 
         Older data does not get past them any more, nor past those fields of other rows that are held as wanted. A
@@ -150,26 +152,26 @@ class Ledger:
             wishes: Some thousands of rows.
         """
         kept = {
-            key: [None if text is None else self.kept(key, text) for text in column]
+            key: [None if text is None else self.stored_form(key, text) for text in column]
             if key in self.hashes.fields
             else column
-            for key, column in wishes.values.items()
+            for key, column in desired_rows.values.items()
         }
         with self._transaction() as connection:
             self._serialize(connection)
-            return confirm_held(connection, self._account, replace(wishes, values=kept))
+            return confirm_unchanged(connection, self._account, replace(desired_rows, values=kept))
 
-    def renew(self, wish: Wish, claim: Claim) -> float | None:
+    def renew(self, desired: DesiredRow, claim: Claim) -> float | None:
         """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""
         with self._transaction() as connection:
-            self._lock_mine(connection, [wish.record_id])
+            self._lock_mine(connection, [desired.record_id])
             started = self._clock.monotonic()
             until = self._now(connection) + dt.timedelta(seconds=self._lease)
             renewed = connection.execute(
                 sa.update(field_states)
                 .where(
                     field_states.c.account == self._account,
-                    field_states.c.record_id == wish.record_id,
+                    field_states.c.record_id == desired.record_id,
                     field_states.c.field.in_(claim.fields),
                     field_states.c.claim_token == self._token,
                 )
@@ -207,14 +209,14 @@ class Ledger:
             once_more: Whether a signal may have interrupted this when it was stored already; then rows without a claim
                 are left alone, so that none stands twice in the change log.
         """
-        gone = {settlement.wish.record_id for settlement in batch if settlement.gone}
-        disproved = {(settlement.wish.record_id, key) for settlement in batch for key in settlement.disproved}
+        gone = {settlement.desired.record_id for settlement in batch if settlement.gone}
+        disproved = {(settlement.desired.record_id, key) for settlement in batch for key in settlement.disproved}
         with self._transaction() as connection:
-            records = {settlement.wish.record_id for settlement in batch}
+            records = {settlement.desired.record_id for settlement in batch}
             self._lock_mine(connection, records, whole=gone | {record_id for record_id, _ in disproved})
             if once_more:
                 claimed = self._claimed_of(connection, records)
-                batch = [settlement for settlement in batch if settlement.wish.record_id in claimed]
+                batch = [settlement for settlement in batch if settlement.desired.record_id in claimed]
             now = self._now(connection)
             ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
             end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
@@ -244,7 +246,7 @@ class Ledger:
             return False
         return self.hashes.comparable(row.value)
 
-    def observe(self, wishes: Sequence[Wish], seen_at: dt.datetime) -> None:
+    def observe(self, desired_rows: Sequence[DesiredRow], seen_at: dt.datetime) -> None:
         """Note values that the CRM was seen to hold already, so that older data does not get past them.
 
         Where newer data is on record, a claim, or what was written since, that stays.
@@ -258,16 +260,16 @@ class Ledger:
             rows = [
                 {
                     "account": self._account,
-                    "record_id": wish.record_id,
+                    "record_id": desired.record_id,
                     "field": key,
-                    "value": self.kept(key, value),
+                    "value": self.stored_form(key, value),
                     "known": True,
-                    "as_of": wish.as_of,
+                    "as_of": desired.as_of,
                     "run_key": self._run_key,
                     "acknowledged_at": seen_at,
                 }
-                for wish in wishes
-                for key, value in wish.values.items()
+                for desired in desired_rows
+                for key, value in desired.values.items()
             ]
             rows.sort(key=lambda row: (row["record_id"], row["field"]))
             _each(connection, observe(connection.dialect.name), rows)
@@ -292,14 +294,14 @@ class Ledger:
             "at": now,
         }
 
-    def kept(self, key: str, value: str) -> str:
+    def stored_form(self, key: str, value: str) -> str:
         """The form in which a value is kept: a hash, for the fields that were named for it."""
-        return self.hashes.kept(key, value)
+        return self.hashes.stored_form(key, value)
 
     def _ended(self, settlement: Settlement, key: str) -> EndedField:
         """What is to be stored of one field."""
-        wish, claimed, outcome = settlement.wish, settlement.claim, settlement.outcome
-        after = self.kept(key, wish.values[key])
+        desired, claimed, outcome = settlement.desired, settlement.claim, settlement.outcome
+        after = self.stored_form(key, desired.values[key])
         unsent = outcome.word is OutcomeWord.FAILED and not settlement.sent
         word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
         word = OutcomeWord.NOT_SENT if unsent else word
@@ -308,12 +310,12 @@ class Ledger:
         doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
         seen = settlement.seen.get(key)
         return EndedField(
-            wish.record_id,
+            desired.record_id,
             key,
-            known=held or (not doubtful and claimed.knows(key, word)),
+            known=held or (not doubtful and claimed.still_valid(key, word)),
             value=after if held else None,
-            as_of=wish.as_of if held or doubtful else None,
-            before=claimed.before.get(key) if seen is None else self.kept(key, seen),
+            as_of=desired.as_of if held or doubtful else None,
+            before=claimed.before.get(key) if seen is None else self.stored_form(key, seen),
             after=after,
             outcome=word.value,
             code="" if held else outcome.code,
@@ -323,11 +325,11 @@ class Ledger:
     def _store_refusals(self, connection: Connection, batch: Sequence[Settlement], now: dt.datetime) -> None:
         refused = [
             self._refusal(settlement, now)
-            for settlement in sorted(batch, key=lambda settlement: settlement.wish.record_id)
+            for settlement in sorted(batch, key=lambda settlement: settlement.desired.record_id)
             if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
         ]
         healed = [
-            settlement.wish.record_id
+            settlement.desired.record_id
             for settlement in batch
             if settlement.outcome.word is OutcomeWord.UPDATED and settlement.claim.refused is not None
         ]
@@ -340,11 +342,11 @@ class Ledger:
         )
 
     def _refusal(self, settlement: Settlement, now: dt.datetime) -> dict[str, Any]:
-        wish, outcome = settlement.wish, settlement.outcome
+        desired, outcome = settlement.desired, settlement.outcome
         return {
             "account": self._account,
-            "record_id": wish.record_id,
-            "fingerprint": self.hashes.fingerprint(wish.values),
+            "record_id": desired.record_id,
+            "fingerprint": self.hashes.fingerprint(desired.values),
             "outcome": outcome.word.value,
             "code": storable(outcome.code),
             "reason": storable(outcome.reason),
@@ -432,7 +434,7 @@ class Ledger:
         return ledger_errors(self._engine)
 
 
-def knows_place(engine: Engine, place: str) -> bool:
+def has_seen_host(engine: Engine, place: str) -> bool:
     """Whether a vendor's host has ever shown a record to a run.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain, count, repeat
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.ledger.claims import WishColumns
+from airflow_provider_crm.ledger.claims import DesiredRows
 from airflow_provider_crm.ledger.row_sets import execute_rows, moment_texts
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _LEFT = """
 """
 
 
-def confirm_held(connection: Connection, account: str, wishes: WishColumns) -> frozenset[int]:
+def confirm_unchanged(connection: Connection, account: str, desired_rows: DesiredRows) -> frozenset[int]:
     """Confirm the fields that are known to stand in the CRM as wanted, and have no newer data.
 
     Args:
@@ -50,8 +50,8 @@ def confirm_held(connection: Connection, account: str, wishes: WishColumns) -> f
     Returns:
         Positions of the rows of which that is true for all fields.
     """
-    numbers = _comparable(wishes)
-    comparable = wishes if len(numbers) == len(wishes) else wishes.taken(numbers)
+    numbers = _comparable(desired_rows)
+    comparable = desired_rows if len(numbers) == len(desired_rows) else desired_rows.taken(numbers)
     held: set[int] = set()
     for first, part in _parts(comparable):
         left = _left(connection, account, part)
@@ -59,43 +59,43 @@ def confirm_held(connection: Connection, account: str, wishes: WishColumns) -> f
     return frozenset(held)
 
 
-def _comparable(wishes: WishColumns) -> range | list[int]:
+def _comparable(desired_rows: DesiredRows) -> range | list[int]:
     """Rows that want something, of records that occur once: rows of one record are decided one after another."""
-    everything, columns = range(len(wishes)), wishes.values.values()
-    repeated = len(set(wishes.record_ids)) < len(wishes)
+    everything, columns = range(len(desired_rows)), desired_rows.values.values()
+    repeated = len(set(desired_rows.record_ids)) < len(desired_rows)
     if not repeated and not all(None in column for column in columns):
         return everything
-    times = Counter(wishes.record_ids)
-    some = [any(text is not None for text in row) for row in zip(*columns, strict=True)] or [False] * len(wishes)
-    return [number for number in everything if some[number] and times[wishes.record_ids[number]] == 1]
+    times = Counter(desired_rows.record_ids)
+    some = [any(text is not None for text in row) for row in zip(*columns, strict=True)] or [False] * len(desired_rows)
+    return [number for number in everything if some[number] and times[desired_rows.record_ids[number]] == 1]
 
 
-def _parts(wishes: WishColumns, first: int = 0) -> Iterator[tuple[int, WishColumns]]:
+def _parts(desired_rows: DesiredRows, first: int = 0) -> Iterator[tuple[int, DesiredRows]]:
     """The rows, in as few parts as keep statements from growing without bound, each with the position of its first."""
-    texts = chain(wishes.record_ids, *wishes.values.values())
-    if len(wishes) > 1 and sum(len(text) for text in texts if text is not None) > _LONGEST_TEXT:
-        half = len(wishes) // 2
-        yield from _parts(wishes.taken(range(half)), first)
-        yield from _parts(wishes.taken(range(half, len(wishes))), first + half)
-    elif len(wishes):
-        yield first, wishes
+    texts = chain(desired_rows.record_ids, *desired_rows.values.values())
+    if len(desired_rows) > 1 and sum(len(text) for text in texts if text is not None) > _LONGEST_TEXT:
+        half = len(desired_rows) // 2
+        yield from _parts(desired_rows.taken(range(half)), first)
+        yield from _parts(desired_rows.taken(range(half, len(desired_rows))), first + half)
+    elif len(desired_rows):
+        yield first, desired_rows
 
 
-def _left(connection: Connection, account: str, wishes: WishColumns) -> frozenset[int]:
+def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> frozenset[int]:
     """Confirm what is held; positions of the rows of which not everything is."""
-    text = moment_texts(connection, set(wishes.as_of))
-    moments = [text[moment] for moment in wishes.as_of]
-    wanted = sum(len(column) - column.count(None) for column in wishes.values.values())
-    if connection.dialect.name == "sqlite" and _confirmed_by_row(connection, account, wishes, moments) == wanted:
+    text = moment_texts(connection, set(desired_rows.as_of))
+    moments = [text[moment] for moment in desired_rows.as_of]
+    wanted = sum(len(column) - column.count(None) for column in desired_rows.values.values())
+    if connection.dialect.name == "sqlite" and _confirmed_by_row(connection, account, desired_rows, moments) == wanted:
         return frozenset()
-    keys = {f"key_{place}": key for place, key in enumerate(wishes.values)}
+    keys = {f"key_{place}": key for place, key in enumerate(desired_rows.values)}
     names = {
         "rows": "{rows}",
         "held": _HELD.format(wanted=" ".join(f"WHEN :key_{place} THEN w.value_{place}" for place in range(len(keys)))),
         "fields": " + ".join(f"CASE WHEN w.value_{place} IS NULL THEN 0 ELSE 1 END" for place in range(len(keys))),
     }
     columns = (*_ROW, *((f"value_{place}", "text") for place in range(len(keys))))
-    rows = json.dumps(list(zip(count(), wishes.record_ids, moments, *wishes.values.values(), strict=False)))
+    rows = json.dumps(list(zip(count(), desired_rows.record_ids, moments, *desired_rows.values.values(), strict=False)))
     if connection.dialect.name != "sqlite":
         # A plan that was made while the ledger was small is not kept: it may read all of it.
         connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
@@ -106,9 +106,9 @@ def _left(connection: Connection, account: str, wishes: WishColumns) -> frozense
     return frozenset(number for (number,) in left)
 
 
-def _confirmed_by_row(connection: Connection, account: str, wishes: WishColumns, moments: list[str]) -> int:
+def _confirmed_by_row(connection: Connection, account: str, desired_rows: DesiredRows, moments: list[str]) -> int:
     """Confirm what is held; returns how many fields."""
-    statement = _CONFIRM_ROW.format(wanted="WHEN ? THEN ? " * len(wishes.values))
-    wanted = chain.from_iterable((repeat(key), column) for key, column in wishes.values.items())
-    rows = zip(moments, repeat(account), wishes.record_ids, moments, *wanted, strict=False)
+    statement = _CONFIRM_ROW.format(wanted="WHEN ? THEN ? " * len(desired_rows.values))
+    wanted = chain.from_iterable((repeat(key), column) for key, column in desired_rows.values.items())
+    rows = zip(moments, repeat(account), desired_rows.record_ids, moments, *wanted, strict=False)
     return connection.exec_driver_sql(statement, list(rows)).rowcount

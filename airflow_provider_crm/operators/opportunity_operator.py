@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.report.tolerance import Tolerance
     from airflow_provider_crm.rows import ColumnRules
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.deferral import Carried
+    from airflow_provider_crm.sync.deferral import DeferralState
     from airflow_provider_crm.sync.ledger_access import LedgerAccess
     from airflow_provider_crm.sync.sources import Source
     from airflow_provider_crm.sync.task_run import TaskRun
@@ -240,9 +240,9 @@ class OpportunityOperator(BaseOperator):
             AirflowFailException: The set-up is wrong, or too many rows failed for good: a retry would not help.
             AirflowException: Too many rows failed, some of them for reasons that pass.
         """
-        from airflow_provider_crm.sync.deferral import Carried
+        from airflow_provider_crm.sync.deferral import DeferralState
 
-        return self._stretch(context, Carried())
+        return self._stretch(context, DeferralState())
 
     def resume(
         self,
@@ -254,7 +254,7 @@ class OpportunityOperator(BaseOperator):
         doubtful: bool = False,
         event: object = None,  # noqa: ARG002 - what the trigger passes
     ) -> dict[str, Any]:
-        """Go on after a deferral; the arguments are those of `Carried`.
+        """Go on after a deferral; the arguments are those of `DeferralState`.
 
         Args:
             context: Airflow's.
@@ -264,9 +264,9 @@ class OpportunityOperator(BaseOperator):
             doubtful: Whether rows are sent again of which nobody knows whether they landed.
             event: What the trigger passes; not needed.
         """
-        from airflow_provider_crm.sync.deferral import Carried
+        from airflow_provider_crm.sync.deferral import DeferralState
 
-        return self._stretch(context, Carried(settled, report or {}, outages, doubtful))
+        return self._stretch(context, DeferralState(settled, report or {}, outages, doubtful))
 
     def perform(self, run: TaskRun) -> dict[str, Any]:
         """Do what the operator is for, as far as it can be done now; returns the task's result.
@@ -283,7 +283,7 @@ class OpportunityOperator(BaseOperator):
         ended = RowRun(run).write()
         describe_run(ended.report)
         tags = metric_tags(run.context, ended.report.vendor)
-        time_waits(run.stood_still, tags)
+        time_waits(run.waited_seconds, tags)
         if ended.wait is not None:
             self._defer(f"{ended.report.summary()}; {ended.stopped or 'the CRM is down.'}", ended.wait, ended.carried)
         count_run(ended.report, tags)
@@ -300,9 +300,9 @@ class OpportunityOperator(BaseOperator):
             msg = "The task was told to end (SIGTERM) before it had gone through all rows."
             raise SystemExit(msg)
 
-    def _stretch(self, context: Context, carried: Carried) -> dict[str, Any]:
+    def _stretch(self, context: Context, carried: DeferralState) -> dict[str, Any]:
         """Run until the end, or until the next deferral; errors become Airflow's."""
-        from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+        from airflow_provider_crm.sync.gc_tuning import freeze_imports
         from airflow_provider_crm.sync.ledger_access import LedgerAccess
         from airflow_provider_crm.sync.spans import span
         from airflow_provider_crm.sync.task_run import TaskRun
@@ -313,7 +313,7 @@ class OpportunityOperator(BaseOperator):
         try:
             self._share = self._budget_share(context)
             self._writing = True
-            with imports_at_rest(), span("crm.run"):
+            with freeze_imports(), span("crm.run"):
                 return self.perform(run)
         # The sentence says all: a second traceback above Airflow's own would only hide it.
         except ConfigurationError as err:
@@ -349,7 +349,7 @@ class OpportunityOperator(BaseOperator):
         for name, value in accepted.items():
             setattr(self, name, value)
 
-    def _defer(self, why: str, seconds: float, carried: Carried) -> NoReturn:
+    def _defer(self, why: str, seconds: float, carried: DeferralState) -> NoReturn:
         """Free the worker slot until the vendor can be asked again."""
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 

@@ -10,10 +10,10 @@ from airflow_provider_crm.operators.opportunity_operator import Flag, Opportunit
 from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails.limits import Measurement
+    from airflow_provider_crm.guardrails.limits import GuardrailCheck
     from airflow_provider_crm.plan.store import Plan, PlanStore
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.sources import Source, UndoSource, Work
+    from airflow_provider_crm.sync.sources import RunContext, Source, UndoSource
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _OWN_XCOMS = ("plan_id", "digest", "counts", "summary")
@@ -22,9 +22,9 @@ _OWN_XCOMS = ("plan_id", "digest", "counts", "summary")
 class PlanningOperator(OpportunityOperator):
     """What operators that store a plan have in common; all arguments are those of `OpportunityOperator`."""
 
-    _held: tuple[Measurement, ...] = ()
+    _held: tuple[GuardrailCheck, ...] = ()
 
-    def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
+    def made(self, source: Source, work: RunContext, store: PlanStore) -> tuple[Plan, str]:
         """Make and store the plan; returns it with its summary."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class PlanningOperator(OpportunityOperator):
             if work.ledger is not None:
                 work.ledger.close(result)
         told_by_span = {name: result[name] for name in ("plan_id", "account", "run_key", "rows", "calls")}
-        describe(told_by_span | {"vendor": run.account.vendor.name, "waited": run.stood_still})
+        describe(told_by_span | {"vendor": run.account.vendor.name, "waited": run.waited_seconds})
         told = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
         self.log.info("Plan %s of %d rows, fields: %s; %d calls.", plan.plan_id, plan.rows, told, result["calls"])
         result["summary"] = summary
@@ -97,17 +97,17 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
         """A plan is made in the ledger, also in a dry run."""
         return True
 
-    def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:
+    def made(self, source: Source, work: RunContext, store: PlanStore) -> tuple[Plan, str]:
         """Compare the rows, within the guardrails."""
         from airflow_provider_crm.guardrails.limits import Guardrails
         from airflow_provider_crm.plan.spool import Spool
-        from airflow_provider_crm.sync.ends import RowStream
+        from airflow_provider_crm.sync.ends import CountedRows
         from airflow_provider_crm.sync.guarded import held
         from airflow_provider_crm.sync.sources import stored
 
         guardrails, measured, planner = self.guardrails or Guardrails(), work.measured(source.names), work.planner()
         guardrails.check()
-        stream = RowStream(source.rows(work).items)
+        stream = CountedRows(source.rows(work).items)
         with Spool(stream) as rows:
             stream.raise_error()
             measured.add(rows)
@@ -157,7 +157,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
 
         return UndoSource(run.ledger.plan_store(), self.run_key, self.on_conflict, resumed=run.resumed)
 
-    def made(self, source: Source, work: Work, store: PlanStore) -> tuple[Plan, str]:  # noqa: ARG002 - part of the interface
+    def made(self, source: Source, work: RunContext, store: PlanStore) -> tuple[Plan, str]:  # noqa: ARG002 - part of the interface
         """Compare what the run wrote with what the CRM holds."""
         from airflow_provider_crm.sync.sources import UndoSource
 
@@ -187,7 +187,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
             raise ConfigurationError(msg)
 
 
-def _report_end(err: BaseException, run: TaskRun, work: Work) -> None:
+def _report_end(err: BaseException, run: TaskRun, work: RunContext) -> None:
     """Note in the ledger why a plan was not made; a guardrail has done so, and a ledger that fails cannot."""
     from airflow_provider_crm.sync.ends import ending
 

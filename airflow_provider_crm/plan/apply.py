@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
-from airflow_provider_crm.ledger.claims import Wish
+from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.calls import writes_of
@@ -100,7 +100,7 @@ class PlanSource:
         return self._conflict(update.row, update.record_id, f"{', '.join(changed)} changed in the CRM since the plan.")
 
     def _kept(self, key: str, value: str | None) -> str | None:
-        return value if value is None or self._ledger is None else self._ledger.kept(key, value)
+        return value if value is None or self._ledger is None else self._ledger.stored_form(key, value)
 
     def _comparable(self, expected: str) -> bool:
         return self._ledger is None or self._ledger.hashes.comparable(expected)
@@ -109,17 +109,17 @@ class PlanSource:
         """Note the values that were in place; those that were written over from here since have another verdict."""
         if self._ledger is None:
             return rows
-        wishes = [wish for row in rows if (wish := _in_place(row)) is not None]
-        self._ledger.observe(wishes, self._plan.created_at)
-        states = self._ledger.states(wish.record_id for wish in wishes)
+        desired_rows = [desired for row in rows if (desired := _in_place(row)) is not None]
+        self._ledger.observe(desired_rows, self._plan.created_at)
+        states = self._ledger.states(desired.record_id for desired in desired_rows)
         return [self._overtaken(row, states.get((row.record_id, row.field))) for row in rows]
 
     def _overtaken(self, row: PlanRow, state: FieldState | None) -> PlanRow:
         """The row as it is now that it was noted: if something else is still on record, it came after the plan."""
-        wish = _in_place(row)
-        if wish is None or state is None:
+        desired = _in_place(row)
+        if desired is None or state is None:
             return row
-        if state.newest is not None and wish.as_of < state.newest:
+        if state.newest is not None and desired.as_of < state.newest:
             return replace(row, verdict=PlanVerdict.STALE, code="NEWER_DATA", reason="Newer data came after the plan.")
         if state.value is None or state.value == self._kept(row.field, row.after):
             return row
@@ -177,11 +177,11 @@ class PlanSource:
         return Outcome(row, record_id, word, "CONFLICT", reason)
 
 
-def _in_place(row: PlanRow) -> Wish | None:
+def _in_place(row: PlanRow) -> DesiredRow | None:
     """The value that a row found in place, if it can be noted."""
     if row.verdict is not PlanVerdict.UNCHANGED or row.after is None or row.as_of is None or is_hash(row.after):
         return None
-    return Wish(row.record_id, {row.field: row.after}, row.as_of)
+    return DesiredRow(row.record_id, {row.field: row.after}, row.as_of)
 
 
 _ENDS = ((PlanVerdict.INVALID, OutcomeWord.INVALID), (PlanVerdict.MISSING, OutcomeWord.REJECTED))

@@ -237,8 +237,8 @@ class Planner:
                 update.record_id,
                 key,
                 PlanVerdict.UPDATE,
-                before=self._ledger.kept(key, shown[key]) if key in shown else None,
-                after=self._ledger.kept(key, after),
+                before=self._ledger.stored_form(key, shown[key]) if key in shown else None,
+                after=self._ledger.stored_form(key, after),
                 as_of=update.as_of,
             )
             state = states.get((update.record_id, key))
@@ -277,7 +277,7 @@ class Planner:
             return replace(row, verdict=refused[0], code=refused[1], reason=refused[2])
         readable = record if isinstance(record, dict) else {}
         shown = shown_values((field.key,), readable, self._vendor, self._catalogue)
-        before = self._ledger.kept(field.key, shown[field.key]) if shown else None
+        before = self._ledger.stored_form(field.key, shown[field.key]) if shown else None
         row = replace(row, before=before, after=field.before)
         problem = self._irreversible(field)
         if problem:
@@ -315,7 +315,7 @@ class Planner:
 
     def _unreadable(self, record: Record | RejectedError | None) -> tuple[PlanVerdict, str, str] | None:
         if record is None:
-            return PlanVerdict.MISSING, "NOT_FOUND", f"{self._vendor.title} has no opportunity of that id."
+            return PlanVerdict.MISSING, "NOT_FOUND", f"{self._vendor.display_name} has no opportunity of that id."
         if isinstance(record, RejectedError):
             return PlanVerdict.INVALID, record.code, str(record)
         return None

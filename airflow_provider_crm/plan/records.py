@@ -74,7 +74,7 @@ class RecordReader:
             except RejectedError as err:  # such as a limit of how far a list may be paged
                 log.info("The list ended at page %d, the rest is read one by one: %s", page + 1, err)
                 return
-            found, more = self._vendor.listed(body)
+            found, more = self._vendor.parse_page(body)
             wanted = self._wanted(found, rows)
             have += len(wanted)  # a record that moved to this page meanwhile counts twice, which only ends it sooner
             left = len(rows) - have
@@ -137,7 +137,7 @@ class RecordReader:
         return {
             record_id: self._of_interest(listed[record_id])
             for record_id in rows.of(listed)
-            if all(self._vendor.shown(key, listed[record_id]) for key in self._keys)
+            if all(self._vendor.stored_value(key, listed[record_id]) for key in self._keys)
         }
 
     def _of_interest(self, record: Record) -> Record:
@@ -155,7 +155,7 @@ class RecordReader:
 
     def _shown(self, record_id: str, budgeted: Budgeted) -> Record | CrmError | None:
         try:
-            return self._session.read(record_id, permit=budgeted.permit(always))
+            return self._session.read(record_id, before_attempt=budgeted.before_attempt(always))
         except RejectedError as err:
             return None if err.status == HTTPStatus.NOT_FOUND else err
         except ConfigurationError as err:

@@ -61,8 +61,10 @@ class OutageWatch:
         vendor = self._session.account.vendor
         self._failed, self._probing = 0, False
         if not self._session.is_down():
-            log.warning("%s failed %s, every attempt, and answers otherwise: the run goes on.", vendor.title, rows)
+            log.warning(
+                "%s failed %s, every attempt, and answers otherwise: the run goes on.", vendor.display_name, rows
+            )
             self._suspicious = True
             return None
-        msg = f"{vendor.title} failed {rows}, every attempt; {outcome.reason}"
+        msg = f"{vendor.display_name} failed {rows}, every attempt; {outcome.reason}"
         return TransientError(msg, vendor=vendor.name, code="OUTAGE")

@@ -88,9 +88,8 @@ def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
     for column, name in fields.items():
         target = catalogue.fields[name].target
         if target in columns:
-            msg = (
-                f"columns {columns[target]!r} and {column!r} both write {vendor.title}'s {target!r}; keep one of them."
-            )
+            both = f"columns {columns[target]!r} and {column!r} both write"
+            msg = f"{both} {vendor.display_name}'s {target!r}; keep one of them."
             raise ConfigurationError(msg, vendor=vendor.name)
         columns[target] = column
 
@@ -121,6 +120,6 @@ def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: 
     if vendor.wins_without_date(update, catalogue):
         msg = (
             f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
-            f"{vendor.title} would set today's date. {vendor.late_win_advice}"
+            f"{vendor.display_name} would set today's date. {vendor.late_win_advice}"
         )
         raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)

@@ -12,14 +12,14 @@ from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from airflow_provider_crm.client.session import Permit
+from airflow_provider_crm.client.session import BeforeAttempt
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
     InvalidValueError,
     TransientError,
 )
-from airflow_provider_crm.ledger.claims import Claim, Verdict, Wish, WishColumns
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
 from airflow_provider_crm.push.concurrency import FirstError
 from airflow_provider_crm.push.in_flight import InFlight
 from airflow_provider_crm.push.outage import UNEXPECTED, OutageWatch
@@ -63,7 +63,7 @@ class _Prepared(NamedTuple):
 
     update: Update
     writes: Writes
-    wish: Wish
+    desired: DesiredRow
 
 
 class _Pause(NamedTuple):
@@ -288,14 +288,14 @@ class Push:
             return Outcome(update.row, update.record_id, OutcomeWord.INVALID, writes.code, str(writes))
         if not writes.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
-        return _Prepared(update, writes, Wish(update.record_id, writes.texts, update.as_of or self._now()))
+        return _Prepared(update, writes, DesiredRow(update.record_id, writes.texts, update.as_of or self._now()))
 
     def _changed(self, rows: list[_Prepared]) -> Generator[Outcome, None, list[_Prepared]]:
         """Tell the rows of which the CRM holds everything already; returns the others."""
         if self._ledger is None or not self._changes_only or self.stopped is not None:
             return rows
         try:
-            settled = self._ledger.settled(WishColumns.of([row.wish for row in rows]))
+            settled = self._ledger.settled(DesiredRows.of([row.desired for row in rows]))
         except TransientError as err:
             self._stop(err)
             return rows
@@ -308,7 +308,7 @@ class Push:
         """Claim prepared rows; returns those that have to wait, and for how many seconds at least."""
         postponed, shortest = [], _LONGEST_PAUSE
         try:
-            claims = self._claims([row.wish for row in ready])
+            claims = self._claims([row.desired for row in ready])
         except TransientError as err:
             self._stop(err)
             claims = [None] * len(ready)
@@ -333,16 +333,20 @@ class Push:
                 yield unsent(row.update, claim)
         return postponed, shortest
 
-    def _claims(self, wishes: list[Wish]) -> list[Claim | None]:
+    def _claims(self, desired_rows: list[DesiredRow]) -> list[Claim | None]:
         if self._ledger is None or self.stopped is not None:
-            everything = [Claim(Verdict.SEND, fields=frozenset(wish.values), deadline=math.inf) for wish in wishes]
-            return [None] * len(wishes) if self.stopped is not None else list(everything)
+            everything = [
+                Claim(Verdict.SEND, fields=frozenset(desired.values), deadline=math.inf) for desired in desired_rows
+            ]
+            return [None] * len(desired_rows) if self.stopped is not None else list(everything)
         retry_rejected = self._rules.retry_rejected
         # Noted before: a signal may raise when they are claimed already and nobody knows yet.
-        new = {wish.record_id for wish in wishes} - self._claimed_records
+        new = {desired.record_id for desired in desired_rows} - self._claimed_records
         self._claimed_records |= new
-        claims = self._ledger.claim(wishes, changes_only=self._changes_only, retry_rejected=retry_rejected)
-        to_send = {wish.record_id for wish, one in zip(wishes, claims, strict=True) if one.verdict is Verdict.SEND}
+        claims = self._ledger.claim(desired_rows, changes_only=self._changes_only, retry_rejected=retry_rejected)
+        to_send = {
+            desired.record_id for desired, one in zip(desired_rows, claims, strict=True) if one.verdict is Verdict.SEND
+        }
         self._claimed_records -= new - to_send
         return list(claims)
 
@@ -371,8 +375,8 @@ class Push:
                 check_won_date(update, self._vendor, self.catalogue, self._rules, self._now())
         except InvalidValueError as err:
             outcome = Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
-            return self._recorded([Ended(Job(update, writes, (), row.wish, claim), outcome)])[0]
-        return Job(update, writes, calls, row.wish, claim)
+            return self._recorded([Ended(Job(update, writes, (), row.desired, claim), outcome)])[0]
+        return Job(update, writes, calls, row.desired, claim)
 
     def _written(self, job: Job, budgeted: Budgeted) -> Ended:
         """Write one row; runs in a thread."""
@@ -401,7 +405,7 @@ class Push:
                 update.record_id,
                 self._rules,
                 doubtful=doubtful,
-                permit=self._permit(job),
+                before_attempt=self._permit(job),
                 seen=record,
                 budgeted=budgeted,
                 attempts=self._outages.attempts,
@@ -461,12 +465,12 @@ class Push:
         left = {name: job.update.fields[name] for name in job.writes.names.values()}
         return self._inspect(replace(job.update, fields=left), record)
 
-    def _permit(self, job: Job) -> Permit:
+    def _permit(self, job: Job) -> BeforeAttempt:
         """Allow an attempt only while the claim outlasts it: a call that lands late could overwrite a newer value."""
         ledger = self._ledger
         deadline = job.claim.deadline
 
-        def permit() -> None:
+        def before_attempt() -> None:
             nonlocal deadline
             if not self._in_flight.may_send(job):
                 msg = "The run was ended before this row was sent."
@@ -477,7 +481,7 @@ class Push:
             if self._session.clock.monotonic() + longest < deadline:
                 return
             for _ in range(_RENEWALS):
-                renewed = ledger.renew(job.wish, job.claim)
+                renewed = ledger.renew(job.desired, job.claim)
                 if renewed is None:
                     msg = "Another run has taken this row over while it waited."
                     raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
@@ -490,7 +494,7 @@ class Push:
             )
             raise TransientError(msg, code="LEDGER", record_id=job.update.record_id)
 
-        return permit
+        return before_attempt
 
     def _recorded(self, batch: Sequence[Ended], *, once_more: bool = False) -> list[Outcome]:
         """Store outcomes before they are told; if that fails, the run stops, and the rows are sent again some day.
@@ -501,7 +505,7 @@ class Push:
         if self._ledger is not None and settlements:
             try:
                 self._ledger.settle(settlements, once_more=once_more)
-                self._claimed_records -= {settlement.wish.record_id for settlement in settlements}
+                self._claimed_records -= {settlement.desired.record_id for settlement in settlements}
             except TransientError as err:
                 self._stop(err)
         return [ended.outcome for ended in batch]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.client.session import Permit, always
+from airflow_provider_crm.client.session import BeforeAttempt, always
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
@@ -19,7 +19,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.ledger.claims import Claim, Settlement, Verdict, Wish
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import check_echo, still_holds
 
@@ -52,7 +52,7 @@ class Budgeted:
         self._asked: float | None = None
         self.waited = 0.0
 
-    def permit(self, permit: Permit) -> Permit:
+    def before_attempt(self, before_attempt: BeforeAttempt) -> BeforeAttempt:
         """The same permit, of a call that asks for the budget now: it is asked once the budget lets the call go."""
         self._asked = self._clock.monotonic()
 
@@ -60,7 +60,7 @@ class Budgeted:
             if self._asked is not None:
                 self.waited += self._clock.monotonic() - self._asked
                 self._asked = None
-            permit()
+            before_attempt()
 
         return told
 
@@ -72,7 +72,7 @@ def write_update(
     rules: PushRules,
     *,
     doubtful: bool = False,
-    permit: Permit = always,
+    before_attempt: BeforeAttempt = always,
     seen: Record | None = None,
     budgeted: Budgeted | None = None,
     attempts: int | None = None,
@@ -109,8 +109,10 @@ def write_update(
             merged |= seen
         else:
             try:
-                asked = permit if budgeted is None else budgeted.permit(permit)
-                record = session.write(call, record_id, timezone=rules.timezone, permit=asked, attempts=attempts)
+                asked = before_attempt if budgeted is None else budgeted.before_attempt(before_attempt)
+                record = session.write(
+                    call, record_id, timezone=rules.timezone, before_attempt=asked, attempts=attempts
+                )
                 if rules.verify_echo:
                     check_echo(vendor, call, record, record_id)
             except CrmError as err:
@@ -138,7 +140,7 @@ class Job:
     update: Update
     writes: Writes
     calls: tuple[Call, ...]
-    wish: Wish
+    desired: DesiredRow
     claim: Claim
     held: frozenset[str] = frozenset()
     seen: Mapping[str, str] = field(default_factory=dict)
@@ -182,7 +184,7 @@ class Ended:
         whole = outcome.word is OutcomeWord.UPDATED
         written = job.claim.fields if whole else targets(outcome.applied)
         return Settlement(
-            job.wish,
+            job.desired,
             job.claim,
             outcome,
             written,
@@ -198,11 +200,11 @@ class Ended:
 
 def disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogue) -> frozenset[str]:
     """The keys that a row did not send, as the CRM was known to hold them, and that its answer shows otherwise."""
-    unsent = job.wish.values.keys() - job.claim.fields - job.claim.stale
+    unsent = job.desired.values.keys() - job.claim.fields - job.claim.stale
     return frozenset(
         key
         for key in unsent
-        if vendor.shown(key, record) and not still_holds(key, job.wish.values[key], record, vendor, catalogue)
+        if vendor.stored_value(key, record) and not still_holds(key, job.desired.values[key], record, vendor, catalogue)
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_crm.budget.usage import BudgetUse
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.guardrails.limits import Measurement
+from airflow_provider_crm.guardrails.limits import GuardrailCheck
 from airflow_provider_crm.values.opportunity import FAILURES, Outcome, OutcomeWord
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class SyncReport:
     rejects: tuple[Reject, ...] = ()
     rejects_path: str | None = None
     budget: BudgetUse | None = None
-    guardrails: tuple[Measurement, ...] = ()
+    guardrails: tuple[GuardrailCheck, ...] = ()
     causes: tuple[Cause, ...] = ()
     warnings: tuple[str, ...] = ()
     ended_early: str | None = None
@@ -116,7 +116,7 @@ class SyncReport:
         known = {field.name: told[field.name] for field in fields(cls)}
         known["rejects"] = tuple(Reject(**reject) for reject in told["rejects"])
         known["budget"] = None if told["budget"] is None else BudgetUse.of(told["budget"])
-        known["guardrails"] = tuple(map(Measurement.of, told["guardrails"]))
+        known["guardrails"] = tuple(map(GuardrailCheck.of, told["guardrails"]))
         known["causes"] = tuple(Cause(**cause) for cause in told["causes"])
         known["warnings"] = tuple(told["warnings"])
         return cls(**known)
@@ -175,7 +175,7 @@ class SyncReport:
         return "\n".join(lines)
 
 
-class Settled:
+class FinishedRows:
     """Which rows of a run have their outcome, small enough to be kept while the task is deferred.
 
     A row is known by a digest of its record id, and counted, so that rows are found again whatever the order in which

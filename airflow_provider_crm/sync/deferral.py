@@ -12,11 +12,11 @@ LONGEST_OUTAGE = 21_600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class DeferralState:
     """What a task knows of its time before a deferral; nothing when it begins.
 
     Attributes:
-        settled: The rows that were settled before, as `report.Settled` writes them; empty where the ledger knows them.
+        settled: The rows that were finished before, as `FinishedRows` writes them; empty where the ledger knows them.
         report: The report of what was done before, as `SyncReport.as_dict` writes it, or the part of it that there was.
         outages: How often in a row the vendor was down when the task was woken, or began.
         doubtful: Whether rows that failed before are sent again, of which nobody knows whether they landed.

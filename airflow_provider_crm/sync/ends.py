@@ -21,7 +21,7 @@ _OF_THE_DATA = frozenset({"ProgrammingError", "DataError", "IntegrityError", "No
 _FOR_GOOD = (AirflowFailException, UnicodeError)
 
 
-class RowStream:
+class CountedRows:
     """The rows of a source, up to the row at which it breaks.
 
     Args:

@@ -10,7 +10,7 @@ _MADE_BETWEEN_LOOKS = 100_000  # objects; Python's own 700 are made by some hund
 
 
 @contextmanager
-def imports_at_rest() -> Iterator[None]:
+def freeze_imports() -> Iterator[None]:
     """Keep the collector from looking through all that was imported, each time that some thousand rows have passed.
 
     An Airflow process holds hundreds of thousands of such objects, which live until it ends; to look through them takes

@@ -10,12 +10,12 @@ from airflow_provider_crm.guardrails.limits import hold
 from airflow_provider_crm.report.report import SyncReport
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails.limits import Guardrails, Measurement
-    from airflow_provider_crm.guardrails.measure import Measured
-    from airflow_provider_crm.sync.sources import Work
+    from airflow_provider_crm.guardrails.limits import GuardrailCheck, Guardrails
+    from airflow_provider_crm.guardrails.measure import ImpactEstimate
+    from airflow_provider_crm.sync.sources import RunContext
 
 
-def held(guardrails: Guardrails, measured: Measured, work: Work) -> tuple[Measurement, ...]:
+def held(guardrails: Guardrails, measured: ImpactEstimate, work: RunContext) -> tuple[GuardrailCheck, ...]:
     """What the run would do, beside limits that it keeps.
 
     Raises:

@@ -113,7 +113,7 @@ class LedgerAccess:
             return session.account.key(catalogue)
         return AccountNames(self.engine, session.clock).resolve(session.account, note=note)
 
-    def book(self, session: Session, catalogue: Catalogue, account: str, run_key: str) -> Ledger:
+    def open_ledger(self, session: Session, catalogue: Catalogue, account: str, run_key: str) -> Ledger:
         """The ledger of an account, in the hands of a run.
 
         Raises:
@@ -132,10 +132,10 @@ class LedgerAccess:
 
     def knows(self, account: Account) -> bool:
         """Whether the host of an account is known to have shown a record before."""
-        from airflow_provider_crm.ledger.ledger import knows_place
+        from airflow_provider_crm.ledger.ledger import has_seen_host
 
         try:
-            return self.engine is not None and knows_place(self.engine, account.place)
+            return self.engine is not None and has_seen_host(self.engine, account.place)
         except TransientError as err:
             log.warning("It is not known whether %s ever answered: %s", account.origin, err)
             return False

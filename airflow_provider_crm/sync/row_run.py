@@ -7,15 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.guardrails.limits import Measurement, hold
+from airflow_provider_crm.guardrails.limits import GuardrailCheck, hold
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.report.progress import Progress, Reading
 from airflow_provider_crm.report.rejects import check_rejects_path
-from airflow_provider_crm.report.report import Settled, SyncReport, Tally
+from airflow_provider_crm.report.report import FinishedRows, SyncReport, Tally
 from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.report.warnings import landing_warning
-from airflow_provider_crm.sync.deferral import Carried
-from airflow_provider_crm.sync.ends import RowStream, ending, source_error
+from airflow_provider_crm.sync.deferral import DeferralState
+from airflow_provider_crm.sync.ends import CountedRows, ending, source_error
 from airflow_provider_crm.sync.object_files import open_rejects
 from airflow_provider_crm.sync.spans import span
 from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.push.run import Push
     from airflow_provider_crm.report.rejects import Write
-    from airflow_provider_crm.sync.sources import Source, Work
+    from airflow_provider_crm.sync.sources import RunContext, Source
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _PREVIEWED = 20
@@ -44,7 +44,7 @@ class Ended:
     report: SyncReport
     stopped: Exception | None
     wait: float | None
-    carried: Carried
+    carried: DeferralState
 
 
 class RowRun:
@@ -57,9 +57,9 @@ class RowRun:
     def __init__(self, run: TaskRun) -> None:
         self._run = run
         self._task = run.task
-        self._settled = Settled(run.carried.settled)
-        self._held: tuple[Measurement, ...] = ()
-        self._anew = False
+        self._settled = FinishedRows(run.carried.settled)
+        self._held: tuple[GuardrailCheck, ...] = ()
+        self._rereads_all_rows = False
         self._landed = False
 
     def write(self) -> Ended:
@@ -75,12 +75,12 @@ class RowRun:
         if task.capture_before:
             run.ledger.required()
         source = task.source(run)
-        self._anew = self._goes_through_all_rows_again(source)
-        goes_on = run.resumed and not self._anew
+        self._rereads_all_rows = self._goes_through_all_rows_again(source)
+        goes_on = run.resumed and not self._rereads_all_rows
         with open_rejects(task.rejects_path, resumed=goes_on) as write, run.work(source, rules) as work:
             return self._written(source, work, self._tally(write))
 
-    def _written(self, source: Source, work: Work, tally: Tally) -> Ended:
+    def _written(self, source: Source, work: RunContext, tally: Tally) -> Ended:
         """Write the rows; whatever ends that, what became of them is reported first."""
         from airflow_provider_crm.push.run import Push
 
@@ -90,7 +90,7 @@ class RowRun:
                 found = source.rows(work)
                 probing = self._run.carried.outages > 0
                 push = Push(work.session, work.catalogue, work.rules, work.ledger, found.inspect, probing=probing)
-                stream = RowStream(found.items)
+                stream = CountedRows(found.items)
                 with (
                     span("crm.write"),
                     closing(self._outcomes(push, self._unsettled(stream, work, source))) as outcomes,
@@ -105,7 +105,7 @@ class RowRun:
                 found.finish()
             return ended
 
-    def _ended(self, work: Work, push: Push, stream: RowStream, tally: Tally, again: Spool[Outcome]) -> Ended:
+    def _ended(self, work: RunContext, push: Push, stream: CountedRows, tally: Tally, again: Spool[Outcome]) -> Ended:
         """Report the rows of a source that has no more of them, or broke."""
         broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
         wait = self._wait(push, again, work.session)
@@ -119,7 +119,7 @@ class RowRun:
         return Ended(report, push.stopped or broke, wait, carried)
 
     def _report_end(
-        self, err: BaseException, work: Work, push: Push | None, tally: Tally, again: Spool[Outcome]
+        self, err: BaseException, work: RunContext, push: Push | None, tally: Tally, again: Spool[Outcome]
     ) -> None:
         """Report what became of the rows of a task that ends in their midst: in the log, the ledger and XCom."""
         for outcome in (*again, *(() if push is None else push.unreported)):
@@ -142,18 +142,18 @@ class RowRun:
     def _tally(self, write: Write | None) -> Tally:
         earlier = self._run.carried.report
         landed = earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0)
-        if self._anew:
+        if self._rereads_all_rows:
             return Tally(write, failures=self._task.failures(), landed=landed)
         return Tally(write, failures=self._task.failures(), earlier=earlier)
 
-    def _unsettled(self, stream: RowStream, work: Work, source: Source) -> Iterator[Update | Outcome]:
+    def _unsettled(self, stream: CountedRows, work: RunContext, source: Source) -> Iterator[Update | Outcome]:
         """The rows that have no outcome yet, once all of them are known to stay within the guardrails."""
         rows: Iterable[Update | Outcome] = stream
         if self._task.guardrails is not None and not self._run.carried.report.get("rows"):
             rows = self._guarded(stream, work, source)
         return (row for row in rows if not self._settled.skip(row.record_id))
 
-    def _guarded(self, stream: RowStream, work: Work, source: Source) -> Iterator[Update | Outcome]:
+    def _guarded(self, stream: CountedRows, work: RunContext, source: Source) -> Iterator[Update | Outcome]:
         from airflow_provider_crm.guardrails.limits import Guardrails
 
         guardrails, measured = self._task.guardrails or Guardrails(), work.measured(source.names)
@@ -165,7 +165,7 @@ class RowRun:
                 if guardrails.compares:
                     access = self._run.ledger
                     access.plan_store()  # makes the tables where a dry run is the first to ask
-                    book = work.ledger or access.book(work.session, work.catalogue, work.account, work.run_key)
+                    book = work.ledger or access.open_ledger(work.session, work.catalogue, work.account, work.run_key)
                     measured.compare(spool, book)
                 self._held = guardrails.measurements(measured)
                 hold(self._held)
@@ -202,7 +202,7 @@ class RowRun:
             again.append(outcome)
 
     def _count(self, outcome: Outcome, tally: Tally) -> None:
-        if self._task.sends and not self._anew:  # a rehearsal is never deferred
+        if self._task.sends and not self._rereads_all_rows:  # a rehearsal is never deferred
             self._settled.add(outcome.record_id)
         tally.add(outcome)
 
@@ -220,7 +220,7 @@ class RowRun:
         """How often in a row the vendor was found to be down before."""
         return 0 if self._landed else self._run.carried.outages
 
-    def _report(self, work: Work, tally: Tally, *, ended_early: str | None) -> SyncReport:
+    def _report(self, work: RunContext, tally: Tally, *, ended_early: str | None) -> SyncReport:
         run = self._run
         return SyncReport(
             run_key=run.key,
@@ -234,7 +234,7 @@ class RowRun:
             rejects_path=self._task.rejects_path,
             budget=run.budget_used(work.session),
             causes=tally.causes(),
-            guardrails=self._held or tuple(map(Measurement.of, run.carried.report.get("guardrails", ()))),
+            guardrails=self._held or tuple(map(GuardrailCheck.of, run.carried.report.get("guardrails", ()))),
             warnings=tuple(run.warnings),
             ended_early=ended_early,
         )
@@ -247,8 +247,8 @@ class RowRun:
             warnings.add(landing)
         return replace(report, warnings=tuple(warnings))
 
-    def _carried(self, report: SyncReport, push: Push, *, doubtful: bool) -> Carried:
-        return Carried(
+    def _carried(self, report: SyncReport, push: Push, *, doubtful: bool) -> DeferralState:
+        return DeferralState(
             settled=self._settled.text(),
             report=report.as_dict(),
             outages=0 if push.wait is not None else self._outages + 1,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.guardrails.measure import Measured
+    from airflow_provider_crm.guardrails.measure import ImpactEstimate
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.planner import Planner, PlanRow
     from airflow_provider_crm.plan.reads import PlanReads
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RunContext:
     """What is known of a run before its rows are read.
 
     Attributes:
@@ -58,15 +58,15 @@ class Work:
     began: float = field(default_factory=time.monotonic)
     warnings: Warnings = field(default_factory=lambda: Warnings(_log.warning))
 
-    def measured(self, names: Sequence[str]) -> Measured:
+    def measured(self, names: Sequence[str]) -> ImpactEstimate:
         """What the run would do, before anything is counted.
 
         Args:
             names: The fields that the rows are mapped to.
         """
-        from airflow_provider_crm.guardrails.measure import Measured
+        from airflow_provider_crm.guardrails.measure import ImpactEstimate
 
-        return Measured(names, self.session.account.vendor, self.catalogue, self.rules)
+        return ImpactEstimate(names, self.session.account.vendor, self.catalogue, self.rules)
 
     def planner(self) -> Planner:
         """What makes a plan, where it is known that there is a ledger: plans were refused before if not."""
@@ -82,7 +82,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowStream:
     """The rows of a run.
 
     Attributes:
@@ -104,7 +104,7 @@ class Source(Protocol):
     inspects: bool
     """Whether each record is read before it is written."""
 
-    def rows(self, work: Work) -> Rows:
+    def rows(self, work: RunContext) -> RowStream:
         """The rows.
 
         Raises:
@@ -141,7 +141,7 @@ class FrameSource:
             raise error from err
         self.empty = self._first is None
 
-    def rows(self, work: Work) -> Rows:
+    def rows(self, work: RunContext) -> RowStream:
         """The rows, one by one."""
         from airflow_provider_crm.push.rules import check_fields
 
@@ -154,9 +154,9 @@ class FrameSource:
             canonical_id=vendor.canonical_id,
             now=work.session.clock.now,
         )
-        return Rows(self._read(reader, work))
+        return RowStream(self._read(reader, work))
 
-    def _read(self, reader: FrameReader, work: Work) -> Iterator[Update | Outcome]:
+    def _read(self, reader: FrameReader, work: RunContext) -> Iterator[Update | Outcome]:
         """Read all frames, and warn of the texts that were taken for missing values."""
         for frame in _chain(self._first, self._frames):
             yield from reader.read(frame)
@@ -189,7 +189,7 @@ class PlanRowsSource:
         self._plan = plan
         self._on_conflict = on_conflict
 
-    def rows(self, work: Work) -> Rows:
+    def rows(self, work: RunContext) -> RowStream:
         """The rows, once the plan is known to be this account's, and not applied by another run."""
         from airflow_provider_crm.plan.apply import PlanSource, check_account
 
@@ -204,9 +204,9 @@ class PlanRowsSource:
             catalogue=work.catalogue,
             ledger=work.ledger,
         )
-        return Rows(source.read(), source.inspect, self._finish(work))
+        return RowStream(source.read(), source.inspect, self._finish(work))
 
-    def _finish(self, work: Work) -> Callable[[], None]:
+    def _finish(self, work: RunContext) -> Callable[[], None]:
         return lambda: self._store.finish(self._plan, work.session.clock.now())
 
 
@@ -229,14 +229,14 @@ class UndoSource:
         self._on_conflict = on_conflict
         self._resumed = resumed
 
-    def rows(self, work: Work) -> Rows:
+    def rows(self, work: RunContext) -> RowStream:
         """The rows of the plan, which is stored first."""
         plan = self._store.applied_by(work.run_key) if self._resumed else None
         if plan is None:
             plan, _ = self.plan(work)
         return PlanRowsSource(self._store, plan, self._on_conflict, digest=plan.digest).rows(work)
 
-    def plan(self, work: Work) -> tuple[Plan, str]:
+    def plan(self, work: RunContext) -> tuple[Plan, str]:
         """Store the plan; returns it and its summary."""
         from airflow_provider_crm.plan.spool import Spool
 
@@ -248,7 +248,9 @@ class UndoSource:
             return stored(self._store, rows, work, reverts=self._reverts)
 
 
-def stored(store: PlanStore, rows: Iterable[PlanRow], work: Work, *, reverts: str | None = None) -> tuple[Plan, str]:
+def stored(
+    store: PlanStore, rows: Iterable[PlanRow], work: RunContext, *, reverts: str | None = None
+) -> tuple[Plan, str]:
     """Store a plan, and sum it up for a person.
 
     Args:

@@ -19,7 +19,7 @@ from airflow_provider_crm.report.warnings import Warnings
 from airflow_provider_crm.sync.deferral import outage_wait
 from airflow_provider_crm.sync.ends import SOURCE, ending
 from airflow_provider_crm.sync.run_context import data_time_of_run, run_key
-from airflow_provider_crm.sync.sources import Work
+from airflow_provider_crm.sync.sources import RunContext
 from airflow_provider_crm.sync.spans import span
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.sync.data_time import DataTime
-    from airflow_provider_crm.sync.deferral import Carried
+    from airflow_provider_crm.sync.deferral import DeferralState
     from airflow_provider_crm.sync.ledger_access import LedgerAccess
     from airflow_provider_crm.sync.sources import Source
 
@@ -54,7 +54,9 @@ class TaskRun:
         at_end: Closes what is open when the task ends, or is deferred.
     """
 
-    def __init__(self, task: OpportunityOperator, context: Context, carried: Carried, ledger: LedgerAccess) -> None:
+    def __init__(
+        self, task: OpportunityOperator, context: Context, carried: DeferralState, ledger: LedgerAccess
+    ) -> None:
         self.task = task
         self.context = context
         self.carried = carried
@@ -103,13 +105,13 @@ class TaskRun:
         return self.carried.seconds + time.monotonic() - self._started
 
     @property
-    def stood_still(self) -> float:
+    def waited_seconds(self) -> float:
         """Seconds of this stretch in which the task waited."""
         return 0.0 if self._waits is None else self._waits.seconds
 
     def budget_used(self, session: Session) -> BudgetUse:
         """What was used of the vendor's budget, likewise."""
-        return session.used(waited=self.stood_still).after(self.carried.report.get("budget"))
+        return session.used(waited=self.waited_seconds).after(self.carried.report.get("budget"))
 
     def rules(self) -> PushRules:
         """How rows are written.
@@ -133,7 +135,7 @@ class TaskRun:
         )
 
     @contextmanager
-    def work(self, source: Source, rules: PushRules) -> Iterator[Work]:
+    def work(self, source: Source, rules: PushRules) -> Iterator[RunContext]:
         """Open the session, learn what the account offers, and note in the ledger that a try of the run begins."""
         with self.task.session_for(self.account) as session:
             self._session, self._waits = session, Waits(session.clock)
@@ -142,15 +144,15 @@ class TaskRun:
                 catalogue = session.catalogue(source.names)
             name = self.ledger.account_name(session, catalogue, note=self.task.sends)
             if not self.task.sends or self.ledger.engine is None:
-                yield Work(session, catalogue, name, rules, self.key, warnings=self.warnings)
+                yield RunContext(session, catalogue, name, rules, self.key, warnings=self.warnings)
                 return
-            ledger = self.ledger.book(session, catalogue, name, self.key)
+            ledger = self.ledger.open_ledger(session, catalogue, name, self.key)
             ledger.open(self.data_time.as_of, resumed=self.resumed)
             keys = {catalogue.fields[field].target for field in source.names if field in catalogue.fields}
             reads = self.ledger.plan_reads(name, self.key, catalogue, keys, resumed=self.resumed)
             self._keeps_reads = reads.lasting
             try:
-                yield Work(session, catalogue, name, rules, self.key, ledger, reads, warnings=self.warnings)
+                yield RunContext(session, catalogue, name, rules, self.key, ledger, reads, warnings=self.warnings)
             finally:
                 reads.close()
 
@@ -172,14 +174,14 @@ class TaskRun:
         except (AirflowException, AirflowRuntimeError, OSError, EOFError) as err:
             self.task.log.warning("The report could not be stored in XCom: %s", err)
 
-    def so_far(self) -> Carried:
+    def so_far(self) -> DeferralState:
         """What to carry along if the task can do nothing more for now."""
         told = {**self.carried.report, "calls": self.calls, "seconds": self.seconds}
         if self._session is not None:
             told["budget"] = self.budget_used(self._session).as_dict()
         return replace(self.carried, report=told)
 
-    def wait_for(self, err: TransientError) -> tuple[float, Carried] | None:
+    def wait_for(self, err: TransientError) -> tuple[float, DeferralState] | None:
         """How long to wait, and what to carry along, where a task could not even begin with its rows.
 
         Args:

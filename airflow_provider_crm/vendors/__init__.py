@@ -225,7 +225,7 @@ class Vendor(Protocol):
 
     name: str
     """Connection type, such as `close`."""
-    title: str
+    display_name: str
     """Name for people, such as `Close`."""
     origin: str
     """Scheme and host of the vendor's own service."""
@@ -258,7 +258,7 @@ class Vendor(Protocol):
         """The cheapest documented call that any valid key may make or is refused in a telling way."""
         ...
 
-    def probed(self, response: requests.Response) -> str:
+    def check_probe(self, response: requests.Response) -> str:
         """Say in one sentence what the probe's answer shows.
 
         Raises:
@@ -266,7 +266,7 @@ class Vendor(Protocol):
         """
         ...
 
-    def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:
+    def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:
         """Calls whose answers `catalogue` needs for these field names; none where everything is documented."""
         ...
 
@@ -294,7 +294,9 @@ class Vendor(Protocol):
         """
         ...
 
-    def own_terms(self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:
+    def to_vendor_values(
+        self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
+    ) -> Sequence[FieldValue]:
         """Values of one field as the vendor has them: cents, the id of a stage.
 
         Raises:
@@ -303,7 +305,7 @@ class Vendor(Protocol):
         """
         ...
 
-    def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+    def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
         """The calls that write these keys of a row, in order; none if there are no keys. See `writes.calls_of`."""
         ...
 
@@ -322,7 +324,7 @@ class Vendor(Protocol):
         """The call that reads one page of opportunities; pages count from 0."""
         ...
 
-    def listed(self, body: Json) -> tuple[list[Record], bool]:
+    def parse_page(self, body: Json) -> tuple[list[Record], bool]:
         """The records of one page, and whether there is another."""
         ...
 
@@ -350,7 +352,7 @@ class Vendor(Protocol):
         """Whether a record that was read (not echoed) shows that a call has already taken effect."""
         ...
 
-    def shown(self, key: str, record: Record) -> tuple[Json, ...]:
+    def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
         """What a record that was read holds for a written key: one value, or none if the record does not tell."""
         ...
 

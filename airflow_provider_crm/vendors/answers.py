@@ -152,12 +152,12 @@ def foreign_error(vendor: Vendor, response: requests.Response, *, quoted: bool =
     """
     status, described = response.status_code, _described(response, quoted=quoted)
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        message = f"{vendor.title} answered {status} with {described}."
+        message = f"{vendor.display_name} answered {status} with {described}."
         return _transient_class(status)(message, vendor=vendor.name, status=status, code=f"HTTP_{status}")
-    host = urlsplit(response.url or "").netloc or f"The host of {vendor.title}"
+    host = urlsplit(response.url or "").netloc or f"The host of {vendor.display_name}"
     message = (
-        f"{host} answered {status} with {described}, which is no answer of {vendor.title}: a proxy or gateway on the "
-        "way has given it, or the connection's host is wrong."
+        f"{host} answered {status} with {described}, which is no answer of {vendor.display_name}: a proxy or gateway "
+        "on the way has given it, or the connection's host is wrong."
     )
     return TransientError(message, vendor=vendor.name, status=status, code=FOREIGN_ANSWER)
 

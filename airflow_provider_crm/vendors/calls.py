@@ -170,7 +170,7 @@ def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogu
     values: dict[str, Sequence[FieldValue]] = {}
     for name, raw in raws.items():
         field = catalogue.fields[name]
-        column = vendor.own_terms(field, raw, catalogue)
+        column = vendor.to_vendor_values(field, raw, catalogue)
         if field.written:
             names[field.target], values[field.target] = name, column
     return WriteColumns(vendor, names, values, {key: json_texts(column) for key, column in values.items()})
@@ -179,7 +179,7 @@ def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogu
 def _calls(record_ids: Sequence[str], rows: Sequence[Writes]) -> Iterable[tuple[Call, ...]]:
     """The calls of rows of the same columns."""
     columns, places = rows[0].columns, [row.place for row in rows]
-    routes = columns.vendor.routes(tuple(columns.names))
+    routes = columns.vendor.write_calls(tuple(columns.names))
     segments = path_segments(record_ids)
     if not routes:
         return [()] * len(places)

@@ -95,7 +95,7 @@ class Close:
     """The Close API, version 1."""
 
     name = "close"
-    title = "Close"
+    display_name = "Close"
     origin = "https://api.close.com"
     documentation = "https://developer.close.com"
     id_key = "id"
@@ -153,16 +153,16 @@ class Close:
         """`GET /me/`: tells user, organization, currency and stages in one call."""
         return Call("GET", f"{_API}/me/", params={"_fields": "id,organizations"})
 
-    def probed(self, response: requests.Response) -> str:
+    def check_probe(self, response: requests.Response) -> str:
         """Name the organization; an answer without one is not Close's."""
         if not response.ok:
             raise self.error(response)
         catalogue = self.catalogue([self.read(response)])
         if catalogue.organization is None:
-            raise record_error(self.title, response)
+            raise record_error(self.display_name, response)
         return f"Connected to Close, organization {catalogue.organization} ({catalogue.currency or 'no currency'})."
 
-    def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:
+    def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:
         """`/me/` for currency and stages; the schema of custom fields only if one is mapped."""
         schema = Call("GET", f"{_API}/custom_field_schema/opportunity/")
         return (self.probe(), schema) if any(name.startswith("custom.") for name in names) else (self.probe(),)
@@ -217,7 +217,9 @@ class Close:
         """Send `date_won` along."""
         return dataclasses.replace(update, fields={**update.fields, "date_won": day})
 
-    def own_terms(self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:
+    def to_vendor_values(
+        self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
+    ) -> Sequence[FieldValue]:
         """Cents, and status ids; the currency is only compared with the organization's."""
         if field.kind is Kind.MONEY:
             _check_decimals(catalogue)
@@ -230,7 +232,7 @@ class Close:
                 _check_currency(field, value, catalogue)
         return values
 
-    def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+    def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
         """One `PUT`, which changes only what it holds."""
         once = any(key.endswith(_ONE_OF_MANY) for key in keys)
         return (Route("PUT", _RECORD, keys, replayable=not once),) if keys else ()
@@ -251,7 +253,7 @@ class Close:
             params={**filters, "_skip": str(page * _PAGE_SIZE), "_limit": str(_PAGE_SIZE)},
         )
 
-    def listed(self, body: Json) -> tuple[list[Record], bool]:
+    def parse_page(self, body: Json) -> tuple[list[Record], bool]:
         """`data` and `has_more`."""
         return _objects(member(body, "data")), member(body, "has_more") is True
 
@@ -263,7 +265,7 @@ class Close:
         """The bare object."""
         body = body_of(response)
         if not isinstance(body, dict):
-            raise record_error(self.title, response)
+            raise record_error(self.display_name, response)
         return body
 
     def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
@@ -278,7 +280,7 @@ class Close:
         """Compare strictly: an id in place of a sent name may be anybody's, so such a call counts as not applied."""
         return all(_shows(record, key, sent) for key, sent in call.writes.items())
 
-    def shown(self, key: str, record: Record) -> tuple[Json, ...]:
+    def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
         """A record lists every field; a custom field without a value has no key. `.add` and `.remove` show the list."""
         name, dot, suffix = key.rpartition(".")
         target = name if dot + suffix in _ONE_OF_MANY else key
@@ -311,7 +313,7 @@ class Close:
             kind = RejectedError
         code = _CODES.get(status, f"HTTP_{status}")
         return kind(
-            answered(self.title, status, code="", message=message, fields=fields),
+            answered(self.display_name, status, code="", message=message, fields=fields),
             vendor=self.name,
             status=status,
             code=code,

@@ -39,7 +39,9 @@ def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> No
     """
     keys = vendor.unconfirmed(call, record)
     if keys:
-        msg = f"{vendor.title} answered success, but its record does not show what was sent for {', '.join(keys)}."
+        msg = (
+            f"{vendor.display_name} answered success, but its record does not show what was sent for {', '.join(keys)}."
+        )
         raise IgnoredError(
             msg,
             vendor=vendor.name,
@@ -51,7 +53,7 @@ def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> No
 
 def shown_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
     """What a record holds, by key, as it would be written; keys of which the record tells nothing are left out."""
-    return {key: _written(key, value, vendor, catalogue) for key in keys for value in vendor.shown(key, record)}
+    return {key: _written(key, value, vendor, catalogue) for key in keys for value in vendor.stored_value(key, record)}
 
 
 def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
@@ -64,7 +66,7 @@ def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozense
         for call in calls
         for key in json.loads(call.body or "{}")
         if vendor.applied(call._replace(writes={key: call.writes[key]}), record)
-        and not _other_text(call.writes[key], vendor.shown(key, record))
+        and not _other_text(call.writes[key], vendor.stored_value(key, record))
     )
 
 

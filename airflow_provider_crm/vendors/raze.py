@@ -86,7 +86,7 @@ class Raze:
     """The Raze external API, version 1."""
 
     name = "raze"
-    title = "Raze"
+    display_name = "Raze"
     origin = "https://app.getraze.com"
     documentation = "https://developer.getraze.co"
     id_key = "id"
@@ -113,7 +113,7 @@ class Raze:
         """The list with one record: a write-only key is refused with a code that still proves the key."""
         return Call("GET", _API, params={"page": "1", "limit": "1"})
 
-    def probed(self, response: requests.Response) -> str:
+    def check_probe(self, response: requests.Response) -> str:
         """A key without `opportunities:read` is fine: updates need only `opportunities:write`."""
         code = text_of(member(member(body_of(response), "error"), "code"))
         if response.status_code == HTTPStatus.FORBIDDEN and code == "INSUFFICIENT_PERMISSIONS":
@@ -121,10 +121,10 @@ class Raze:
         if not response.ok:
             raise self.error(response)
         if member(body_of(response), "success") is not True:
-            raise record_error(self.title, response)
+            raise record_error(self.display_name, response)
         return "Connected to Raze. The key may read opportunities."
 
-    def discovery(self, names: Sequence[str]) -> tuple[Call, ...]:  # noqa: ARG002 - part of the protocol
+    def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:  # noqa: ARG002 - part of the protocol
         """Nothing: fields and stages are documented, and a write-only key may not read."""
         return ()
 
@@ -152,11 +152,16 @@ class Raze:
         )
         raise InvalidValueError(msg, vendor=self.name, code="DATE_WON", record_id=update.record_id)
 
-    def own_terms(self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:  # noqa: ARG002 - part of the protocol
+    def to_vendor_values(
+        self,
+        field: Field,
+        values: Sequence[FieldValue],
+        catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
+    ) -> Sequence[FieldValue]:
         """As they are, but for a documented stage in another spelling."""
         return list(map(_status, values)) if field.kind is Kind.STAGE else values
 
-    def routes(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+    def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
         """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
         routes = []
         if plain := tuple(key for key in keys if key != "status"):
@@ -181,7 +186,7 @@ class Raze:
         """`GET /opportunities` with `page` (from 1) and `limit`."""
         return Call("GET", _API, params={**filters, "page": str(page + 1), "limit": str(_PAGE_SIZE)})
 
-    def listed(self, body: Json) -> tuple[list[Record], bool]:
+    def parse_page(self, body: Json) -> tuple[list[Record], bool]:
         """`data.opportunities` with `data.pagination`; or, as the published server has it, both at the top level."""
         data = member(body, "data")
         records = data if isinstance(data, list) else member(data, "opportunities")
@@ -201,7 +206,7 @@ class Raze:
             raise self.error(response)
         data = member(body, "data")
         if member(body, "success") is not True or not isinstance(data, dict):
-            raise record_error(self.title, response)
+            raise record_error(self.display_name, response)
         return data
 
     def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
@@ -222,7 +227,7 @@ class Raze:
             shown = self.canonical_id(shown.strip())
         return same_value(sent, shown)
 
-    def shown(self, key: str, record: Record) -> tuple[Json, ...]:
+    def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
         """What the record has under the key itself; a published server leaves some out or calls them otherwise."""
         return (record[key],) if key in record else ()
 
@@ -252,7 +257,7 @@ class Raze:
         failed_with_200 = response.ok
         kind = _BY_CODE.get(code) or (RejectedError if failed_with_200 else error_class(response.status_code))
         return kind(
-            answered(self.title, response.status_code, code=code, message=message, fields=fields),
+            answered(self.display_name, response.status_code, code=code, message=message, fields=fields),
             vendor=self.name,
             status=response.status_code,
             code=code or f"HTTP_{response.status_code}",

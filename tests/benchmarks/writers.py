@@ -24,7 +24,7 @@ from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.report.report import Tally
 from airflow_provider_crm.rows import ColumnRules, FrameReader
-from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
@@ -77,7 +77,7 @@ def push(url: str, rows: int, threads: int) -> Cost:
         ledger.open(DAY)
         columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
         began, tally = Cost.now(), Tally()
-        with imports_at_rest():  # as the operators do
+        with freeze_imports():  # as the operators do
             updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
             rules = PushRules(timezone="UTC", concurrency=threads)
             for outcome in Push(session, catalogue, rules, ledger).run(updates):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import requests
 
 from airflow_provider_crm.budget.lease import Leases
-from airflow_provider_crm.budget.pacer import Pacer, Ticket
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.sandbox.close.limits import CloseLimits
 from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
@@ -100,7 +100,7 @@ class Arrivals:
     accepted: Tally = field(default_factory=Tally)
     by_worker: Tally = field(default_factory=Tally)
     refused: Tally = field(default_factory=Tally)
-    strangers: Tally = field(default_factory=Tally)
+    external_calls: Tally = field(default_factory=Tally)
     longest_wait: float = 0.0
 
     def used(self, server, seconds):
@@ -153,7 +153,7 @@ class Simulation:
             self.at(begins + (0.0 if thread == 0 else 0.5) + 0.001 * thread, self._turn, pacer, number)
         return pacer
 
-    def strangers(self, begin, end, calls, seconds):
+    def external_calls(self, begin, end, calls, seconds):
         """Let another program make so many calls per so many seconds, evenly."""
         moment = begin
         while moment < end:
@@ -177,14 +177,14 @@ class Simulation:
         return half * 10 if self.random.random() < self._slow else half
 
     def _turn(self, pacer, number):
-        got = pacer.take()
-        if isinstance(got, Ticket):
+        got = pacer.acquire()
+        if isinstance(got, Reservation):
             self.at(self.now + self._half(), self._arrive, pacer, number, got)
         else:
             self.arrivals.longest_wait = max(self.arrivals.longest_wait, got)
             self.at(self.now + max(got, 0.001), self._turn, pacer, number)
 
-    def _arrive(self, pacer, number, ticket):
+    def _arrive(self, pacer, number, reservation):
         answer = self.server.answer(self.now)
         window = math.floor((START.timestamp() + self.now + self.server.phase) / self.server.window)
         if answer.status_code == 200:
@@ -192,16 +192,16 @@ class Simulation:
             self.arrivals.by_worker[number] += 1
         else:
             self.arrivals.refused[window] += 1
-        self.at(self.now + self._half(), self._answered, pacer, number, ticket, answer)
+        self.at(self.now + self._half(), self._answered, pacer, number, reservation, answer)
 
-    def _answered(self, pacer, number, ticket, answer):
+    def _answered(self, pacer, number, reservation, answer):
         limits = VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now))
         refused = answer.status_code == 429
-        pacer.answered(ticket, limits, refused=refused)
+        pacer.answered(reservation, limits, refused=refused)
         if refused:
             pacer.hold(limits.wait or NO_WAIT_TOLD)
         self._turn(pacer, number)
 
     def _stranger(self):
         window = math.floor((START.timestamp() + self.now + self.server.phase) / self.server.window)
-        self.arrivals.strangers[window, self.server.answer(self.now).status_code] += 1
+        self.arrivals.external_calls[window, self.server.answer(self.now).status_code] += 1

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.lease import Ask, Leases
-from airflow_provider_crm.budget.pacer import Pacer, StatedLimit, Ticket
+from airflow_provider_crm.budget.lease import LeaseRequest, Leases
+from airflow_provider_crm.budget.pacer import Pacer, Reservation, StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
@@ -25,7 +25,7 @@ from airflow_provider_crm.vendors import Limits
 
 from .simulation import CloseServer, Simulation
 
-ASK = Ask(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+ASK = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
 
 class Forgetful(CloseServer):
@@ -184,9 +184,9 @@ def test_a_worker_that_dies_takes_little_along(engine):
     store = BudgetStore(engine, simulation.clock())
     dead = Pacer(simulation.clock(), leases=Leases(store, "budget", 1.0))
     for _ in range(2):
-        while not isinstance(ticket := dead.take(), Ticket):
+        while not isinstance(reservation := dead.acquire(), Reservation):
             pass
-        dead.answered(ticket, Limits(limit=1000, remaining=999, reset=3599.5))
+        dead.answered(reservation, Limits(limit=1000, remaining=999, reset=3599.5))
     simulation.worker(store=store, begins=0.1)
     simulation.run(1800)
     assert sum(simulation.arrivals.accepted.values()) >= 1000 - 1000 / 40 - 2
@@ -230,19 +230,19 @@ def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
     pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
 
     def next_ticket():
-        while not isinstance(ticket := pacer.take(), Ticket):
+        while not isinstance(reservation := pacer.acquire(), Reservation):
             real_time.sleep(0.001)
-        return ticket
+        return reservation
 
     pacer.answered(next_ticket(), Limits(limit=40, remaining=39, reset=900.5))
     in_flight = [next_ticket()]
     store._engine = prepare_engine(sa.create_engine("sqlite:////no/such/folder.db"))
     with pytest.raises(TransientError):
         in_flight += iter(next_ticket, None)
-    for number, ticket in enumerate(in_flight):
-        pacer.answered(ticket, Limits(limit=40, remaining=38 - number, reset=900.0))
+    for number, reservation in enumerate(in_flight):
+        pacer.answered(reservation, Limits(limit=40, remaining=38 - number, reset=900.0))
     store._engine = engine
-    assert isinstance(next_ticket(), Ticket)
+    assert isinstance(next_ticket(), Reservation)
 
 
 def test_a_stated_hour_is_shared_too(engine):
@@ -269,11 +269,11 @@ def test_real_threads_never_overdraw(engine, shared):
 
     def work():
         while real_time.monotonic() < end:
-            if not isinstance(got := pacer.take(), Ticket):
+            if not isinstance(got := pacer.acquire(), Reservation):
                 real_time.sleep(max(got, 0.001))
                 continue
             with lock:
-                told = counter.take(real_time.time())
+                told = counter.acquire(real_time.time())
                 (arrived if told.allowed else refused).append(told)
             reset = -(-told.reset * 1000 // 1) / 1000
             limits = Limits(limit=60, remaining=told.remaining, reset=reset, wait=None if told.allowed else reset)

@@ -7,7 +7,7 @@ import time as real_time
 
 import pytest
 
-from airflow_provider_crm.budget.pacer import Pacer, StatedLimit, Ticket, check_share
+from airflow_provider_crm.budget.pacer import Pacer, Reservation, StatedLimit, check_share
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.vendors import Limits
@@ -34,7 +34,7 @@ def time():
 def pacer(time):
     """A pacer that has learned a limit of 10 calls per window, 5 of which are used; the window ends in 8 s."""
     pacer = Pacer(time.clock())
-    pacer.answered(pacer.take(), Limits(limit=10, remaining=5, reset=8.123))
+    pacer.answered(pacer.acquire(), Limits(limit=10, remaining=5, reset=8.123))
     return pacer
 
 
@@ -64,37 +64,37 @@ def test_a_share_that_is_none(share):
 
 def test_calls_in_flight_count(pacer):
     """No more tickets are given than the answers say remain, before any of those calls is answered."""
-    given = [pacer.take() for _ in range(6)]
-    assert [isinstance(one, Ticket) for one in given] == [True] * 5 + [False]
+    given = [pacer.acquire() for _ in range(6)]
+    assert [isinstance(one, Reservation) for one in given] == [True] * 5 + [False]
 
 
 def test_a_used_up_window_is_waited_for_to_its_end(pacer, time):
     """With nothing in flight, the wait lasts until the window is surely over; then there are calls again."""
     for remaining in (4, 3, 2, 1, 0):
-        pacer.answered(pacer.take(), Limits(limit=10, remaining=remaining, reset=8.123))
-    assert pacer.take() == pytest.approx(8.123)
+        pacer.answered(pacer.acquire(), Limits(limit=10, remaining=remaining, reset=8.123))
+    assert pacer.acquire() == pytest.approx(8.123)
     time.seconds = 8.124
-    assert isinstance(pacer.take(), Ticket)
+    assert isinstance(pacer.acquire(), Reservation)
 
 
 def test_an_unused_ticket_comes_back(pacer):
     """A call that was not sent after all costs nothing."""
     for _ in range(5):
-        ticket = pacer.take()
-    pacer.unused(ticket)
-    assert isinstance(pacer.take(), Ticket)
+        reservation = pacer.acquire()
+    pacer.unused(reservation)
+    assert isinstance(pacer.acquire(), Reservation)
 
 
 @pytest.mark.parametrize("remaining", [0, 50])
 def test_a_429_holds_everybody(time, remaining):
     """After a refusal nobody gets a ticket until the vendor's wait is over, also when calls are said to remain."""
     pacer = Pacer(time.clock())
-    pacer.answered(pacer.take(), Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0), refused=True)
-    assert pacer.take() == 3.0
+    pacer.answered(pacer.acquire(), Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0), refused=True)
+    assert pacer.acquire() == 3.0
     time.seconds = 2.9
-    assert pacer.take() == pytest.approx(0.1)
+    assert pacer.acquire() == pytest.approx(0.1)
     time.seconds = 3.001
-    assert isinstance(pacer.take(), Ticket)
+    assert isinstance(pacer.acquire(), Reservation)
 
 
 def test_a_shorter_hold_never_ends_a_longer_one(pacer, time):
@@ -102,40 +102,40 @@ def test_a_shorter_hold_never_ends_a_longer_one(pacer, time):
     pacer.hold(10)
     pacer.hold(1)
     time.seconds = 5.0
-    assert pacer.take() == 5.0
+    assert pacer.acquire() == 5.0
 
 
 def test_a_stated_hour_is_a_start(time):
     """Without any header, a stated limit of an hour gives its share of calls, then the wait for the rest of it."""
     pacer = Pacer(time.clock(), share=0.5, stated=StatedLimit(10, 3600))
     for _ in range(5):
-        pacer.answered(pacer.take(), Limits())
-    assert pacer.take() == 3600.0
+        pacer.answered(pacer.acquire(), Limits())
+    assert pacer.acquire() == 3600.0
 
 
 def test_a_stated_rate_spaces_calls(time):
     """Without any header, a stated limit per second spaces calls evenly, a little below it."""
     pacer = Pacer(time.clock(), stated=StatedLimit(40, 1))
-    pacer.answered(pacer.take(), Limits())
-    assert 1 / 40 < pacer.take() < 1.1 / 40
+    pacer.answered(pacer.acquire(), Limits())
+    assert 1 / 40 < pacer.acquire() < 1.1 / 40
 
 
 def test_answers_count_more_than_what_was_stated(time):
     """The first answer with a header replaces what the connection says."""
     pacer = Pacer(time.clock(), stated=StatedLimit(1, 3600))
-    pacer.answered(pacer.take(), Limits(limit=10, remaining=9, reset=1.5))
-    assert isinstance(pacer.take(), Ticket)
+    pacer.answered(pacer.acquire(), Limits(limit=10, remaining=9, reset=1.5))
+    assert isinstance(pacer.acquire(), Reservation)
 
 
 def test_a_ticket_costs_microseconds():
     """Taking a ticket and taking in its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
     pacer = Pacer(Clock())
-    pacer.answered(pacer.take(), Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5))
+    pacer.answered(pacer.acquire(), Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5))
     limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
 
     def work():
         for _ in range(2_500):
-            pacer.answered(pacer.take(), limits)
+            pacer.answered(pacer.acquire(), limits)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     started = real_time.process_time()

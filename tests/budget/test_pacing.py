@@ -136,11 +136,11 @@ def test_another_program_is_given_way(share):
     """A program that begins to use 30 of 100 calls per second gets all of them within ten seconds, and keeps them."""
     simulation = Simulation(CloseServer(100, 1, phase=0.37))
     simulation.worker(share=share)
-    simulation.strangers(20, 80, 30, 1)
+    simulation.external_calls(20, 80, 30, 1)
     simulation.run(80)
-    settled = [count for (window, status), count in simulation.arrivals.strangers.items() if status == 429]
-    late = [window for (window, status) in simulation.arrivals.strangers if status == 429]
-    first = min(window for window, _ in simulation.arrivals.strangers)
+    settled = [count for (window, status), count in simulation.arrivals.external_calls.items() if status == 429]
+    late = [window for (window, status) in simulation.arrivals.external_calls if status == 429]
+    first = min(window for window, _ in simulation.arrivals.external_calls)
     assert max(late) - first <= 10
     assert sum(settled) < 0.05 * 30 * 60
     assert refused(simulation) <= 2
@@ -150,7 +150,7 @@ def test_what_another_program_gives_up_is_used_again():
     """Some windows after the last call of another program the whole share is used again."""
     simulation = Simulation(CloseServer(100, 1, phase=0.37))
     simulation.worker()
-    simulation.strangers(10, 30, 30, 1)
+    simulation.external_calls(10, 30, 30, 1)
     simulation.run(60)
     assert whole_windows(simulation)[-5:] == [100] * 5
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.rate import FoundRate
+from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.budget.store import BudgetStore
 
 from .simulation import CloseServer, Simulation
@@ -15,7 +15,7 @@ from .simulation import CloseServer, Simulation
 @pytest.fixture
 def found():
     """A limit of 20 calls per second, found by two refusals: those accepted in between are told before the second."""
-    found = FoundRate()
+    found = DiscoveredRate()
     found.refused(0.3, 0.3, 1.0)
     found.accept(1.3, 20)
     found.refused(1.3, 1.4, 1.0)
@@ -42,7 +42,7 @@ def test_two_refusals_tell_a_rate(found):
 
 def test_calls_that_are_told_late_count_for_the_time_before_the_refusal():
     """Other workers tell what was accepted only after the refusal: the rate is the one of all of them."""
-    late = FoundRate()
+    late = DiscoveredRate()
     late.refused(0.3, 0.3, 1.0)
     late.accept(1.3, 3)
     late.refused(1.3, 1.4, 1.0)
@@ -72,7 +72,7 @@ def test_moments_that_were_given_away_are_not_given_twice(found):
 
 def test_a_run_of_ten_minutes_later_begins_anew():
     """What one run left unused until the next came is no part of the rate that a refusal tells."""
-    found = FoundRate()
+    found = DiscoveredRate()
     found.refused(0.3, 0.3, 1.0)
     for begin in (600.0, 601.1):
         for call in range(20):
@@ -84,7 +84,7 @@ def test_a_run_of_ten_minutes_later_begins_anew():
 
 def test_a_long_window_is_not_spaced():
     """An hour is used at once: neither its refusals nor calls that are told late make a rate of it."""
-    hour = FoundRate()
+    hour = DiscoveredRate()
     for begin in (0.0, 3600.0, 7200.0):
         hour.accept(begin, 1000)
         hour.refused(begin + 60, begin + 60, 3540.0)
@@ -102,7 +102,7 @@ def test_a_long_window_is_not_spaced():
 )
 def test_a_found_rate_only_falls_by_refusals(limit, share, wait, accepted, waits):
     """Whatever a vendor says, a refusal never makes a rate faster, and a small share never grows by itself."""
-    found = FoundRate.stated(limit / 10)
+    found = DiscoveredRate.stated(limit / 10)
     now = 0.0
     for one in waits:
         found.accept(now, accepted)

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.lease import Ask, Leases
-from airflow_provider_crm.budget.pacer import Budget, Pacer, Ticket
+from airflow_provider_crm.budget.lease import LeaseRequest, Leases
+from airflow_provider_crm.budget.pacer import Budget, Pacer, Reservation
 from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
@@ -21,7 +21,7 @@ from airflow_provider_crm.database.schema import budgets, prepare_engine
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
 
-ASK = Ask(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+ASK = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -49,7 +49,7 @@ def store(engine):
 def test_batches_get_smaller_as_the_window_is_used_up(store):
     """An eighth of what is free, so that the last calls are left over in nobody's hands; never more than the limit."""
     grants, number = [], None
-    while (grant := store.take("key", replace(ASK, number=number))).calls:
+    while (grant := store.acquire("key", replace(ASK, number=number))).calls:
         grants.append(grant.calls)
         number = grant.number
     assert (sum(grants), grants[0], grants[-1] <= 3) == (100, 12, True)
@@ -62,7 +62,7 @@ def test_threads_never_get_more_than_the_limit(store):
 
     def work():
         number = None
-        while (grant := store.take("key", replace(ASK, number=number))).calls:
+        while (grant := store.acquire("key", replace(ASK, number=number))).calls:
             number = grant.number
             with lock:
                 got.append(grant.calls)
@@ -77,37 +77,37 @@ def test_threads_never_get_more_than_the_limit(store):
 
 def test_what_is_given_back_can_be_taken_again(store):
     """A worker that ends gives back what it did not use."""
-    first = store.take("key", ASK)
-    store.take("key", replace(ASK, number=first.number, returned=first.calls - 2, asks=False))
+    first = store.acquire("key", ASK)
+    store.acquire("key", replace(ASK, number=first.number, returned=first.calls - 2, wants_calls=False))
     got, number = 2, first.number
-    while (grant := store.take("key", replace(ASK, number=number))).calls:
+    while (grant := store.acquire("key", replace(ASK, number=number))).calls:
         got += grant.calls
     assert got == 100
 
 
 def test_a_window_that_is_over_begins_anew(store):
     """The end that one worker reports is everybody's; after it there are calls again, and a new number."""
-    first = store.take("key", ASK)
-    told = store.take("key", replace(ASK, number=first.number, ends_in=30.0))
+    first = store.acquire("key", ASK)
+    told = store.acquire("key", replace(ASK, number=first.number, ends_in=30.0))
     assert 29 < told.ends_at - Clock().monotonic() <= 30.1
-    over = store.take("key", replace(ASK, number=first.number, ends_in=0.0, in_flight=7))
+    over = store.acquire("key", replace(ASK, number=first.number, ends_in=0.0, in_flight=7))
     assert (over.number, over.anew, over.ends_at) == (first.number + 1, True, None)
 
 
 def test_two_names_are_two_budgets(store):
     """Keys and endpoint groups have nothing to do with each other."""
-    while store.take("one", replace(ASK, number=0)).calls:
+    while store.acquire("one", replace(ASK, number=0)).calls:
         pass
-    assert store.take("other", ASK).calls
+    assert store.acquire("other", ASK).calls
 
 
 def test_a_closed_worker_leaves_nothing_behind(engine, store):
     """A pacer that is closed gives its lease back."""
     pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
     for remaining in (99, 98):
-        while not isinstance(ticket := pacer.take(), Ticket):
+        while not isinstance(reservation := pacer.acquire(), Reservation):
             pass
-        pacer.answered(ticket, Limits(limit=100, remaining=remaining, reset=900.5))
+        pacer.answered(reservation, Limits(limit=100, remaining=remaining, reset=900.5))
     pacer.close()
     with engine.connect() as connection:
         assert connection.execute(sa.select(budgets.c.granted)).scalar_one() == 2
@@ -131,7 +131,7 @@ def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
     pacer = Pacer(Clock(), leases=Leases(away, "key", 1.0))
     for _ in range(2):
         with pytest.raises(TransientError) as failed:
-            pacer.take()
+            pacer.acquire()
         assert failed.value.code == "LEDGER"
 
 
@@ -175,4 +175,4 @@ def test_strangers_are_left_their_part():
     """Calls that the vendor counted beyond those granted are other programs': the next window leaves them room."""
     window = SharedWindow(limit=100, granted=70, counted=100, length=60.0, ends_at=60.0)
     after = window.informed(replace(ASK, number=0), 61.0)
-    assert (after.number, after.strangers, after.free(1.0)) == (1, 30, 70)
+    assert (after.number, after.external_calls, after.free(1.0)) == (1, 30, 70)

@@ -443,7 +443,7 @@ def test_what_the_permit_raises_ends_the_attempts(sandbox, connect):
         raise TransientError("The ledger cannot be used.", code="LEDGER")
 
     with pytest.raises(TransientError, match="The ledger cannot be used") as failed:
-        connect(sandbox.url, attempts=5).write(PUT, "opp_1", permit=refuse)
+        connect(sandbox.url, attempts=5).write(PUT, "opp_1", before_attempt=refuse)
     assert (len(asked), sandbox.audit.calls, failed.value.maybe_written) == (1, [], False)
 
 

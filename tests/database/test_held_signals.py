@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.held_signals import held_signals
-from airflow_provider_crm.ledger.claims import Wish
+from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.ledger.ledger import Ledger
 
 
@@ -134,12 +134,14 @@ def test_a_signal_right_at_the_end_of_the_block_leaves_every_handler_at_work():
 def test_a_ledger_can_be_written_after_a_signal(ending, engine):
     """Whenever a timeout comes between and within claims, the report can be stored at once afterwards."""
     chance = random.Random(1)
-    wishes = [Wish(f"oppo_{number}", {"value": "1"}, dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) for number in range(20)]
+    desired_rows = [
+        DesiredRow(f"oppo_{number}", {"value": "1"}, dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) for number in range(20)
+    ]
 
     def claim_until_the_end(ledger):
         signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.001, 0.03))
         while True:
-            ledger.claim(wishes)
+            ledger.claim(desired_rows)
 
     for number in range(20):
         ledger = Ledger(engine, account="close:h:o", run_key=f"d/t/{number}", lease=90, clock=Clock())

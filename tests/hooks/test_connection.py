@@ -33,7 +33,7 @@ def told(connection):
         connection(conn_type=conn_type, **fields)
         with pytest.raises(ConfigurationError) as wrong:
             HOOKS[hook or conn_type]("crm").account()
-        prefix = f"Connection 'crm' ({VENDORS[hook or conn_type].title}): "
+        prefix = f"Connection 'crm' ({VENDORS[hook or conn_type].display_name}): "
         assert str(wrong.value).startswith(prefix)
         return str(wrong.value).removeprefix(prefix)
 
@@ -287,7 +287,11 @@ def test_the_type_chooses_the_hook(connection, vendor, hook):
 @pytest.mark.parametrize(("vendor", "hook"), HOOKS.items())
 def test_default_connections(vendor, hook):
     """Each hook has the default connection that its vendor's name suggests."""
-    assert (hook().crm_conn_id, hook.conn_type, hook.hook_name) == (f"{vendor}_default", vendor, VENDORS[vendor].title)
+    assert (hook().crm_conn_id, hook.conn_type, hook.hook_name) == (
+        f"{vendor}_default",
+        vendor,
+        VENDORS[vendor].display_name,
+    )
 
 
 # Secrets

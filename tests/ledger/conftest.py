@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
 from airflow_provider_crm.database.schema import migrate, prepare_engine
-from airflow_provider_crm.ledger.claims import Wish
+from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.ledger.ledger import Ledger
 
 from .race import Racer
@@ -56,6 +56,6 @@ def ledger(engine):
     return make
 
 
-def wish(record_id="oppo_1", *, day=0, **values):
+def desired(record_id="oppo_1", *, day=0, **values):
     """A wish of so many days after the first."""
-    return Wish(record_id, {key: str(value) for key, value in values.items()}, DAY + dt.timedelta(days=day))
+    return DesiredRow(record_id, {key: str(value) for key, value in values.items()}, DAY + dt.timedelta(days=day))

@@ -8,69 +8,69 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ledger.claims import Settlement, Verdict, WishColumns
+from airflow_provider_crm.ledger.claims import DesiredRows, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
-from .conftest import DAY, wish
+from .conftest import DAY, desired
 from .test_claims import push
 
 
 def test_older_data_in_one_batch_with_newer_that_agrees_is_stale(ledger):
     """The newer row needs no call, and keeps the older one out all the same."""
-    push(ledger(), wish(value="a", day=0))
-    claims = ledger().claim([wish(value="a", day=3), wish(value="b", day=2)])
+    push(ledger(), desired(value="a", day=0))
+    claims = ledger().claim([desired(value="a", day=3), desired(value="b", day=2)])
     assert [claim.verdict for claim in claims] == [Verdict.UNCHANGED, Verdict.STALE]
 
 
 def test_the_newest_of_several_that_agree_is_kept(ledger):
     """Whatever the other rows of the batch are, the data time on record never goes back."""
-    push(ledger(), wish("r", value="a", day=0))
-    push(ledger(), wish("s", value="a", day=0))
-    ledger().claim([wish("s", value="a", day=3), wish("r", value="a", day=1), wish("r", value="a", day=3)])
-    assert ledger().claim([wish("r", value="b", day=2)])[0].verdict is Verdict.STALE
+    push(ledger(), desired("r", value="a", day=0))
+    push(ledger(), desired("s", value="a", day=0))
+    ledger().claim([desired("s", value="a", day=3), desired("r", value="a", day=1), desired("r", value="a", day=3)])
+    assert ledger().claim([desired("r", value="b", day=2)])[0].verdict is Verdict.STALE
 
 
 def test_rows_that_the_crm_holds_are_settled_without_a_claim(ledger):
     """Only a row of which every field is known, free and not newer is settled; its position tells which."""
     for record in ("held", "changed", "newer", "doubtful"):
-        push(ledger(), wish(record, value=1, note="a"))
-    push(ledger(), wish("newer", value=1, day=5))
-    push(ledger(), wish("doubtful", note="b"), OutcomeWord.FAILED)
-    push(ledger(), wish("claimed", value=1))
-    ledger().claim([wish("claimed", value=2)])
+        push(ledger(), desired(record, value=1, note="a"))
+    push(ledger(), desired("newer", value=1, day=5))
+    push(ledger(), desired("doubtful", note="b"), OutcomeWord.FAILED)
+    push(ledger(), desired("claimed", value=1))
+    ledger().claim([desired("claimed", value=2)])
     rows = [
-        wish(record, value=2 if record == "changed" else 1, day=1)
+        desired(record, value=2 if record == "changed" else 1, day=1)
         for record in ("changed", "held", "newer", "claimed", "unheard of", "doubtful")
     ]
-    assert ledger().settled(WishColumns.of(rows)) == {1, 5}
-    assert ledger().settled(WishColumns.of([wish("doubtful", value=1, note="b", day=1)])) == set()
+    assert ledger().settled(DesiredRows.of(rows)) == {1, 5}
+    assert ledger().settled(DesiredRows.of([desired("doubtful", value=1, note="b", day=1)])) == set()
 
 
 def test_a_settled_row_keeps_older_data_out(ledger):
     """Newer data that agrees is noted, so that what arrives late in between is stale."""
-    push(ledger(), wish(value="a", day=0))
-    assert ledger().settled(WishColumns.of([wish(value="a", day=3)])) == {0}
-    assert push(ledger(), wish(value="b", day=2)).verdict is Verdict.STALE
+    push(ledger(), desired(value="a", day=0))
+    assert ledger().settled(DesiredRows.of([desired(value="a", day=3)])) == {0}
+    assert push(ledger(), desired(value="b", day=2)).verdict is Verdict.STALE
 
 
 def test_a_record_that_occurs_twice_is_not_settled_at_once(ledger):
     """Its rows have to be decided one after another."""
-    push(ledger(), wish(value="a", day=0))
-    assert ledger().settled(WishColumns.of([wish(value="a", day=3), wish(value="a", day=1)])) == set()
+    push(ledger(), desired(value="a", day=0))
+    assert ledger().settled(DesiredRows.of([desired(value="a", day=3), desired(value="a", day=1)])) == set()
 
 
 def test_hashed_fields_are_settled_by_their_hashes(ledger):
     """The same value has the same hash."""
     hashed = frozenset({"email"})
-    push(ledger(hashed=hashed), wish(email="a@b.c"))
+    push(ledger(hashed=hashed), desired(email="a@b.c"))
     assert ledger(hashed=hashed).settled(
-        WishColumns.of([wish(email="a@b.c", day=1), wish("other", email="a@b.c")])
+        DesiredRows.of([desired(email="a@b.c", day=1), desired("other", email="a@b.c")])
     ) == {0}
 
 
 def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger, engine):
     """A vendor's message may hold NUL or half a character: the row is recorded all the same."""
-    first, one = ledger(), wish(value="nul \\u0000")
+    first, one = ledger(), desired(value="nul \\u0000")
     (claim,) = first.claim([one])
     bad = Outcome(0, one.record_id, OutcomeWord.REJECTED, "CO\0DE", "no: \0 \ud800 \u00e9")
     first.settle([Settlement(one, claim, bad, frozenset())])
@@ -82,28 +82,33 @@ def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger,
 
 def test_fields_that_agree_are_confirmed_in_a_row_that_does_not(ledger):
     """Of a row that is left for a claim, the fields that the CRM holds keep older data out all the same."""
-    push(ledger(), wish(value=1, note="a"))
-    assert ledger().settled(WishColumns.of([wish(value=1, note="b", day=3)])) == set()
-    assert push(ledger(), wish(value=2, day=2)).verdict is Verdict.STALE
-    assert push(ledger(), wish(note="c", day=2)).fields == {"note"}
+    push(ledger(), desired(value=1, note="a"))
+    assert ledger().settled(DesiredRows.of([desired(value=1, note="b", day=3)])) == set()
+    assert push(ledger(), desired(value=2, day=2)).verdict is Verdict.STALE
+    assert push(ledger(), desired(note="c", day=2)).fields == {"note"}
 
 
 def test_rows_may_want_different_fields(ledger):
     """A field that a row does not name is not compared, and not confirmed; a row that names none is not settled."""
-    push(ledger(), wish("r", value=1, note="a"))
-    push(ledger(), wish("s", value=1, note="a"))
-    rows = [wish("r", value=1, day=3), wish("s", note="a", day=3), wish("t", day=3), wish("u", note="a", day=3)]
-    assert ledger().settled(WishColumns.of(rows)) == {0, 1}
-    assert push(ledger(), wish("r", note="b", day=2)).verdict is Verdict.SEND
-    assert push(ledger(), wish("s", note="b", day=2)).verdict is Verdict.STALE
-    assert ledger().settled(WishColumns.of([wish("r", day=3)])) == set()
+    push(ledger(), desired("r", value=1, note="a"))
+    push(ledger(), desired("s", value=1, note="a"))
+    rows = [
+        desired("r", value=1, day=3),
+        desired("s", note="a", day=3),
+        desired("t", day=3),
+        desired("u", note="a", day=3),
+    ]
+    assert ledger().settled(DesiredRows.of(rows)) == {0, 1}
+    assert push(ledger(), desired("r", note="b", day=2)).verdict is Verdict.SEND
+    assert push(ledger(), desired("s", note="b", day=2)).verdict is Verdict.STALE
+    assert ledger().settled(DesiredRows.of([desired("r", day=3)])) == set()
 
 
 def test_rows_that_were_settled_before_are_settled_again(ledger, engine):
     """A retry of the same run finds what it confirmed, and writes nothing."""
-    push(ledger(), wish(value=1))
+    push(ledger(), desired(value=1))
     for _ in range(2):
-        assert ledger().settled(WishColumns.of([wish(value=1, day=3)])) == {0}
+        assert ledger().settled(DesiredRows.of([desired(value=1, day=3)])) == {0}
     with engine.connect() as connection:
         assert connection.execute(sa.select(field_states.c.as_of)).scalar_one() == DAY + dt.timedelta(days=3)
 
@@ -111,10 +116,10 @@ def test_rows_that_were_settled_before_are_settled_again(ledger, engine):
 def test_long_texts_are_compared_in_parts(ledger, monkeypatch):
     """No statement grows without bound, whatever the texts are; positions are those of the whole."""
     monkeypatch.setattr("airflow_provider_crm.ledger.unchanged._LONGEST_TEXT", 2_000)
-    rows = [wish(f"oppo_{number}", note="x" * 900) for number in range(9)]
+    rows = [desired(f"oppo_{number}", note="x" * 900) for number in range(9)]
     for row in rows[:4] + rows[5:]:
         push(ledger(), row)
-    assert ledger().settled(WishColumns.of(rows)) == {0, 1, 2, 3, 5, 6, 7, 8}
+    assert ledger().settled(DesiredRows.of(rows)) == {0, 1, 2, 3, 5, 6, 7, 8}
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -128,8 +133,8 @@ def test_a_comparison_reads_its_rows_and_not_the_whole_ledger(ledger, engine):
             "FROM generate_series(1, 20000) AS number, unnest(ARRAY['value', 'note', 'confidence']) AS field"
         )
     before = read_so_far(engine)
-    rows = [wish(f"oppo_{number}", value=1, note=1, confidence=1, day=1) for number in range(1, 501)]
-    assert len(ledger().settled(WishColumns.of(rows))) == len(rows)
+    rows = [desired(f"oppo_{number}", value=1, note=1, confidence=1, day=1) for number in range(1, 501)]
+    assert len(ledger().settled(DesiredRows.of(rows))) == len(rows)
     assert read_so_far(engine) - before <= 2 * 3 * len(rows)
 
 

@@ -14,7 +14,7 @@ from airflow_provider_crm.ledger.claims import Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID, path_segment
 
-from .conftest import DAY, wish
+from .conftest import DAY, desired
 
 
 def settle(ledger, one, claim, word=OutcomeWord.UPDATED, written=None):
@@ -33,80 +33,82 @@ def push(ledger, one, word=OutcomeWord.UPDATED, **options):
 
 def test_a_first_value_is_sent_and_then_unchanged(ledger):
     """What the CRM acknowledged is not sent again; `changes_only=False` sends it all the same."""
-    assert push(ledger(), wish(value=1)).fields == {"value"}
-    assert push(ledger(), wish(value=1, day=1)).verdict is Verdict.UNCHANGED
-    assert push(ledger(), wish(value=1, day=2), changes_only=False).fields == {"value"}
+    assert push(ledger(), desired(value=1)).fields == {"value"}
+    assert push(ledger(), desired(value=1, day=1)).verdict is Verdict.UNCHANGED
+    assert push(ledger(), desired(value=1, day=2), changes_only=False).fields == {"value"}
 
 
 def test_only_changed_fields_are_sent(ledger):
     """A row of which one field changed sends that field."""
-    push(ledger(), wish(value=1, note="a"))
-    assert push(ledger(), wish(value=2, note="a", day=1)).fields == {"value"}
+    push(ledger(), desired(value=1, note="a"))
+    assert push(ledger(), desired(value=2, note="a", day=1)).fields == {"value"}
 
 
 def test_there_and_back_is_three_writes(ledger):
     """A, B, A: the last value is compared, not a set of values that were seen."""
-    assert [push(ledger(), wish(value=value, day=day)).verdict for day, value in enumerate("aba")] == [Verdict.SEND] * 3
+    assert [push(ledger(), desired(value=value, day=day)).verdict for day, value in enumerate("aba")] == [
+        Verdict.SEND
+    ] * 3
 
 
 def test_older_data_is_stale(ledger):
     """A field is not written with data older than the last acknowledged; data of the same time is."""
-    push(ledger(), wish(value=2, day=2))
-    claim = push(ledger(), wish(value=1, day=1))
+    push(ledger(), desired(value=2, day=2))
+    claim = push(ledger(), desired(value=1, day=1))
     assert (claim.verdict, claim.stale) == (Verdict.STALE, {"value"})
-    assert push(ledger(), wish(value=3, day=2)).verdict is Verdict.SEND
+    assert push(ledger(), desired(value=3, day=2)).verdict is Verdict.SEND
 
 
 def test_newer_data_that_agrees_keeps_older_data_out(ledger):
     """A on day 1, A on day 3 (no call), B of day 2 arrives late: it is stale."""
-    push(ledger(), wish(value="a", day=1))
-    assert push(ledger(), wish(value="a", day=3)).verdict is Verdict.UNCHANGED
-    assert push(ledger(), wish(value="b", day=2)).verdict is Verdict.STALE
+    push(ledger(), desired(value="a", day=1))
+    assert push(ledger(), desired(value="a", day=3)).verdict is Verdict.UNCHANGED
+    assert push(ledger(), desired(value="b", day=2)).verdict is Verdict.STALE
 
 
 def test_a_row_may_be_stale_in_one_field_and_new_in_another(ledger):
     """Order is kept per field."""
-    push(ledger(), wish(value=2, day=2))
-    claim = push(ledger(), wish(value=1, note="n", day=1))
+    push(ledger(), desired(value=2, day=2))
+    claim = push(ledger(), desired(value=1, note="n", day=1))
     assert (claim.verdict, claim.fields, claim.stale) == (Verdict.SEND, {"note"}, {"value"})
 
 
 def test_a_claim_keeps_others_waiting_and_older_data_out(ledger):
     """While a value is on its way, newer data waits for it, older data is stale."""
     first = ledger("first")
-    (claim,) = first.claim([wish(value=5, day=5)])
-    (newer,) = ledger("second").claim([wish(value=6, day=6)])
+    (claim,) = first.claim([desired(value=5, day=5)])
+    (newer,) = ledger("second").claim([desired(value=6, day=6)])
     assert newer.verdict is Verdict.BUSY
     assert 55 < newer.busy_seconds <= 60
-    assert ledger("third").claim([wish(value=4, day=4)])[0].verdict is Verdict.STALE
-    settle(first, wish(value=5, day=5), claim)
-    assert ledger("second").claim([wish(value=6, day=6)])[0].verdict is Verdict.SEND
+    assert ledger("third").claim([desired(value=4, day=4)])[0].verdict is Verdict.STALE
+    settle(first, desired(value=5, day=5), claim)
+    assert ledger("second").claim([desired(value=6, day=6)])[0].verdict is Verdict.SEND
 
 
 def test_a_retry_waits_for_what_its_own_run_has_claimed(ledger):
     """The process of an earlier try may still run, and send until its lease is over."""
     earlier = ledger("run")
-    (claim,) = earlier.claim([wish(value=1)])
-    assert ledger("run").claim([wish(value=2)])[0].verdict is Verdict.BUSY
-    settle(earlier, wish(value=1), claim)
-    assert ledger("run").claim([wish(value=2)])[0].verdict is Verdict.SEND
+    (claim,) = earlier.claim([desired(value=1)])
+    assert ledger("run").claim([desired(value=2)])[0].verdict is Verdict.BUSY
+    settle(earlier, desired(value=1), claim)
+    assert ledger("run").claim([desired(value=2)])[0].verdict is Verdict.SEND
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_value_doubted(ledger):
     """After a crash the next run takes the row, and knows that the earlier value may have landed."""
-    push(ledger("before"), wish(value=1))
-    ledger("killed", lease=-1.0).claim([wish(value=2, day=1)])
-    (claim,) = ledger("next").claim([wish(value=1, day=2)])
+    push(ledger("before"), desired(value=1))
+    ledger("killed", lease=-1.0).claim([desired(value=2, day=1)])
+    (claim,) = ledger("next").claim([desired(value=1, day=2)])
     assert (claim.verdict, claim.doubtful, claim.before) == (Verdict.SEND, {"value"}, {})
 
 
 def test_who_lost_the_claim_cannot_renew_or_acknowledge(ledger, engine):
     """A sender whose lease was taken over is told so, and its late word changes nothing."""
     slow = ledger("slow", lease=-1.0)
-    (old,) = slow.claim([wish(value=2, day=1)])
-    (new,) = ledger("fast").claim([wish(value=3, day=2)])
-    assert slow.renew(wish(value=2, day=1), old) is None
-    settle(slow, wish(value=2, day=1), old)
+    (old,) = slow.claim([desired(value=2, day=1)])
+    (new,) = ledger("fast").claim([desired(value=3, day=2)])
+    assert slow.renew(desired(value=2, day=1), old) is None
+    settle(slow, desired(value=2, day=1), old)
     with engine.connect() as connection:
         row = connection.execute(sa.select(field_states)).one()
     assert (row.value, row.known, row.claim_run_key) == (None, False, "fast")
@@ -116,41 +118,41 @@ def test_who_lost_the_claim_cannot_renew_or_acknowledge(ledger, engine):
 def test_a_claim_is_renewed_by_its_holder(ledger):
     """The holder extends its lease, also after it ran out, as long as nobody took it."""
     slow = ledger(lease=-1.0)
-    (claim,) = slow.claim([wish(value=2)])
-    assert slow.renew(wish(value=2), claim) is not None
+    (claim,) = slow.claim([desired(value=2)])
+    assert slow.renew(desired(value=2), claim) is not None
 
 
 def test_a_refused_row_leaves_the_value_known(ledger):
     """After a refusal the CRM holds what it held: that value is not sent again."""
-    push(ledger(), wish(value=1))
-    push(ledger(), wish(value=2, day=1), OutcomeWord.REJECTED)
-    assert push(ledger(), wish(value=1, day=1)).verdict is Verdict.UNCHANGED
+    push(ledger(), desired(value=1))
+    push(ledger(), desired(value=2, day=1), OutcomeWord.REJECTED)
+    assert push(ledger(), desired(value=1, day=1)).verdict is Verdict.UNCHANGED
 
 
 def test_what_ended_without_a_word_is_sent_again(ledger):
     """After a failure or an unknown outcome nobody knows what the CRM holds: even the old value is sent."""
     for number, word in enumerate((OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.IGNORED)):
         record = f"oppo_{number}"
-        push(ledger(), wish(record, value=1))
-        push(ledger(), wish(record, value=2, day=1), word)
-        assert push(ledger(), wish(record, value=1, day=1)).verdict is Verdict.SEND
+        push(ledger(), desired(record, value=1))
+        push(ledger(), desired(record, value=2, day=1), word)
+        assert push(ledger(), desired(record, value=1, day=1)).verdict is Verdict.SEND
 
 
 def test_a_refused_row_is_not_tried_again_until_it_changes(ledger):
     """The same values are refused without a call, with the age and the number of attempts; changed ones are sent."""
-    push(ledger(), wish(value=1), OutcomeWord.REJECTED)
-    claim = push(ledger(), wish(value=1, day=1))
+    push(ledger(), desired(value=1), OutcomeWord.REJECTED)
+    claim = push(ledger(), desired(value=1, day=1))
     assert claim.verdict is Verdict.REFUSED_BEFORE
     assert (claim.refused.attempts, claim.refused.reason) == (1, "reason")
-    assert push(ledger(), wish(value=1, day=2), OutcomeWord.REJECTED, retry_rejected=True).verdict is Verdict.SEND
-    assert push(ledger(), wish(value=1, day=3)).refused.attempts == 2
-    assert push(ledger(), wish(value=2, day=4)).verdict is Verdict.SEND
-    assert push(ledger(), wish(value=1, day=5)).verdict is Verdict.SEND
+    assert push(ledger(), desired(value=1, day=2), OutcomeWord.REJECTED, retry_rejected=True).verdict is Verdict.SEND
+    assert push(ledger(), desired(value=1, day=3)).refused.attempts == 2
+    assert push(ledger(), desired(value=2, day=4)).verdict is Verdict.SEND
+    assert push(ledger(), desired(value=1, day=5)).verdict is Verdict.SEND
 
 
 def test_half_a_row_is_acknowledged_for_half(ledger):
     """Of a row that failed half-way, what landed is on record and only the rest is sent again."""
-    one = wish(deal_value=1, status='"won"')
+    one = desired(deal_value=1, status='"won"')
     mine = ledger()
     (claim,) = mine.claim([one])
     settle(mine, one, claim, OutcomeWord.FAILED, written={"deal_value"})
@@ -159,16 +161,16 @@ def test_half_a_row_is_acknowledged_for_half(ledger):
 
 def test_accounts_do_not_know_each_other(ledger):
     """A sandbox never shadows production: the same record of another account is a record of its own."""
-    push(ledger(account="close:sandbox"), wish(value=1))
-    assert ledger(account="close:production").claim([wish(value=1)])[0].verdict is Verdict.SEND
+    push(ledger(account="close:sandbox"), desired(value=1))
+    assert ledger(account="close:production").claim([desired(value=1)])[0].verdict is Verdict.SEND
 
 
 def test_named_fields_are_kept_as_hashes(ledger, engine):
     """The value of a hashed field is compared, and is nowhere in the database."""
     hashed = frozenset({"email"})
-    push(ledger(hashed=hashed), wish(email="jane@example.com"))
-    assert push(ledger(hashed=hashed), wish(email="jane@example.com", day=1)).verdict is Verdict.UNCHANGED
-    assert push(ledger(hashed=hashed), wish(email="joan@example.com", day=1)).verdict is Verdict.SEND
+    push(ledger(hashed=hashed), desired(email="jane@example.com"))
+    assert push(ledger(hashed=hashed), desired(email="jane@example.com", day=1)).verdict is Verdict.UNCHANGED
+    assert push(ledger(hashed=hashed), desired(email="joan@example.com", day=1)).verdict is Verdict.SEND
     with engine.connect() as connection:
         told = [connection.execute(sa.select(table)).all() for table in (field_states, changes)]
     assert "example.com" not in str(told)
@@ -176,8 +178,8 @@ def test_named_fields_are_kept_as_hashes(ledger, engine):
 
 def test_the_change_log_tells_before_and_after(ledger, engine):
     """Every value that was sent is in the change log, with what stood there before as far as it is known."""
-    push(ledger("one"), wish(value=1))
-    push(ledger("two"), wish(value=2, day=1))
+    push(ledger("one"), desired(value=1))
+    push(ledger("two"), desired(value=2, day=1))
     with engine.connect() as connection:
         rows = connection.execute(sa.select(changes).order_by(changes.c.id)).all()
     assert [(row.run_key, row.before, row.before_known, row.after, row.outcome) for row in rows] == [
@@ -188,7 +190,7 @@ def test_the_change_log_tells_before_and_after(ledger, engine):
 
 def test_times_come_back_as_utc(ledger, engine):
     """Both databases give back the very moment that was stored."""
-    push(ledger(), wish(value=1, day=3))
+    push(ledger(), desired(value=1, day=3))
     with engine.connect() as connection:
         as_of = connection.execute(sa.select(field_states.c.as_of)).scalar_one()
     assert (as_of - DAY).days == 3
@@ -205,7 +207,7 @@ def test_a_claim_sees_the_one_it_has_waited_for(ledger, engine, level):
         )
     engine.dispose()
     first, second, claims = ledger("first"), ledger("second"), []
-    waiting = threading.Thread(target=lambda: claims.extend(second.claim([wish(value=6, day=6)])))
+    waiting = threading.Thread(target=lambda: claims.extend(second.claim([desired(value=6, day=6)])))
     with engine.begin() as connection:
         first._serialize(connection)
         waiting.start()
@@ -232,7 +234,7 @@ def test_the_longest_record_id_has_room_in_every_index(ledger, word):
     rng = random.Random(1)  # which no index compresses
     record = "".join(chr(rng.randrange(0x10000, 0x20000)) for _ in range(LONGEST_RECORD_ID))
     path_segment(record)
-    assert push(ledger(), wish(record, value=1), word).verdict is Verdict.SEND
+    assert push(ledger(), desired(record, value=1), word).verdict is Verdict.SEND
 
 
 def test_a_row_with_an_impossible_id_is_logged_all_the_same(ledger, engine):

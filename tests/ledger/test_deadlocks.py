@@ -11,7 +11,7 @@ from airflow_provider_crm.database.schema import field_states, rejects
 from airflow_provider_crm.ledger.claims import Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
-from .conftest import DAY, wish
+from .conftest import DAY, desired
 
 SLOWLY = """
 CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
@@ -20,13 +20,15 @@ CREATE TRIGGER slowly BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FU
 """
 
 
-def settlements(ledger, wishes, word):
+def settlements(ledger, desired_rows, word):
     """Claim rows, and say how each of them ended."""
-    claims = ledger.claim(wishes)
-    done = {one.record_id: frozenset(one.values) if word is OutcomeWord.UPDATED else frozenset() for one in wishes}
+    claims = ledger.claim(desired_rows)
+    done = {
+        one.record_id: frozenset(one.values) if word is OutcomeWord.UPDATED else frozenset() for one in desired_rows
+    }
     return [
         Settlement(one, claim, Outcome(0, one.record_id, word, "CODE", "reason"), done[one.record_id])
-        for one, claim in zip(wishes, claims, strict=True)
+        for one, claim in zip(desired_rows, claims, strict=True)
     ]
 
 
@@ -51,10 +53,10 @@ def store_at_once(*pairs):
 
 def test_a_late_word_and_a_take_over_meet(ledger):
     """A worker settles rows whose leases ran out, in any order, while another takes them over."""
-    wishes = [wish(f"oppo_{number:03d}", value=1) for number in range(150)]
+    desired_rows = [desired(f"oppo_{number:03d}", value=1) for number in range(150)]
     for _ in range(60):
         late = ledger("late", lease=-1.0)
-        ends = settlements(late, wishes, OutcomeWord.FAILED)
+        ends = settlements(late, desired_rows, OutcomeWord.FAILED)
         errors = []
 
         def settle(late=late, ends=ends, errors=errors):
@@ -65,7 +67,7 @@ def test_a_late_word_and_a_take_over_meet(ledger):
 
         thread = threading.Thread(target=settle)
         thread.start()
-        ledger("next", lease=-1.0).claim(wishes)
+        ledger("next", lease=-1.0).claim(desired_rows)
         thread.join()
         assert errors == []
 
@@ -80,13 +82,13 @@ def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, wor
     """
     records = ["oppo_1", "oppo_2"]
     first = ledger("first")
-    for end in settlements(first, [wish(record, note="refused") for record in records], OutcomeWord.REJECTED):
+    for end in settlements(first, [desired(record, note="refused") for record in records], OutcomeWord.REJECTED):
         first.settle([end])
     with engine.begin() as connection:
         connection.exec_driver_sql(SLOWLY.format(table=rejects.name))
     one, other = ledger("one"), ledger("other")
-    refusals = settlements(one, [wish(record, value=1, day=1) for record in records], OutcomeWord.REJECTED)
-    words = settlements(other, [wish(record, note="new", day=1) for record in reversed(records)], word)
+    refusals = settlements(one, [desired(record, value=1, day=1) for record in records], OutcomeWord.REJECTED)
+    words = settlements(other, [desired(record, note="new", day=1) for record in reversed(records)], word)
     assert all(end.claim.refused is not None for end in words)
     assert store_at_once((one, refusals[::step]), (other, words)) == []
     with engine.connect() as connection:
@@ -101,7 +103,7 @@ def test_a_renewal_and_a_take_over_of_a_row_with_two_fields_meet(engine, ledger)
         for way in ("indexscan", "bitmapscan", "indexonlyscan"):
             connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET enable_{way} = off")
     engine.dispose()
-    holder, both = ledger("holder"), wish(a=1, b=1)
+    holder, both = ledger("holder"), desired(a=1, b=1)
     (held,) = holder.claim([both])
     with engine.begin() as connection:
         for key in ("b", "a"):  # what is updated last lies last
@@ -115,6 +117,6 @@ def test_a_renewal_and_a_take_over_of_a_row_with_two_fields_meet(engine, ledger)
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         while not connection.exec_driver_sql(asleep).scalar_one():
             pass
-    (claim,) = ledger("other").claim([wish(a=2, b=2, day=1)])
+    (claim,) = ledger("other").claim([desired(a=2, b=2, day=1)])
     renewing.join()
     assert (claim.verdict, renewed[0] is None) == (Verdict.BUSY, False)

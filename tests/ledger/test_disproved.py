@@ -11,7 +11,7 @@ from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.ledger.claims import Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
-from .conftest import wish
+from .conftest import desired
 
 
 def ended(row, claim, word, **more):
@@ -42,60 +42,60 @@ def known(engine):
 
 def test_a_record_that_is_gone_takes_all_its_fields_along(run, engine):
     """Also those that the row did not send: with the earlier values the next row is sent."""
-    assert run(wish(value=1, note=2)) is Verdict.SEND
-    assert run(wish(value=9), OutcomeWord.REJECTED, gone=True) is Verdict.SEND
+    assert run(desired(value=1, note=2)) is Verdict.SEND
+    assert run(desired(value=9), OutcomeWord.REJECTED, gone=True) is Verdict.SEND
     assert known(engine) == set()
-    assert run(wish(note=2)) is Verdict.SEND
-    assert run(wish(value=1)) is Verdict.SEND
-    assert run(wish(value=1, note=2)) is Verdict.UNCHANGED
+    assert run(desired(note=2)) is Verdict.SEND
+    assert run(desired(value=1)) is Verdict.SEND
+    assert run(desired(value=1, note=2)) is Verdict.UNCHANGED
 
 
 def test_other_records_and_accounts_are_not_touched(run, ledger, engine):
     """A 404 is about one id of one account."""
-    run(wish("oppo_2", value=1))
+    run(desired("oppo_2", value=1))
     other = ledger(account="close:test:other")
-    (claim,) = other.claim([wish(value=1)])
-    other.settle([ended(wish(value=1), claim, OutcomeWord.UPDATED)])
-    run(wish(value=9), OutcomeWord.REJECTED, gone=True)
-    assert run(wish("oppo_2", value=1)) is Verdict.UNCHANGED
-    (claim,) = other.claim([wish(value=1)])
+    (claim,) = other.claim([desired(value=1)])
+    other.settle([ended(desired(value=1), claim, OutcomeWord.UPDATED)])
+    run(desired(value=9), OutcomeWord.REJECTED, gone=True)
+    assert run(desired("oppo_2", value=1)) is Verdict.UNCHANGED
+    (claim,) = other.claim([desired(value=1)])
     assert claim.verdict is Verdict.UNCHANGED
 
 
 def test_a_row_that_ends_later_does_not_bring_the_belief_back(run, ledger, engine):
     """Another row of the record was on its way, and was not sent: what it knew before it began is not true any more."""
-    run(wish(value=1, note=2))
+    run(desired(value=1, note=2))
     book = ledger("other run")
-    (claim,) = book.claim([wish(note=3)])
-    run(wish(value=9), OutcomeWord.REJECTED, gone=True)
-    book.settle([ended(wish(note=3), claim, OutcomeWord.NOT_SENT, sent=False)])
+    (claim,) = book.claim([desired(note=3)])
+    run(desired(value=9), OutcomeWord.REJECTED, gone=True)
+    book.settle([ended(desired(note=3), claim, OutcomeWord.NOT_SENT, sent=False)])
     assert known(engine) == set()
-    assert run(wish(note=2)) is Verdict.SEND
+    assert run(desired(note=2)) is Verdict.SEND
 
 
 def test_a_field_that_the_answer_shows_otherwise_is_sent_next_time(run, engine):
     """Only that field: the others are known as they were."""
-    run(wish(value=1, note=2, stage=3))
-    assert run(wish(value=1, note=2, stage=4), disproved=frozenset({"value"})) is Verdict.SEND
+    run(desired(value=1, note=2, stage=3))
+    assert run(desired(value=1, note=2, stage=4), disproved=frozenset({"value"})) is Verdict.SEND
     assert known(engine) == {"note", "stage"}
-    assert run(wish(value=1, note=2, stage=4)) is Verdict.SEND
+    assert run(desired(value=1, note=2, stage=4)) is Verdict.SEND
 
 
 def test_the_data_time_stays(run):
     """Older data does not get past newer because the record was made again."""
-    run(wish(value=1, day=5))
-    run(wish(value=2, day=6), OutcomeWord.REJECTED, gone=True)
-    assert run(wish(value=3, day=4)) is Verdict.STALE
+    run(desired(value=1, day=5))
+    run(desired(value=2, day=6), OutcomeWord.REJECTED, gone=True)
+    assert run(desired(value=3, day=4)) is Verdict.STALE
 
 
 def test_a_plan_that_finds_no_record_says_so(run, ledger, engine):
     """Records that a read does not find are forgotten, many at once or none."""
-    run(wish("oppo_1", value=1))
-    run(wish("oppo_2", value=1))
+    run(desired("oppo_1", value=1))
+    run(desired("oppo_2", value=1))
     ledger().forget([])
     ledger().forget(["oppo_1", "oppo_3"])
-    assert run(wish("oppo_1", value=1)) is Verdict.SEND
-    assert run(wish("oppo_2", value=1)) is Verdict.UNCHANGED
+    assert run(desired("oppo_1", value=1)) is Verdict.SEND
+    assert run(desired("oppo_2", value=1)) is Verdict.UNCHANGED
 
 
 def test_two_workers_that_forget_one_record_do_not_block_each_other(run, ledger, engine):
@@ -105,7 +105,7 @@ def test_two_workers_that_forget_one_record_do_not_block_each_other(run, ledger,
     def forget(own, number):
         book = ledger(f"worker {number}")
         for day in range(10):
-            row = wish(**{own: day}, day=number)
+            row = desired(**{own: day}, day=number)
             try:
                 (claim,) = book.claim([row], changes_only=False)
                 if claim.verdict is Verdict.SEND:

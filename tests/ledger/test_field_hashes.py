@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
 from airflow_provider_crm.database.schema import changes, field_states, rejects
-from airflow_provider_crm.ledger.claims import Verdict, WishColumns
+from airflow_provider_crm.ledger.claims import DesiredRows, Verdict
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
-from .conftest import wish
+from .conftest import desired
 from .test_claims import push, settle
 
 PHONE = frozenset({"phone"})
@@ -26,9 +26,9 @@ def everything(engine):
 
 def test_trying_all_numbers_finds_no_hash(ledger, engine):
     """No table holds the SHA-256 of a hidden value, nor one of a row that consists of it, also of refused rows."""
-    push(ledger(hashed=PHONE), wish(phone=NUMBER))
+    push(ledger(hashed=PHONE), desired(phone=NUMBER))
     other = ledger("other", hashed=PHONE)
-    one = wish("oppo_2", phone=NUMBER)
+    one = desired("oppo_2", phone=NUMBER)
     (claim,) = other.claim([one])
     settle(other, one, claim, OutcomeWord.REJECTED)
     held = everything(engine)
@@ -40,21 +40,21 @@ def test_trying_all_numbers_finds_no_hash(ledger, engine):
 
 def test_a_state_under_another_key_is_unknown_and_written_once_more(ledger):
     """A new key makes every hash say nothing: the row is sent again, and then is unchanged under the new key."""
-    push(ledger(hashed=PHONE), wish(phone=NUMBER))
-    columns = WishColumns.of([wish(phone=NUMBER, day=1)])
+    push(ledger(hashed=PHONE), desired(phone=NUMBER))
+    columns = DesiredRows.of([desired(phone=NUMBER, day=1)])
     changed = ledger(hashed=PHONE, key=b"new")
     assert changed.settled(columns) == frozenset()
     assert {state.value for state in changed.states(["oppo_1"]).values()} == {None}
-    (claim,) = changed.claim([wish(phone=NUMBER, day=1)])
+    (claim,) = changed.claim([desired(phone=NUMBER, day=1)])
     assert (claim.verdict, claim.before) == (Verdict.SEND, {})
-    settle(changed, wish(phone=NUMBER, day=1), claim, OutcomeWord.UPDATED)
+    settle(changed, desired(phone=NUMBER, day=1), claim, OutcomeWord.UPDATED)
     again = ledger(hashed=PHONE, key=b"new")
-    assert again.claim([wish(phone=NUMBER, day=2)])[0].verdict is Verdict.UNCHANGED
+    assert again.claim([desired(phone=NUMBER, day=2)])[0].verdict is Verdict.UNCHANGED
 
 
 def test_an_unsalted_hash_says_nothing(ledger, engine):
     """A hash of another kind, as a table from elsewhere may hold it, counts as unknown, and is not taken for text."""
-    push(ledger(hashed=PHONE), wish(phone=NUMBER))
+    push(ledger(hashed=PHONE), desired(phone=NUMBER))
     with engine.begin() as connection:
         connection.execute(
             sa.update(field_states).values(value=f"sha256:{hashlib.sha256(NUMBER.encode()).hexdigest()}")
@@ -62,16 +62,16 @@ def test_an_unsalted_hash_says_nothing(ledger, engine):
     for hashed in (PHONE, frozenset()):
         mine = ledger(hashed=hashed)
         assert {state.value for state in mine.states(["oppo_1"]).values()} == {None}
-    assert mine.claim([wish(phone=NUMBER, day=1)])[0].verdict is Verdict.SEND
+    assert mine.claim([desired(phone=NUMBER, day=1)])[0].verdict is Verdict.SEND
 
 
 def test_refused_values_rest_under_the_same_key_only(ledger):
     """Values that were refused rest; under another key it is not known that they are the same, and they are sent."""
     mine = ledger(hashed=PHONE)
-    (claim,) = mine.claim([wish(phone=NUMBER)])
-    settle(mine, wish(phone=NUMBER), claim, OutcomeWord.REJECTED)
-    assert ledger(hashed=PHONE).claim([wish(phone=NUMBER)])[0].verdict is Verdict.REFUSED_BEFORE
-    assert ledger(hashed=PHONE, key=b"new").claim([wish(phone=NUMBER)])[0].verdict is Verdict.SEND
+    (claim,) = mine.claim([desired(phone=NUMBER)])
+    settle(mine, desired(phone=NUMBER), claim, OutcomeWord.REJECTED)
+    assert ledger(hashed=PHONE).claim([desired(phone=NUMBER)])[0].verdict is Verdict.REFUSED_BEFORE
+    assert ledger(hashed=PHONE, key=b"new").claim([desired(phone=NUMBER)])[0].verdict is Verdict.SEND
 
 
 def test_a_key_shows_nothing_of_itself():

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
-from airflow_provider_crm.ledger.claims import Claim, Settlement, Verdict, Wish, WishColumns
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
@@ -33,7 +33,7 @@ class Sender:
     """Somebody who has claimed a row and has not settled it."""
 
     ledger: Ledger
-    wish: Wish
+    desired: DesiredRow
     claim: Claim
     deadline: float
     lost: bool = False
@@ -63,62 +63,66 @@ class Model(RuleBasedStateMachine):
         """Close the database."""
         self.engine.dispose()
 
-    @rule(wishes=st.lists(WISHES, min_size=1, max_size=4), changes_only=st.booleans(), retry=st.booleans())
-    def run_begins(self, wishes, changes_only, retry):
+    @rule(desired_rows=st.lists(WISHES, min_size=1, max_size=4), changes_only=st.booleans(), retry=st.booleans())
+    def run_begins(self, desired_rows, changes_only, retry):
         """Claim a batch, which may hold one record several times, and check every verdict."""
         ledger = Ledger(self.engine, account="a", run_key="r", lease=LEASE, clock=self.clock)
-        wanted = [Wish(record, values, DAY + dt.timedelta(days=day)) for record, values, day in wishes]
+        wanted = [DesiredRow(record, values, DAY + dt.timedelta(days=day)) for record, values, day in desired_rows]
         if changes_only:
-            settled = ledger.settled(WishColumns.of(wanted))
+            settled = ledger.settled(DesiredRows.of(wanted))
             for number in settled:
                 self._check(wanted[number], Claim(Verdict.UNCHANGED))
-            wanted = [wish for number, wish in enumerate(wanted) if number not in settled]
+            wanted = [desired for number, desired in enumerate(wanted) if number not in settled]
             self._confirmed(wanted)
         claims = ledger.claim(wanted, changes_only=changes_only, retry_rejected=retry)
-        for wish, claim in zip(wanted, claims, strict=True):
-            self._check(wish, claim)
+        for desired, claim in zip(wanted, claims, strict=True):
+            self._check(desired, claim)
             if claim.verdict is Verdict.SEND:
-                assert retry or self.refused.get(wish.record_id) != FieldHashes().fingerprint(wish.values)
+                assert retry or self.refused.get(desired.record_id) != FieldHashes().fingerprint(desired.values)
                 for key in claim.fields:
-                    self._free(wish.record_id, key)
-                    self.claimed[wish.record_id, key] = wish.as_of
-                self.senders.append(Sender(ledger, wish, claim, claim.deadline))
+                    self._free(desired.record_id, key)
+                    self.claimed[desired.record_id, key] = desired.as_of
+                self.senders.append(Sender(ledger, desired, claim, claim.deadline))
 
-    def _check(self, wish, claim):
-        places = {key: (wish.record_id, key) for key in wish.values}
-        newest = {key: self.claimed.get(place, wish.as_of) for key, place in places.items()}
+    def _check(self, desired, claim):
+        places = {key: (desired.record_id, key) for key in desired.values}
+        newest = {key: self.claimed.get(place, desired.as_of) for key, place in places.items()}
         if claim.verdict is Verdict.BUSY:
             assert any(self._holder(*place) is not None for place in places.values())
             return
         if claim.verdict is Verdict.REFUSED_BEFORE:
-            assert self.refused[wish.record_id] == FieldHashes().fingerprint(wish.values)
+            assert self.refused[desired.record_id] == FieldHashes().fingerprint(desired.values)
             return
-        assert all(newest[key] > wish.as_of for key in claim.stale)
-        assert all(newest[key] <= wish.as_of for key in wish.values if key not in claim.stale)
-        for key in wish.values.keys() - claim.fields - claim.stale:
-            assert places[key] in self.edited or self.crm[places[key]] == wish.values[key]
+        assert all(newest[key] > desired.as_of for key in claim.stale)
+        assert all(newest[key] <= desired.as_of for key in desired.values if key not in claim.stale)
+        for key in desired.values.keys() - claim.fields - claim.stale:
+            assert places[key] in self.edited or self.crm[places[key]] == desired.values[key]
             assert self._holder(*places[key]) is None
-            self.claimed[places[key]] = wish.as_of
+            self.claimed[places[key]] = desired.as_of
 
-    def _confirmed(self, wishes):
+    def _confirmed(self, desired_rows):
         """Of a row that is left, the fields that are held as wanted may have been confirmed; older ones are not."""
-        places = {(wish.record_id, key): (wish, value) for wish in wishes for key, value in wish.values.items()}
+        places = {
+            (desired.record_id, key): (desired, value)
+            for desired in desired_rows
+            for key, value in desired.values.items()
+        }
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(field_states)).all()
         for row in rows:
             place = row.record_id, row.field
             if place in places and row.known and row.claim_token is None:
-                wish, value = places[place]
-                if row.value == value and row.as_of == wish.as_of:
-                    assert self.claimed.get(place, wish.as_of) <= wish.as_of
-                    self.claimed[place] = wish.as_of
+                desired, value = places[place]
+                if row.value == value and row.as_of == desired.as_of:
+                    assert self.claimed.get(place, desired.as_of) <= desired.as_of
+                    self.claimed[place] = desired.as_of
 
     def _holder(self, record_id, key):
         """Who may send this field now."""
         valid = [
             sender
             for sender in self.senders
-            if sender.wish.record_id == record_id
+            if sender.desired.record_id == record_id
             and key in sender.claim.fields
             and not sender.lost
             and sender.deadline > self.seconds
@@ -130,22 +134,24 @@ class Model(RuleBasedStateMachine):
         """Nobody else may send the field that was just claimed; who held it before has lost it."""
         assert self._holder(record_id, key) is None
         for sender in self.senders:
-            if sender.wish.record_id == record_id and key in sender.claim.fields:
+            if sender.desired.record_id == record_id and key in sender.claim.fields:
                 sender.lost = True
 
     def _renewed(self, sender):
         """What a sender asks before it sends: whether its claim holds."""
         if sender.deadline <= self.seconds:
-            deadline = sender.ledger.renew(sender.wish, sender.claim)
+            deadline = sender.ledger.renew(sender.desired, sender.claim)
             assert (deadline is None) is sender.lost
             sender.deadline = deadline or sender.deadline
         return sender.deadline > self.seconds and not sender.lost
 
     def _land(self, sender, keys):
         for key in keys:
-            place = sender.wish.record_id, key
-            assert self.acknowledged.get(place, sender.wish.as_of) <= sender.wish.as_of, "older data landed on newer"
-            self.crm[place] = sender.wish.values[key]
+            place = sender.desired.record_id, key
+            assert self.acknowledged.get(place, sender.desired.as_of) <= sender.desired.as_of, (
+                "older data landed on newer"
+            )
+            self.crm[place] = sender.desired.values[key]
             self.edited.discard(place)
 
     @precondition(lambda self: self.senders)
@@ -182,30 +188,30 @@ class Model(RuleBasedStateMachine):
             if reached:
                 self._land(sender, fields & landed)
             elif word is OutcomeWord.IGNORED:
-                self.crm.update({(sender.wish.record_id, key): "another" for key in fields & landed})
+                self.crm.update({(sender.desired.record_id, key): "another" for key in fields & landed})
         if gone:
-            self._replace(sender.wish.record_id)
-        outcome = Outcome(0, sender.wish.record_id, word, "CODE", "reason")
+            self._replace(sender.desired.record_id)
+        outcome = Outcome(0, sender.desired.record_id, word, "CODE", "reason")
         settlement = Settlement(
-            sender.wish, sender.claim, outcome, written, doubtful=reached, disproved=disproved, gone=gone
+            sender.desired, sender.claim, outcome, written, doubtful=reached, disproved=disproved, gone=gone
         )
         sender.ledger.settle([settlement])
-        self.edited.difference_update((sender.wish.record_id, key) for key in disproved)
+        self.edited.difference_update((sender.desired.record_id, key) for key in disproved)
         if not sender.lost:
             for key in written:
-                self.acknowledged[sender.wish.record_id, key] = sender.wish.as_of
+                self.acknowledged[sender.desired.record_id, key] = sender.desired.as_of
             if word not in (OutcomeWord.UPDATED, *LOST) and not reached:
                 self._released(sender, fields - written)
         if word is OutcomeWord.REJECTED:
-            self.refused[sender.wish.record_id] = FieldHashes().fingerprint(sender.wish.values)
+            self.refused[sender.desired.record_id] = FieldHashes().fingerprint(sender.desired.values)
         elif word is OutcomeWord.UPDATED and sender.claim.refused is not None:
-            self.refused.pop(sender.wish.record_id, None)
+            self.refused.pop(sender.desired.record_id, None)
 
     def _shown_otherwise(self, sender):
         """What the record shows of the fields that were not sent, as they were known to be as wanted, and is not."""
-        wish, claim = sender.wish, sender.claim
-        unsent = wish.values.keys() - claim.fields - claim.stale
-        return frozenset(key for key in unsent if self.crm.get((wish.record_id, key)) != wish.values[key])
+        desired, claim = sender.desired, sender.claim
+        unsent = desired.values.keys() - claim.fields - claim.stale
+        return frozenset(key for key in unsent if self.crm.get((desired.record_id, key)) != desired.values[key])
 
     def _replace(self, record_id):
         """Another record of that id, which nobody from here has written; what is known of it is known of no edit."""
@@ -224,12 +230,12 @@ class Model(RuleBasedStateMachine):
         with self.engine.connect() as connection:
             rows = connection.execute(
                 sa.select(field_states.c.field, field_states.c.as_of).where(
-                    field_states.c.record_id == sender.wish.record_id, field_states.c.field.in_(keys)
+                    field_states.c.record_id == sender.desired.record_id, field_states.c.field.in_(keys)
                 )
             ).all()
         for key, as_of in rows:
-            place = sender.wish.record_id, key
-            assert as_of is None or as_of <= sender.wish.as_of
+            place = sender.desired.record_id, key
+            assert as_of is None or as_of <= sender.desired.as_of
             assert place not in self.acknowledged or as_of >= self.acknowledged[place]
             self.claimed.pop(place)
             if as_of is not None:

@@ -25,7 +25,7 @@ from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.values.opportunity import OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS, Credentials
 
-from .conftest import DAY, wish
+from .conftest import DAY, desired
 
 ROWS = 300
 
@@ -209,7 +209,7 @@ def test_a_row_without_an_answer_keeps_its_claim(crm, ledger, engine):
 
 def test_a_claim_over_a_dead_one_leaves_its_doubt_behind(ledger):
     """A killed worker may have written: who takes its claim over and gives it back must not make the value known."""
-    first = wish("oppo_1", note=1)
+    first = desired("oppo_1", note=1)
     mine = ledger("first")
     (claim,) = mine.claim([first])
     assert claim.verdict is Verdict.SEND

@@ -22,7 +22,7 @@ from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger.claims import Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
 
-from .conftest import DAY, wish
+from .conftest import DAY, desired
 from .deals import Deals
 from .slow_server import slow_server
 
@@ -174,16 +174,16 @@ def test_a_renewal_and_a_take_over_at_once(ledger_of, direct, slow, step):
     """Of a holder that renews a lease that ran out, and another that takes it over meanwhile, one gets it."""
     server, engine = slow
     holder, other = ledger_of(direct), ledger_of(engine)
-    other.claim([wish("another", value=1)])  # connected
-    (held,) = holder.claim([wish(value=1)])
+    other.claim([desired("another", value=1)])  # connected
+    (held,) = holder.claim([desired(value=1)])
     with direct.begin() as connection:
         connection.execute(sa.update(field_states).values(claimed_until=DAY))
     server.seconds = BEARABLE
     claims = []
-    taking = threading.Thread(target=lambda: claims.extend(other.claim([wish(value=2, day=1)])))
+    taking = threading.Thread(target=lambda: claims.extend(other.claim([desired(value=2, day=1)])))
     taking.start()
     time.sleep(step * BEARABLE)
-    renewed = holder.renew(wish(value=1), held)
+    renewed = holder.renew(desired(value=1), held)
     taking.join()
     assert claims[0].verdict is (Verdict.SEND if renewed is None else Verdict.BUSY)
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger.claims import Settlement, Verdict, Wish, WishColumns
+from airflow_provider_crm.ledger.claims import DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
@@ -36,11 +36,11 @@ def write(book):
     """Claim and acknowledge a value; returns the verdict."""
 
     def run(record_id, value, as_of):
-        wish = Wish(record_id, {"value": str(value)}, as_of)
-        (claim,) = book.claim([wish])
+        desired = DesiredRow(record_id, {"value": str(value)}, as_of)
+        (claim,) = book.claim([desired])
         if claim.verdict is Verdict.SEND:
             outcome = Outcome(0, record_id, OutcomeWord.UPDATED)
-            book.settle([Settlement(wish, claim, outcome, claim.fields)])
+            book.settle([Settlement(desired, claim, outcome, claim.fields)])
         return claim.verdict
 
     return run
@@ -77,7 +77,7 @@ def test_a_value_that_is_wanted_again_is_unchanged_and_guarded(write, book, crm_
     crm_command("clear-fence", ACCOUNT)
     assert {row["as_of"] for row in stored(field_states)} == {None}
     assert write("opp_1", 1, NOW) is Verdict.UNCHANGED
-    assert book.settled(WishColumns(["opp_2"], {"value": ["1"]}, [NOW])) == {0}
+    assert book.settled(DesiredRows(["opp_2"], {"value": ["1"]}, [NOW])) == {0}
     earlier = NOW - dt.timedelta(days=1)
     assert [write(record_id, 2, earlier) for record_id in ("opp_1", "opp_2")] == [Verdict.STALE] * 2
 
@@ -85,7 +85,7 @@ def test_a_value_that_is_wanted_again_is_unchanged_and_guarded(write, book, crm_
 def test_what_a_killed_run_has_claimed_is_freed(book, write, crm_command, stored):
     """Its lease is over; whether its value landed nobody knows, so the next run writes."""
     write("opp_1", 1, NOW)
-    book.claim([Wish("opp_1", {"value": "2"}, FUTURE), Wish("opp_2", {"value": "2"}, FUTURE)])
+    book.claim([DesiredRow("opp_1", {"value": "2"}, FUTURE), DesiredRow("opp_2", {"value": "2"}, FUTURE)])
     assert "opp_2 value: data time 9999-12-31 00:00 UTC is being written by a run now" in crm_command(
         "clear-fence", ACCOUNT
     )

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from airflow_provider_crm.sync.gc_tuning import imports_at_rest
+from airflow_provider_crm.sync.gc_tuning import freeze_imports
 
 
 class _Node:
@@ -16,7 +16,7 @@ class _Node:
 
 def test_what_is_made_meanwhile_is_collected():
     """A circle of references made by the run does not stay until it ends."""
-    with imports_at_rest():
+    with freeze_imports():
         node = _Node()
         node.itself = node
         watched = weakref.ref(node)
@@ -29,7 +29,7 @@ def test_what_was_there_before_is_not_looked_through():
     """That is the whole point; and all of it is back afterwards, also after an error."""
 
     def fails():
-        with imports_at_rest():
+        with freeze_imports():
             assert gc.get_freeze_count() > 1_000
             raise KeyError
 
@@ -47,7 +47,7 @@ def test_the_collector_seldom_comes_while_rows_are_gone_through():
 
     gc.callbacks.append(noted)
     try:
-        with imports_at_rest():
+        with freeze_imports():
             held = [[] for _ in range(10_000)]
             assert looks == []
         held += [[] for _ in range(10_000)]

@@ -157,7 +157,7 @@ def test_the_run_shows_its_budget(browser, log):
 
 
 def test_the_run_shows_its_guardrails(browser, log):
-    """Measured beside allowed, and whether the limit was kept; text is escaped."""
+    """ImpactEstimate beside allowed, and whether the limit was kept; text is escaped."""
     kept = {"limit": "max_rows", "measured": "1200", "allowed": "5000", "told": "rows"}
     null = {"limit": "max_null_fraction", "measured": "0.1234567", "allowed": "0.5", "told": "of <b>'x'</b>"}
     log.run("sales_sync/t/r", outcomes={"updated": 1}, guardrails=[kept, null])

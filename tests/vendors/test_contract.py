@@ -104,7 +104,7 @@ def test_protocol(vendor):
     for name, method in methods.items():
         wanted = list(inspect.signature(method).parameters)[1:]
         assert list(inspect.signature(getattr(made, name)).parameters) == wanted
-    assert (made.name, made.origin.startswith("https://"), bool(made.title)) == (vendor, True, True)
+    assert (made.name, made.origin.startswith("https://"), bool(made.display_name)) == (vendor, True, True)
 
 
 @every_vendor
@@ -157,7 +157,7 @@ def test_probe_of_another_service(vendor, answer, body):
     """A 200 with JSON of another service is no connection."""
     foreign = body if not (vendor == "raze" and body == {"success": True}) else {"success": "yes"}
     with pytest.raises(CrmError):
-        VENDORS[vendor].probed(answer(200, json=foreign))
+        VENDORS[vendor].check_probe(answer(200, json=foreign))
 
 
 # Fields
@@ -348,7 +348,7 @@ def test_every_status_of_the_vendor_has_a_consequence(vendor, answer, status, ki
     """In the vendor's own shape a status says whether to stop, to wait, or to give up this row."""
     error = VENDORS[vendor].error(answer(status, json=OWN_ERROR[vendor]))
     assert (type(error), error.vendor, error.status, bool(error.code)) == (kind, vendor, status, True)
-    assert str(error).startswith(f"{VENDORS[vendor].title} answered {status}")
+    assert str(error).startswith(f"{VENDORS[vendor].display_name} answered {status}")
 
 
 @every_vendor
@@ -361,7 +361,7 @@ def test_what_is_not_the_vendors_is_no_verdict(vendor, answer, body):
             TransientError, vendor, status, "FOREIGN_ANSWER",
         )  # fmt: skip
         assert f"answered {status} with" in str(error)
-        assert f"no answer of {VENDORS[vendor].title}" in str(error)
+        assert f"no answer of {VENDORS[vendor].display_name}" in str(error)
 
 
 @every_vendor
@@ -371,7 +371,7 @@ def test_a_status_that_passes_needs_no_shape(vendor, answer, status, kind, body)
     """429 and 5xx mean the same whoever has sent them."""
     error = VENDORS[vendor].error(answer(status, body=body))
     assert (type(error), error.vendor, error.code) == (kind, vendor, f"HTTP_{status}")
-    assert str(error).startswith(f"{VENDORS[vendor].title} answered {status} with ")
+    assert str(error).startswith(f"{VENDORS[vendor].display_name} answered {status} with ")
 
 
 @every_vendor
@@ -422,11 +422,11 @@ def test_no_body_breaks_a_vendor(vendor, status, body):
     """Whatever JSON an answer holds, reading it yields a record, a page, a catalogue or a `CrmError`: nothing else."""
     made = VENDORS[vendor]
     response = response_of(status, json.dumps(body).encode())
-    for read in (made.read, made.probed):
+    for read in (made.read, made.check_probe):
         with contextlib.suppress(CrmError):
             assert isinstance(read(response), (dict, str))
     assert isinstance(made.error(response), CrmError)
-    records, more = made.listed(body)
+    records, more = made.parse_page(body)
     assert (all(isinstance(record, dict) for record in records), type(more)) == (True, bool)
     assert made.catalogue([body, body]).fields.keys() >= {"deal_value", "stage"}
 

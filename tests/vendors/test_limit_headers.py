@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.lease import Leases
-from airflow_provider_crm.budget.pacer import Pacer, Ticket
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.vendors import VENDORS, Limits
@@ -83,12 +83,12 @@ def test_only_sane_limits_are_read(vendor, headers, value, status):
 def ticket_of(pacer, seconds):
     """Permission for a call, once the time has come; each wait on the way is one that ends."""
     for _ in range(10):
-        ticket = pacer.take()
-        if isinstance(ticket, Ticket):
-            return ticket
-        assert 0 <= ticket <= 2 * LONGEST_WAIT + 2
-        seconds[0] += ticket
-    raise AssertionError(ticket)
+        reservation = pacer.acquire()
+        if isinstance(reservation, Reservation):
+            return reservation
+        assert 0 <= reservation <= 2 * LONGEST_WAIT + 2
+        seconds[0] += reservation
+    raise AssertionError(reservation)
 
 
 @settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -111,10 +111,10 @@ def test_whatever_is_read_can_be_obeyed(engine, vendor, shared, answers):
     store = BudgetStore(engine, clock)
     pacer = Pacer(clock, leases=Leases(store, repr(answers)[:200], 1.0) if shared else None)
     for headers, refused in answers:
-        ticket = ticket_of(pacer, seconds)
+        reservation = ticket_of(pacer, seconds)
         seconds[0] += 0.05
         said = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
-        pacer.answered(ticket, said, refused=refused)
+        pacer.answered(reservation, said, refused=refused)
     assert pacer.use("").calls == len(answers)
     pacer.close()
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.budget.usage import BudgetUse
 from airflow_provider_crm.database.schema import plans, runs, tries
-from airflow_provider_crm.guardrails.limits import Measurement
+from airflow_provider_crm.guardrails.limits import GuardrailCheck
 from airflow_provider_crm.ui.queries.expressions import json_part, of_dags
 from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
@@ -104,7 +104,7 @@ class Run(Counted):
     plan_id: str | None
     rejects_path: str | None
     budget: BudgetUse | None = None
-    guardrails: tuple[Measurement, ...] = ()
+    guardrails: tuple[GuardrailCheck, ...] = ()
     warnings: tuple[str, ...] = ()
     ended_early: str | None = None
 
@@ -284,7 +284,7 @@ def _run(row: Row[Any]) -> Run | None:
         plan_id=row.plan_id,
         rejects_path=row.rejects_path,
         budget=None if row.budget is None else BudgetUse.of(json.loads(row.budget)),
-        guardrails=tuple(map(Measurement.of, json.loads(row.guardrails or "[]"))),
+        guardrails=tuple(map(GuardrailCheck.of, json.loads(row.guardrails or "[]"))),
         warnings=tuple(json.loads(row.warnings or "[]")),
         ended_early=row.ended_early,
     )
