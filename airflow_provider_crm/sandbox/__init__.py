@@ -36,9 +36,9 @@ __all__ = [
 _MODULES = {
     "audit": ("Audit", "Call", "Write"),
     "clock": ("Clock",),
-    "close_account": ("CloseAccount",),
+    "close.account": ("CloseAccount",),
     "faults": ("Fault", "Script"),
-    "raze_account": ("RazeAccount",),
+    "raze.account": ("RazeAccount",),
     "sandbox": ("Sandbox",),
     "switches": ("RAZE_SERVER_2025", "RAZE_SERVER_2026", "Switches"),
 }
