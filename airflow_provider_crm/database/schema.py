@@ -191,9 +191,7 @@ budgets = sa.Table(
     sa.Column("call_limit", sa.BigInteger, nullable=False, comment="Calls per window, as the vendor told."),
     sa.Column("granted", sa.BigInteger, nullable=False, comment="Calls given to workers in this window."),
     sa.Column("counted", sa.BigInteger, nullable=False, comment="Calls that the vendor has counted in it."),
-    sa.Column(
-        "external_calls", sa.BigInteger, nullable=False, comment="Calls of other programs, expected in it."
-    ),
+    sa.Column("external_calls", sa.BigInteger, nullable=False, comment="Calls of other programs, expected in it."),
     sa.Column("opened_at", UtcDateTime, nullable=False),
     sa.Column("ends_at", UtcDateTime, comment="Its latest end; null until an answer tells."),
     sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last."),
