@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_crm import __version__
-from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, ExtraField, Vendor
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, ExtraField
+from airflow_provider_crm.vendors.protocol import Vendor
 
 _OPTIONS = {
     "ledger_conn_id": {

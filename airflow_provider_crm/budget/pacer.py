@@ -26,7 +26,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.lease import Lease, Leases, SharedBudget
-    from airflow_provider_crm.vendors import Limits
+    from airflow_provider_crm.vendors.limits import Limits
 
 _STATED = re.compile(r"(\d{1,9})/(\d{1,5})(s|m|h)", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.pacer import StatedLimit
-    from airflow_provider_crm.vendors import Catalogue, Credentials, Vendor
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.credentials import Credentials
+    from airflow_provider_crm.vendors.protocol import Vendor
 
 DEFAULT_TIMEOUT = 30.0
 _HTTPS_PORT = 443

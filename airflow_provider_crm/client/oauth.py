@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.clock import Clock
-    from airflow_provider_crm.vendors import Grant, Tokens
+    from airflow_provider_crm.vendors.credentials import Grant, Tokens
 
 _MARGIN = dt.timedelta(seconds=60)
 _ATTEMPTS = 4
@@ -170,7 +170,7 @@ class StoredTokens:
             yield connection
 
     def _stored(self, connection: Connection) -> Tokens | None:
-        from airflow_provider_crm.vendors import Tokens
+        from airflow_provider_crm.vendors.credentials import Tokens
 
         row = connection.execute(sa.select(tokens).where(tokens.c.name == self._name)).one_or_none()
         if row is None or row.refresh_token is None:

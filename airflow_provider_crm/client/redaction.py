@@ -12,7 +12,7 @@ import requests
 from airflow_provider_crm.vendors.answers import body_of
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Json
+    from airflow_provider_crm.vendors.records import Json
 
 _HIDDEN = "***"
 

@@ -36,7 +36,10 @@ from airflow_provider_crm.vendors.answers import json_of, text_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
-    from airflow_provider_crm.vendors import Call, Catalogue, Json, Limits, Record
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.limits import Limits
+    from airflow_provider_crm.vendors.records import Json, Record
 
 log = logging.getLogger(__name__)
 
@@ -440,7 +443,6 @@ class Session:
         request = requests.PreparedRequest()
         request.prepare_method(call.method)
         request.prepare_headers(self.http.headers)
-        request.headers.update(call.headers)
         if timezone is not None:
             request.headers.update(self.account.vendor.headers(offset_hours(self.clock.now(), timezone)))
         if call.params:

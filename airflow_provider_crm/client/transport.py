@@ -18,7 +18,7 @@ from airflow_provider_crm.client.connections import Adapter, AnswerTooLargeError
 from airflow_provider_crm.client.transport_errors import RAISED, root_of, transport_error
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.values.time_zones import offset_hours
-from airflow_provider_crm.vendors import Credentials
+from airflow_provider_crm.vendors.credentials import Credentials
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse

@@ -15,14 +15,15 @@ from airflow_provider_crm.plan.summary import Money
 from airflow_provider_crm.push.rules import dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment
-from airflow_provider_crm.vendors.calls import writes_of
+from airflow_provider_crm.vendors.encoding import writes_of
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.push.rules import PushRules
-    from airflow_provider_crm.vendors import Catalogue, Vendor
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
 
 _COMPARED_AT_ONCE = 200
 

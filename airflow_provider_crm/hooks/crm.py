@@ -18,7 +18,8 @@ from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, hashed_fields, wit
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.values.time_zones import zone
-from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget.pacer import StatedLimit
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.vendors import Record, Vendor
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Record
 
 _HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 _USER = re.compile(r"^(\w+://)?.*@")
@@ -137,7 +139,7 @@ class CrmHook(BaseHook):
         """
         from airflow_provider_crm.push.rules import PushRules, check_fields
         from airflow_provider_crm.push.write import write_update
-        from airflow_provider_crm.vendors.calls import calls_of, writes_of
+        from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
         session, record_id = self.session, self.vendor.canonical_id(record_id)
         zone_name = timezone or session.account.timezone

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.hooks.crm import CrmHook
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Record
+    from airflow_provider_crm.vendors.records import Record
 
 
 class RazeHook(CrmHook):

@@ -12,14 +12,16 @@ from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueErro
 from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors.calls import writes_of
 from airflow_provider_crm.vendors.comparison import field_value, shown_values
+from airflow_provider_crm.vendors.encoding import writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger.claims import FieldState
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.store import Plan
-    from airflow_provider_crm.vendors import Catalogue, Record, Vendor
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Record
 
 ANY_DIGEST = "any"
 """Stands for the digest of a plan that is applied as it is now, whoever has seen it."""

@@ -18,8 +18,8 @@ from airflow_provider_crm.plan.records import RecordReader
 from airflow_provider_crm.plan.spool import LastRows
 from airflow_provider_crm.push.rules import check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors.calls import calls_of, writes_of
 from airflow_provider_crm.vendors.comparison import field_value, held_keys, shown_values, still_holds
+from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.plan.spool import Spool
     from airflow_provider_crm.push.rules import PushRules
-    from airflow_provider_crm.vendors import Call, Catalogue, Record
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.records import Record
 
 _READ_AT_ONCE = 200
 _T = TypeVar("_T")

@@ -18,7 +18,7 @@ from airflow_provider_crm.ledger.ledger import ledger_errors
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-    from airflow_provider_crm.vendors import Record
+    from airflow_provider_crm.vendors.records import Record
 
 _KEPT_FOR = dt.timedelta(days=7)
 _NO_RECORD_ID = ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.plan.spool import LastRows
-    from airflow_provider_crm.vendors import Record
+    from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
 

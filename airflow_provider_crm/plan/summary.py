@@ -16,7 +16,9 @@ from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
 
 if TYPE_CHECKING:
     from airflow_provider_crm.plan.store import Plan
-    from airflow_provider_crm.vendors import Catalogue, Json, Vendor
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Json
 
 _SHOWN = 20
 _TOLD = 5

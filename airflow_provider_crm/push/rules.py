@@ -13,7 +13,8 @@ from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.values.time_zones import local_date
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Catalogue, Vendor
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
 
 DATE_WON_DEFAULTS = ("server", "as_of")
 _LATE = dt.timedelta(days=1)

@@ -39,13 +39,15 @@ from airflow_provider_crm.push.write import (
 )
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment
-from airflow_provider_crm.vendors.calls import Writes, calls_of, calls_of_all, writes_of_all
 from airflow_provider_crm.vendors.comparison import held_keys, shown_values
+from airflow_provider_crm.vendors.encoding import Writes, calls_of, calls_of_all, writes_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.vendors import Call, Catalogue, Record
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.push.rules import PushRules
-    from airflow_provider_crm.vendors import Call, Catalogue, Record, Vendor
-    from airflow_provider_crm.vendors.calls import Writes
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.encoding import Writes
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.plan.store import PlanStore
-    from airflow_provider_crm.vendors import Catalogue
+    from airflow_provider_crm.vendors.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 _LEASE_MARGIN = 30.0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.run import Inspect
     from airflow_provider_crm.values.opportunity import Outcome, Update
-    from airflow_provider_crm.vendors import Catalogue
+    from airflow_provider_crm.vendors.catalogue import Catalogue
 
 _log = logging.getLogger(__name__)
 

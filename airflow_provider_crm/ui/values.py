@@ -13,7 +13,8 @@ from airflow_provider_crm.values.hidden_values import named_keys
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Json, Vendor
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Json
 
 _EMPTY = ("null", '""', "[]")
 

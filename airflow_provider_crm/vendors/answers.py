@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import requests
 
-    from airflow_provider_crm.vendors import Json, Vendor
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Json
 
 FOREIGN_ANSWER = "FOREIGN_ANSWER"
 """Code of an error below 500 whose body is not in the vendor's shape: a proxy, a gateway or another host answered."""

@@ -20,19 +20,6 @@ from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.hidden_values import HIDDEN
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import path_segment
-from airflow_provider_crm.vendors import (
-    Call,
-    Catalogue,
-    Credentials,
-    ExtraField,
-    Grant,
-    Json,
-    Limits,
-    Record,
-    Route,
-    Stage,
-    Tokens,
-)
 from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
@@ -44,7 +31,12 @@ from airflow_provider_crm.vendors.answers import (
     record_error,
     text_of,
 )
+from airflow_provider_crm.vendors.calls import Call, Route
+from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
+from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant, Tokens
 from airflow_provider_crm.vendors.limit_headers import calls, most_calls, retry_after, seconds, standard_quota
+from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.vendors.records import Json, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,7 +128,7 @@ class Close:
         """Basic with the key as user name and an empty password, or an OAuth bearer token."""
         from requests.auth import HTTPBasicAuth
 
-        from airflow_provider_crm.vendors.credentials import HeaderAuth
+        from airflow_provider_crm.vendors.header_auth import HeaderAuth
 
         token = credentials.extra.get("access_token")
         return HeaderAuth("Authorization", f"Bearer {token}") if token else HTTPBasicAuth(credentials.api_key or "", "")

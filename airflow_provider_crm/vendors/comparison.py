@@ -11,10 +11,13 @@ from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, In
 from airflow_provider_crm.values.conversion import ValueRules, machine_number
 from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.opportunity import FieldValue, Kind, Update
-from airflow_provider_crm.vendors.calls import calls_of, writes_of
+from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors import Call, Catalogue, Json, Record, Vendor
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Json, Record
 
 _RULES = ValueRules()
 _NUMBERS = (Kind.MONEY, Kind.INTEGER)

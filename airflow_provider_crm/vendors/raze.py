@@ -23,7 +23,6 @@ from airflow_provider_crm.exceptions import (
 from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import path_segment
-from airflow_provider_crm.vendors import Call, Catalogue, Credentials, ExtraField, Json, Limits, Record, Route, Stage
 from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
@@ -35,7 +34,12 @@ from airflow_provider_crm.vendors.answers import (
     record_error,
     text_of,
 )
+from airflow_provider_crm.vendors.calls import Call, Route
+from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
+from airflow_provider_crm.vendors.credentials import Credentials, ExtraField
 from airflow_provider_crm.vendors.limit_headers import calls, date_of, most_calls, retry_after, seconds, seconds_until
+from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.vendors.records import Json, Record
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -101,7 +105,7 @@ class Raze:
 
     def auth(self, credentials: Credentials) -> AuthBase:
         """`X-API-Key`, the way the vendor recommends; as a query parameter the key would end up in logs."""
-        from airflow_provider_crm.vendors.credentials import HeaderAuth
+        from airflow_provider_crm.vendors.header_auth import HeaderAuth
 
         return HeaderAuth("X-API-Key", credentials.api_key or "")
 

@@ -36,7 +36,9 @@ from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
+from airflow_provider_crm.vendors.limits import Limits
 
 FIRST = 2
 GOALS = {

@@ -40,7 +40,8 @@ from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sandbox import Sandbox
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 ACCOUNT, DAY = "close:benchmark", dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 FIELDS = {"arr": "deal_value", "note": "notes", "confidence": "confidence"}

@@ -37,8 +37,9 @@ from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.calls import calls_of_all, writes_of_all
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
+from airflow_provider_crm.vendors.encoding import calls_of_all, writes_of_all
 
 SERVER = Path(__file__).with_name("echo_server.py")
 LATENCIES, THREADS = (0.02, 0.05, 0.15), (16, 64)

@@ -26,7 +26,8 @@ from airflow_provider_crm.report.report import Tally
 from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 FIELDS = {"arr": "deal_value", "note": "notes", "confidence": "confidence"}

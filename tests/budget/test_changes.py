@@ -21,7 +21,7 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
-from airflow_provider_crm.vendors import Limits
+from airflow_provider_crm.vendors.limits import Limits
 
 from .simulation import CloseServer, Simulation
 

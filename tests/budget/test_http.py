@@ -16,7 +16,8 @@ from airflow_provider_crm.client.session import RetryRules, Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.exceptions import RateLimitedError
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 
 @pytest.fixture

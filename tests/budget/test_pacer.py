@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_crm.budget.pacer import Pacer, Reservation, StatedLimit, check_share
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.vendors import Limits
+from airflow_provider_crm.vendors.limits import Limits
 
 
 class Time:

@@ -19,7 +19,9 @@ from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import budgets, prepare_engine
 from airflow_provider_crm.exceptions import TransientError
-from airflow_provider_crm.vendors import VENDORS, Credentials, Limits
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
+from airflow_provider_crm.vendors.limits import Limits
 
 ASK = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 

@@ -17,7 +17,8 @@ from airflow_provider_crm.client.oauth import StoredTokens
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 
 class Cipher:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_crm.client.account import Account, canonical_host
-from airflow_provider_crm.vendors import VENDORS, Catalogue, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.catalogue import Catalogue
+from airflow_provider_crm.vendors.credentials import Credentials
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ from airflow_provider_crm.exceptions import (
     OutcomeUnknownError,
     TransientError,
 )
-from airflow_provider_crm.vendors import VENDORS, Call, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.calls import Call
+from airflow_provider_crm.vendors.credentials import Credentials
 
 from .raw_server import RawServer, http
 

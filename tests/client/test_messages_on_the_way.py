@@ -26,7 +26,10 @@ from airflow_provider_crm.exceptions import (
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.write import write_update
-from airflow_provider_crm.vendors import VENDORS, Call, Catalogue, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.calls import Call
+from airflow_provider_crm.vendors.catalogue import Catalogue
+from airflow_provider_crm.vendors.credentials import Credentials
 
 from .raw_server import RawServer, http
 

@@ -34,7 +34,8 @@ from airflow_provider_crm.database.schema import prepare_engine, tokens
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import _Fernet
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 from tests.operators.conftest import Impatient, Run
 
 SECRET = "oa2secret_5ecret"

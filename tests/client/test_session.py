@@ -37,8 +37,9 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.values.opportunity import Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.calls import calls_of, writes_of
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
+from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 RAZE, CLOSE = VENDORS["raze"], VENDORS["close"]
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)

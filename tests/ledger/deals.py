@@ -15,7 +15,8 @@ from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 from .conftest import DAY
 

@@ -23,7 +23,8 @@ from airflow_provider_crm.ledger.claims import Verdict
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.values.opportunity import OutcomeWord, Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 from .conftest import DAY, desired
 

@@ -19,7 +19,8 @@ from airflow_provider_crm.hooks.ledger import ledger_engine
 from airflow_provider_crm.ledger.accounts import AccountNames
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 ARGUMENTS = {"id_column": "id", "fields": {"arr": "deal_value"}}
 ROW = [{"id": "opp_1", "arr": 5}]

@@ -22,9 +22,10 @@ from airflow_provider_crm.plan.spool import LastRows, Spool
 from airflow_provider_crm.plan.store import PlanDigest, PlanStore
 from airflow_provider_crm.plan.summary import PlanSummary
 from airflow_provider_crm.values.opportunity import Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
-from airflow_provider_crm.vendors.calls import calls_of, writes_of
+from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.comparison import held_keys, shown_values, still_holds
+from airflow_provider_crm.vendors.credentials import Credentials
+from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 CLOSE = VENDORS["close"]

@@ -20,7 +20,8 @@ from airflow_provider_crm.push.rules import PushRules, check_fields
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.push.write import shown_payload
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 RECORDS = 30

@@ -21,7 +21,8 @@ from airflow_provider_crm.push.concurrency import FirstError
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.values.opportunity import OutcomeWord, Update
-from airflow_provider_crm.vendors import VENDORS, Credentials
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.credentials import Credentials
 from airflow_provider_crm.vendors.raze import Raze
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)

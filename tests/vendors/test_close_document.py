@@ -25,7 +25,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.calls import calls_of, writes_of
+from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 CLOSE = VENDORS["close"]
 PATH = "/api/v1/opportunity/oppo_1/"

@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
-from airflow_provider_crm.vendors import VENDORS, Limits
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.limits import Limits
 
 CLOSE = VENDORS["close"]
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)

@@ -29,8 +29,11 @@ from airflow_provider_crm.exceptions import (
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.provider_info import get_provider_info
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS, Field, Update
-from airflow_provider_crm.vendors import COMMON_EXTRA, VENDORS, Call, Credentials, Vendor
-from airflow_provider_crm.vendors.calls import calls_of, writes_of
+from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.calls import Call
+from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
+from airflow_provider_crm.vendors.encoding import calls_of, writes_of
+from airflow_provider_crm.vendors.protocol import Vendor
 
 PACKAGE = Path(airflow_provider_crm.__file__).parent
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)

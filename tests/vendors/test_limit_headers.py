@@ -15,8 +15,9 @@ from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.vendors import VENDORS, Limits
+from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
+from airflow_provider_crm.vendors.limits import Limits
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 EPOCH = NOW.timestamp()

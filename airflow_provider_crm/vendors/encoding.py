@@ -1,0 +1,232 @@
+"""What rows write: their values in the vendor's own keys and terms, the JSON text that is sent and kept, the calls.
+
+Rows of one shape are encoded column by column, which takes a fraction of what the rows one by one do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count, repeat
+from json.encoder import encode_basestring_ascii
+from typing import TYPE_CHECKING, cast
+
+from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.values.columns import Row, alike, columns_of, in_order, picked, row_of, shapes_of, taken
+from airflow_provider_crm.values.conversion import json_number
+from airflow_provider_crm.values.opportunity import FieldValue, Update
+from airflow_provider_crm.values.record_ids import path_segments
+from airflow_provider_crm.vendors.calls import NOTHING, Call
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.vendors.calls import Route
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Json
+
+_encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class WriteColumns:
+    """What rows of the same fields write.
+
+    Attributes:
+        vendor: Whose keys and terms these are.
+        names: The field's name, as the mapping has it, by the vendor's key.
+        values: What the records have to show afterwards, by the vendor's key; None clears.
+        texts: The same as JSON.
+    """
+
+    vendor: Vendor
+    names: Mapping[str, str]
+    values: Mapping[str, Sequence[FieldValue]]
+    texts: Mapping[str, Sequence[str]]
+
+
+@dataclass(slots=True)
+class Writes:
+    """What one row writes; like an `Update` not to be changed, and there is one for each row.
+
+    Attributes:
+        columns: The same along with other rows.
+        place: Which of those rows it is.
+    """
+
+    columns: WriteColumns
+    place: int
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The field's name, as the mapping has it, by the vendor's key; empty if there is nothing to write."""
+        return self.columns.names
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The values as JSON, by the vendor's key."""
+        return row_of(self.columns.texts, self.place)
+
+    def only(self, keys: frozenset[str]) -> Writes:
+        """The same for some of the keys."""
+        columns = self.columns
+        if keys >= columns.names.keys():
+            return self
+        names = {key: name for key, name in columns.names.items() if key in keys}
+        values = {key: [columns.values[key][self.place]] for key in names}
+        texts = {key: [columns.texts[key][self.place]] for key in names}
+        return Writes(WriteColumns(columns.vendor, names, values, texts), 0)
+
+
+# Points in time that are equal are written in different ways in two zones.
+_SAME_WHEN_EQUAL = frozenset({str, int, Decimal, dt.date, type(None)})
+
+# Decimals that `str` writes as `repr` does their floats, but for zeros at the end: they have at most 15 digits, and are
+# neither minus zero nor so small that they take an exponent.
+_END = r"(?:\n|\Z)"
+_FIXED_POINT = re.compile(
+    rf"(?:(?!-0\.0++{_END})-?(?=[\d.]{{3,16}}{_END})(?:[1-9]\d*+\.\d++|0\.\d{{1,3}}){_END})++", re.ASCII
+)
+
+
+def writes_of(update: Update, vendor: Vendor, catalogue: Catalogue) -> Writes:
+    """What one row writes; nothing at all if its fields are only checked.
+
+    Raises:
+        InvalidValueError: A value cannot be written to this account.
+        ConfigurationError: No row can write such a field to this account.
+    """
+    return Writes(_together({name: [value] for name, value in update.fields.items()}, vendor, catalogue), 0)
+
+
+def writes_of_all(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogue) -> list[Writes | InvalidValueError]:
+    """What each row writes, in order, or why it cannot be written.
+
+    Raises:
+        ConfigurationError: No row can write such a field to this account.
+    """
+    positions = alike(shapes_of([update.fields for update in updates]))
+    return in_order([(some, _writes(picked(updates, some), vendor, catalogue)) for some in positions])
+
+
+def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
+    """The calls that write one row, in order; none if there is nothing to write.
+
+    Raises:
+        InvalidValueError: The id is none.
+    """
+    (calls,) = _calls([record_id], [writes])
+    return calls
+
+
+def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tuple[Call, ...]]:
+    """The same of many rows.
+
+    Args:
+        record_ids: The opportunity of each row.
+        rows: What each writes.
+
+    Raises:
+        InvalidValueError: One of the ids is none.
+    """
+    positions = alike([id(row.columns) for row in rows])
+    return in_order([(some, _calls(picked(record_ids, some), picked(rows, some))) for some in positions])
+
+
+def json_texts(values: Sequence[FieldValue]) -> list[str]:
+    """Each value as JSON."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        return list(map(encode_basestring_ascii, cast("Sequence[str]", values)))
+    if kinds == {int}:
+        return list(map(repr, values))
+    if kinds == {Decimal} and _FIXED_POINT.fullmatch("\n".join(texts := list(map(str, values)))):
+        return [text.rstrip("0").rstrip(".") for text in texts]
+    if kinds <= _SAME_WHEN_EQUAL:
+        known = {value: _encode(_json(value)) for value in set(values)}
+        return list(map(known.__getitem__, values))
+    return [_encode(_json(value)) for value in values]
+
+
+def _writes(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogue) -> Sequence[Writes | InvalidValueError]:
+    """What rows of the same fields write."""
+    try:
+        columns = _together(columns_of([update.fields for update in updates]), vendor, catalogue)
+    except InvalidValueError:
+        return [_alone(update, vendor, catalogue) for update in updates]
+    return list(map(Writes, repeat(columns), range(len(updates))))
+
+
+def _alone(update: Update, vendor: Vendor, catalogue: Catalogue) -> Writes | InvalidValueError:
+    try:
+        return writes_of(update, vendor, catalogue)
+    except InvalidValueError as err:
+        return err
+
+
+def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogue: Catalogue) -> WriteColumns:
+    """What rows of the same fields write."""
+    names: dict[str, str] = {}
+    values: dict[str, Sequence[FieldValue]] = {}
+    for name, raw in raws.items():
+        field = catalogue.fields[name]
+        column = vendor.to_vendor_values(field, raw, catalogue)
+        if field.written:
+            names[field.target], values[field.target] = name, column
+    return WriteColumns(vendor, names, values, {key: json_texts(column) for key, column in values.items()})
+
+
+def _calls(record_ids: Sequence[str], rows: Sequence[Writes]) -> Iterable[tuple[Call, ...]]:
+    """The calls of rows of the same columns."""
+    columns, places = rows[0].columns, [row.place for row in rows]
+    routes = columns.vendor.write_calls(tuple(columns.names))
+    segments = path_segments(record_ids)
+    if not routes:
+        return [()] * len(places)
+    texts, values = taken(columns.texts, places), taken(columns.values, places)
+    shown = {columns.vendor.id_key: record_ids, **values}
+    return zip(*(_calls_of_route(route, segments, texts, shown, columns.names) for route in routes), strict=True)
+
+
+def _calls_of_route(
+    route: Route,
+    segments: Sequence[str],
+    texts: Mapping[str, Sequence[str]],
+    shown: Mapping[str, Sequence[FieldValue]],
+    names: Mapping[str, str],
+) -> Iterator[Call]:
+    head, tail = route.path.split("{}")
+    left_out = texts.keys() - set(route.keys)
+    checked = {key: values for key, values in shown.items() if key not in left_out}
+    rows = zip(
+        repeat(route.method),
+        [f"{head}{segment}{tail}" for segment in segments],
+        repeat(NOTHING),
+        _bodies({key: texts[key] for key in route.keys}),
+        repeat(route.replayable),
+        map(Row, repeat(checked), count()),
+        repeat(tuple(names[key] for key in route.keys)),
+        strict=False,
+    )
+    return map(Call._make, rows)
+
+
+def _bodies(texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A JSON object for each row."""
+    parts: list[Iterable[str]] = []
+    for key, column in texts.items():
+        parts += [repeat(f"{', ' if parts else '{'}{encode_basestring_ascii(key)}: "), column]
+    return map("".join, zip(*parts, repeat("}"), strict=False))
+
+
+def _json(value: FieldValue) -> Json:
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, Decimal):
+        return json_number(value)
+    return value.isoformat()
