@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_crm.demo import crm
-from airflow_provider_crm.demo.airflow_home import AirflowHome, AirflowHomeError, Run
+from airflow_provider_crm.demo.airflow_home import AirflowHome, AirflowHomeError, DemoRun
 from airflow_provider_crm.demo.expectations import TASKS, differences, expected, record_differences, total
 from airflow_provider_crm.demo.ledger_story import CORRECTED, DAY, EDITED, PLANNED, Act, LedgerStory
 from airflow_provider_crm.demo.warehouse import DAYS, DIRTY_DAYS, Flaw, deals, write
@@ -51,7 +51,7 @@ def planned(dirty_day):
         for record_id, word, code in wanted.rejects.elements()
     ]
     report = {"vendor": "close", "outcomes": dict(wanted.outcomes), "rejects": rejects}
-    run = Run("close_daily_sql", "2026-03-08", "failed", {"deal_values": report}, {"deal_values": "failed"}, 1.0)
+    run = DemoRun("close_daily_sql", "2026-03-08", "failed", {"deal_values": report}, {"deal_values": "failed"}, 1.0)
     return run, wanted
 
 
@@ -199,14 +199,14 @@ HEADS = ("| record | field | before | after | difference | verdict |", "| --- | 
 def daily(**outcomes):
     """A green run of the daily DAG with these outcomes."""
     report = {"vendor": "close", "outcomes": outcomes, "rejects": []}
-    return Run("close_daily_sql", DAY, "success", {"deal_values": report}, {"deal_values": "success"}, 1.0)
+    return DemoRun("close_daily_sql", DAY, "success", {"deal_values": report}, {"deal_values": "success"}, 1.0)
 
 
 def plan(*lines, **counts):
     """A run that planned, with these lines in its summary."""
     summary = "\n".join(["**2 records.**", "", *HEADS, *lines, "", "Plan `1`."]).replace("_", "\\_")
     made = {"counts": {"stale": 0, **counts}, "summary": summary}
-    return Run("plan_approve_apply", DAY, "success", {"plan": made}, {"plan": "success"}, 1.0)
+    return DemoRun("plan_approve_apply", DAY, "success", {"plan": made}, {"plan": "success"}, 1.0)
 
 
 def seen(record_id="oppo_1", vendor="close", **fields):
@@ -299,7 +299,7 @@ class IdleProcess:
         """A green run without any effect."""
         tasks = {"close_daily_sql": "deal_values", "plan_approve_apply": "plan", "crm_undo": "undo"}
         report = {"vendor": "close", "outcomes": {}, "rejects": [], "counts": {}, "summary": "", "run_key": "a/b/c"}
-        return Run(dag_id, logical_date, "success", {tasks[dag_id]: report}, {tasks[dag_id]: "success"}, 0.1)
+        return DemoRun(dag_id, logical_date, "success", {tasks[dag_id]: report}, {tasks[dag_id]: "success"}, 0.1)
 
 
 @pytest.fixture

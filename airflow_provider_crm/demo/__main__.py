@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from airflow_provider_crm.demo.airflow_home import DagProcess, Run
+    from airflow_provider_crm.demo.airflow_home import DagProcess, DemoRun
     from airflow_provider_crm.demo.expectations import Expected
     from airflow_provider_crm.demo.ledger_story import Played
     from airflow_provider_crm.demo.warehouse import Deal
@@ -140,14 +140,14 @@ class Demo:
             acts.append(played)
         return acts
 
-    def _ended(self, what: str, run: Run, problems: Sequence[str]) -> None:
+    def _ended(self, what: str, run: DemoRun, problems: Sequence[str]) -> None:
         self._problems += problems
         self._screen.step(f"{what}: {run.state}, {'NOT as planned' if problems else 'as planned'}", run.seconds)
 
     def _read_back(self, wanted: list[Expected]) -> None:
         """Compare every record that the plan touches, written or not, with what it has to hold."""
         records = total(wanted)
-        reader = crm.Reader(self._sandbox)
+        reader = crm.RecordReader(self._sandbox)
         with self._screen.timed(f"{len(records)} opportunities read back and compared with the plan"):
             for (vendor, record_id), fields in records.items():
                 self._problems += record_differences(vendor, record_id, fields, reader.read(vendor, record_id))
@@ -178,7 +178,7 @@ class Demo:
             ("raze", euros, "deal_currency", "the same row: in Raze each record has its own"),
             ("close", empty, "value", "no value in the warehouse: left alone, not emptied"),
         )
-        reader = crm.Reader(self._sandbox)
+        reader = crm.RecordReader(self._sandbox)
         samples = []
         for vendor, deal, name, remark in fields:
             record_id = deal.close_id if vendor == "close" else deal.raze_id

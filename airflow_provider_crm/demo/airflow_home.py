@@ -25,7 +25,7 @@ class AirflowHomeError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DemoRun:
     """One finished DAG run.
 
     Attributes:
@@ -68,7 +68,7 @@ class DagProcess:
 
     def run(
         self, dag_id: str, logical_date: str, *, conf: Mapping[str, str] | None = None, until: str | None = None
-    ) -> Run:
+    ) -> DemoRun:
         """Run a DAG with `dag.test()`.
 
         Args:
@@ -87,7 +87,7 @@ class DagProcess:
         self._process.stdin.flush()
         told = self._answer()
         tasks = told["tasks"]
-        return Run(
+        return DemoRun(
             dag_id=told["dag_id"],
             logical_date=told["logical_date"],
             state=told["state"],
@@ -167,7 +167,7 @@ class AirflowHome:
         if done.returncode:
             raise AirflowHomeError(self._failure("airflow db migrate", done.returncode))
 
-    def run(self, plan: Iterable[tuple[str, str]]) -> Iterator[Run]:
+    def run(self, plan: Iterable[tuple[str, str]]) -> Iterator[DemoRun]:
         """Run DAGs in one process, each with `dag.test()`; yields each result as it comes.
 
         Args:

@@ -16,7 +16,7 @@ from airflow_provider_crm.demo.warehouse import Flaw
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from airflow_provider_crm.demo.airflow_home import Run
+    from airflow_provider_crm.demo.airflow_home import DemoRun
     from airflow_provider_crm.demo.crm import Record
     from airflow_provider_crm.demo.warehouse import Deal
     from airflow_provider_crm.sandbox.audit import Write
@@ -134,7 +134,7 @@ def _landed(task: Mapped, deal: Deal, word: str) -> Record:
     return {}
 
 
-def differences(run: Run, wanted: Mapping[str, Expected]) -> list[str]:
+def differences(run: DemoRun, wanted: Mapping[str, Expected]) -> list[str]:
     """Compare one run with what was expected of its tasks.
 
     Returns:
@@ -171,7 +171,7 @@ def _report_differences(name: str, report: Mapping[str, Any], expectation: Expec
     return found
 
 
-def plan_differences(run: Run, task_id: str, counts: Mapping[str, int], diff: Sequence[str]) -> list[str]:
+def plan_differences(run: DemoRun, task_id: str, counts: Mapping[str, int], diff: Sequence[str]) -> list[str]:
     """Compare a run that only plans with what had to be planned.
 
     Args:

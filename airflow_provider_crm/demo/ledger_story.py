@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from airflow_provider_crm.demo.airflow_home import DagProcess, Run
+    from airflow_provider_crm.demo.airflow_home import DagProcess, DemoRun
     from airflow_provider_crm.demo.crm import Record
     from airflow_provider_crm.demo.warehouse import Deal
     from airflow_provider_crm.sandbox import Sandbox
@@ -74,7 +74,7 @@ class Act:
     hour: int = 0
     until: str | None = None
 
-    def differences(self, run: Run, writes: Sequence[Write]) -> list[str]:
+    def differences(self, run: DemoRun, writes: Sequence[Write]) -> list[str]:
         """Compare a run and its writes with what had to come of them.
 
         Returns:
@@ -100,7 +100,7 @@ class Played:
     """
 
     act: Act
-    run: Run
+    run: DemoRun
     writes: Sequence[Write]
     problems: Sequence[str]
 
@@ -201,7 +201,7 @@ class LedgerStory:
         run = self._process.run(act.dag_id, date, conf=conf, until=act.until)
         writes = self._sandbox.audit.writes[earlier:]
         problems = act.differences(run, writes)
-        reader = crm.Reader(self._sandbox)
+        reader = crm.RecordReader(self._sandbox)
         for record_id, fields in act.writes.items():
             self._held[record_id] |= fields
         for record_id, wanted in self._held.items():

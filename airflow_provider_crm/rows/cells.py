@@ -26,14 +26,14 @@ class Mark(enum.Enum):
     SKIP = "the field is left alone"
 
 
-class Refused(NamedTuple):
+class RefusedCell(NamedTuple):
     """A cell that no field takes: `text` goes on after "takes a number, "."""
 
     code: str
     text: str
 
 
-NAN = Refused("NOT_FINITE", "the row has NaN, which is no missing value here; write NULL (None) for one")
+NAN = RefusedCell("NOT_FINITE", "the row has NaN, which is no missing value here; write NULL (None) for one")
 
 
 def exact_integers(dtype: object) -> int:
@@ -47,13 +47,13 @@ def exact_integers(dtype: object) -> int:
 
 
 def cells_of(column: pd.Series[Any]) -> list[object]:
-    """Every cell as a plain Python object without loss, None for a null, `Refused` for what no field can hold."""
+    """Every cell as a plain Python object without loss, None for a null, `RefusedCell` for what no field can hold."""
     try:
         return _converted(column)
     except _UNREADABLE:  # one cell is out of the calendar or the like: halve until it stands alone
         middle = len(column) // 2
         if not middle:
-            return [Refused("TYPE", f"the row has a {column.dtype} that cannot be read")] * len(column)
+            return [RefusedCell("TYPE", f"the row has a {column.dtype} that cannot be read")] * len(column)
         return cells_of(column.iloc[:middle]) + cells_of(column.iloc[middle:])
 
 
@@ -171,7 +171,7 @@ def _cell(value: Any) -> object:  # noqa: ANN401, C901, PLR0911 - one branch per
     import numpy as np
     import pandas as pd
 
-    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, (Mark, Refused)):
+    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, (Mark, RefusedCell)):
         return None if value is pd.NA or value is pd.NaT else value
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
@@ -195,7 +195,7 @@ def _cell(value: Any) -> object:  # noqa: ANN401, C901, PLR0911 - one branch per
         return _list_cell([_cell(item) for item in value])
     if isinstance(value, (set, frozenset)):
         return _list_cell(sorted((_cell(item) for item in value), key=str))
-    return Refused("TYPE", f"the row has a {type(value).__name__}")
+    return RefusedCell("TYPE", f"the row has a {type(value).__name__}")
 
 
 def _timestamp(value: np.datetime64 | pd.Timestamp) -> object:
@@ -207,19 +207,19 @@ def _timestamp(value: np.datetime64 | pd.Timestamp) -> object:
             return None
         if np.datetime_data(value.dtype)[0] == "D":
             date = value.item()
-            return date if isinstance(date, dt.date) else Refused("TYPE", "the row has a date out of the calendar")
+            return date if isinstance(date, dt.date) else RefusedCell("TYPE", "the row has a date out of the calendar")
     try:
         return pd.Timestamp(value).to_pydatetime(warn=False)
     except (OverflowError, ValueError):
-        return Refused("TYPE", "the row has a point in time out of the calendar")
+        return RefusedCell("TYPE", "the row has a point in time out of the calendar")
 
 
 def _list_cell(items: list[object]) -> object:
     if any(item is None for item in items):
-        return Refused("NULL", "the row has a list with an empty (null) value in it; leave those out of the list")
-    refused = next((item for item in items if isinstance(item, Refused)), None)
+        return RefusedCell("NULL", "the row has a list with an empty (null) value in it; leave those out of the list")
+    refused = next((item for item in items if isinstance(item, RefusedCell)), None)
     if refused:
-        return Refused(refused.code, f"{refused.text} in a list")
+        return RefusedCell(refused.code, f"{refused.text} in a list")
     if any(isinstance(item, list) for item in items):
-        return Refused("LIST", "the row has a list of lists")
+        return RefusedCell("LIST", "the row has a list of lists")
     return items

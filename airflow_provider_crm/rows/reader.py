@@ -10,7 +10,7 @@ from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.rows.cells import Mark, Refused, cells_of, exact_integers
+from airflow_provider_crm.rows.cells import Mark, RefusedCell, cells_of, exact_integers
 from airflow_provider_crm.rows.null_texts import NullTexts
 from airflow_provider_crm.rows.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.rows.rules import ColumnRules
@@ -250,7 +250,7 @@ class FrameReader:
         return _Column([nothing if cell is None else next(found) for cell in cells], nothing is Mark.SKIP)
 
     def _value(self, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - FieldValue, or the type of the field's kind
-        if isinstance(cell, Refused):
+        if isinstance(cell, RefusedCell):
             return _Problem(cell.code, f"{prefix}{field.name} takes {field.kind.value}, {cell.text}.")
         try:
             return self._rules.value(field, cell)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.rows.cells import Mark, Refused
+from airflow_provider_crm.rows.cells import Mark, RefusedCell
 from airflow_provider_crm.values.record_ids import are_plain_ids, path_segment
 
 _ROWS_NAMED = 5
@@ -26,17 +26,19 @@ _REMEMBER = """
 _KNOWN = "SELECT id, row FROM seen WHERE row < ? AND id IN (SELECT value FROM json_each(?))"
 
 
-def record_id_of(cell: object, limit: int) -> tuple[str, Refused | None]:
+def record_id_of(cell: object, limit: int) -> tuple[str, RefusedCell | None]:
     """The id as text, or what can be shown of it and why it is refused. `limit`: whole floats are exact below it."""
     if cell is None or cell is Mark.ABSENT:
-        return "", Refused("NO_ID", "is empty (null); every row needs the id of its opportunity.")
-    if isinstance(cell, Refused):
-        return "", Refused("RECORD_ID", f"takes record ids (text or whole numbers), {cell.text}.")
+        return "", RefusedCell("NO_ID", "is empty (null); every row needs the id of its opportunity.")
+    if isinstance(cell, RefusedCell):
+        return "", RefusedCell("RECORD_ID", f"takes record ids (text or whole numbers), {cell.text}.")
     if isinstance(cell, str):
         return text_id(cell)
     if isinstance(cell, (int, float, Decimal)) and not isinstance(cell, bool):
         return _number_id(cell, limit)
-    return "", Refused("RECORD_ID", f"takes record ids (text or whole numbers), the row has a {type(cell).__name__}.")
+    return "", RefusedCell(
+        "RECORD_ID", f"takes record ids (text or whole numbers), the row has a {type(cell).__name__}."
+    )
 
 
 def plain_ids(cells: Sequence[object]) -> list[str] | None:
@@ -47,27 +49,27 @@ def plain_ids(cells: Sequence[object]) -> list[str] | None:
     return ids if are_plain_ids(ids) else None
 
 
-def text_id(cell: str) -> tuple[str, Refused | None]:
+def text_id(cell: str) -> tuple[str, RefusedCell | None]:
     """An id that is text, without surrounding white space, or why it is refused."""
     text = cell.strip()
     if not text:
-        return "", Refused("NO_ID", "is empty; every row needs the id of its opportunity.")
+        return "", RefusedCell("NO_ID", "is empty; every row needs the id of its opportunity.")
     try:
         path_segment(text)
     except InvalidValueError as err:
-        return text.encode("utf-8", "backslashreplace").decode(), Refused(err.code, f"takes record ids: {err}")
+        return text.encode("utf-8", "backslashreplace").decode(), RefusedCell(err.code, f"takes record ids: {err}")
     return text, None
 
 
-def _number_id(cell: float | Decimal, limit: int) -> tuple[str, Refused | None]:
+def _number_id(cell: float | Decimal, limit: int) -> tuple[str, RefusedCell | None]:
     number = Decimal(cell)
     if not number.is_finite() or number.adjusted() >= _MAX_ID_DIGITS or number != number.to_integral_value():
         shown = str(cell)[:60] if isinstance(cell, float) or not number.is_finite() else f"{number:.20g}"
-        return shown, Refused("RECORD_ID", f"takes record ids (text or whole numbers), the row has {shown}.")
+        return shown, RefusedCell("RECORD_ID", f"takes record ids (text or whole numbers), the row has {shown}.")
     text = str(int(number))
     if isinstance(cell, float) and abs(cell) >= limit:
         hint = "the column became floats, which hold no id of that size exactly; keep it as text or as Int64"
-        return text, Refused("RECORD_ID", f"has {text} as a float: {hint}.")
+        return text, RefusedCell("RECORD_ID", f"has {text} as a float: {hint}.")
     return text, None
 
 

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.sandbox.audit import Audit, Call, Write
-    from airflow_provider_crm.sandbox.clock import Clock
+    from airflow_provider_crm.sandbox.audit import Audit, AuditedCall, Write
+    from airflow_provider_crm.sandbox.clock import SandboxClock
     from airflow_provider_crm.sandbox.close.account import CloseAccount
     from airflow_provider_crm.sandbox.faults import Fault, Script
     from airflow_provider_crm.sandbox.raze.account import RazeAccount
@@ -22,20 +22,20 @@ __all__ = [
     "RAZE_SERVER_2025",
     "RAZE_SERVER_2026",
     "Audit",
-    "Call",
-    "Clock",
+    "AuditedCall",
     "CloseAccount",
     "Fault",
     "RazeAccount",
     "Sandbox",
+    "SandboxClock",
     "Script",
     "Switches",
     "Write",
 ]
 
 _MODULES = {
-    "audit": ("Audit", "Call", "Write"),
-    "clock": ("Clock",),
+    "audit": ("Audit", "AuditedCall", "Write"),
+    "clock": ("SandboxClock",),
     "close.account": ("CloseAccount",),
     "faults": ("Fault", "Script"),
     "raze.account": ("RazeAccount",),

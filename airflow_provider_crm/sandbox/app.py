@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from airflow_provider_crm.sandbox.audit import Audit
-    from airflow_provider_crm.sandbox.clock import Clock
+    from airflow_provider_crm.sandbox.clock import SandboxClock
     from airflow_provider_crm.sandbox.faults import Fault, FaultPlan
     from airflow_provider_crm.sandbox.switches import Panel
 
@@ -59,7 +59,7 @@ class App:
         apis: Mapping[str, Api],
         control: Callable[[Request], Response],
         audit: Audit,
-        clock: Clock,
+        clock: SandboxClock,
         panel: Panel,
         plan: FaultPlan,
         lock: AbstractContextManager[Any],

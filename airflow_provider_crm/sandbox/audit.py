@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_provider_crm.sandbox.wire import Change, Json, Request
+    from airflow_provider_crm.sandbox.wire import AppliedChange, Json, Request
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class AuditedCall:
     """One call, as received.
 
     Attributes:
@@ -63,7 +63,7 @@ class Audit:
             keep: how many calls and how many writes are held; older ones are dropped but still counted.
         """
         self._lock = threading.Lock()
-        self._calls: deque[Call] = deque(maxlen=keep)
+        self._calls: deque[AuditedCall] = deque(maxlen=keep)
         self._writes: deque[Write] = deque(maxlen=keep)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._number = 0
@@ -71,7 +71,7 @@ class Audit:
         """TCP connections accepted since the sandbox started."""
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[AuditedCall]:
         """Every call, in the order in which it was handled."""
         with self._lock:
             return list(self._calls)
@@ -120,12 +120,12 @@ class Audit:
             ],
         }
 
-    def record(self, request: Request, *, status: int | None, fault: str | None, change: Change | None) -> None:
+    def record(self, request: Request, *, status: int | None, fault: str | None, change: AppliedChange | None) -> None:
         """Note one handled call, and the write that it applied."""
         with self._lock:
             self._number += 1
             self._counts[request.vendor, request.method] += 1
-            call = Call(
+            call = AuditedCall(
                 number=self._number,
                 vendor=request.vendor,
                 method=request.method,

@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 
-class Clock:
+class SandboxClock:
     """What time the sandbox believes it is. Every stamp, expiry, limit window and "today" is read from here."""
 
     def __init__(self) -> None:

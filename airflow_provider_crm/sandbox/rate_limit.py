@@ -27,7 +27,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Allowance:
+class CallsLeft:
     """What is left of a limit: calls remaining, and the seconds until there are more."""
 
     limit: int
@@ -46,7 +46,7 @@ class Counter:
         self._tokens = float(rule.announced)
         self._filled = 0.0
 
-    def look(self, now: float) -> Allowance:
+    def look(self, now: float) -> CallsLeft:
         """Tell what is left at this time (epoch seconds), without using any of it."""
         rule = self._rule
         if rule.kind == "bucket":
@@ -56,9 +56,9 @@ class Counter:
             self._window, self._used = window, 0
         remaining = max(rule.announced - self._used, 0)
         reset = (window + 1) * rule.window - now
-        return Allowance(limit=rule.announced, remaining=remaining, reset=reset, allowed=remaining > 0)
+        return CallsLeft(limit=rule.announced, remaining=remaining, reset=reset, allowed=remaining > 0)
 
-    def take(self, now: float) -> Allowance:
+    def take(self, now: float) -> CallsLeft:
         """Use up one call if one is left, and tell what is left then."""
         before = self.look(now)
         if not before.allowed:
@@ -66,16 +66,16 @@ class Counter:
         self._used += 1
         self._tokens -= 1
         after = self.look(now)
-        return Allowance(limit=after.limit, remaining=after.remaining, reset=after.reset, allowed=True)
+        return CallsLeft(limit=after.limit, remaining=after.remaining, reset=after.reset, allowed=True)
 
-    def _look_into_bucket(self, now: float) -> Allowance:
+    def _look_into_bucket(self, now: float) -> CallsLeft:
         rule = self._rule
         rate = rule.announced / rule.window
         self._tokens = min(float(rule.announced), self._tokens + (now - self._filled) * rate)
         self._filled = now
         whole = math.floor(self._tokens + 1e-9)
         missing = (rule.announced - self._tokens) if whole else (1 - self._tokens)
-        return Allowance(limit=rule.announced, remaining=whole, reset=missing / rate, allowed=whole > 0)
+        return CallsLeft(limit=rule.announced, remaining=whole, reset=missing / rate, allowed=whole > 0)
 
 
 class Limiter:
@@ -84,7 +84,7 @@ class Limiter:
     def __init__(self) -> None:
         self._counters: dict[tuple[Rule, str], Counter] = {}
 
-    def take(self, rules: list[tuple[Rule, str]], now: float) -> Allowance:
+    def take(self, rules: list[tuple[Rule, str]], now: float) -> CallsLeft:
         """Use one call of every named counter, or of none of them if one refuses.
 
         Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.sandbox.app import App
 from airflow_provider_crm.sandbox.audit import Audit
-from airflow_provider_crm.sandbox.clock import Clock
+from airflow_provider_crm.sandbox.clock import SandboxClock
 from airflow_provider_crm.sandbox.close.account import CloseAccount
 from airflow_provider_crm.sandbox.close.api import CloseApi
 from airflow_provider_crm.sandbox.control import Control
@@ -56,7 +56,7 @@ class Sandbox:
         self._lock = lock
         self._port = port
         self._server: Loopback | None = None
-        self.clock = Clock()
+        self.clock = SandboxClock()
         self.audit = Audit()
         self.close = CloseAccount(clock=self.clock, lock=lock)
         self.raze = RazeAccount(clock=self.clock, lock=lock, panel=self._panel)

@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class AppliedChange:
     """What an applied write changed: the record and the values as they were sent."""
 
     record_id: str
@@ -65,7 +65,7 @@ class Response:
     body: bytes = b""
     content_type: str = JSON_TYPE
     headers: Mapping[str, str] = field(default_factory=dict)
-    change: Change | None = None
+    change: AppliedChange | None = None
 
 
 class RefusalError(Exception):
@@ -118,7 +118,7 @@ def encode(value: Json) -> str:  # noqa: PLR0911 - one line per type
 
 
 def json_response(
-    status: int, payload: Json, *, headers: Mapping[str, str] | None = None, change: Change | None = None
+    status: int, payload: Json, *, headers: Mapping[str, str] | None = None, change: AppliedChange | None = None
 ) -> Response:
     """Build a JSON answer."""
     return Response(status=status, body=encode(payload).encode(), headers=headers or {}, change=change)

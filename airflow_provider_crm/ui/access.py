@@ -19,7 +19,7 @@ from airflow_provider_crm.ui.run_keys import RunKey
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class PageReader:
     """What one user may read.
 
     Attributes:
@@ -38,12 +38,12 @@ class NoReadableDagError(Exception):
     """Raised for a user who may read no Dag at all."""
 
 
-def _reader(user: GetUserDep) -> Reader:
+def _reader(user: GetUserDep) -> PageReader:
     manager = get_auth_manager()
     dags = frozenset(manager.get_authorized_dag_ids(user=user, method="GET"))
     if not dags and not manager.is_authorized_dag(method="GET", user=user):
         raise NoReadableDagError
-    return Reader(dags)
+    return PageReader(dags)
 
 
 def may_read_answers(user: GetUserDep, dag_id: str) -> bool:
@@ -56,4 +56,4 @@ def may_read_answers(user: GetUserDep, dag_id: str) -> bool:
     )
 
 
-ReaderDep = Annotated[Reader, Depends(_reader)]
+ReaderDep = Annotated[PageReader, Depends(_reader)]

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.queries.changes import Refused
+    from airflow_provider_crm.ui.queries.changes import RefusedRow
 
 COLUMNS = ("record_id", "outcome", "code", "reason", "fields")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
-def refused_file(rows: Iterable[Refused]) -> Iterator[str]:
+def refused_file(rows: Iterable[RefusedRow]) -> Iterator[str]:
     """The file, some kilobytes at a time.
 
     A cell that a spreadsheet could run gets an apostrophe in front, as OWASP advises ("CSV Injection"), and each is in

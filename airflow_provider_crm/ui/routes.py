@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from starlette.responses import Response
 
 from airflow_provider_crm.plan.store import Plan, stored_plan
-from airflow_provider_crm.ui.access import Reader, ReaderDep, may_read_answers
+from airflow_provider_crm.ui.access import PageReader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.pages import PageMaker, pages_of
 from airflow_provider_crm.ui.queries.approvals import answers
@@ -117,7 +117,7 @@ def run(
 
 def _run_page(
     pages: PageMaker,
-    reader: Reader,
+    reader: PageReader,
     run_key: str,
     show: Literal["", "refused", "written"],
     search: Search,
@@ -214,7 +214,7 @@ def _exists(found: list[Run]) -> None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
-def _readable(found: Plan | None, reader: Reader) -> Plan:
+def _readable(found: Plan | None, reader: PageReader) -> Plan:
     if found is None or not reader.may_read(found.run_key):
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return found

@@ -6,26 +6,26 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_crm.sandbox import Clock
+from airflow_provider_crm.sandbox import SandboxClock
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
 def test_runs_in_real_time_until_set():
     """A new clock tells the real time."""
-    assert abs(Clock().now() - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(SandboxClock().now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 def test_set_stops_it():
     """A set clock stands still."""
-    clock = Clock()
+    clock = SandboxClock()
     clock.set(NOON)
     assert (clock.now(), clock.now()) == (NOON, NOON)
 
 
 def test_any_offset_is_the_same_instant():
     """An instant may be given in any zone."""
-    clock = Clock()
+    clock = SandboxClock()
     clock.set(NOON.astimezone(timezone(timedelta(hours=5.5))))
     assert clock.now() == NOON
 
@@ -33,12 +33,12 @@ def test_any_offset_is_the_same_instant():
 def test_naive_datetime_is_refused():
     """A datetime without offset names no instant."""
     with pytest.raises(ValueError, match="aware"):
-        Clock().set(datetime(2026, 5, 4))  # noqa: DTZ001 - the point
+        SandboxClock().set(datetime(2026, 5, 4))  # noqa: DTZ001 - the point
 
 
 def test_advance_moves_it():
     """Advancing adds seconds."""
-    clock = Clock()
+    clock = SandboxClock()
     clock.set(NOON)
     clock.advance(1.5)
     assert clock.now() == NOON + timedelta(seconds=1.5)
@@ -46,7 +46,7 @@ def test_advance_moves_it():
 
 def test_none_lets_it_run():
     """None goes back to real time."""
-    clock = Clock()
+    clock = SandboxClock()
     clock.set(NOON)
     clock.set(None)
     assert clock.now() != NOON

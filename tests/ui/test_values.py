@@ -14,7 +14,7 @@ from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.sync.run_context import run_key
 from airflow_provider_crm.ui.addresses import Addresses, record_for_people
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
-from airflow_provider_crm.ui.queries.changes import Refused
+from airflow_provider_crm.ui.queries.changes import RefusedRow
 from airflow_provider_crm.ui.queries.runs import Run
 from airflow_provider_crm.ui.refused_file import COLUMNS, refused_file
 from airflow_provider_crm.ui.run_keys import RunKey
@@ -128,7 +128,7 @@ def test_every_operator_has_the_link():
 def test_no_cell_of_the_file_is_a_formula():
     """A cell that a spreadsheet would run begins with an apostrophe; quotes and line ends survive."""
     evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", 'a "b"\nc']
-    rows = [Refused(CLOSE, text, "rejected", text, text, ("value",)) for text in evil]
+    rows = [RefusedRow(CLOSE, text, "rejected", text, text, ("value",)) for text in evil]
     read = list(csv.reader(io.StringIO("".join(refused_file(rows)), newline="")))
     assert read[0] == list(COLUMNS)
     assert [line[0] for line in read[1:]] == [f"'{text}" for text in evil[:-1]] + evil[-1:]
@@ -137,7 +137,7 @@ def test_no_cell_of_the_file_is_a_formula():
 
 def test_no_cell_of_the_file_begins_inside_another():
     """A spreadsheet that takes semicolons or tabs for separators finds the same cells: each is in quotes."""
-    rows = [Refused(CLOSE, "a;=1", "rejected", "b\t=1", "c,=1", ("value",))]
+    rows = [RefusedRow(CLOSE, "a;=1", "rejected", "b\t=1", "c,=1", ("value",))]
     line = "".join(refused_file(rows)).splitlines()[1]
     assert line == '"a;=1","rejected","b\t=1","c,=1","value"'
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from airflow_provider_crm.sandbox.clock import Clock
+    from airflow_provider_crm.sandbox.clock import SandboxClock
 
 CUSTOM = "custom."
 _STORED = frozenset(
@@ -69,7 +69,7 @@ class CloseAccount:
         oauth: the OAuth application: client id and secret, tokens, expiry.
     """
 
-    def __init__(self, *, clock: Clock, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, *, clock: SandboxClock, lock: AbstractContextManager[Any]) -> None:
         self.organization_id = ORGANIZATION_ID
         self.organization_name = "Sandbox Inc."
         self.currency = "USD"

@@ -29,8 +29,8 @@ from airflow_provider_crm.sandbox.close.update import (
     tz_offset,
 )
 from airflow_provider_crm.sandbox.close.view import represent
-from airflow_provider_crm.sandbox.rate_limit import Allowance
-from airflow_provider_crm.sandbox.wire import JSON_TYPE, Change, RefusalError, Request, Response, json_response
+from airflow_provider_crm.sandbox.rate_limit import CallsLeft
+from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, RefusalError, Request, Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.records import Fields
     from airflow_provider_crm.sandbox.switches import Panel
 
-Answer = tuple[Any, "Change | None"]
+Answer = tuple[Any, "AppliedChange | None"]
 
 _NOT_FOUND = {"error": "Not Found"}
 _NO_SUCH = {"error": "Empty query: Opportunity matching query does not exist."}
@@ -84,7 +84,7 @@ class CloseApi:
         switches = self._panel.current
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = switches.throttle_seconds
-            allowance = Allowance(limit=100, remaining=50 if fault.remaining else 0, reset=wait, allowed=False)
+            allowance = CallsLeft(limit=100, remaining=50 if fault.remaining else 0, reset=wait, allowed=False)
             refusal = too_many(allowance, group="sandbox", now=request.at, switches=switches)
             return json_response(429, refusal.payload, headers=refusal.headers)
         return json_response(fault.status, {"error": _phrase(fault.status)})
@@ -149,7 +149,7 @@ class CloseApi:
         if self._is_ignored(request, record_id):
             return {}, None
         self._account.records.write(record_id, None, request.at)
-        return {}, Change(record_id=record_id, fields={"deleted": True})
+        return {}, AppliedChange(record_id=record_id, fields={"deleted": True})
 
     def _update(self, request: Request, stored: Fields, key: CloseKey) -> Answer:
         caller = self._caller(request, key)
@@ -158,7 +158,7 @@ class CloseApi:
         if self._is_ignored(request, stored["id"]):
             return represent(stored, self._account), None
         self._account.records.write(stored["id"], draft.fields, request.at)
-        return represent(draft.fields, self._account), Change(record_id=stored["id"], fields=draft.taken)
+        return represent(draft.fields, self._account), AppliedChange(record_id=stored["id"], fields=draft.taken)
 
     def _create(self, request: Request, key: CloseKey) -> Answer:
         account = self._account
@@ -172,7 +172,7 @@ class CloseApi:
         lead_id = draft.fields.get("lead_id") or account.new_lead("Untitled")
         fields = draft.fields | {"id": record_id, "lead_id": lead_id}
         account.records.write(record_id, fields, request.at)
-        return represent(fields, account), Change(record_id=record_id, fields=draft.taken)
+        return represent(fields, account), AppliedChange(record_id=record_id, fields=draft.taken)
 
     def _place(self, draft: Draft, sent: dict[str, Any]) -> None:
         """Honour the pipeline named in a create: its first status, and no status of another pipeline."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_crm.sandbox.rate_limit import Allowance, Limiter, Rule
+from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
 from airflow_provider_crm.sandbox.wire import RefusalError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class CloseLimits:
         return limit_headers(allowance, switches)
 
 
-def limit_headers(allowance: Allowance, switches: Switches) -> dict[str, str]:
+def limit_headers(allowance: CallsLeft, switches: Switches) -> dict[str, str]:
     """The headers that tell what is left, in the chosen spelling."""
     reset = _seconds(allowance.reset, whole=switches.close_integer_reset)
     limit, remaining = str(allowance.limit), str(allowance.remaining)
@@ -56,7 +56,7 @@ def limit_headers(allowance: Allowance, switches: Switches) -> dict[str, str]:
     return {}
 
 
-def too_many(allowance: Allowance, *, group: str, now: datetime, switches: Switches) -> RefusalError:
+def too_many(allowance: CallsLeft, *, group: str, now: datetime, switches: Switches) -> RefusalError:
     """The 429 for an allowance that is used up, or is said to be."""
     headers = limit_headers(allowance, switches)
     wait = math.ceil(allowance.reset)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from airflow_provider_crm.sandbox.wire import RefusalError, Request, Response, json_response
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.sandbox.clock import Clock
+    from airflow_provider_crm.sandbox.clock import SandboxClock
 
 SCOPE = "all.full_access offline_access"
 
@@ -25,7 +25,7 @@ class CloseOAuth:
         expires_in: lifetime in seconds of access tokens issued from now on; may be assigned.
     """
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: SandboxClock) -> None:
         self.client_id = "oa2client_sandbox"
         self.client_secret = "oa2secret_sandbox"  # noqa: S105 - the sandbox's own
         self.expires_in = 3600

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from airflow_provider_crm.sandbox.clock import Clock
+    from airflow_provider_crm.sandbox.clock import SandboxClock
     from airflow_provider_crm.sandbox.switches import Panel
 
 _STAMPS = ("won_at", "lost_at", "created_at", "updated_at")
@@ -44,7 +44,7 @@ class RazeAccount:
         users, campaigns: id to name. An opportunity may name others; their names are unknown then.
     """
 
-    def __init__(self, *, clock: Clock, lock: AbstractContextManager[Any], panel: Panel) -> None:
+    def __init__(self, *, clock: SandboxClock, lock: AbstractContextManager[Any], panel: Panel) -> None:
         self.api_key = "gr_live_sandbox"
         self.users = {"usr_ada": "Ada Lovelace", "usr_grace": "Grace Hopper"}
         self.campaigns = {"camp_spring": "Spring campaign"}

@@ -13,12 +13,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_crm.sandbox.rate_limit import Allowance, Limiter, Rule
+from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
 from airflow_provider_crm.sandbox.raze.fields import CREATABLE, SOURCES, STATUSES, UPDATABLE, checked, error
 from airflow_provider_crm.sandbox.raze.list import list_page
 from airflow_provider_crm.sandbox.raze.stage import read_stage, staged
 from airflow_provider_crm.sandbox.raze.view import STAGE_KEYS, UPDATE_KEYS, represent, told
-from airflow_provider_crm.sandbox.wire import JSON_TYPE, Change, RefusalError, Request, Response, json_response
+from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, RefusalError, Request, Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +83,7 @@ class RazeApi:
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
             remaining = 50 if fault.remaining else 0
             wait = switches.throttle_seconds
-            allowance = Allowance(limit=100, remaining=remaining, reset=wait, allowed=False)
+            allowance = CallsLeft(limit=100, remaining=remaining, reset=wait, allowed=False)
             refusal = _too_many(allowance, request, switches)
             return json_response(429, refusal.payload, headers=refusal.headers)
         code = _CODES.get(fault.status, "INTERNAL_ERROR")
@@ -161,7 +161,7 @@ class RazeApi:
         fields = staged(fields | {"status": "new"}, fields["status"], request.at, self._panel.current)
         account.records.write(record_id, fields, request.at)
         shown = represent(fields, account, self._panel.current)
-        return _success(201, shown, Change(record_id=record_id, fields=sent))
+        return _success(201, shown, AppliedChange(record_id=record_id, fields=sent))
 
     def _update(self, request: Request, stored: Fields) -> Response:
         switches = self._panel.current
@@ -179,7 +179,7 @@ class RazeApi:
         self._account.records.write(stored["id"], fields, request.at)
         if switches.raze_shared_contacts:
             self._update_contact(stored, kept, request)
-        change = Change(record_id=stored["id"], fields={name: sent[name] for name in kept})
+        change = AppliedChange(record_id=stored["id"], fields={name: sent[name] for name in kept})
         return _success(200, told(fields, UPDATE_KEYS, switches), change)
 
     def _update_contact(self, stored: Fields, kept: Mapping[str, Any], request: Request) -> None:
@@ -200,14 +200,14 @@ class RazeApi:
         fields = staged(stored, stage.status, request.at, switches)
         self._account.records.write(stored["id"], fields, request.at)
         shown = told(fields, STAGE_KEYS, switches) | dict(stage.told)
-        return _success(200, shown, Change(record_id=stored["id"], fields=dict(body)))
+        return _success(200, shown, AppliedChange(record_id=stored["id"], fields=dict(body)))
 
     def _delete(self, request: Request, stored: Fields) -> Response:
         payload = {"success": True, "message": "Opportunity deleted"}
         if self._is_ignored(request, stored):
             return json_response(200, payload)
         self._account.records.write(stored["id"], None, request.at)
-        return json_response(200, payload, change=Change(record_id=stored["id"], fields={"deleted": True}))
+        return json_response(200, payload, change=AppliedChange(record_id=stored["id"], fields={"deleted": True}))
 
     def _is_ignored(self, request: Request, stored: Fields) -> bool:
         return request.ignored or stored["id"] in self._panel.current.ignored_ids
@@ -240,11 +240,11 @@ def _object(request: Request) -> dict[str, Any]:
     return request.body if readable else {}
 
 
-def _success(status: int, data: dict[str, Any], change: Change | None = None) -> Response:
+def _success(status: int, data: dict[str, Any], change: AppliedChange | None = None) -> Response:
     return json_response(status, {"success": True, "data": data}, change=change)
 
 
-def _limit_headers(allowance: Allowance, request: Request) -> dict[str, str]:
+def _limit_headers(allowance: CallsLeft, request: Request) -> dict[str, str]:
     return {
         "x-ratelimit-limit": str(allowance.limit),
         "x-ratelimit-remaining": str(allowance.remaining),
@@ -252,7 +252,7 @@ def _limit_headers(allowance: Allowance, request: Request) -> dict[str, str]:
     }
 
 
-def _too_many(allowance: Allowance, request: Request, switches: Switches) -> RefusalError:
+def _too_many(allowance: CallsLeft, request: Request, switches: Switches) -> RefusalError:
     """The 429: the wait is in the body, and in a header only if the switch says so."""
     headers = _limit_headers(allowance, request)
     wait = math.ceil(allowance.reset)

@@ -14,7 +14,7 @@ from airflow_provider_crm.ui.run_keys import RunKey
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApprovalAnswer:
     """One question about a plan, and its answer.
 
     Attributes:
@@ -30,7 +30,7 @@ class Answer:
     at: dt.datetime | None
 
 
-def answers(plan_id: str, made_by: RunKey) -> list[Answer]:
+def answers(plan_id: str, made_by: RunKey) -> list[ApprovalAnswer]:
     """The questions in the plan's own Dag run whose text names the plan, in the order in which they were asked."""
     query = (
         select(TaskInstance.task_id, HITLDetail.chosen_options, HITLDetail.responded_by, HITLDetail.responded_at)
@@ -41,7 +41,7 @@ def answers(plan_id: str, made_by: RunKey) -> list[Answer]:
     )
     with create_session() as session:
         return [
-            Answer(
+            ApprovalAnswer(
                 task_id=task_id,
                 chosen=None if moment is None else ", ".join(chosen or ()),
                 by=(who or {}).get("name"),

@@ -40,7 +40,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class ShownBudget:
     """One budget as a page shows it.
 
     Attributes:
@@ -61,7 +61,7 @@ class AccountBudget:
     """A budget of one account, with the run that used it last."""
 
     run: Run
-    budget: Budget
+    budget: ShownBudget
 
 
 def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
@@ -73,7 +73,7 @@ def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
     }
 
 
-def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[Budget, ...]:
+def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[ShownBudget, ...]:
     """The budgets that a run used, most calls first."""
     if use is None:
         return ()
@@ -119,8 +119,8 @@ def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
     )
 
 
-def _budget(group: GroupUse, window: Window | None, longest: float) -> Budget:
+def _budget(group: GroupUse, window: Window | None, longest: float) -> ShownBudget:
     seconds = max(group.window or 0.0, longest)
     if window is None or not window.limit:
-        return Budget(group, group.limit, seconds or None, None)
-    return Budget(group, window.limit, max(window.seconds, seconds) or None, window)
+        return ShownBudget(group, group.limit, seconds or None, None)
+    return ShownBudget(group, window.limit, max(window.seconds, seconds) or None, window)

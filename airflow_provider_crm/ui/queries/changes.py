@@ -51,7 +51,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRow:
     """One row that did not land."""
 
     account: str
@@ -118,7 +118,7 @@ class RunChanges:
         self._run_key = run_key
         self._retried = retried
 
-    def refused(self, search: Search) -> Page[Refused]:
+    def refused(self, search: Search) -> Page[RefusedRow]:
         """One page of the rows that did not land. Of each outcome it looks at `SEARCHED` fields."""
         found = self._refused_rows(bound=SEARCHED, text=search.text).subquery()
         order = found.c[search.sort].desc() if search.descending else found.c[search.sort]
@@ -127,7 +127,7 @@ class RunChanges:
         total = rows[0].total if rows else 0
         return Page(tuple(map(_refused, rows)), total, capped=self._capped(_FAILED))
 
-    def all_refused(self) -> Iterator[Refused]:
+    def all_refused(self) -> Iterator[RefusedRow]:
         """Every row that did not land, in the order in which they were refused."""
         query = self._refused_rows(bound=None, text="")
         found = query.subquery()
@@ -243,9 +243,9 @@ class RecordChanges:
         )
 
 
-def _refused(row: Row[Any]) -> Refused:
+def _refused(row: Row[Any]) -> RefusedRow:
     fields = tuple(sorted(set(filter(None, row.fields.split(",")))))
-    return Refused(row.account, row.record_id, row.outcome, row.code, row.reason, fields)
+    return RefusedRow(row.account, row.record_id, row.outcome, row.code, row.reason, fields)
 
 
 def _change(row: Row[Any]) -> Change:

@@ -39,7 +39,7 @@ class PlannedField:
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
+class AmountTotal:
     """What the amounts that a plan changes come to, in major units, before and after."""
 
     before: Decimal
@@ -83,7 +83,7 @@ class PlanRows:
         rows = tuple(PlannedField(*(getattr(row, name) for name in names)) for row in found)
         return Page(rows, found[0].total if found else 0)
 
-    def money(self) -> Money | None:
+    def money(self) -> AmountTotal | None:
         """The sum of all amounts that are to be written, before and after; None if the plan changes none."""
         if not self._units:
             return None
@@ -96,7 +96,7 @@ class PlanRows:
         stood, comes, fields = self._connection.execute(query).one()
         if not fields:
             return None
-        return Money(Decimal(int(stood or 0)) / _SMALLEST, Decimal(int(comes or 0)) / _SMALLEST, fields)
+        return AmountTotal(Decimal(int(stood or 0)) / _SMALLEST, Decimal(int(comes or 0)) / _SMALLEST, fields)
 
     def _parts(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """A kept amount in the smallest parts; nothing for an empty or unknown one, null for a field without money."""

@@ -175,7 +175,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountRuns:
     """One account: when it was last written to."""
 
     name: str
@@ -235,12 +235,12 @@ class Runs:
         found = self._read(self._query().where(mine, ends).order_by(runs.c.started_at))
         return [run for run in found if run.key.run_id == run_id]
 
-    def accounts(self) -> list[Account]:
+    def accounts(self) -> list[AccountRuns]:
         """All accounts, the last written first."""
         last_at = sa.func.max(runs.c.started_at, type_=runs.c.started_at.type).label("last_at")
         query = sa.select(runs.c.account, sa.func.count().label("number"), last_at).where(self._mine)
         found = self._connection.execute(query.group_by(runs.c.account).order_by(last_at.desc()))
-        return [Account(row.account, row.number, row.last_at) for row in found]
+        return [AccountRuns(row.account, row.number, row.last_at) for row in found]
 
     def tries(self, run_key: str) -> list[Try]:
         """The tries of a run that the reader may read, in their order."""
