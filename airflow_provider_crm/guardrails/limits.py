@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.exceptions import ConfigurationError, GuardrailError
 
 if TYPE_CHECKING:
     from airflow_provider_crm.guardrails.measure import ImpactEstimate
@@ -146,12 +146,12 @@ def hold(measurements: Iterable[GuardrailCheck]) -> None:
     """Stop a run that would go beyond a limit.
 
     Raises:
-        ConfigurationError: Naming each limit that it would break, measured against allowed.
+        GuardrailError: Naming each limit that it would break, measured against allowed.
     """
     broken = [str(one) for one in measurements if one.broken]
     if broken:
         msg = f"Nothing was written: the run would break its guardrails. {'; '.join(broken)}."
-        raise ConfigurationError(msg, code="GUARDRAIL")
+        raise GuardrailError(msg)
 
 
 def _from_zero_on(value: float | Decimal) -> bool:

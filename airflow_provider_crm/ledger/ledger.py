@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.held_signals import held_signals
 from airflow_provider_crm.database.schema import field_states, migrate, plan_reads, plans, rejects
-from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.exceptions import LedgerUnavailableError
 from airflow_provider_crm.ledger.claims import (
     Claim,
     ClaimBatch,
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 class Ledger:
     """The ledger of one account, in the hands of one try of one run.
 
-    Safe for many threads, processes and machines. Every method raises `TransientError` if the database cannot be
-    reached or written: then nothing more may be sent, because it could not be recorded.
+    Safe for many threads, processes and machines. Every method raises `LedgerUnavailableError` if the database cannot
+    be reached or written: then nothing more may be sent, because it could not be recorded.
 
     Args:
         engine: The database, prepared by `ledger_schema.prepare_engine`.
@@ -442,7 +442,7 @@ def has_seen_host(engine: Engine, place: str) -> bool:
         place: See `Account.place`.
 
     Raises:
-        TransientError: The database cannot be used.
+        LedgerUnavailableError: The database cannot be used.
     """
     shown = (
         sa.select(field_states.c.account).where(field_states.c.acknowledged_at.is_not(None)),
@@ -461,7 +461,7 @@ def ledger_errors(engine: Engine) -> Iterator[None]:
     """Turn what goes wrong with the database into an error of this package that names the database.
 
     Raises:
-        TransientError: With code `LEDGER`.
+        LedgerUnavailableError: For any error of the database.
     """
     try:
         yield
@@ -471,7 +471,7 @@ def ledger_errors(engine: Engine) -> Iterator[None]:
             f"The ledger cannot be used: {cause} ({engine.dialect.name}, {_place(engine.url)}). Nothing is sent that "
             "could not be recorded; run again when its database is back."
         )
-        raise TransientError(msg, code="LEDGER") from err
+        raise LedgerUnavailableError(msg) from err
 
 
 def _place(url: URL) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.exceptions import ConfigurationError, GuardrailError, LedgerUnavailableError
 from airflow_provider_crm.operators.opportunity_operator import Flag, OpportunityOperator
 from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
@@ -191,6 +191,6 @@ def _report_end(err: BaseException, run: TaskRun, work: RunContext) -> None:
     """Note in the ledger why a plan was not made; a guardrail has done so, and a ledger that fails cannot."""
     from airflow_provider_crm.sync.ends import ending
 
-    if work.ledger is not None and getattr(err, "code", "") not in ("GUARDRAIL", "LEDGER"):
+    if work.ledger is not None and not isinstance(err, (GuardrailError, LedgerUnavailableError)):
         report = {"rows": 0, "calls": run.calls, "seconds": round(run.seconds, 3), "ended_early": ending(err)}
         work.ledger.close({**report, "warnings": list(run.warnings)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.exceptions import OutageError
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class OutageWatch:
         """How often a call may be tried now; None for as often as usual."""
         return _ATTEMPTS_WHILE_ALL_FAIL if self._suspicious else None
 
-    def add(self, outcome: Outcome) -> TransientError | None:
+    def add(self, outcome: Outcome) -> OutageError | None:
         """Note what became of a row that was sent; return the reason to stop if the vendor is down."""
         if outcome.word is OutcomeWord.NOT_SENT or outcome.code in _SAY_NOTHING:
             return None
@@ -67,4 +67,4 @@ class OutageWatch:
             self._suspicious = True
             return None
         msg = f"{vendor.display_name} failed {rows}, every attempt; {outcome.reason}"
-        return TransientError(msg, vendor=vendor.name, code="OUTAGE")
+        return OutageError(msg, vendor=vendor.name)

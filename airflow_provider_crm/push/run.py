@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_crm.client.session import BeforeAttempt
 from airflow_provider_crm.exceptions import (
+    ClaimLostError,
     ConfigurationError,
     CrmError,
     InvalidValueError,
+    LedgerUnavailableError,
+    NotReachedError,
     TransientError,
 )
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ENDED = "ENDED"
 _NO_ANSWER = "It was sent, and the task was ended before the answer came."
 _PATIENCE = 3.0
 _COMPARED_AT_ONCE = 2_000
@@ -171,7 +173,7 @@ class Push:
         task five seconds after SIGTERM. One without an answer then keeps its claim until its lease runs out, as it may
         land as long as that.
         """
-        self._stop(TransientError("The run was ended before this row was sent.", code=_ENDED))
+        self._stop(NotReachedError("The run was ended before this row was sent."))
         never_sent = sorted(self._claimed_records - self._in_flight.end())
         if self._ledger is not None and never_sent and not self._without_ledger():
             try:
@@ -188,7 +190,9 @@ class Push:
                 if outcome.word is not OutcomeWord.NOT_SENT or outcome.applied
             ),
             *(
-                Outcome(job.update.row, job.update.record_id, OutcomeWord.UNKNOWN, _ENDED, _NO_ANSWER)
+                Outcome(
+                    job.update.row, job.update.record_id, OutcomeWord.UNKNOWN, NotReachedError.default_code, _NO_ANSWER
+                )
                 for job in unanswered
             ),
         ]
@@ -439,7 +443,7 @@ class Push:
 
     def _stop(self, err: CrmError) -> CrmError:
         """End the run, unless it is ending for another reason already; return the reason that stands."""
-        self._ledger_failed = self._ledger_failed or err.code == "LEDGER"
+        self._ledger_failed = self._ledger_failed or isinstance(err, LedgerUnavailableError)
         return self._reason.add(err)
 
     def _read_before(self, job: Job) -> Record | None:
@@ -476,7 +480,7 @@ class Push:
             nonlocal deadline
             if not self._in_flight.may_send(job):
                 msg = "The run was ended before this row was sent."
-                raise TransientError(msg, code=_ENDED, record_id=job.update.record_id)
+                raise NotReachedError(msg, record_id=job.update.record_id)
             if ledger is None:
                 return
             longest = 2 * self._session.account.timeout  # connecting and answering may take that long each
@@ -486,7 +490,7 @@ class Push:
                 renewed = ledger.renew(job.desired, job.claim)
                 if renewed is None:
                     msg = "Another run has taken this row over while it waited."
-                    raise TransientError(msg, code="TAKEN_OVER", record_id=job.update.record_id)
+                    raise ClaimLostError(msg, record_id=job.update.record_id)
                 if self._session.clock.monotonic() + longest < renewed:
                     deadline = renewed
                     return
@@ -494,7 +498,7 @@ class Push:
                 "The ledger cannot be used: its database is so slow that a claim runs out while it is renewed. "
                 "Nothing is sent that could not be recorded; run again when its database is back."
             )
-            raise TransientError(msg, code="LEDGER", record_id=job.update.record_id)
+            raise LedgerUnavailableError(msg, record_id=job.update.record_id)
 
         return before_attempt
 
@@ -532,7 +536,7 @@ class Push:
     def _stops_the_run(self, err: CrmError) -> bool:
         if isinstance(err, TransientError):
             long = err.retry_after is not None and err.retry_after > self._session.retry.defer_after
-            return long or err.code in ("LEDGER", _ENDED)
+            return long or isinstance(err, (LedgerUnavailableError, NotReachedError))
         # A key that has just written other rows is good: what it may not do is about this row.
         about_this_row = err.status == HTTPStatus.FORBIDDEN and self._landed
         return isinstance(err, ConfigurationError) and not about_this_row

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
-from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.exceptions import ConfigurationError, SourceUnreadableError
 from airflow_provider_crm.parquet import require_pyarrow
 from airflow_provider_crm.rows.arrow import arrow_frames, frame_of_arrow
 from airflow_provider_crm.rows.objects import all_rows, check_item, dict_frames, is_table, item_frames
@@ -60,7 +60,7 @@ def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
 
     Raises:
         ConfigurationError: For other types and suffixes at once; for a broken file when it is read.
-        TransientError: For a file that is not there, or not whole, when it is read.
+        SourceUnreadableError: For a file that is not there, or not whole, when it is read.
     """
     if chunk_rows < 1:
         msg = f"chunk_rows is {chunk_rows}; write at least 1."
@@ -128,10 +128,10 @@ def _from_file(data: str | _ObjectPath, read: _Reader, chunk_rows: int, *, packe
             yield from read(plain, chunk_rows)
     except FileNotFoundError as err:  # which may be written later, as one that ends too early may be whole then
         msg = f"There is no file {str(data)!r}."
-        raise TransientError(msg, code="SOURCE") from err
+        raise SourceUnreadableError(msg) from err
     except EOFError as err:
         msg = f"{str(data)!r} ends too early: {err}"
-        raise TransientError(msg, code="SOURCE") from err
+        raise SourceUnreadableError(msg) from err
     except (IsADirectoryError, NotADirectoryError, PermissionError) as err:
         msg = f"{str(data)!r} cannot be opened: {err.strerror}."
         raise ConfigurationError(msg) from err

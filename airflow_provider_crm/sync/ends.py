@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, LedgerUnavailableError, SourceUnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow_provider_crm.values.opportunity import Outcome, Update
 
-SOURCE = "SOURCE"
-"""Code of an error of a source that has none of its own."""
-_LEDGER = "LEDGER"
 _OF_THE_DATA = frozenset({"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"})
 """Classes of PEP 249, which drivers share by name only: the statement or its data is wrong. The others may pass."""
 _FOR_GOOD = (AirflowFailException, UnicodeError)
@@ -67,7 +64,7 @@ def source_error(err: Exception, rows: int) -> Exception:
         err: What the source raised.
         rows: Rows that had been read before.
     """
-    if isinstance(err, AirflowException) or (isinstance(err, CrmError) and (rows == 0 or err.code == _LEDGER)):
+    if isinstance(err, (AirflowException, LedgerUnavailableError)) or (isinstance(err, CrmError) and rows == 0):
         return err
     when = (
         "The source could not be read"
@@ -78,9 +75,10 @@ def source_error(err: Exception, rows: int) -> Exception:
     what = next(iter(str(err).strip().splitlines()), "")
     if not isinstance(err, CrmError):
         what = f"{type(err).__name__}: {what}" if what else type(err).__name__
-    code = err.code if isinstance(err, CrmError) and err.code else SOURCE
+    code = err.code if isinstance(err, CrmError) else ""
     if may_pass(err):
-        return TransientError(f"{when}: {_sentence(what)} A retry reads it again.", code=code)
+        return SourceUnreadableError(f"{when}: {_sentence(what)} A retry reads it again.", code=code)
+    code = code or SourceUnreadableError.default_code
     return ConfigurationError(f"{when}: {_sentence(what)} Mend it, then clear the task.", code=code)
 
 

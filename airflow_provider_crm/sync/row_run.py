@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.exceptions import OutageError
 from airflow_provider_crm.guardrails.limits import GuardrailCheck, hold
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.report.progress import Progress, Reading
@@ -210,7 +211,7 @@ class RowRun:
         """Seconds after which rows are to be tried again; None if none of them are."""
         if push.wait is not None:
             return push.wait
-        down = push.stopped is not None and push.stopped.code == "OUTAGE"
+        down = isinstance(push.stopped, OutageError)
         if push.stopped is None and self._task.sends and len(again):
             down = session.is_down()
         return self._run.outage_wait(self._outages, landed=self._landed) if down else None

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
-from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.exceptions import LedgerUnavailableError, SourceUnreadableError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.report.progress import Waits
 from airflow_provider_crm.report.warnings import Warnings
 from airflow_provider_crm.sync.deferral import outage_wait
-from airflow_provider_crm.sync.ends import SOURCE, ending
+from airflow_provider_crm.sync.ends import ending
 from airflow_provider_crm.sync.run_context import data_time_of_run, run_key
 from airflow_provider_crm.sync.sources import RunContext
 from airflow_provider_crm.sync.spans import span
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget.usage import BudgetUse
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.exceptions import CrmError, TransientError
     from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.sync.data_time import DataTime
@@ -190,7 +190,7 @@ class TaskRun:
         Returns:
             None if waiting would not help, or was done for long enough.
         """
-        if not self._keeps_reads or err.code in ("LEDGER", SOURCE):
+        if not self._keeps_reads or isinstance(err, (LedgerUnavailableError, SourceUnreadableError)):
             return None
         if err.retry_after is not None and err.retry_after > self.task.defer_after:
             return err.retry_after, replace(self.so_far(), outages=0)

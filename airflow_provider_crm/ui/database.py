@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airflow_provider_crm.database.schema import VERSION, schema_version
-from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.exceptions import ConfigurationError, LedgerUnavailableError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_engine
 from airflow_provider_crm.ui.threads import THREADS
 
@@ -112,10 +112,10 @@ class LedgerReader:
 
         Raises:
             ConfigurationError: If there is no ledger, or one that this version cannot read.
-            TransientError: If the database cannot be reached, is too slow, or fails.
+            LedgerUnavailableError: If the database cannot be reached, is too slow, or fails.
         """
         if self._monotonic() < self._away_until:
-            raise TransientError(_UNREADABLE, code="LEDGER")
+            raise LedgerUnavailableError(_UNREADABLE)
         try:
             with _cut_after(seconds, self._opened()) as connection:
                 yield connection
@@ -123,7 +123,7 @@ class LedgerReader:
             log.warning("The page cannot read the ledger: %s", getattr(err, "orig", None) or err)
             if _is_away(err):
                 self._away_until = self._monotonic() + _AWAY_SECONDS
-            raise TransientError(_UNREADABLE, code="LEDGER") from err
+            raise LedgerUnavailableError(_UNREADABLE) from err
 
     def _opened(self) -> Engine:
         if self._engine is not None:

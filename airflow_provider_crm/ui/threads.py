@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from starlette.responses import Response
 
-from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.exceptions import LedgerUnavailableError
 
 THREADS = 8
 SECONDS = 15.0
@@ -45,13 +45,13 @@ class PageThreads:
         """Return what the job returns.
 
         Raises:
-            TransientError: There was no free thread, or no end, in time.
+            LedgerUnavailableError: There was no free thread, or no end, in time.
         """
         future = self._executor.submit(contextvars.copy_context().run, job)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._seconds)
         except TimeoutError:
-            raise TransientError(_BUSY, code="LEDGER") from None
+            raise LedgerUnavailableError(_BUSY) from None
 
     async def iterate(self, items: Iterator[str]) -> AsyncIterator[str]:
         """Yield the items, each of them made in one of the threads."""

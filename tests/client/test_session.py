@@ -30,6 +30,7 @@ from airflow_provider_crm.exceptions import (
     AuthenticationError,
     ConfigurationError,
     CrmError,
+    LedgerUnavailableError,
     OutcomeUnknownError,
     RateLimitedError,
     RejectedError,
@@ -441,7 +442,7 @@ def test_what_the_permit_raises_ends_the_attempts(sandbox, connect):
 
     def refuse():
         asked.append(1)
-        raise TransientError("The ledger cannot be used.", code="LEDGER")
+        raise LedgerUnavailableError("The ledger cannot be used.")
 
     with pytest.raises(TransientError, match="The ledger cannot be used") as failed:
         connect(sandbox.url, attempts=5).write(PUT, "opp_1", before_attempt=refuse)
