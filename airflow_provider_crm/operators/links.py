@@ -7,14 +7,11 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow.sdk import BaseOperatorLink, conf
 
+from airflow_provider_crm.hooks.page import page_is_on
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
-
-
-def page_is_on() -> bool:
-    """Whether this Airflow shows the CRM page: `[crm] page`."""
-    return conf.getboolean("crm", "page", fallback=True)
 
 
 class CrmRunLink(BaseOperatorLink):

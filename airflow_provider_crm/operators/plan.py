@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.guardrails.limits import GuardrailCheck
     from airflow_provider_crm.plan.store import Plan, PlanStore
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.sources import RunContext, Source, UndoSource
+    from airflow_provider_crm.sync.run_context import RunContext
+    from airflow_provider_crm.sync.sources import Source, UndoSource
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _OWN_XCOMS = ("plan_id", "digest", "counts", "summary")

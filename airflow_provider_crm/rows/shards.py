@@ -35,7 +35,7 @@ class Shard:
     count: int
 
     @classmethod
-    def of(cls, shard: object, shards: object) -> Self | None:
+    def from_arguments(cls, shard: object, shards: object) -> Self | None:
         """The shard that an operator's arguments name; None where they name none.
 
         Args:

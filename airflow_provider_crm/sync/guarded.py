@@ -12,7 +12,7 @@ from airflow_provider_crm.report.report import SyncReport
 if TYPE_CHECKING:
     from airflow_provider_crm.guardrails.limits import GuardrailCheck, Guardrails
     from airflow_provider_crm.guardrails.measure import ImpactEstimate
-    from airflow_provider_crm.sync.sources import RunContext
+    from airflow_provider_crm.sync.run_context import RunContext
 
 
 def held(guardrails: Guardrails, measured: ImpactEstimate, work: RunContext) -> tuple[GuardrailCheck, ...]:

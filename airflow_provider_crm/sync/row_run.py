@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.push.run import Push
     from airflow_provider_crm.report.rejects import Write
-    from airflow_provider_crm.sync.sources import RunContext, Source
+    from airflow_provider_crm.sync.run_context import RunContext
+    from airflow_provider_crm.sync.sources import Source
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _PREVIEWED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunResult:
     """What a run of rows came to.
 
     Attributes:
@@ -63,7 +64,7 @@ class RowRun:
         self._rereads_all_rows = False
         self._landed = False
 
-    def write(self) -> Ended:
+    def write(self) -> RunResult:
         """Write the rows.
 
         Raises:
@@ -81,7 +82,7 @@ class RowRun:
         with open_rejects(task.rejects_path, resumed=goes_on) as write, run.work(source, rules) as work:
             return self._written(source, work, self._tally(write))
 
-    def _written(self, source: Source, work: RunContext, tally: Tally) -> Ended:
+    def _written(self, source: Source, work: RunContext, tally: Tally) -> RunResult:
         """Write the rows; whatever ends that, what became of them is reported first."""
         from airflow_provider_crm.push.run import Push
 
@@ -106,7 +107,9 @@ class RowRun:
                 found.finish()
             return ended
 
-    def _ended(self, work: RunContext, push: Push, stream: CountedRows, tally: Tally, again: Spool[Outcome]) -> Ended:
+    def _ended(
+        self, work: RunContext, push: Push, stream: CountedRows, tally: Tally, again: Spool[Outcome]
+    ) -> RunResult:
         """Report the rows of a source that has no more of them, or broke."""
         broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
         wait = self._wait(push, again, work.session)
@@ -117,7 +120,7 @@ class RowRun:
             report = self._with_warnings(report, tally)
         push.close(report.as_dict(), deferred=wait is not None)
         carried = self._carried(report, push, doubtful=len(again) > 0)
-        return Ended(report, push.stopped or broke, wait, carried)
+        return RunResult(report, push.stopped or broke, wait, carried)
 
     def _report_end(
         self, err: BaseException, work: RunContext, push: Push | None, tally: Tally, again: Spool[Outcome]

@@ -1,50 +1,67 @@
-"""What Airflow's context says about a run: its name and the time of its data."""
+"""The context of a run: the session, the account and the ledger that its rows are written with."""
 
 from __future__ import annotations
 
-import datetime as dt
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.sync.airflow_versions import partition_date, partition_key
-from airflow_provider_crm.sync.data_time import DataTime, Interval, RunDates, data_time
-from airflow_provider_crm.sync.schedule import Schedule
+from airflow_provider_crm.report.warnings import Warnings
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-    from airflow.timetables.base import Timetable
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.guardrails.measure import ImpactEstimate
+    from airflow_provider_crm.ledger.ledger import Ledger
+    from airflow_provider_crm.plan.planner import Planner
+    from airflow_provider_crm.plan.reads import PlanReads
+    from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.vendors.catalogue import Catalogue
 
-_BY_THE_SCHEDULE = frozenset({"scheduled", "backfill"})
+_log = logging.getLogger(__name__)
 
 
-def data_time_of_run(context: Context, now: dt.datetime) -> DataTime:
-    """Return the data time of a run.
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What is known of a run before its rows are read.
 
-    Args:
-        context: Airflow's.
-        now: The clock.
+    Attributes:
+        session: Where the CRM is.
+        catalogue: What the account offers.
+        account: Name of the account, as in the ledger.
+        rules: How rows are written.
+        run_key: Name of the run.
+        ledger: What was acknowledged so far; None in a dry run, or without a ledger.
+        reads: Where a plan keeps what it has read; None likewise.
+        began: Monotonic seconds at which the rows are begun.
+        warnings: What a person should know of the run; whoever finds something adds a sentence.
     """
-    start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    run = RunDates(
-        run_after=context["dag_run"].run_after,
-        logical_date=context.get("logical_date"),
-        interval=None if start is None or end is None else Interval(start, end),
-        partition_date=partition_date(context),
-        partition_key=partition_key(context),
-        scheduled=context["dag_run"].run_type in _BY_THE_SCHEDULE,
-    )
-    return data_time(run, Schedule(_timetable(context)), now)
 
+    session: Session
+    catalogue: Catalogue
+    account: str
+    rules: PushRules
+    run_key: str
+    ledger: Ledger | None = None
+    reads: PlanReads | None = None
+    began: float = field(default_factory=time.monotonic)
+    warnings: Warnings = field(default_factory=lambda: Warnings(_log.warning))
 
-def _timetable(context: Context) -> Timetable | None:
-    """Airflow's own timetable of the DAG: a DAG file has a mere description of it, which can answer nothing."""
-    from airflow.serialization.encoders import coerce_to_core_timetable
+    def measured(self, names: Sequence[str]) -> ImpactEstimate:
+        """What the run would do, before anything is counted.
 
-    dag = context.get("dag")
-    return None if dag is None else coerce_to_core_timetable(dag.timetable)
+        Args:
+            names: The fields that the rows are mapped to.
+        """
+        from airflow_provider_crm.guardrails.measure import ImpactEstimate
 
+        return ImpactEstimate(names, self.session.account.vendor, self.catalogue, self.rules)
 
-def run_key(context: Context) -> str:
-    """Name of one run of one task, the same for all its tries: `dag/task/run`, with `[index]` for a mapped task."""
-    ti = context["ti"]
-    index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
-    return f"{ti.dag_id}/{ti.task_id}{index}/{ti.run_id}"
+    def planner(self) -> Planner:
+        """What makes a plan, where it is known that there is a ledger: plans were refused before if not."""
+        from airflow_provider_crm.plan.planner import Planner
+
+        if self.ledger is None or self.reads is None:
+            raise TypeError(self.run_key)
+        return Planner(self.session, self.catalogue, self.rules, self.ledger, self.reads)

@@ -18,8 +18,8 @@ from airflow_provider_crm.report.progress import Waits
 from airflow_provider_crm.report.warnings import Warnings
 from airflow_provider_crm.sync.deferral import outage_wait
 from airflow_provider_crm.sync.ends import ending
-from airflow_provider_crm.sync.run_context import data_time_of_run, run_key
-from airflow_provider_crm.sync.sources import RunContext
+from airflow_provider_crm.sync.run_context import RunContext
+from airflow_provider_crm.sync.run_identity import data_time_of_run, run_key
 from airflow_provider_crm.sync.spans import span
 from airflow_provider_crm.values.opportunity import OutcomeWord
 

@@ -105,7 +105,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
         from airflow_provider_crm.hooks.crm import CrmHook
         from airflow_provider_crm.rows import Shard
 
-        shard = Shard.of(self.shard, self.shards)
+        shard = Shard.from_arguments(self.shard, self.shards)
         if shard is None:
             yield from self._chunks()
             return

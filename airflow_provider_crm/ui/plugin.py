@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
-from airflow_provider_crm.operators.links import page_is_on
+from airflow_provider_crm.hooks.page import page_is_on
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

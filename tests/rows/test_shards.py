@@ -138,7 +138,7 @@ def test_shards_are_of_about_one_size(made, count):
 )
 def test_arguments_are_whole_numbers_also_as_text(shard, shards, wanted):
     """Templates render to text, which is taken as the number that it shows; without arguments there is no shard."""
-    assert Shard.of(shard, shards) == wanted
+    assert Shard.from_arguments(shard, shards) == wanted
 
 
 BOTH = "write both, as in .partial(..., shards=8).expand(shard=list(range(8)))."
@@ -164,5 +164,5 @@ BOTH = "write both, as in .partial(..., shards=8).expand(shard=list(range(8)))."
 def test_wrong_arguments_are_told_what_to_write(shard, shards, message):
     """Each mistake has a sentence that names both what was written and what to write."""
     with pytest.raises(ConfigurationError) as caught:
-        Shard.of(shard, shards)
+        Shard.from_arguments(shard, shards)
     assert str(caught.value) == message

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_crm.operators.links import CrmRunLink
-from airflow_provider_crm.sync.run_context import run_key
+from airflow_provider_crm.sync.run_identity import run_key
 from airflow_provider_crm.ui.addresses import Addresses, record_for_people
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.queries.changes import RefusedRow

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTimetable
 
 from airflow_provider_crm.sync.data_time import DataTime
-from airflow_provider_crm.sync.run_context import data_time_of_run
+from airflow_provider_crm.sync.run_identity import data_time_of_run
 
 from .conftest import Impatient, Run
 

@@ -1,0 +1,160 @@
+"""An Airflow connection, read as the account that it leads to; all its mistakes are reported in one error."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.hooks.ledger import hashed_fields
+from airflow_provider_crm.values.time_zones import zone
+from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_provider_crm.budget.pacer import StatedLimit
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.vendors.protocol import Vendor
+
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
+_USER = re.compile(r"^(\w+://)?.*@")
+
+
+def account_of(connection: Connection, vendor: Vendor) -> Account:
+    """Turn a connection into an account; its secrets are masked in logs from here on.
+
+    Raises:
+        ConfigurationError: Naming everything in the connection that is missing or wrong.
+    """
+    from airflow_provider_crm.client.account import DEFAULT_TIMEOUT, Account
+
+    problems: list[str] = []
+    if connection.conn_type != vendor.name:
+        problems.append(f"its type is {connection.conn_type!r} instead of {vendor.name!r}")
+    extra = _extra(connection, vendor, problems)
+    credentials = Credentials(
+        api_key=connection.password or None,
+        extra={key: str(extra[key]) for key in vendor.extra if extra.get(key)},
+    )
+    _mask(credentials)
+    problems += vendor.credential_problems(credentials)
+    problems += [
+        f"{label} holds characters that no HTTP header can carry"
+        for label, secret in (("the API key (password)", credentials.api_key), *credentials.extra.items())
+        if secret and not re.fullmatch(r"[\x21-\x7e]+", secret)
+    ]
+    origin = _origin(connection, vendor, problems)
+    timezone = _timezone(extra, problems)
+    timeout = _timeout(extra, DEFAULT_TIMEOUT, problems)
+    stated = _stated(extra, problems)
+    if problems:
+        msg = f"Connection {connection.conn_id!r} ({vendor.display_name}): {'; '.join(problems)}."
+        raise ConfigurationError(msg, vendor=vendor.name)
+    return Account(
+        vendor=vendor,
+        origin=origin,
+        credentials=credentials,
+        timezone=timezone,
+        timeout=timeout,
+        name=str(extra.get("account") or connection.conn_id),
+        stated=stated,
+        hidden=hashed_fields(),
+        connection=str(connection.conn_id),
+    )
+
+
+def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[str, Any]:
+    try:
+        extra = json.loads(connection.extra or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        problems.append('its extra is no JSON object such as {"timezone": "America/New_York"}')
+        return {}
+    known = {**COMMON_EXTRA, **vendor.extra}
+    unknown = [key for key in extra if key not in known]
+    if unknown:
+        problems.append(f"its extra has unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
+    return extra
+
+
+def _mask(credentials: Credentials) -> None:
+    """Hide the secrets from logs, in every form in which they travel."""
+    for secret in credentials.secrets():
+        mask_secret(secret)
+
+
+def _origin(connection: Connection, vendor: Vendor, problems: list[str]) -> str:
+    """Scheme, host and port; the vendor's own if the connection names no host."""
+    host = (connection.host or "").strip().removesuffix("/")
+    if not host:
+        return vendor.origin
+    shown = _USER.sub(r"\1***@", host)
+    try:
+        parts = urlsplit(host if "://" in host else f"https://{host}")
+        name = parts.hostname or ""
+    except ValueError:  # an unfinished IPv6 address
+        parts, name = urlsplit(""), ""
+    try:
+        port = parts.port or connection.port
+    except ValueError:
+        port = None
+        problems.append(f"host {shown!r} has no valid port")
+    beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in ("http", "https") or not _HOST_NAME.fullmatch(name) or beyond:
+        problems.append(f"host is {shown!r}; write an origin such as {vendor.origin!r}, without path or user")
+    elif parts.scheme == "http" and not _is_loopback(name):
+        problems.append(f"host is {shown!r}: plain http would show the key to the network; write https")
+    name = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{name}:{port}" if port else f"{parts.scheme}://{name}"
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _timezone(extra: Mapping[str, Any], problems: list[str]) -> str | None:
+    name = extra.get("timezone")
+    if name in (None, ""):
+        return None
+    try:
+        zone(str(name))
+    except ConfigurationError as err:
+        problems.append(str(err).rstrip("."))
+    return str(name)
+
+
+def _timeout(extra: Mapping[str, Any], default: float, problems: list[str]) -> float:
+    value = extra.get("timeout")
+    if value in (None, ""):
+        return default
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour
+        problems.append(f"timeout is {value!r}; write seconds, such as 30")
+    return seconds
+
+
+def _stated(extra: Mapping[str, Any], problems: list[str]) -> StatedLimit | None:
+    from airflow_provider_crm.budget.pacer import StatedLimit
+
+    text = extra.get("budget")
+    if text in (None, ""):
+        return None
+    try:
+        return StatedLimit.parse(text)
+    except ConfigurationError as err:
+        problems.append(str(err).rstrip("."))
+        return None
