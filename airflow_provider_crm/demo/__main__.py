@@ -147,7 +147,7 @@ class Demo:
     def _read_back(self, wanted: list[Expected]) -> None:
         """Compare every record that the plan touches, written or not, with what it has to hold."""
         records = total(wanted)
-        reader = crm.RecordReader(self._sandbox)
+        reader = crm.CrmReader(self._sandbox)
         with self._screen.timed(f"{len(records)} opportunities read back and compared with the plan"):
             for (vendor, record_id), fields in records.items():
                 self._problems += record_differences(vendor, record_id, fields, reader.read(vendor, record_id))
@@ -178,7 +178,7 @@ class Demo:
             ("raze", euros, "deal_currency", "the same row: in Raze each record has its own"),
             ("close", empty, "value", "no value in the warehouse: left alone, not emptied"),
         )
-        reader = crm.RecordReader(self._sandbox)
+        reader = crm.CrmReader(self._sandbox)
         samples = []
         for vendor, deal, name, remark in fields:
             record_id = deal.close_id if vendor == "close" else deal.raze_id

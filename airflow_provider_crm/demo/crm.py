@@ -55,7 +55,7 @@ def edit(sandbox: Sandbox, record_id: str, fields: Record) -> None:
         pass
 
 
-class RecordReader:
+class CrmReader:
     """Reads opportunities over HTTP.
 
     Args:

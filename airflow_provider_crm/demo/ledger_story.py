@@ -201,7 +201,7 @@ class LedgerStory:
         run = self._process.run(act.dag_id, date, conf=conf, until=act.until)
         writes = self._sandbox.audit.writes[earlier:]
         problems = act.differences(run, writes)
-        reader = crm.RecordReader(self._sandbox)
+        reader = crm.CrmReader(self._sandbox)
         for record_id, fields in act.writes.items():
             self._held[record_id] |= fields
         for record_id, wanted in self._held.items():

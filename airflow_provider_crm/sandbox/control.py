@@ -21,14 +21,15 @@ from airflow_provider_crm.sandbox.wire import Json, Request, Response, json_resp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_crm.sandbox.sandbox import Sandbox
+    from airflow_provider_crm.sandbox.state import SandboxState
 
 
 class Control:
     """Answers the control routes of one sandbox."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: SandboxState, url: Callable[[], str]) -> None:
         self._sandbox = sandbox
+        self._url = url
         self._routes: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", ""): self._describe,
             ("GET", "audit"): lambda _: sandbox.audit.summary(),
@@ -71,15 +72,15 @@ class Control:
         return {"now": self._sandbox.clock.now()}
 
     def _describe(self, _body: object) -> dict[str, Any]:
-        sandbox = self._sandbox
+        sandbox, url = self._sandbox, self._url()
         switches = {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in asdict(sandbox.switches).items()
         }
         return {
             "name": "A local Raze and Close",
-            "close": {"url": f"{sandbox.url}/api/v1/", "opportunities": len(sandbox.close.records.ids())},
-            "raze": {"url": f"{sandbox.url}/external/v1/", "opportunities": len(sandbox.raze.records.ids())},
+            "close": {"url": f"{url}/api/v1/", "opportunities": len(sandbox.close.records.ids())},
+            "raze": {"url": f"{url}/external/v1/", "opportunities": len(sandbox.raze.records.ids())},
             "now": sandbox.clock.now(),
             "switches": switches,
             "control": [line.strip() for line in (__doc__ or "").splitlines() if line.startswith("| `")],

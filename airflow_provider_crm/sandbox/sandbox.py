@@ -1,32 +1,24 @@
-"""The sandbox itself: one process, one port, both vendors."""
+"""Serve both vendors from one process and one port."""
 
 from __future__ import annotations
 
 import json
-import threading
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.sandbox.app import App
-from airflow_provider_crm.sandbox.audit import Audit
-from airflow_provider_crm.sandbox.clock import SandboxClock
-from airflow_provider_crm.sandbox.close.account import CloseAccount
 from airflow_provider_crm.sandbox.close.api import CloseApi
 from airflow_provider_crm.sandbox.control import Control
-from airflow_provider_crm.sandbox.faults import FaultPlan, Script
-from airflow_provider_crm.sandbox.raze.account import RazeAccount
 from airflow_provider_crm.sandbox.raze.api import RazeApi
-from airflow_provider_crm.sandbox.switches import Panel, Switches
+from airflow_provider_crm.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
     from airflow_provider_crm.sandbox.loopback import Loopback
-    from airflow_provider_crm.sandbox.wire import Json
 
 
-class Sandbox:
+class Sandbox(SandboxState):
     """A local Raze and Close over loopback HTTP.
 
     ```python
@@ -37,11 +29,6 @@ class Sandbox:
     ```
 
     Everything may be used from any thread while the server runs.
-
-    Attributes:
-        clock: what time it is for both vendors; real time until it is set.
-        close, raze: the two accounts: keys, definitions, records.
-        audit: the calls and the applied writes, in order.
     """
 
     def __init__(self, *, port: int = 0) -> None:
@@ -50,24 +37,17 @@ class Sandbox:
         Args:
             port: the port to listen on; 0 takes a free one.
         """
-        lock = threading.RLock()
-        self._panel = Panel()
-        self._plan = FaultPlan()
-        self._lock = lock
+        super().__init__()
         self._port = port
         self._server: Loopback | None = None
-        self.clock = SandboxClock()
-        self.audit = Audit()
-        self.close = CloseAccount(clock=self.clock, lock=lock)
-        self.raze = RazeAccount(clock=self.clock, lock=lock, panel=self._panel)
         self._app = App(
             apis={"close": CloseApi(self.close, self._panel), "raze": RazeApi(self.raze, self._panel)},
-            control=Control(self),
+            control=Control(self, lambda: self.url),
             audit=self.audit,
             clock=self.clock,
             panel=self._panel,
             plan=self._plan,
-            lock=lock,
+            lock=self._lock,
         )
 
     def __enter__(self) -> Self:
@@ -110,56 +90,6 @@ class Sandbox:
             message = "The sandbox is not running; use it in a with statement or call start()."
             raise RuntimeError(message)
         return f"http://127.0.0.1:{self._server.port}"
-
-    @property
-    def switches(self) -> Switches:
-        """The switches as they are set now."""
-        return self._panel.current
-
-    def set(self, **switches: Json) -> None:
-        """Set some switches; `Switches` lists them all.
-
-        Raises:
-            ValueError: an unknown switch or value; the message lists the known ones.
-        """
-        with self._lock:
-            self._panel.set(switches)
-            if not switches.keys().isdisjoint({"seed", "fault_rates"}):
-                self._plan.reseed(self._panel.current.seed)
-
-    def reset_switches(self) -> None:
-        """Put all switches back to their defaults and drop all scripts."""
-        with self._lock:
-            self._panel.reset()
-            self._plan.clear()
-            self._plan.reseed(self._panel.current.seed)
-
-    def script(
-        self,
-        *,
-        faults: Iterable[str | None],
-        vendor: str | None = None,
-        method: str | None = None,
-        path: str | None = None,
-    ) -> Script:
-        """Lay down what happens to the next matching calls, one entry for each; the calls after them are normal.
-
-        Args:
-            faults: fault names as in `faults`; None answers normally.
-            vendor: `close` or `raze`; None matches both.
-            method: such as `PUT`; None matches all.
-            path: the exact path as on the wire; None matches all.
-
-        Returns:
-            The script, whose `left` tells how many entries have not been used.
-
-        Raises:
-            ValueError: a fault that doesn't exist.
-        """
-        script = Script(faults=faults, vendor=vendor, method=method, path=path)
-        with self._lock:
-            self._plan.add(script)
-        return script
 
     def connection_uris(self, *, timezone: str = "UTC") -> dict[str, str]:
         """Airflow connections to the sandbox, in JSON form: the value of `AIRFLOW_CONN_<ID>` by connection id.

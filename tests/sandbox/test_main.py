@@ -21,7 +21,7 @@ LIBRARIES = {"airflow", "fastapi", "pandas", "pendulum", "requests", "sqlalchemy
 def test_other(request):
     assert request.config.pluginmanager.has_plugin("airflow_provider_crm")
     own = {name for name in sys.modules if name.startswith("airflow_provider_crm.")}
-    assert own == {"airflow_provider_crm.sandbox", "airflow_provider_crm.testing.pytest_plugin"}
+    assert own == {"airflow_provider_crm.testing", "airflow_provider_crm.testing.pytest_plugin"}
     assert LIBRARIES & sys.modules.keys() == set()
 """
 DAG_TEST = """

@@ -1,4 +1,4 @@
-"""The Close organization as Python sees it: its definitions, keys and opportunities."""
+"""The Close account as Python sees it: an organization, its keys and its opportunities."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.close.oauth import CloseOAuth
-from airflow_provider_crm.sandbox.close.organization import (
-    ADMIN_ROLE,
-    CUSTOM_FIELDS,
-    ORGANIZATION_ID,
-    PIPELINES,
-    USERS,
-    CustomField,
-    Pipeline,
-    Status,
-    User,
-)
+from airflow_provider_crm.sandbox.close.organization import ADMIN_ROLE, Organization
 from airflow_provider_crm.sandbox.close.view import represent
 from airflow_provider_crm.sandbox.records import Fields, Records
 from airflow_provider_crm.sandbox.wire import Json, parse_utc
@@ -58,25 +48,16 @@ class CloseKey:
     role: str
 
 
-class CloseAccount:
-    """One Close organization. All of it can be read and extended while the server runs.
+class CloseAccount(Organization):
+    """One Close organization with its keys and opportunities; all of it can be extended while the server runs.
 
     Attributes:
-        currency: the organization's currency, which every `value_currency` shows; may be assigned.
-        users, pipelines, custom_fields: by id.
-        leads: lead id to name.
         api_key: a key with full access.
         oauth: the OAuth application: client id and secret, tokens, expiry.
     """
 
     def __init__(self, *, clock: SandboxClock, lock: AbstractContextManager[Any]) -> None:
-        self.organization_id = ORGANIZATION_ID
-        self.organization_name = "Sandbox Inc."
-        self.currency = "USD"
-        self.users: dict[str, User] = {user.id: user for user in USERS}
-        self.pipelines: dict[str, Pipeline] = {pipeline.id: pipeline for pipeline in PIPELINES}
-        self.custom_fields: dict[str, CustomField] = {one.id: one for one in CUSTOM_FIELDS}
-        self.leads: dict[str, str] = {}
+        super().__init__()
         self.api_key = "api_sandbox_close"
         self.keys: dict[str, CloseKey] = {}
         self.records = Records()
@@ -85,33 +66,6 @@ class CloseAccount:
         self._lock = lock
         self._used: Counter[str] = Counter()
         self.keys[self.api_key] = CloseKey(name=self.api_key, user_id="user_ada", role=ADMIN_ROLE)
-
-    @property
-    def organization(self) -> dict[str, Any]:
-        """The organization as `/me/` shows it. Its pipeline dates have no offset."""
-        return {
-            "id": self.organization_id,
-            "name": self.organization_name,
-            "currency": self.currency,
-            "pipelines": [self.describe_pipeline(one, "2026-01-01T00:00:00") for one in self.pipelines.values()],
-        }
-
-    @property
-    def statuses(self) -> dict[str, Status]:
-        """All statuses of all pipelines, by id."""
-        return {status.id: status for pipeline in self.pipelines.values() for status in pipeline.statuses}
-
-    def status_id(self, label: str, *, pipeline: str = "Sales") -> str:
-        """The id of a status by its label and its pipeline's name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for one in self.pipelines.values():
-            for status in one.statuses:
-                if (one.name, status.label) == (pipeline, label):
-                    return status.id
-        raise KeyError(label)
 
     def add_key(self, *, role: str = ADMIN_ROLE, user_id: str = "user_grace") -> str:
         """Create an API key. Only the role `admin` may write the restricted custom field."""
@@ -204,14 +158,3 @@ class CloseAccount:
         """An id that has not been used yet."""
         self._used[prefix] += 1
         return f"{prefix}_sandbox{self._used[prefix]:06d}"
-
-    def describe_pipeline(self, pipeline: Pipeline, created: str) -> dict[str, Any]:
-        """A pipeline as the API lists it."""
-        return {
-            "id": pipeline.id,
-            "name": pipeline.name,
-            "organization_id": self.organization_id,
-            "date_created": created,
-            "date_updated": created,
-            "statuses": [{"id": s.id, "label": s.label, "type": s.type} for s in pipeline.statuses],
-        }

@@ -127,3 +127,60 @@ CUSTOM_FIELDS = (
     CustomField(id="cf_region", name="Region", type="text", shared=True),
 )
 """Ids as they follow `custom.`: one of each type, one that only admins may write, one that is shared."""
+
+
+class Organization:
+    """The definitions of one organization, to which tests may add.
+
+    Attributes:
+        currency: the organization's currency, which every `value_currency` shows; may be assigned.
+        users, pipelines, custom_fields: by id.
+        leads: lead id to name.
+    """
+
+    def __init__(self) -> None:
+        self.organization_id = ORGANIZATION_ID
+        self.organization_name = "Sandbox Inc."
+        self.currency = "USD"
+        self.users: dict[str, User] = {user.id: user for user in USERS}
+        self.pipelines: dict[str, Pipeline] = {pipeline.id: pipeline for pipeline in PIPELINES}
+        self.custom_fields: dict[str, CustomField] = {one.id: one for one in CUSTOM_FIELDS}
+        self.leads: dict[str, str] = {}
+
+    @property
+    def organization(self) -> dict[str, Any]:
+        """The organization as `/me/` shows it. Its pipeline dates have no offset."""
+        return {
+            "id": self.organization_id,
+            "name": self.organization_name,
+            "currency": self.currency,
+            "pipelines": [self.describe_pipeline(one, "2026-01-01T00:00:00") for one in self.pipelines.values()],
+        }
+
+    @property
+    def statuses(self) -> dict[str, Status]:
+        """All statuses of all pipelines, by id."""
+        return {status.id: status for pipeline in self.pipelines.values() for status in pipeline.statuses}
+
+    def status_id(self, label: str, *, pipeline: str = "Sales") -> str:
+        """The id of a status by its label and its pipeline's name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for one in self.pipelines.values():
+            for status in one.statuses:
+                if (one.name, status.label) == (pipeline, label):
+                    return status.id
+        raise KeyError(label)
+
+    def describe_pipeline(self, pipeline: Pipeline, created: str) -> dict[str, Any]:
+        """A pipeline as the API lists it."""
+        return {
+            "id": pipeline.id,
+            "name": pipeline.name,
+            "organization_id": self.organization_id,
+            "date_created": created,
+            "date_updated": created,
+            "statuses": [{"id": s.id, "label": s.label, "type": s.type} for s in pipeline.statuses],
+        }

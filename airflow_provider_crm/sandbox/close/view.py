@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.sandbox.close.account import CloseAccount
+    from airflow_provider_crm.sandbox.close.organization import Organization
     from airflow_provider_crm.sandbox.records import Fields
 
 MONTHS = 12
@@ -39,35 +39,19 @@ def expected(value: int | None, confidence: int) -> int | None:
     return int((Decimal(value) * confidence / 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
-def represent(stored: Fields, account: CloseAccount) -> dict[str, Any]:
-    """The full record as the API answers it. A custom field without a value has no key."""
-    status = account.statuses[stored["status_id"]]
-    value, period, confidence = stored["value"], stored["value_period"], stored["confidence"]
-    yearly = annualized(value, period)
-    formatted = None if value is None else money(value, account.currency) + _PERIOD_WORDS[period]
+def represent(stored: Fields, organization: Organization) -> dict[str, Any]:
+    """Return the full record as the API answers it. A custom field without a value has no key."""
     record = {
         "id": stored["id"],
-        "organization_id": account.organization_id,
+        "organization_id": organization.organization_id,
         "lead_id": stored["lead_id"],
-        "lead_name": account.leads[stored["lead_id"]],
+        "lead_name": organization.leads[stored["lead_id"]],
         "contact_id": stored["contact_id"],
         "contact_name": None,
         "user_id": stored["user_id"],
-        "user_name": _user_name(stored["user_id"], account),
-        "status_id": status.id,
-        "status_label": status.label,
-        "status_display_name": status.label,
-        "status_type": status.type,
-        "pipeline_id": status.pipeline_id,
-        "pipeline_name": account.pipelines[status.pipeline_id].name,
-        "value": value,
-        "value_currency": account.currency,
-        "value_formatted": formatted,
-        "value_period": period,
-        "annualized_value": yearly,
-        "expected_value": expected(value, confidence),
-        "annualized_expected_value": expected(yearly, confidence),
-        "confidence": confidence,
+        "user_name": _user_name(stored["user_id"], organization),
+        **_status(stored, organization),
+        **_amounts(stored, organization.currency),
         "note": stored["note"],
         "note_html": None if stored["note"] is None else f"<p>{stored['note']}</p>",
         "date_won": stored["date_won"],
@@ -75,9 +59,9 @@ def represent(stored: Fields, account: CloseAccount) -> dict[str, Any]:
         "date_created": stamp(stored["date_created"]),
         "date_updated": stamp(stored["date_updated"]),
         "created_by": stored["created_by"],
-        "created_by_name": _user_name(stored["created_by"], account),
+        "created_by_name": _user_name(stored["created_by"], organization),
         "updated_by": stored["updated_by"],
-        "updated_by_name": _user_name(stored["updated_by"], account),
+        "updated_by_name": _user_name(stored["updated_by"], organization),
         "attachments": list(stored["attachments"]),
         "integration_links": [],
     }
@@ -85,6 +69,33 @@ def represent(stored: Fields, account: CloseAccount) -> dict[str, Any]:
         if content is not None:
             record[f"custom.{name}"] = list(content) if isinstance(content, list) else content
     return record
+
+
+def _status(stored: Fields, organization: Organization) -> dict[str, Any]:
+    status = organization.statuses[stored["status_id"]]
+    return {
+        "status_id": status.id,
+        "status_label": status.label,
+        "status_display_name": status.label,
+        "status_type": status.type,
+        "pipeline_id": status.pipeline_id,
+        "pipeline_name": organization.pipelines[status.pipeline_id].name,
+    }
+
+
+def _amounts(stored: Fields, currency: str) -> dict[str, Any]:
+    value, period, confidence = stored["value"], stored["value_period"], stored["confidence"]
+    yearly = annualized(value, period)
+    return {
+        "value": value,
+        "value_currency": currency,
+        "value_formatted": None if value is None else money(value, currency) + _PERIOD_WORDS[period],
+        "value_period": period,
+        "annualized_value": yearly,
+        "expected_value": expected(value, confidence),
+        "annualized_expected_value": expected(yearly, confidence),
+        "confidence": confidence,
+    }
 
 
 def totals(found: list[Fields], currency: str) -> dict[str, Any]:
@@ -103,6 +114,6 @@ def totals(found: list[Fields], currency: str) -> dict[str, Any]:
     return sums | {f"{name}_formatted": money(cents, currency) for name, cents in amounts.items()}
 
 
-def _user_name(user_id: str | None, account: CloseAccount) -> str | None:
-    user = account.users.get(user_id or "")
+def _user_name(user_id: str | None, organization: Organization) -> str | None:
+    user = organization.users.get(user_id or "")
     return user.name if user else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_crm.sandbox.raze.view import represent
+from airflow_provider_crm.sandbox.raze.view import named, shown_fields
 from airflow_provider_crm.sandbox.records import Fields, Records
 from airflow_provider_crm.sandbox.wire import Json, parse_utc
 
@@ -116,7 +116,14 @@ class RazeAccount:
             stored = self.records.get(id)
             if stored is None:
                 raise KeyError(id)
-            return represent(stored, self, self._panel.current)
+            return self.shown(stored)
+
+    def shown(self, stored: Fields) -> dict[str, Any]:
+        """Return the full record as GET answers it."""
+        record = shown_fields(stored, stored, self._panel.current)
+        record["campaign"] = named(stored["campaign_id"], self.campaigns)
+        record["responsible_user"] = named(stored["responsible_user_id"], self.users)
+        return record
 
     def blank(self, record_id: str, now: datetime) -> Fields:
         """The stored fields of an opportunity about which nothing is known."""

@@ -17,7 +17,7 @@ from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
 from airflow_provider_crm.sandbox.raze.fields import CREATABLE, SOURCES, STATUSES, UPDATABLE, checked, error
 from airflow_provider_crm.sandbox.raze.list import list_page
 from airflow_provider_crm.sandbox.raze.stage import read_stage, staged
-from airflow_provider_crm.sandbox.raze.view import STAGE_KEYS, UPDATE_KEYS, represent, told
+from airflow_provider_crm.sandbox.raze.view import STAGE_KEYS, UPDATE_KEYS, shown_fields
 from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, RefusalError, Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class RazeApi:
         return json_response(200, list_page(found, request.query, account=self._account, switches=switches))
 
     def _show(self, _request: Request, stored: Fields) -> Response:
-        return _success(200, represent(stored, self._account, self._panel.current))
+        return _success(200, self._account.shown(stored))
 
     def _create(self, request: Request) -> Response:
         sent = {name: value for name, value in _object(request).items() if name in CREATABLE}
@@ -160,7 +160,7 @@ class RazeApi:
         fields = account.blank(record_id, request.at) | checked(sent)
         fields = staged(fields | {"status": "new"}, fields["status"], request.at, self._panel.current)
         account.records.write(record_id, fields, request.at)
-        shown = represent(fields, account, self._panel.current)
+        shown = account.shown(fields)
         return _success(201, shown, AppliedChange(record_id=record_id, fields=sent))
 
     def _update(self, request: Request, stored: Fields) -> Response:
@@ -180,7 +180,7 @@ class RazeApi:
         if switches.raze_shared_contacts:
             self._update_contact(stored, kept, request)
         change = AppliedChange(record_id=stored["id"], fields={name: sent[name] for name in kept})
-        return _success(200, told(fields, UPDATE_KEYS, switches), change)
+        return _success(200, shown_fields(fields, UPDATE_KEYS, switches), change)
 
     def _update_contact(self, stored: Fields, kept: Mapping[str, Any], request: Request) -> None:
         """Write the contact's fields to every other opportunity of the same contact."""
@@ -196,10 +196,10 @@ class RazeApi:
         body = _object(request)
         stage = read_stage(body, stored, switches)
         if self._is_ignored(request, stored) or "status" in switches.ignored_fields:
-            return _success(200, told(stored, STAGE_KEYS, switches) | dict(stage.told))
+            return _success(200, shown_fields(stored, STAGE_KEYS, switches) | dict(stage.extra))
         fields = staged(stored, stage.status, request.at, switches)
         self._account.records.write(stored["id"], fields, request.at)
-        shown = told(fields, STAGE_KEYS, switches) | dict(stage.told)
+        shown = shown_fields(fields, STAGE_KEYS, switches) | dict(stage.extra)
         return _success(200, shown, AppliedChange(record_id=stored["id"], fields=dict(body)))
 
     def _delete(self, request: Request, stored: Fields) -> Response:

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.raze.fields import error
-from airflow_provider_crm.sandbox.raze.view import represent
 from airflow_provider_crm.sandbox.wire import RefusalError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def list_page(
     limit = _number(query, "limit", _SERVER_DEFAULT_LIMIT if top_level else _DEFAULT_LIMIT, most=_MOST_LIMIT)
     matching = _ordered([fields for fields in found if _matches(fields, query)], query)
     total, pages = len(matching), math.ceil(len(matching) / limit)
-    shown = [represent(fields, account, switches) for fields in matching[(page - 1) * limit : page * limit]]
+    shown = [account.shown(fields) for fields in matching[(page - 1) * limit : page * limit]]
     if not top_level:
         pagination = {"page": page, "limit": limit, "total": total, "total_pages": pages}
         return {"success": True, "data": {"opportunities": shown, "pagination": pagination}}

@@ -20,10 +20,10 @@ _STAMPS = {"won": "won_at", "lost": "lost_at"}
 
 @dataclass(frozen=True, kw_only=True)
 class StageChange:
-    """A checked stage change: the new status, and what the answer tells about it besides the record."""
+    """A checked stage change: the new status, and what the answer holds besides the record."""
 
     status: str
-    told: Mapping[str, Any]
+    extra: Mapping[str, Any]
 
 
 def read_stage(body: Mapping[str, Any], stored: Fields, switches: Switches) -> StageChange:
@@ -40,16 +40,16 @@ def read_stage(body: Mapping[str, Any], stored: Fields, switches: Switches) -> S
     if switches.raze_stages == "documented":
         if wanted not in STATUSES:
             raise RefusalError(400, error("INVALID_STATUS", f"status must be one of {', '.join(STATUSES)}"))
-        return StageChange(status=wanted, told={})
+        return StageChange(status=wanted, extra={})
     if switches.raze_stages == "names":
         if wanted not in SERVER_STATUSES:
             raise RefusalError(400, error("VALIDATION_ERROR", "Invalid status"))
-        return StageChange(status=wanted, told={"stage_change": {"from": old, "to": wanted}})
+        return StageChange(status=wanted, extra={"stage_change": {"from": old, "to": wanted}})
     if not isinstance(wanted, str) or wanted not in STAGES:
         raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error"))
     ids = {name: stage_id for stage_id, name in STAGES.items()}
     change = {"from": {"id": ids.get(old), "name": old}, "to": {"id": wanted, "name": STAGES[wanted]}}
-    return StageChange(status=STAGES[wanted], told={"stage_change": change})
+    return StageChange(status=STAGES[wanted], extra={"stage_change": change})
 
 
 def staged(stored: Fields, status: str, now: datetime, switches: Switches) -> Fields:

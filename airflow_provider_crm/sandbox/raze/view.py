@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_crm.sandbox.raze.account import RazeAccount
     from airflow_provider_crm.sandbox.records import Fields
     from airflow_provider_crm.sandbox.switches import Switches
 
@@ -20,16 +19,8 @@ STAGE_KEYS = ("id", "name", "status", "won_at", "updated_at")
 _RENAMED = {"deal_value": "value", "deal_currency": "currency"}
 
 
-def represent(stored: Fields, account: RazeAccount, switches: Switches) -> dict[str, Any]:
-    """The full record as GET answers it."""
-    record = told(stored, stored, switches)
-    record["campaign"] = named(stored["campaign_id"], account.campaigns)
-    record["responsible_user"] = named(stored["responsible_user_id"], account.users)
-    return record
-
-
-def told(stored: Fields, names: Iterable[str], switches: Switches) -> dict[str, Any]:
-    """Some fields of a record, in the form that the switches choose."""
+def shown_fields(stored: Fields, names: Iterable[str], switches: Switches) -> dict[str, Any]:
+    """Return some fields of a record in the form that the switches choose."""
     record = {}
     for name in names:
         value = stored[name]
@@ -42,7 +33,7 @@ def told(stored: Fields, names: Iterable[str], switches: Switches) -> dict[str, 
 
 
 def named(identifier: str | None, names: dict[str, str]) -> dict[str, Any] | None:
-    """A reference with its name, or None."""
+    """Return a reference with its name, or None."""
     return None if identifier is None else {"id": identifier, "name": names.get(identifier)}
 
 
