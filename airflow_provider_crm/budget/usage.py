@@ -73,8 +73,8 @@ class BudgetUse:
         """The use of the group that is nearest to its limit; None where no limit is known."""
         return max((group.used for group in self.groups if group.used is not None), default=None)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for XCom."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types, for XCom."""
         return {
             "key": self.key,
             "share": self.share,
@@ -83,20 +83,20 @@ class BudgetUse:
         }
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """What `as_dict` wrote."""
-        groups = tuple(GroupUse(**group) for group in told["groups"])
-        return cls(told["key"], told["share"], told["waited"], groups)
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the use that `to_dict` wrote."""
+        groups = tuple(GroupUse(**group) for group in values["groups"])
+        return cls(values["key"], values["share"], values["waited"], groups)
 
     def after(self, earlier: Mapping[str, Any] | None) -> BudgetUse:
         """The use of a whole run of which this is the last stretch.
 
         Args:
-            earlier: What `as_dict` wrote of the stretches before, or None.
+            earlier: What `to_dict` wrote of the stretches before, or None.
         """
         if earlier is None:
             return self
-        told = BudgetUse.of(earlier)
-        before = {group.group: group for group in told.groups}
+        first = BudgetUse.from_dict(earlier)
+        before = {group.group: group for group in first.groups}
         groups = [group.after(before.pop(group.group)) if group.group in before else group for group in self.groups]
-        return replace(self, waited=self.waited + told.waited, groups=(*groups, *before.values()))
+        return replace(self, waited=self.waited + first.waited, groups=(*groups, *before.values()))

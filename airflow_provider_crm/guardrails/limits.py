@@ -6,57 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, GuardrailError
+from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 
 if TYPE_CHECKING:
     from airflow_provider_crm.guardrails.measure import ImpactEstimate
-
-
-@dataclass(frozen=True, slots=True)
-class GuardrailCheck:
-    """One limit beside what a run would do.
-
-    Attributes:
-        limit: Name of the limit.
-        measured: What the run would do.
-        allowed: What it may do at most; of a limit whose name begins with `min_`, at least.
-        told: What is measured, in words that follow the number.
-    """
-
-    limit: str
-    measured: Decimal
-    allowed: Decimal
-    told: str
-
-    @property
-    def broken(self) -> bool:
-        """Whether the run would go beyond the limit."""
-        return self.measured < self.allowed if self.is_least else self.measured > self.allowed
-
-    @property
-    def is_least(self) -> bool:
-        """Whether the run has to reach the limit, instead of staying within it."""
-        return self.limit.startswith("min_")
-
-    def __str__(self) -> str:
-        required = "required are at least" if self.is_least else "allowed are"
-        return f"{self.limit}: {_shown(self.measured)} {self.told}, {required} {_shown(self.allowed)}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for XCom; numbers are text, and so exact."""
-        return {
-            "limit": self.limit,
-            "measured": str(self.measured),
-            "allowed": str(self.allowed),
-            "told": self.told,
-        }
-
-    @classmethod
-    def of(cls, told: dict[str, Any]) -> Self:
-        """What `as_dict` wrote."""
-        return cls(told["limit"], Decimal(told["measured"]), Decimal(told["allowed"]), told["told"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +92,8 @@ class Guardrails:
             ),
         }
         return tuple(
-            GuardrailCheck(name, Decimal(value), _exact(limit), told)
-            for name, (value, told) in found.items()
+            GuardrailCheck(name, Decimal(value), _exact(limit), unit)
+            for name, (value, unit) in found.items()
             if (limit := getattr(self, name)) is not None
         )
 
@@ -166,9 +122,3 @@ def _fraction(part: int, whole: int) -> Decimal:
 def _exact(limit: float | Decimal) -> Decimal:
     """The number as it was written: a float by its shortest form, also where it is a numpy one."""
     return limit if isinstance(limit, Decimal) else Decimal(str(limit))
-
-
-def _shown(value: float | Decimal) -> str:
-    number = _exact(value)
-    whole = number == number.to_integral_value()
-    return f"{int(number):,}" if whole else f"{number.quantize(Decimal('0.0001')).normalize():,f}"

@@ -106,7 +106,7 @@ def _after(before: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
         "rows": sum(outcomes.values()),
         "calls": before.get("calls", 0) + report.get("calls", 0),
         "seconds": round(before.get("seconds", 0.0) + report.get("seconds", 0.0), 3),
-        "budget": None if budget is None else BudgetUse.of(budget).after(before.get("budget")).as_dict(),
+        "budget": None if budget is None else BudgetUse.from_dict(budget).after(before.get("budget")).to_dict(),
     }
 
 

@@ -43,7 +43,7 @@ def _reason(context: Mapping[str, Any]) -> str:
         return str(error)
     report = context["ti"].xcom_pull(key="return_value")
     if isinstance(report, Mapping) and "outcomes" in report:
-        return SyncReport.of(report).failure_text()
+        return SyncReport.from_dict(report).failure_text()
     if error:
         return str(error) or type(error).__name__
     return "The task ended before it could report; its log says more."

@@ -288,7 +288,7 @@ class OpportunityOperator(BaseOperator):
             self._defer(f"{ended.report.summary()}; {ended.stopped or 'the CRM is down.'}", ended.wait, ended.carried)
         count_run(ended.report, tags)
         self._conclude(run, ended.report, ended.stopped, tolerance)
-        return ended.report.as_dict()
+        return ended.report.to_dict()
 
     def on_kill(self) -> None:
         """End the run in order where Airflow's handler of SIGTERM calls this, which is in the midst of it.
@@ -401,7 +401,7 @@ class OpportunityOperator(BaseOperator):
         self._written = report if self.sends else None
         failed = [word for word in self.failures() if report.count(word)]
         if stopped is not None or tolerance.exceeded(report.count(*failed), report.rows):
-            run.push_report(report.as_dict())
+            run.push_report(report.to_dict())
             if isinstance(stopped, AirflowException):
                 raise stopped
             passes = isinstance(stopped, TransientError) or not TRANSIENT_FAILURES.isdisjoint(failed)

@@ -10,8 +10,8 @@ from airflow_provider_crm.operators.opportunity_operator import Flag, Opportunit
 from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails.limits import GuardrailCheck
     from airflow_provider_crm.plan.store import Plan, PlanStore
+    from airflow_provider_crm.report.guardrail_check import GuardrailCheck
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.run_context import RunContext
     from airflow_provider_crm.sync.sources import Source, UndoSource
@@ -59,8 +59,8 @@ class PlanningOperator(OpportunityOperator):
                 "counts": dict(plan.counts),
                 "calls": run.calls,
                 "seconds": round(run.seconds, 3),
-                "budget": run.budget_used(work.session).as_dict(),
-                "guardrails": [one.as_dict() for one in self._held],
+                "budget": run.budget_used(work.session).to_dict(),
+                "guardrails": [one.to_dict() for one in self._held],
                 "warnings": list(run.warnings),
             }
             if work.ledger is not None:

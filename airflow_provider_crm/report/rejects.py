@@ -1,195 +1,42 @@
-"""The file of all rows that did not land: CSV, JSON lines or Parquet, in memory that does not grow with the rows."""
+"""Rows that did not land, as reports and rejects files show them."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, fields
-from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
-
-from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.parquet import require_pyarrow
-from airflow_provider_crm.report.report import Reject
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
-
-_AT_ONCE = 5_000
-_PARQUET = ".parquet"
-
-Write: TypeAlias = Callable[[Reject], object]
-"""Adds one row to the file."""
+    from airflow_provider_crm.values.opportunity import Outcome
 
 
-class ObjectPath(Protocol):
-    """What is needed of a path: `pathlib.Path` and Airflow's `ObjectStoragePath` have it."""
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One row that did not land, as the report and the rejects file show it."""
 
-    @property
-    def name(self) -> str:
-        """The last part, with its suffix."""
+    record_id: str
+    outcome: str
+    code: str
+    reason: str
 
-    def open(self, mode: str) -> IO[bytes]:
-        """Open for reading or writing bytes."""
+    @classmethod
+    def from_outcome(cls, outcome: Outcome) -> Self:
+        """Return what a person needs to know of an outcome."""
+        return cls(outcome.record_id, outcome.word.value, outcome.code, outcome.reason)
 
-
-def check_rejects_path(path: str) -> None:
-    """Refuse a form that the rejects file does not have, or cannot have in this environment.
-
-    Raises:
-        ConfigurationError: Naming the forms it has, or what to install.
-    """
-    suffix = PurePosixPath(path).suffix
-    if suffix not in _FORMATS:
-        msg = f"rejects_path is {path!r}; let it end in {', '.join([*_FORMATS][:-1])} or {[*_FORMATS][-1]}."
-        raise ConfigurationError(msg)
-    if suffix == _PARQUET:
-        require_pyarrow(f"rejects_path {path!r} is a Parquet file")
+    def to_row(self) -> dict[str, str]:
+        """Return the row of a rejects file; half of a character, which no UTF-8 file can hold, is escaped."""
+        return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in asdict(self).items()}
 
 
-@contextmanager
-def rejects_file(path: ObjectPath, *, resumed: bool = False) -> Iterator[Write]:
-    """Open the file; it is whole when the context ends, also by an error.
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why rows did not land, with one of them for an example."""
 
-    It is written even if no row fails: the rejects of an earlier try are not to stand there as if they were today's.
+    outcome: str
+    code: str
+    rows: int
+    record_id: str
+    reason: str
 
-    Args:
-        path: Where; its suffix was checked before.
-        resumed: Whether to keep what the file holds. Object stores cannot append, and Parquet cannot be appended to,
-            so it is copied to this machine's disk first, and from there in front of what comes.
-
-    Raises:
-        ConfigurationError: If it cannot be written, or what it should hold cannot be read.
-    """
-    with tempfile.TemporaryFile() as before:
-        try:
-            if resumed:
-                with path.open("rb") as old:
-                    shutil.copyfileobj(old, before)
-                before.seek(0)
-            file = path.open("wb")
-        except OSError as err:
-            msg = f"rejects_path {str(path)!r} cannot be written: {err}."
-            raise ConfigurationError(msg) from err
-        with file, _FORMATS[PurePosixPath(path.name).suffix](file, before) as write:
-            yield write
-
-
-def read_rejects(path: ObjectPath) -> Iterator[Reject]:
-    """The rows of a file that `rejects_file` wrote, in their order.
-
-    Raises:
-        OSError: It cannot be read.
-        ConfigurationError: It is a Parquet file, and there is no pyarrow to read it.
-    """
-    if PurePosixPath(path.name).suffix == _PARQUET:
-        require_pyarrow(f"{str(path)!r} is a Parquet file")
-    with path.open("rb") as file:
-        yield from (Reject(**row) for row in _READERS[PurePosixPath(path.name).suffix](file))
-
-
-@contextmanager
-def _csv(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
-    shutil.copyfileobj(before, file)
-    with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
-        names = [field.name for field in fields(Reject)]
-        # Everything in quotes: Python 3.11 leaves a lone carriage return bare, which then ends a line.
-        table = csv.DictWriter(lines, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        if before.tell() == 0:
-            table.writeheader()
-        yield lambda reject: table.writerow(_row(reject))
-
-
-@contextmanager
-def _json_lines(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
-    shutil.copyfileobj(before, file)
-    yield lambda reject: file.write(json.dumps(_row(reject)).encode() + b"\n")
-
-
-@contextmanager
-def _parquet(file: IO[bytes], before: IO[bytes]) -> Iterator[Write]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
-
-    schema = pa.schema([(field.name, pa.string()) for field in fields(Reject)])
-    with pq.ParquetWriter(file, schema) as writer:
-        if before.seek(0, io.SEEK_END):
-            for batch in _batches(before):
-                writer.write_batch(batch)
-        rows: list[dict[str, str]] = []
-
-        def flush() -> None:
-            if rows:
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                rows.clear()
-
-        def write(reject: Reject) -> None:
-            rows.append(_row(reject))
-            if len(rows) == _AT_ONCE:
-                flush()
-
-        try:
-            yield write
-        finally:
-            flush()
-
-
-def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
-    """The rows that the file held before.
-
-    Raises:
-        ConfigurationError: It is no Parquet file any more.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        old = pq.ParquetFile(before)
-    except pa.ArrowInvalid as err:
-        msg = f"The rejects file was changed while the task was deferred, and cannot be gone on with: {err}."
-        raise ConfigurationError(msg) from err
-    if old.num_row_groups:  # pyarrow 18 refuses to go through none
-        yield from old.iter_batches(_AT_ONCE)
-
-
-def _csv_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
-    with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines)
-
-
-def _json_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
-    yield from map(json.loads, file)
-
-
-def _parquet_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
-    import pyarrow.parquet as pq
-
-    rows = pq.ParquetFile(file)
-    for batch in rows.iter_batches(_AT_ONCE) if rows.num_row_groups else ():  # pyarrow 18 refuses to go through none
-        yield from batch.to_pylist()
-
-
-def readable(reject: Reject) -> Reject:
-    """The same, without the halves of characters that no UTF-8 file can hold."""
-    return Reject(**_row(reject))
-
-
-def _row(reject: Reject) -> dict[str, str]:
-    return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in asdict(reject).items()}
-
-
-_FORMATS: Mapping[str, Callable[[IO[bytes], IO[bytes]], AbstractContextManager[Write]]] = {
-    ".csv": _csv,
-    ".jsonl": _json_lines,
-    _PARQUET: _parquet,
-}
-_READERS: Mapping[str, Callable[[IO[bytes]], Iterator[dict[str, str]]]] = {
-    ".csv": _csv_rows,
-    ".jsonl": _json_rows,
-    _PARQUET: _parquet_rows,
-}
+    def __str__(self) -> str:
+        return f"{self.rows} {self.outcome} {self.code}, such as record {self.record_id!r}: {self.reason}"

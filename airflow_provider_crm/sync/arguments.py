@@ -20,7 +20,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule
 from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS
-from airflow_provider_crm.report.rejects import check_rejects_path
+from airflow_provider_crm.report.rejects_file import check_rejects_path
 from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.rows.rules import check_null_values
 

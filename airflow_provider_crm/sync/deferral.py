@@ -17,7 +17,7 @@ class DeferralState:
 
     Attributes:
         settled: The rows that were finished before, as `FinishedRows` writes them; empty where the ledger knows them.
-        report: The report of what was done before, as `SyncReport.as_dict` writes it, or the part of it that there was.
+        report: The report of what was done before, as `SyncReport.to_dict` writes it, or the part of it that there was.
         outages: How often in a row the vendor was down when the task was woken, or began.
         doubtful: Whether rows that failed before are sent again, of which nobody knows whether they landed.
     """

@@ -10,8 +10,9 @@ from airflow_provider_crm.guardrails.limits import hold
 from airflow_provider_crm.report.report import SyncReport
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails.limits import GuardrailCheck, Guardrails
+    from airflow_provider_crm.guardrails.limits import Guardrails
     from airflow_provider_crm.guardrails.measure import ImpactEstimate
+    from airflow_provider_crm.report.guardrail_check import GuardrailCheck
     from airflow_provider_crm.sync.run_context import RunContext
 
 
@@ -38,6 +39,6 @@ def held(guardrails: Guardrails, measured: ImpactEstimate, work: RunContext) -> 
                 warnings=tuple(work.warnings),
                 ended_early=str(err),
             )
-            work.ledger.close(report.as_dict())
+            work.ledger.close(report.to_dict())
         raise
     return measurements

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.report.rejects import rejects_file
+from airflow_provider_crm.report.rejects_file import rejects_file
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from airflow_provider_crm.report.rejects import Write
+    from airflow_provider_crm.report.rejects_file import WriteReject
 
 
 def object_path(path: str) -> ObjectStoragePath:
@@ -29,7 +29,7 @@ def object_path(path: str) -> ObjectStoragePath:
         raise ConfigurationError(msg) from err
 
 
-def open_rejects(rejects_path: str | None, *, resumed: bool) -> AbstractContextManager[Write | None]:
+def open_rejects(rejects_path: str | None, *, resumed: bool) -> AbstractContextManager[WriteReject | None]:
     """The rejects file, opened for writing, in a folder that is made if need be; None for no path.
 
     Args:

@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import OutageError
-from airflow_provider_crm.guardrails.limits import GuardrailCheck, hold
+from airflow_provider_crm.guardrails.limits import hold
 from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.report.progress import Progress, Reading
-from airflow_provider_crm.report.rejects import check_rejects_path
-from airflow_provider_crm.report.report import FinishedRows, SyncReport, Tally
+from airflow_provider_crm.report.rejects_file import check_rejects_path
+from airflow_provider_crm.report.report import SyncReport
+from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.report.warnings import landing_warning
 from airflow_provider_crm.sync.deferral import DeferralState
 from airflow_provider_crm.sync.ends import CountedRows, ending, source_error
+from airflow_provider_crm.sync.finished_rows import FinishedRows
 from airflow_provider_crm.sync.object_files import open_rejects
 from airflow_provider_crm.sync.spans import span
 from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
@@ -24,7 +27,7 @@ from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome,
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.push.run import Push
-    from airflow_provider_crm.report.rejects import Write
+    from airflow_provider_crm.report.rejects_file import WriteReject
     from airflow_provider_crm.sync.run_context import RunContext
     from airflow_provider_crm.sync.sources import Source
     from airflow_provider_crm.sync.task_run import TaskRun
@@ -118,7 +121,7 @@ class RowRun:
         report = self._report(work, tally, ended_early=None if broke is None else str(broke))
         if wait is None:
             report = self._with_warnings(report, tally)
-        push.close(report.as_dict(), deferred=wait is not None)
+        push.close(report.to_dict(), deferred=wait is not None)
         carried = self._carried(report, push, doubtful=len(again) > 0)
         return RunResult(report, push.stopped or broke, wait, carried)
 
@@ -131,8 +134,8 @@ class RowRun:
         report = self._report(work, tally, ended_early=ending(err))
         self._task.log.error("%s %s.", report.ended_early, report.summary())
         if push is not None:
-            push.close(report.as_dict())
-        self._run.push_last_report(report.as_dict())
+            push.close(report.to_dict())
+        self._run.push_last_report(report.to_dict())
 
     def _goes_through_all_rows_again(self, source: Source) -> bool:
         """Whether a task that was deferred starts over: the ledger then makes what landed cost nothing.
@@ -143,7 +146,7 @@ class RowRun:
         keeps = task.sends and self._run.ledger.engine is not None
         return keeps and task.changes_only and not task.retry_rejected and not source.inspects
 
-    def _tally(self, write: Write | None) -> Tally:
+    def _tally(self, write: WriteReject | None) -> Tally:
         earlier = self._run.carried.report
         landed = earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0)
         if self._rereads_all_rows:
@@ -238,7 +241,7 @@ class RowRun:
             rejects_path=self._task.rejects_path,
             budget=run.budget_used(work.session),
             causes=tally.causes(),
-            guardrails=self._held or tuple(map(GuardrailCheck.of, run.carried.report.get("guardrails", ()))),
+            guardrails=self._held or tuple(map(GuardrailCheck.from_dict, run.carried.report.get("guardrails", ()))),
             warnings=tuple(run.warnings),
             ended_early=ended_early,
         )
@@ -254,7 +257,7 @@ class RowRun:
     def _carried(self, report: SyncReport, push: Push, *, doubtful: bool) -> DeferralState:
         return DeferralState(
             settled=self._settled.text(),
-            report=report.as_dict(),
+            report=report.to_dict(),
             outages=0 if push.wait is not None else self._outages + 1,
             doubtful=doubtful or self._run.carried.doubtful,
         )

@@ -178,7 +178,7 @@ class TaskRun:
         """What to carry along if the task can do nothing more for now."""
         told = {**self.carried.report, "calls": self.calls, "seconds": self.seconds}
         if self._session is not None:
-            told["budget"] = self.budget_used(self._session).as_dict()
+            told["budget"] = self.budget_used(self._session).to_dict()
         return replace(self.carried, report=told)
 
     def wait_for(self, err: TransientError) -> tuple[float, DeferralState] | None:

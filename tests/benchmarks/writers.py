@@ -22,7 +22,7 @@ from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
-from airflow_provider_crm.report.report import Tally
+from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules

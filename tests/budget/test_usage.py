@@ -50,7 +50,7 @@ def test_stretches_of_one_run_add_up():
     """Calls, waits and what was allowed are sums; a group that only one stretch used stays as it was."""
     first = BudgetUse("k", 0.5, 2.0, (GroupUse("w", 10, 40, 1.0, 40), GroupUse("r", 1)))
     last = BudgetUse("k", 0.5, 3.5, (GroupUse("w", 30, 40, 0.9, 80), GroupUse("n", 2, 5, 60.0, 5)))
-    whole = last.after(json.loads(json.dumps(first.as_dict())))
+    whole = last.after(json.loads(json.dumps(first.to_dict())))
     assert whole == BudgetUse(
         "k", 0.5, 5.5, (GroupUse("w", 40, 40, 1.0, 120), GroupUse("n", 2, 5, 60.0, 5), GroupUse("r", 1))
     )
@@ -74,7 +74,7 @@ def test_a_session_tells_what_close_told_it(crm_sandbox, session_for):
     assert 50 < group.window <= 60
     assert (use.share, use.waited) == (0.5, 1.5)
     assert session.account.budget_name("opportunity read").split(":")[-2].startswith(use.key)
-    assert crm_sandbox.close.api_key not in json.dumps(use.as_dict())
+    assert crm_sandbox.close.api_key not in json.dumps(use.to_dict())
 
 
 def test_raze_has_one_limit_for_everything(crm_sandbox, session_for):

@@ -60,7 +60,7 @@ def test_rows_that_the_crm_holds_already_are_no_warning(deals, update):
 def test_warnings_are_in_the_text_of_a_failure(deals, update):
     """What stands in the report is told where people read first, too."""
     run = update([*ROWS, {"id": "oppo_gone", "arr": 1}])
-    report = SyncReport.of({**run.report, "warnings": ["Two values were rounded."]})
+    report = SyncReport.from_dict({**run.report, "warnings": ["Two values were rounded."]})
     assert report.failure_text().endswith("\nWarning: Two values were rounded.")
 
 

@@ -61,7 +61,7 @@ def ran(deals, task, tmp_path):
             rejects_path=str(path),
         )
         assert end.error is not None
-        return SyncReport.of(end.report)
+        return SyncReport.from_dict(end.report)
 
     return run
 

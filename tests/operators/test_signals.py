@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 
-from airflow_provider_crm.report.rejects import read_rejects
+from airflow_provider_crm.report.rejects_file import read_rejects
 
 from .signalled_task import ROWS
 

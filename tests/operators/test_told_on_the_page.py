@@ -46,12 +46,12 @@ def test_the_report_has_budget_and_guardrails(deals, task, kept, operator):
     assert calls[written] == (1, 50)
     assert run.report["budget"]["share"] == 0.8
     assert run.report["guardrails"] == [
-        {"limit": "max_rows", "measured": "2", "allowed": "10", "told": "rows"},
+        {"limit": "max_rows", "measured": "2", "allowed": "10", "unit": "rows"},
         {
             "limit": "max_invalid_fraction",
             "measured": "0.5",
             "allowed": "0.5",
-            "told": "of the rows are invalid (1 of 2)",
+            "unit": "of the rows are invalid (1 of 2)",
         },
     ]
     stored = kept("dag/task/run")
@@ -65,7 +65,7 @@ def test_a_breach_is_kept_for_the_page(deals, task, kept, operator):
     run = task(operator, data=data, guardrails=Guardrails(max_rows=2, max_null_fraction=0.5), **CLOSE)
     assert "max_rows: 3 rows, allowed are 2." in str(run.error)
     assert deals.audit.writes == []
-    report = SyncReport.of(kept("dag/task/run"))
+    report = SyncReport.from_dict(kept("dag/task/run"))
     assert (report.rows, report.outcomes) == (0, {})
     assert [(one.limit, one.broken) for one in report.guardrails] == [("max_rows", True), ("max_null_fraction", False)]
 

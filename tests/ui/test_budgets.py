@@ -158,8 +158,8 @@ def test_the_run_shows_its_budget(browser, log):
 
 def test_the_run_shows_its_guardrails(browser, log):
     """ImpactEstimate beside allowed, and whether the limit was kept; text is escaped."""
-    kept = {"limit": "max_rows", "measured": "1200", "allowed": "5000", "told": "rows"}
-    null = {"limit": "max_null_fraction", "measured": "0.1234567", "allowed": "0.5", "told": "of <b>'x'</b>"}
+    kept = {"limit": "max_rows", "measured": "1200", "allowed": "5000", "unit": "rows"}
+    null = {"limit": "max_null_fraction", "measured": "0.1234567", "allowed": "0.5", "unit": "of <b>'x'</b>"}
     log.run("sales_sync/t/r", outcomes={"updated": 1}, guardrails=[kept, null])
     page = browser("anna").text("run", run_key="sales_sync/t/r")
     assert "max_rows kept 1,200 5,000 rows" in plain(page)
@@ -170,7 +170,7 @@ def test_the_run_shows_its_guardrails(browser, log):
 
 def test_a_run_that_a_guardrail_stopped_says_so(browser, log):
     """It is no green run of no row: the badge and the table name the limit that was broken."""
-    broken = {"limit": "max_rows", "measured": "6000", "allowed": "5000", "told": "rows"}
+    broken = {"limit": "max_rows", "measured": "6000", "allowed": "5000", "unit": "rows"}
     log.run("sales_sync/t/r", outcomes={}, guardrails=[broken])
     shown = plain(browser("anna").text("run", run_key="sales_sync/t/r"))
     assert "stopped by a guardrail" in shown

@@ -35,7 +35,7 @@ BUDGET = {
     "waited": 1.5,
     "groups": [{"group": name, "calls": 50, "limit": 100, "window": 0.998, "allowed": 900} for name in GROUPS],
 }
-GUARDRAILS = [{"limit": name, "measured": "120", "allowed": "5000", "told": "rows"} for name in ("max_rows", "other")]
+GUARDRAILS = [{"limit": name, "measured": "120", "allowed": "5000", "unit": "rows"} for name in ("max_rows", "other")]
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})"
 KEY = "'sales_sync/task_' || ({number} % 20) || '/run_' || {number}"

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.budget.usage import BudgetUse
 from airflow_provider_crm.database.schema import plans, runs, tries
-from airflow_provider_crm.guardrails.limits import GuardrailCheck
+from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.ui.queries.expressions import json_part, of_dags
 from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
@@ -283,8 +283,8 @@ def _run(row: Row[Any]) -> Run | None:
         seconds=None if row.seconds is None else float(row.seconds),
         plan_id=row.plan_id,
         rejects_path=row.rejects_path,
-        budget=None if row.budget is None else BudgetUse.of(json.loads(row.budget)),
-        guardrails=tuple(map(GuardrailCheck.of, json.loads(row.guardrails or "[]"))),
+        budget=None if row.budget is None else BudgetUse.from_dict(json.loads(row.budget)),
+        guardrails=tuple(map(GuardrailCheck.from_dict, json.loads(row.guardrails or "[]"))),
         warnings=tuple(json.loads(row.warnings or "[]")),
         ended_early=row.ended_early,
     )
