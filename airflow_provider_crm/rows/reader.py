@@ -15,7 +15,7 @@ from airflow_provider_crm.rows.null_texts import NullTexts
 from airflow_provider_crm.rows.record_ids import SeenIds, plain_ids, record_id_of, row_names, text_id
 from airflow_provider_crm.rows.rules import ColumnRules
 from airflow_provider_crm.values.columns import Row
-from airflow_provider_crm.values.conversion import TAKEN_TOGETHER, ValueRules
+from airflow_provider_crm.values.conversion import COLUMN_KINDS, ValueRules
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.time_zones import future_data_time, parse_moment, zone
 
@@ -238,7 +238,7 @@ class FrameReader:
         self, field: Field, cells: Sequence[object], value: Callable[[object], FieldValue | Mark | _Problem]
     ) -> _Column | None:
         """The value of every cell, where the field's rules apply to all at once in less time than cell by cell."""
-        if field.kind not in TAKEN_TOGETHER:
+        if field.kind not in COLUMN_KINDS:
             return None
         present = [cell for cell in cells if cell is not None]
         values = self._rules.values(field, present) if present else None

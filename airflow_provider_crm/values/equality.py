@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 
-from airflow_provider_crm.values.conversion import JSON_NUMBER_DIGITS, PLAIN_NUMBER
+from airflow_provider_crm.values.numbers import JSON_NUMBER_DIGITS, PLAIN_NUMBER
 from airflow_provider_crm.values.opportunity import FieldValue
 from airflow_provider_crm.values.time_zones import parse_moment
 

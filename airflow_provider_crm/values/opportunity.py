@@ -18,7 +18,6 @@ NULL_VALUES = ("", "nan", "NaN", "NaT", "None", "<NA>", "\\N", "#N/A")
 """Texts that count as a missing value unless a user says otherwise: no text, and what only a tool writes for it."""
 
 FieldValue: TypeAlias = str | int | Decimal | dt.date | dt.datetime | tuple["FieldValue", ...] | None
-RawValue: TypeAlias = object
 
 
 class Kind(enum.Enum):
@@ -43,7 +42,6 @@ class Field:
         name: What users write: a canonical name or the vendor's own.
         target: The vendor's key that is written.
         kind: Which rules its values follow.
-        digits: Decimal places that the vendor keeps of an amount of money.
         multiple: Whether it holds a list of values.
         clearable: Whether None may be written to it.
         choices: The only values it takes, or empty for any.
@@ -55,7 +53,6 @@ class Field:
     name: str
     target: str
     kind: Kind = Kind.TEXT
-    digits: int = 2
     multiple: bool = False
     clearable: bool = True
     choices: tuple[str, ...] = ()

@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, InvalidValueError, RejectedError
-from airflow_provider_crm.values.conversion import shown_value
 from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.hidden_values import HIDDEN
+from airflow_provider_crm.values.messages import shown_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors.answers import (

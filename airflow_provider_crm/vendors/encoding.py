@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.values.columns import Row, alike, columns_of, in_order, picked, row_of, shapes_of, taken
-from airflow_provider_crm.values.conversion import json_number
+from airflow_provider_crm.values.numbers import json_number
 from airflow_provider_crm.values.opportunity import FieldValue, Update
 from airflow_provider_crm.values.record_ids import path_segments
 from airflow_provider_crm.vendors.calls import NOTHING, Call
