@@ -12,6 +12,18 @@ LONGEST_RECORD_ID = 255  # characters; several times what any vendor uses, and w
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", re.ASCII)
 _PLAIN_SEGMENTS = re.compile(rf"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,{LONGEST_RECORD_ID - 1}}}+\n)++", re.ASCII)
 
+# What PostgreSQL takes for a UUID: any case, braces, and a hyphen after any four digits or after none.
+_UUID = re.compile(r"(\{)?(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}(?(1)\})", re.ASCII | re.IGNORECASE)
+_UUID_DIGITS = 32
+
+
+def canonical_uuid(text: str) -> str | None:
+    """Return a UUID as PostgreSQL writes it, whatever the spelling; None for any other text."""
+    if len(text) < _UUID_DIGITS or _UUID.fullmatch(text) is None:
+        return None
+    digits = text.strip("{}").replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
 
 def path_segment(record_id: str) -> str:
     """Percent-encode a record id so that it stays one segment of the path, whatever it holds.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_crm.vendors.protocol import Vendor
-    from airflow_provider_crm.vendors.records import Json
+    from airflow_provider_crm.vendors.records import Json, Record
 
 FOREIGN_ANSWER = "FOREIGN_ANSWER"
 """Code of an error below 500 whose body is not in the vendor's shape: a proxy, a gateway or another host answered."""
@@ -74,6 +74,16 @@ def _is_deep(body: Json) -> bool:
 def member(body: Json, key: str) -> Json:
     """One member of a JSON object; None if the body is no object or has no such member."""
     return body.get(key) if isinstance(body, dict) else None
+
+
+def items_of(value: Json) -> list[Json]:
+    """Return the items of a JSON array; none if the value is something else."""
+    return value if isinstance(value, list) else []
+
+
+def objects_of(value: Json) -> list[Record]:
+    """Return the objects in a JSON array."""
+    return [item for item in items_of(value) if isinstance(item, dict)]
 
 
 def text_of(value: Json) -> str:

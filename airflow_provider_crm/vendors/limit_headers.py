@@ -92,6 +92,11 @@ def date_of(response: requests.Response) -> dt.datetime | None:
     return _http_date(response.headers.get("Date", ""))
 
 
+def first_known(*values: _Number | None) -> _Number | None:
+    """Return the first value that is not None."""
+    return next((value for value in values if value is not None), None)
+
+
 def standard_quota(headers: Mapping[str, str]) -> Quota:
     """What the drafts of the standard `RateLimit` header say, from the oldest to the one of 2025.
 
@@ -104,9 +109,9 @@ def standard_quota(headers: Mapping[str, str]) -> Quota:
     if "r" in flat:
         return _named(items, _items(headers.get("RateLimit-Policy", "")))
     return Quota(
-        _first(most_calls(flat.get("limit")), most_calls(headers.get("RateLimit-Limit"))),
-        _first(calls(flat.get("remaining")), calls(headers.get("RateLimit-Remaining"))),
-        _first(seconds(flat.get("reset")), seconds(headers.get("RateLimit-Reset"))),
+        first_known(most_calls(flat.get("limit")), most_calls(headers.get("RateLimit-Limit"))),
+        first_known(calls(flat.get("remaining")), calls(headers.get("RateLimit-Remaining"))),
+        first_known(seconds(flat.get("reset")), seconds(headers.get("RateLimit-Reset"))),
     )
 
 
@@ -137,7 +142,3 @@ def _http_date(value: str) -> dt.datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment.replace(tzinfo=moment.tzinfo or dt.UTC)
-
-
-def _first(*values: _Number | None) -> _Number | None:
-    return next((value for value in values if value is not None), None)

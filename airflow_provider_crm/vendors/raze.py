@@ -7,7 +7,6 @@ and the difference is survived: what the answer does not show as written is neve
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
-from airflow_provider_crm.values.record_ids import path_segment
+from airflow_provider_crm.values.record_ids import canonical_uuid, path_segment
 from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
@@ -31,13 +30,22 @@ from airflow_provider_crm.vendors.answers import (
     foreign_error,
     member,
     number_of,
+    objects_of,
     record_error,
     text_of,
 )
 from airflow_provider_crm.vendors.calls import Call, Route
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField
-from airflow_provider_crm.vendors.limit_headers import calls, date_of, most_calls, retry_after, seconds, seconds_until
+from airflow_provider_crm.vendors.limit_headers import (
+    calls,
+    date_of,
+    first_known,
+    most_calls,
+    retry_after,
+    seconds,
+    seconds_until,
+)
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
 
@@ -80,10 +88,6 @@ _BY_CODE: Mapping[str, type[CrmError]] = {
     "INTERNAL_ERROR": TransientError,
     "AUTHENTICATION_ERROR": TransientError,
 }
-
-
-# What PostgreSQL takes for a UUID: any case, braces, and a hyphen after any four digits or after none.
-_UUID = re.compile(r"(\{)?(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}(?(1)\})", re.ASCII | re.IGNORECASE)
 
 
 class Raze:
@@ -177,10 +181,7 @@ class Raze:
 
     def canonical_id(self, record_id: str) -> str:
         """A UUID as PostgreSQL, where the server keeps it, writes it; any other id is opaque."""
-        digits = _uuid_digits(record_id)
-        if digits is None:
-            return record_id
-        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        return canonical_uuid(record_id) or record_id
 
     def read_call(self, record_id: str) -> Call:
         """`GET /opportunities/:id`; needs `opportunities:read`."""
@@ -196,7 +197,7 @@ class Raze:
         records = data if isinstance(data, list) else member(data, "opportunities")
         pagination = member(data, "pagination") or member(body, "pagination")
         page, pages = number_of(member(pagination, "page")), number_of(member(pagination, "total_pages"))
-        found = [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+        found = objects_of(records)
         return found, bool(found) and page is not None and pages is not None and page < pages
 
     def headers(self, offset: str) -> Mapping[str, str]:  # noqa: ARG002 - part of the protocol
@@ -257,7 +258,7 @@ class Raze:
             return foreign_error(self, response)
         code, message = text_of(error.get("code")), text_of(error.get("message"))
         details = member(error.get("details"), "fields")
-        fields = {name: text_of(told) for name, told in details.items()} if isinstance(details, dict) else {}
+        fields = {name: text_of(problem) for name, problem in details.items()} if isinstance(details, dict) else {}
         failed_with_200 = response.ok
         kind = _BY_CODE.get(code) or (RejectedError if failed_with_200 else error_class(response.status_code))
         return kind(
@@ -285,20 +286,13 @@ class Raze:
         wait = None
         if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             named = seconds(member(member(body_of(response), "error"), "retry_after"))
-            wait = next((value for value in (named, retry_after(response, now), reset) if value is not None), None)
+            wait = first_known(named, retry_after(response, now), reset)
         return Limits(
             wait=wait,
             limit=most_calls(headers.get("X-RateLimit-Limit")),
             remaining=calls(headers.get("X-RateLimit-Remaining")),
             reset=reset,
         )
-
-
-def _uuid_digits(record_id: str) -> str | None:
-    """The digits of an id that is a UUID."""
-    if len(record_id) < 32 or _UUID.fullmatch(record_id) is None:  # noqa: PLR2004 - digits of a UUID
-        return None
-    return record_id.strip("{}").replace("-", "").lower()
 
 
 def _status(stage: FieldValue) -> FieldValue:

@@ -1,0 +1,86 @@
+"""The answer of Close's token endpoint."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RejectedError
+from airflow_provider_crm.vendors.answers import (
+    answered,
+    body_of,
+    error_class,
+    foreign_error,
+    member,
+    number_of,
+    record_error,
+    text_of,
+)
+from airflow_provider_crm.vendors.credentials import Tokens
+from airflow_provider_crm.vendors.limit_headers import retry_after
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Json
+
+_ENDPOINT = "Close's token endpoint"
+# These apply where the answer names no time, or one that no token lives.
+_DEFAULT_SECONDS, _MOST_SECONDS = 3600.0, 366 * 86_400.0
+
+
+def read_tokens(vendor: Vendor, response: requests.Response, now: dt.datetime) -> Tokens:
+    """Read the pair that the token endpoint issued.
+
+    Args:
+        vendor: Close.
+        response: The endpoint's answer.
+        now: The time at which it came.
+
+    Raises:
+        CrmError: It is no such pair. Of a refusal the error repeats only the code, as bodies may hold tokens.
+    """
+    status, body = response.status_code, body_of(response)
+    if status >= HTTPStatus.BAD_REQUEST and not isinstance(member(body, "error"), str):
+        raise foreign_error(vendor, response, quoted=False)
+    if not response.ok or response.is_redirect or _code(body) == "invalid_grant":
+        raise _refusal(response, _code(body), now)
+    access, refresh = member(body, "access_token"), member(body, "refresh_token")
+    if not _is_token(access) or not (refresh in (None, "") or _is_token(refresh)):
+        raise record_error(_ENDPOINT, response)
+    seconds = number_of(member(body, "expires_in"))
+    if not seconds or seconds > _MOST_SECONDS:
+        seconds = _DEFAULT_SECONDS
+    lifetime = dt.timedelta(seconds=seconds)
+    return Tokens(str(access), str(refresh or ""), now + lifetime, lifetime)
+
+
+def _code(body: Json) -> str:
+    code = text_of(member(body, "error"))
+    return code if re.fullmatch(r"[a-z_]{1,40}", code) else ""
+
+
+def _refusal(response: requests.Response, code: str, now: dt.datetime) -> CrmError:
+    status = response.status_code
+    if code == "invalid_grant":
+        msg = (
+            "Close refused the refresh token (invalid_grant): it was revoked, or used by a program that does not share "
+            "this ledger, or the answer with its successor was lost. Authorise the OAuth application again and put "
+            "the new refresh token into the connection's extra."
+        )
+        return AuthenticationError(msg, vendor="close", status=status, code="INVALID_GRANT")
+    kind = ConfigurationError if status < HTTPStatus.BAD_REQUEST else error_class(status)
+    kind = AuthenticationError if kind is RejectedError else kind
+    message = answered(_ENDPOINT, status, code="", message=code, fields={})
+    err = kind(message, vendor="close", status=status, code=f"HTTP_{status}")
+    err.retry_after = retry_after(response, now)
+    return err
+
+
+def _is_token(value: Json) -> bool:
+    """Whether a header can carry a value."""
+    return isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]{1,8000}", value) is not None
