@@ -22,6 +22,7 @@ from airflow_provider_crm.exceptions import (
 from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import canonical_uuid, path_segment
+from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
@@ -37,15 +38,6 @@ from airflow_provider_crm.vendors.answers import (
 from airflow_provider_crm.vendors.calls import Call, Route
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField
-from airflow_provider_crm.vendors.limit_headers import (
-    calls,
-    date_of,
-    first_known,
-    most_calls,
-    retry_after,
-    seconds,
-    seconds_until,
-)
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
 
@@ -279,18 +271,18 @@ class Raze:
 
         The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.
         """
-        headers, date = response.headers, date_of(response)
+        headers, date = response.headers, limit_headers.date_of(response)
         epoch = headers.get("X-RateLimit-Reset")
-        reset = None if date is None else seconds_until(epoch, date)
-        reset = seconds_until(epoch, now) if reset is None else reset
+        reset = None if date is None else limit_headers.seconds_until(epoch, date)
+        reset = limit_headers.seconds_until(epoch, now) if reset is None else reset
         wait = None
         if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            named = seconds(member(member(body_of(response), "error"), "retry_after"))
-            wait = first_known(named, retry_after(response, now), reset)
+            named = limit_headers.seconds(member(member(body_of(response), "error"), "retry_after"))
+            wait = limit_headers.first_known(named, limit_headers.retry_after(response, now), reset)
         return Limits(
             wait=wait,
-            limit=most_calls(headers.get("X-RateLimit-Limit")),
-            remaining=calls(headers.get("X-RateLimit-Remaining")),
+            limit=limit_headers.most_calls(headers.get("X-RateLimit-Limit")),
+            remaining=limit_headers.calls(headers.get("X-RateLimit-Remaining")),
             reset=reset,
         )
 

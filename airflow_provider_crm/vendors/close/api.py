@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import path_segment
+from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
     body_of,
     exact_number,
@@ -38,14 +39,6 @@ from airflow_provider_crm.vendors.close.fields import (
 )
 from airflow_provider_crm.vendors.close.tokens import read_tokens
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
-from airflow_provider_crm.vendors.limit_headers import (
-    calls,
-    first_known,
-    most_calls,
-    retry_after,
-    seconds,
-    standard_quota,
-)
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
 
@@ -279,17 +272,17 @@ class Close:
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
-        headers, quota = response.headers, standard_quota(response.headers)
-        old_reset, wait = seconds(headers.get("x-rate-limit-reset")), None
+        headers, quota = response.headers, limit_headers.standard_quota(response.headers)
+        old_reset, wait = limit_headers.seconds(headers.get("x-rate-limit-reset")), None
         if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            old_body = seconds(member(member(body_of(response), "error"), "rate_reset"))
-            wait = first_known(quota.reset, retry_after(response, now), old_body, old_reset)
+            old_body = limit_headers.seconds(member(member(body_of(response), "error"), "rate_reset"))
+            wait = limit_headers.first_known(quota.reset, limit_headers.retry_after(response, now), old_body, old_reset)
         limit, remaining = quota.limit, quota.remaining
         return Limits(
             wait=wait,
-            limit=most_calls(headers.get("x-rate-limit-limit")) if limit is None else limit,
-            remaining=calls(headers.get("x-rate-limit-remaining")) if remaining is None else remaining,
-            reset=first_known(quota.reset, old_reset),
+            limit=limit_headers.most_calls(headers.get("x-rate-limit-limit")) if limit is None else limit,
+            remaining=limit_headers.calls(headers.get("x-rate-limit-remaining")) if remaining is None else remaining,
+            reset=limit_headers.first_known(quota.reset, old_reset),
         )
 
 
