@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_crm.rows.cells import cells_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NullTexts:
@@ -18,8 +23,9 @@ class NullTexts:
         self._texts = texts
         self._found: Counter[tuple[str, str]] = Counter()
 
-    def replaced(self, column: str, cells: list[object]) -> list[object]:
-        """The cells of a column, with None for each of the texts."""
+    def cells(self, column: str, series: pd.Series[Any]) -> list[object]:
+        """Return the cells of a column, with None for each of the texts."""
+        cells = cells_of(series)
         kinds = set(map(type, cells))
         if str not in kinds:
             return cells

@@ -1,0 +1,110 @@
+"""Read the values of the mapped columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_crm.rows.cells import Mark
+from airflow_provider_crm.rows.fitting import FittedColumn, fit_cells, fit_value
+from airflow_provider_crm.rows.problems import Problem, Problems
+from airflow_provider_crm.values.columns import Row
+from airflow_provider_crm.values.conversion import COLUMN_KINDS
+from airflow_provider_crm.values.opportunity import Field, FieldValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from airflow_provider_crm.rows.null_texts import NullTexts
+    from airflow_provider_crm.rows.rules import ColumnRules
+
+
+class FieldColumns:
+    """The columns that are mapped to fields.
+
+    Args:
+        rules: The mapping and its rules.
+        fields: Each mapped field by its column.
+        null_texts: Texts that are missing values.
+    """
+
+    def __init__(self, rules: ColumnRules, fields: Mapping[str, Field], null_texts: NullTexts) -> None:
+        self._rules = rules
+        self._values = rules.values  # noqa: PD011 - not pandas' attribute
+        self._fields = fields
+        self._null_texts = null_texts
+
+    def rows(self, part: pd.DataFrame, problems: Problems) -> Iterable[Mapping[str, FieldValue]]:
+        """Return the values of each row by field name, without fields that are left alone.
+
+        Args:
+            part: Some rows.
+            problems: Gets the problems of each row.
+        """
+        columns: dict[str, list[Any]] = {}
+        skipping = []
+        for column, field in self._fields.items():
+            cells = self._null_texts.cells(column, part[column])
+            columns[field.name], skips = self._column(column, cells, problems)
+            if skips:
+                skipping.append(field.name)
+        if skipping:
+            return _without_skipped(columns, skipping, len(part))
+        return map(Row, repeat(columns), range(len(part)))
+
+    def _column(self, column: str, cells: list[object], problems: Problems) -> FittedColumn:
+        field = self._fields[column]
+        prefix = "" if column == field.name else f"column {column!r}: "
+        rule = self._rules.null_rule(column)
+
+        def value(cell: object) -> FieldValue | Mark | Problem:
+            if cell is None or cell is Mark.ABSENT:
+                return _null(field, prefix, column, "skip" if cell is Mark.ABSENT and rule == "clear" else rule)
+            fitted: FieldValue | Problem = fit_value(self._values, field, prefix, cell)
+            if isinstance(fitted, tuple) and field.multiple and self._null_texts.among(fitted):
+                text = "takes a list without empty (null) values; leave those out"
+                return Problem("NULL", f"{prefix}{field.name} {text}, or pass other null_values.")
+            return fitted
+
+        whole = self._whole_column(field, cells, value)
+        return fit_cells(cells, value, problems) if whole is None else whole
+
+    def _whole_column(
+        self, field: Field, cells: Sequence[object], value: Callable[[object], FieldValue | Mark | Problem]
+    ) -> FittedColumn | None:
+        """Return the value of every cell where the rules convert a whole column in less time than cell by cell."""
+        if field.kind not in COLUMN_KINDS:
+            return None
+        present = [cell for cell in cells if cell is not None]
+        values = self._values.values(field, present) if present else None
+        if values is None or len(values) == len(cells):
+            return None if values is None else FittedColumn(values)
+        null, rest = value(None), iter(values)
+        if isinstance(null, Problem):
+            return None
+        return FittedColumn([null if cell is None else next(rest) for cell in cells], null is Mark.SKIP)
+
+
+def _null(field: Field, prefix: str, column: str, rule: str) -> FieldValue | Mark | Problem:
+    if rule == "skip":
+        return Mark.SKIP
+    hint = f"fill it, or pass nulls={{{column!r}: 'skip'}} to leave the field alone."
+    if rule == "error":
+        return Problem("NULL", f"{prefix}{field.name} is empty (null), and nulls is 'error'; {hint}")
+    if not field.clearable:
+        return Problem("NOT_CLEARABLE", f"{prefix}{field.name} is empty (null), and cannot be cleared; {hint}")
+    return None
+
+
+def _without_skipped(columns: Mapping[str, list[Any]], skipping: Sequence[str], rows: int) -> list[Row[FieldValue]]:
+    """Return rows without the values to be left alone; rows that lack the same fields share their columns."""
+    left_out = zip(*([value is Mark.SKIP for value in columns[name]] for name in skipping), strict=True)
+    shapes: dict[tuple[bool, ...], Mapping[str, list[Any]]] = {}
+    found = []
+    for index, shape in zip(range(rows), left_out, strict=True):
+        if shape not in shapes:
+            skipped = {name for name, skip in zip(skipping, shape, strict=True) if skip}
+            shapes[shape] = {name: values for name, values in columns.items() if name not in skipped}
+        found.append(Row(shapes[shape], index))
+    return found
