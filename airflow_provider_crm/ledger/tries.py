@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+_SEEN_AGAIN = tuple(word.value for word in OutcomeWord if not word.is_failure and word is not OutcomeWord.UPDATED)
 _KILLED = "This try ended without a report, as by a kill; the rows that it wrote are counted from the change log."
 
 
@@ -85,9 +86,9 @@ def total(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the tries of a run come to.
 
     `updated` is the sum over all tries. Everything else is what the last try found: a row that was refused and then
-    landed is not refused any more, and one that an earlier try wrote is not `unchanged` as well, or `stale` where newer
-    data has overtaken it since. Of rows that a try ended too early to reach, refusals of the tries before it stay.
-    Calls and seconds are summed.
+    landed is not refused any more, and one that an earlier try wrote is not `unchanged` as well, nor left alone, such
+    as `stale` where newer data has overtaken it since. Of rows that a try ended too early to reach, refusals of the
+    tries before it stay. Calls and seconds are summed.
 
     Args:
         reports: Of all tries, in order; of a try that made a plan, what that returned.
@@ -117,7 +118,7 @@ def _outcomes(before: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str,
     counts = Counter(last)
     counts[landed] += earlier[landed]
     seen_again = earlier[landed]
-    for word in (OutcomeWord.UNCHANGED.value, OutcomeWord.STALE.value):
+    for word in _SEEN_AGAIN:
         counts[word] -= min(seen_again, last[word])
         seen_again -= min(seen_again, last[word])
     if report.get("ended_early"):

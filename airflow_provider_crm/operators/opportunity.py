@@ -26,8 +26,8 @@ class UpdateOpportunityOperator(DataOperator):
             plan itself, is not written.
         digest: Digest of the plan that was approved, such as `plan.output["digest"]`; required with `plan`. The rows
             are read once and compared with it before anything is written. "any" applies whatever the plan holds now.
-        on_conflict: What becomes of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`stale`, no
-            failure) or "overwrite" (written all the same).
+        on_conflict: What becomes of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`skipped`,
+            no failure) or "overwrite" (written all the same).
         id_column: See `OpportunityOperator`.
         fields: See `OpportunityOperator`.
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.

@@ -134,7 +134,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
         run_key: Key of the run to take back, `dag/task/run`, as its report tells it.
         plan_only: Store the plan and write nothing; `UpdateOpportunityOperator(plan=...)` applies it.
         on_conflict: What becomes of a record that was changed since: "fail" (`rejected`, code `CONFLICT`) or "skip"
-            (`stale`, no failure).
+            (`skipped`, no failure).
         kwargs: The arguments of `OpportunityOperator` except `id_column` and `fields`, then Airflow's own.
     """
 

@@ -175,7 +175,7 @@ class PlanSource:
         return update
 
     def _conflict(self, row: int, record_id: str, reason: str) -> Outcome:
-        word = OutcomeWord.STALE if self._on_conflict == "skip" else OutcomeWord.REJECTED
+        word = OutcomeWord.SKIPPED if self._on_conflict == "skip" else OutcomeWord.REJECTED
         return Outcome(row, record_id, word, "CONFLICT", reason)
 
 

@@ -38,9 +38,8 @@ class Tally:
         landed: int = 0,
     ) -> None:
         report = earlier or {}
-        self.counts: Counter[OutcomeWord] = Counter(
-            {OutcomeWord(word): count for word, count in report.get("outcomes", {}).items()}
-        )
+        counts = report.get("outcomes", {})
+        self.counts = Counter({word: counts[word.value] for word in OutcomeWord if word.value in counts})
         self.rejects: list[Reject] = [Reject(**reject) for reject in report.get("rejects", ())]
         earlier_causes = [Cause(**cause) for cause in report.get("causes", ())]
         self._causes = {(cause.outcome, cause.code): cause for cause in earlier_causes}

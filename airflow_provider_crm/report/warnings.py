@@ -1,16 +1,17 @@
-"""Warnings of a run: what a person should know although no row failed because of it."""
+"""Warnings of a run: sentences that a person should read although no row failed because of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.values.opportunity import OutcomeWord
+from airflow_provider_crm.values.opportunity import OutcomeKind, OutcomeWord
 
 if TYPE_CHECKING:
     from airflow_provider_crm.report.report import SyncReport
 
 _KEPT = 20
+_IN_PLACE = tuple(word for word in OutcomeWord if word.kind is OutcomeKind.IN_PLACE)
 
 
 class Warnings:
@@ -42,12 +43,11 @@ class Warnings:
         self._log(sentence)
 
 
-def landing_warning(report: SyncReport, *, conflicts: int = 0, valueless: int = 0) -> str | None:
+def landing_warning(report: SyncReport, *, valueless: int = 0) -> str | None:
     """Return what to say of a run in which no row landed and the CRM held no row's values; None if one did.
 
     Args:
         report: The run's report.
-        conflicts: Rows that are stale because the CRM changed their records since the plan.
         valueless: Rows that are unchanged because they have no value to write.
     """
     rows = report.rows
@@ -55,11 +55,11 @@ def landing_warning(report: SyncReport, *, conflicts: int = 0, valueless: int = 
         return None if report.ended_early else "Nothing to write: 0 rows."
     if valueless == rows:
         return f"Nothing to write: all {_rows(rows)} without a value."
-    if report.count(OutcomeWord.UPDATED, OutcomeWord.UNCHANGED) > valueless:
+    if report.count(*_IN_PLACE) > valueless:
         return None
-    if conflicts == rows:
+    if report.count(OutcomeWord.SKIPPED) == rows:
         return f"All {_rows(rows)} skipped: the CRM changed since the plan."
-    if report.count(OutcomeWord.STALE) == rows and conflicts == 0:
+    if report.count(OutcomeWord.STALE) == rows:
         return f"All {_rows(rows)} stale: newer data is in the CRM."
     return f"No row landed. {report.summary()}."
 

@@ -248,8 +248,8 @@ class RowRun:
 
     def _with_warnings(self, report: SyncReport, tally: Tally) -> SyncReport:
         """The report of a run that may become green, with a warning if no row landed."""
-        codes, warnings = tally.codes, self._run.warnings
-        landing = landing_warning(report, conflicts=codes["CONFLICT"], valueless=codes["NOTHING_TO_WRITE"])
+        warnings = self._run.warnings
+        landing = landing_warning(report, valueless=tally.codes["NOTHING_TO_WRITE"])
         if landing is not None and not Tolerance(self._task.max_rejected).exceeded(tally.refused, tally.rows):
             warnings.add(landing)
         return replace(report, warnings=tuple(warnings))

@@ -21,17 +21,6 @@ _USUAL_WINDOWS = (1, 2, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 86_400)
 _ALMOST = 0.95
 _FOUR_DECIMALS = Decimal("0.0001")
 _NOTHING = "\N{EN DASH}"
-_MEANINGS = {
-    OutcomeWord.UPDATED: "The CRM holds the values; it said so.",
-    OutcomeWord.UNCHANGED: "The CRM held the values already: no call.",
-    OutcomeWord.STALE: "Newer data was written or claimed by another run.",
-    OutcomeWord.INVALID: "Refused before sending.",
-    OutcomeWord.REJECTED: "Refused by the CRM.",
-    OutcomeWord.IGNORED: "The CRM said success, and shows another value.",
-    OutcomeWord.FAILED: "Attempts exhausted.",
-    OutcomeWord.UNKNOWN: "Sent, no answer, not safe to repeat.",
-    OutcomeWord.NOT_SENT: "The run stopped before this row.",
-}
 
 
 def static_file(name: str) -> str:
@@ -50,7 +39,7 @@ def environment() -> Environment:
     )
     made.filters.update(count=_count, duration=_duration, moment=_moment, iso=_iso, signed=_signed, money=_money)
     made.filters.update(percent=_percent, window=_window, measure=_measure)
-    made.globals.update(version=__version__, meanings={word.value: text for word, text in _MEANINGS.items()})
+    made.globals.update(version=__version__, outcome_words={word.value: word for word in OutcomeWord})
     return made
 
 

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 CANONICAL_FIELDS = ("deal_value", "deal_currency", "stage", "date_won", "notes", "responsible_user_id")
 NULL_VALUES = ("", "nan", "NaN", "NaT", "None", "<NA>", "\\N", "#N/A")
@@ -83,31 +83,66 @@ class Update:
     as_of: dt.datetime | None = None
 
 
+class OutcomeKind(enum.Enum):
+    """How an outcome counts."""
+
+    IN_PLACE = "in_place"
+    """The CRM holds the row's values."""
+    LEFT_ALONE = "left_alone"
+    """The row was not written, on purpose: no failure."""
+    PERMANENT = "permanent"
+    """A failure that a retry meets again."""
+    TRANSIENT = "transient"
+    """A failure that a retry may cure."""
+
+
 class OutcomeWord(enum.StrEnum):
-    """What can become of one row."""
+    """What can become of one row.
 
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    INVALID = "invalid"
-    REJECTED = "rejected"
-    IGNORED = "ignored"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    NOT_SENT = "not_sent"
+    Attributes:
+        kind: How it counts.
+        meaning: What it says of the row, as a sentence.
+    """
+
+    kind: OutcomeKind
+    meaning: str
+
+    def __new__(cls, word: str, kind: OutcomeKind, meaning: str) -> Self:
+        """Make one word."""
+        made = str.__new__(cls, word)
+        made._value_ = word
+        made.kind, made.meaning = kind, meaning
+        return made
+
+    UPDATED = "updated", OutcomeKind.IN_PLACE, "The CRM holds the values; it said so."
+    UNCHANGED = "unchanged", OutcomeKind.IN_PLACE, "The CRM held the values already: no call."
+    STALE = "stale", OutcomeKind.LEFT_ALONE, "Newer data was written or claimed by another run."
+    SKIPPED = "skipped", OutcomeKind.LEFT_ALONE, "Left alone because of on_conflict='skip': the CRM changed the record."
+    INVALID = "invalid", OutcomeKind.PERMANENT, "Refused before sending."
+    REJECTED = "rejected", OutcomeKind.PERMANENT, "Refused by the CRM."
+    IGNORED = "ignored", OutcomeKind.PERMANENT, "The CRM said success, and shows another value."
+    FAILED = "failed", OutcomeKind.TRANSIENT, "Attempts exhausted."
+    UNKNOWN = "unknown", OutcomeKind.TRANSIENT, "Sent, no answer, not safe to repeat."
+    NOT_SENT = "not_sent", OutcomeKind.TRANSIENT, "The run stopped before this row."
+
+    @property
+    def label(self) -> str:
+        """The word as pages write it."""
+        return self.value.replace("_", " ")
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the row counts towards `max_rejected`."""
+        return self.kind in (OutcomeKind.PERMANENT, OutcomeKind.TRANSIENT)
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether it is a failure that a retry may cure."""
+        return self.kind is OutcomeKind.TRANSIENT
 
 
-FAILURES = frozenset(
-    {
-        OutcomeWord.INVALID,
-        OutcomeWord.REJECTED,
-        OutcomeWord.IGNORED,
-        OutcomeWord.FAILED,
-        OutcomeWord.UNKNOWN,
-        OutcomeWord.NOT_SENT,
-    }
-)
-TRANSIENT_FAILURES = frozenset({OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.NOT_SENT})
+FAILURES = frozenset(word for word in OutcomeWord if word.is_failure)
+TRANSIENT_FAILURES = frozenset(word for word in OutcomeWord if word.is_transient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +152,7 @@ class Outcome:
     Attributes:
         row: Position of the row in its source, from 0.
         record_id: The id as the row gave it; empty when it gave none.
-        word: One of the nine words.
+        word: What became of it.
         code: Machine-readable cause: the vendor's, else ours; empty for success.
         reason: One sentence for a person; empty for success.
         applied: Fields that were written although the row failed as a whole (a half-applied row).

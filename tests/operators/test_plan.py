@@ -151,7 +151,7 @@ def test_what_is_not_writable_in_a_plan_fails_its_application(deals, plan, apply
     "case",
     [
         ("fail", {"updated": 1, "rejected": 1}, 4_200),
-        ("skip", {"updated": 1, "stale": 1}, 4_200),
+        ("skip", {"updated": 1, "skipped": 1}, 4_200),
         ("overwrite", {"updated": 2}, 500),
     ],
     ids=lambda case: case[0],
@@ -222,7 +222,7 @@ def test_rows_that_are_skipped_on_request_are_a_warning(deals, plan, apply):
     run = plan([row(0, 5)])
     deals.close.add_opportunity("oppo_0", value=300, note="n")
     applied = apply(run, on_conflict="skip")
-    assert (applied.error, applied.outcomes) == (None, {"stale": 1})
+    assert (applied.error, applied.outcomes) == (None, {"skipped": 1})
     assert applied.report["warnings"] == ["All 1 row skipped: the CRM changed since the plan."]
 
 
@@ -526,7 +526,7 @@ def test_characters_that_the_database_does_not_store_spoil_no_plan(deals, plan, 
     assert deals.close.opportunity("oppo_0")["note"] == "a\0b"
 
 
-@pytest.mark.parametrize("case", [("fail", "rejected", 200), ("skip", "stale", 200), ("overwrite", "updated", 100)])
+@pytest.mark.parametrize("case", [("fail", "rejected", 200), ("skip", "skipped", 200), ("overwrite", "updated", 100)])
 def test_what_was_in_place_and_was_written_over_since_is_a_conflict(deals, plan, apply, write, case):
     """An older run may write between plan and application what the plan had found in place: that is not forgotten."""
     on_conflict, word, left = case

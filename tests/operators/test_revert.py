@@ -80,7 +80,7 @@ def test_conflicts_of_an_undo_can_be_skipped(deals, write, revert):
     deals.close.add_opportunity("oppo_0", value=4_200, note="n")
     run = revert(on_conflict="skip")
     assert run.error is None
-    assert run.outcomes == {"updated": 1, "stale": 1}
+    assert run.outcomes == {"updated": 1, "skipped": 1}
 
 
 def test_what_is_not_known_is_not_guessed(deals, write, revert):

@@ -129,4 +129,4 @@ def test_after_a_yes_the_plan_is_written_and_nothing_else(world):
     held = [sandbox.close.opportunity(f"oppo_{number}")["value"] for number in range(1, 4)]
     assert held == [10_050, 77_700, 30_050]
     entry = f"/dags/{DAG_ID}/dagRuns/yes/taskInstances/apply/xcomEntries/return_value?deserialize=true"
-    assert api.call("GET", entry)["value"]["outcomes"] == {"updated": 2, "stale": 1}
+    assert api.call("GET", entry)["value"]["outcomes"] == {"updated": 2, "skipped": 1}

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.ui.queries.expressions import count_up_to, of_dags
-from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
+from airflow_provider_crm.values.opportunity import OutcomeWord
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SEARCHED = 5_000
 """Refused fields of each outcome word, and written fields, that can be searched and sorted; a file holds all."""
 SORTS = ("record_id", "outcome", "code", "reason")
 _AT_ONCE = 500
-_FAILED = tuple(word.value for word in OutcomeWord if word in FAILURES)
+_FAILED = tuple(word.value for word in OutcomeWord if word.is_failure)
 
 
 @dataclass(frozen=True, slots=True)

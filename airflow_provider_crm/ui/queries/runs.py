@@ -16,7 +16,7 @@ from airflow_provider_crm.database.schema import plans, runs, tries
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.ui.queries.expressions import json_part, of_dags
 from airflow_provider_crm.ui.run_keys import RunKey
-from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
+from airflow_provider_crm.values.opportunity import FAILURES, OutcomeKind, OutcomeWord
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -60,6 +60,12 @@ class Counted:
     def not_sent(self) -> int:
         """Rows that a stopped run left over; those that it never began have no line in the change log."""
         return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        """The words of rows that were not written on purpose, such as `stale`."""
+        words = (word for word in OutcomeWord if word.kind is OutcomeKind.LEFT_ALONE)
+        return tuple(word.label for word in words if self.outcomes.get(word.value))
 
     @property
     def landed(self) -> int:
@@ -118,9 +124,8 @@ class Run(Counted):
         """Return one word for what became of the run.
 
         `open` (no report yet), `stopped` (by a guardrail), `refused`, `broken` (ended early), `planned`, `landed` (the
-        CRM holds every row), `partly` (rows are stale), or `nothing`.
+        CRM holds every row), `partly` (rows were left alone), or `nothing`.
         """
-        stale = bool(self.outcomes.get(OutcomeWord.STALE.value))
         states = {
             "open": self.finished_at is None,
             "stopped": any(one.broken for one in self.guardrails),
@@ -128,7 +133,7 @@ class Run(Counted):
             "broken": self.ended_early is not None,
             "planned": self.plan_id is not None and not self.outcomes,
             "nothing": not (self.landed or self.saved),
-            "partly": stale,
+            "partly": bool(self.left_alone),
         }
         return next((word for word, true in states.items() if true), "landed")
 
