@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from airflow_provider_crm.rows.cells import Mark
-from airflow_provider_crm.rows.fitting import fit_cells, fit_value
+from airflow_provider_crm.rows.field_columns import fit_cells, fit_value
 from airflow_provider_crm.rows.problems import Problem, Problems
 from airflow_provider_crm.rows.rules import ColumnRules
 from airflow_provider_crm.values.conversion import ValueRules

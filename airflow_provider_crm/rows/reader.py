@@ -12,7 +12,7 @@ from airflow_provider_crm.rows.cells import exact_integers
 from airflow_provider_crm.rows.data_times import DataTimes
 from airflow_provider_crm.rows.field_columns import FieldColumns
 from airflow_provider_crm.rows.null_texts import NullTexts
-from airflow_provider_crm.rows.row_ids import RowIds
+from airflow_provider_crm.rows.record_ids import RowIds
 from airflow_provider_crm.values.opportunity import Field, Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from airflow_provider_crm.vendors.answers import (
 )
 from airflow_provider_crm.vendors.calls import Call, Route
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
-from airflow_provider_crm.vendors.close.answers import read_error, shows, shows_some_user
+from airflow_provider_crm.vendors.close.errors import read_error
 from airflow_provider_crm.vendors.close.fields import (
     LIST_ITEM_SUFFIXES,
     OWN_FIELDS,
@@ -36,6 +36,8 @@ from airflow_provider_crm.vendors.close.fields import (
     custom_fields,
     find_stage,
     in_cents,
+    shows,
+    shows_some_user,
 )
 from airflow_provider_crm.vendors.close.tokens import read_tokens
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant

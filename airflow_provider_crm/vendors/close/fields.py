@@ -1,4 +1,4 @@
-"""Fields of a Close opportunity: its own and custom ones, stages, currency and cents."""
+"""Fields of a Close opportunity: its own and custom ones, stages, money, and how a record shows what was written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.values.hidden_values import HIDDEN
 from airflow_provider_crm.values.messages import shown_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind
-from airflow_provider_crm.vendors.answers import text_of
+from airflow_provider_crm.vendors.answers import items_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,3 +113,21 @@ def in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldVa
         )
         raise ConfigurationError(msg, vendor="close", code="MINOR_UNIT")
     return [int(value * 100) if isinstance(value, Decimal) else None for value in values]
+
+
+def shows(record: Record, key: str, sent: FieldValue) -> bool:
+    """Return whether a record shows a written value; for a part of a list, whether the list has it."""
+    name, dot, suffix = key.rpartition(".")
+    if dot + suffix in LIST_ITEM_SUFFIXES:
+        contained = any(same_value(sent, item) for item in items_of(record.get(name)))
+        return contained is (suffix == "add")
+    return same_value(sent, record.get(key))
+
+
+def shows_some_user(record: Record, key: str, sent: FieldValue) -> bool:
+    """Return whether a custom field shows a user's id where a name was sent.
+
+    Close takes an exact name and answers the id, so an echo only shows that a user was set.
+    """
+    is_name = isinstance(sent, str) and not sent.startswith("user_")
+    return key.startswith("custom.") and is_name and text_of(record.get(key)).startswith("user_")

@@ -1,4 +1,4 @@
-"""Bodies of Close's answers: errors in all shapes on record, and records that show what was written."""
+"""Errors in Close's answers, in all shapes on record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import AuthenticationError, RejectedError
-from airflow_provider_crm.values.equality import same_value
 from airflow_provider_crm.vendors.answers import (
     answered,
     body_of,
@@ -16,7 +15,6 @@ from airflow_provider_crm.vendors.answers import (
     member,
     text_of,
 )
-from airflow_provider_crm.vendors.close.fields import LIST_ITEM_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +22,8 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_crm.exceptions import CrmError
-    from airflow_provider_crm.values.opportunity import FieldValue
     from airflow_provider_crm.vendors.protocol import Vendor
-    from airflow_provider_crm.vendors.records import Json, Record
+    from airflow_provider_crm.vendors.records import Json
 
 _CODES: Mapping[int, str] = {HTTPStatus.BAD_REQUEST: "BAD_REQUEST", HTTPStatus.NOT_FOUND: "NOT_FOUND"}
 _OLD_ERROR = {"message", "rate_reset", "rate_limit", "rate_window", "rate_limit_type", "rate_endpoint_group"}
@@ -49,24 +46,6 @@ def read_error(vendor: Vendor, response: requests.Response) -> CrmError:
         request_id=response.headers.get("x-request-id"),
         field_errors=fields,
     )
-
-
-def shows(record: Record, key: str, sent: FieldValue) -> bool:
-    """Return whether a record shows a written value; for a part of a list, whether the list has it."""
-    name, dot, suffix = key.rpartition(".")
-    if dot + suffix in LIST_ITEM_SUFFIXES:
-        contained = any(same_value(sent, item) for item in items_of(record.get(name)))
-        return contained is (suffix == "add")
-    return same_value(sent, record.get(key))
-
-
-def shows_some_user(record: Record, key: str, sent: FieldValue) -> bool:
-    """Return whether a custom field shows a user's id where a name was sent.
-
-    Close takes an exact name and answers the id, so an echo only shows that a user was set.
-    """
-    is_name = isinstance(sent, str) and not sent.startswith("user_")
-    return key.startswith("custom.") and is_name and text_of(record.get(key)).startswith("user_")
 
 
 def _message(body: Json) -> str:
