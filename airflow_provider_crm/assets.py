@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.sdk import Context
 
-    from airflow_provider_crm.report.report import SyncReport
-
 OPPORTUNITIES = AssetAlias("crm_opportunities")
 """Outlet for a task whose account, and so its asset, is known at run time only.
 
@@ -59,18 +57,18 @@ def account_of(uri: str) -> str:
     return unquote(urlsplit(uri).netloc)
 
 
-def announce(context: Context, outlets: Iterable[object], report: SyncReport) -> None:
-    """Tell Airflow that opportunities were written: run key and counts go with the event, when the task succeeds.
+def announce(context: Context, outlets: Iterable[object], *, account: str, extra: dict[str, Any]) -> None:
+    """Announce to Airflow that opportunities of an account were written, when the task succeeds.
 
     Args:
-        context: Airflow's.
-        outlets: Those of the task. If the account's asset is among them, its event gets the counts; if the alias is,
-            the event comes through it; else nothing is told.
-        report: Of the run.
+        context: Airflow's context.
+        outlets: The outlets of the task. If the account's asset is among them, the extra goes with its event; if the
+            alias is, the event comes through it; else nothing is announced.
+        account: The account, as the report has it.
+        extra: Run key and counts.
     """
-    asset = create_asset(account=report.account)
-    extra: dict[str, Any] = {"run_key": report.run_key, "rows": report.rows, "outcomes": dict(report.outcomes)}
-    named = next((one for one in outlets if isinstance(one, Asset) and one.uri == asset.uri), None)
+    asset = create_asset(account=account)
+    named = next((outlet for outlet in outlets if isinstance(outlet, Asset) and outlet.uri == asset.uri), None)
     if named is not None:
         context["outlet_events"][named].extra.update(extra)
     elif OPPORTUNITIES in outlets:

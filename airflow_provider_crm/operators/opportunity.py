@@ -9,10 +9,9 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.operators.source_data import DataOperator, shielded
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.plan.store import Plan
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.sources import Source
-    from airflow_provider_crm.sync.task_run import TaskRun
+    from airflow_provider_crm.sync.row_stream import Source
+    from airflow_provider_crm.sync.segment import Segment
 
 
 class UpdateOpportunityOperator(DataOperator):
@@ -53,19 +52,17 @@ class UpdateOpportunityOperator(DataOperator):
         self.on_conflict = on_conflict
 
     def argument_checks(self) -> Mapping[str, Check]:
-        """The check of each argument, by its name."""
+        """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import APPLYING
 
         return {**super().argument_checks(), **APPLYING}
 
-    def source(self, run: TaskRun) -> Source:
-        """The data, or the plan.
+    def source(self, segment: Segment) -> Source:
+        """Open the data, or the plan.
 
         Raises:
             ConfigurationError: If both or neither are given.
         """
-        from airflow_provider_crm.sync.sources import PlanRowsSource
-
         if self.plan is None and self.digest is not None:
             msg = "digest is given without plan; pass both, or rows as data."
             raise ConfigurationError(msg)
@@ -73,26 +70,14 @@ class UpdateOpportunityOperator(DataOperator):
             msg = "data and plan are None; pass rows as data, or the id of a plan, such as plan.output['plan_id']."
             raise ConfigurationError(msg)
         if self.plan is None:
-            return super().source(run)
+            return super().source(segment)
+        from airflow_provider_crm.sync.plan_sources import PlanRowsSource
+
         self._check_plan_arguments()
-        store = run.ledger.plan_store()
-        plan = store.load(self.plan)
-        return PlanRowsSource(store, plan, self.on_conflict, digest=self._approved_digest(plan))
-
-    def _approved_digest(self, plan: Plan) -> str:
-        """The digest that the rows of the plan have to have."""
-        from airflow_provider_crm.plan.apply import ANY_DIGEST
-
-        if self.digest is None:
-            msg = (
-                "plan is given without digest: pass the digest of the plan that was approved, such as "
-                f"plan.output['digest'], or digest={ANY_DIGEST!r} to apply whatever the plan holds by now."
-            )
-            raise ConfigurationError(msg)
-        return plan.digest if self.digest == ANY_DIGEST else self.digest
+        return PlanRowsSource.approved(segment.ledger.plan_store(), self.plan, self.on_conflict, digest=self.digest)
 
     def _check_plan_arguments(self) -> None:
-        """Refuse what the plan has decided already."""
+        """Refuse arguments that the plan has decided already."""
         others = {
             "data": self.data,
             "id_column": self.id_column or None,

@@ -1,4 +1,4 @@
-"""What a task carries along while it is deferred, and how long it waits for a vendor that is down."""
+"""What a task keeps while it is deferred, and how long it waits for a vendor that is down."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ LONGEST_OUTAGE = 21_600.0
 
 @dataclass(frozen=True, slots=True)
 class DeferralState:
-    """What a task knows of its time before a deferral; nothing when it begins.
+    """The state of a task from before a deferral; empty when it begins.
 
     Attributes:
-        settled: The rows that were finished before, as `FinishedRows` writes them; empty where the ledger knows them.
-        report: The report of what was done before, as `SyncReport.to_dict` writes it, or the part of it that there was.
+        finished_rows: The rows that had their outcome before, as `FinishedRows` writes them; empty where the ledger
+            knows them.
+        report: The report of what was done before, as `SyncReport.to_dict` writes it, or a part of it.
         outages: How often in a row the vendor was down when the task was woken, or began.
-        doubtful: Whether rows that failed before are sent again, of which nobody knows whether they landed.
+        resends_failed_rows: Whether rows that failed before are sent again, which may have landed.
     """
 
-    settled: str = ""
+    finished_rows: str = ""
     report: Mapping[str, Any] = field(default_factory=dict)
     outages: int = 0
-    doubtful: bool = False
+    resends_failed_rows: bool = False
 
     @property
     def calls(self) -> int:
-        """Calls that were made before."""
+        """Number of calls that were made before."""
         return int(self.report.get("calls", 0))
 
     @property
@@ -38,23 +39,23 @@ class DeferralState:
         return float(self.report.get("seconds", 0.0))
 
     def resume_arguments(self) -> dict[str, Any]:
-        """What `resume` is called with when the task is woken."""
+        """Return the arguments with which Airflow calls `resume` when it wakes the task."""
         return {
-            "settled": self.settled,
+            "finished_rows": self.finished_rows,
             "report": dict(self.report),
             "outages": self.outages,
-            "doubtful": self.doubtful,
+            "resends_failed_rows": self.resends_failed_rows,
         }
 
 
-def outage_wait(before: int) -> float | None:
-    """Seconds to wait for a vendor that is down: 5, 10, 20, then 30 minutes each, within six hours in all.
+def outage_wait(outages: int) -> float | None:
+    """Return the seconds to wait for a vendor that is down: 5, 10, 20, then 30 minutes each, within six hours in all.
 
     Args:
-        before: How often it was waited for already, in a row.
+        outages: How often in a row the task waited for it already.
 
     Returns:
         None if it has been down for too long.
     """
-    waits = [min(FIRST_OUTAGE_WAIT * 2.0**number, LONGEST_OUTAGE_WAIT) for number in range(before + 1)]
+    waits = [min(FIRST_OUTAGE_WAIT * 2.0**number, LONGEST_OUTAGE_WAIT) for number in range(outages + 1)]
     return waits[-1] if sum(waits) <= LONGEST_OUTAGE else None

@@ -2,50 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, LedgerUnavailableError, SourceUnreadableError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from airflow_provider_crm.values.opportunity import Outcome, Update
-
 _OF_THE_DATA = frozenset({"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"})
 """Classes of PEP 249, which drivers share by name only: the statement or its data is wrong. The others may pass."""
 _FOR_GOOD = (AirflowFailException, UnicodeError)
-
-
-class CountedRows:
-    """The rows of a source, up to the row at which it breaks.
-
-    Args:
-        items: Updates and outcomes, in order.
-
-    Attributes:
-        rows: Rows that were read.
-        broke: What the source raised, or None.
-    """
-
-    def __init__(self, items: Iterable[Update | Outcome]) -> None:
-        self.rows = 0
-        self.broke: Exception | None = None
-        self._items = items
-
-    def __iter__(self) -> Iterator[Update | Outcome]:
-        try:
-            for item in self._items:
-                self.rows += 1
-                yield item
-        except Exception as err:  # noqa: BLE001 - a source may raise anything; the run reports it once the rows have ended
-            self.broke = err
-
-    def raise_error(self) -> None:
-        """Raise what the source raised, if it broke, as an error that says what to do."""
-        if self.broke is not None:
-            raise source_error(self.broke, self.rows) from self.broke
 
 
 def source_error(err: Exception, rows: int) -> Exception:

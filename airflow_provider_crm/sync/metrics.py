@@ -1,4 +1,4 @@
-"""What a run tells Airflow's metrics (StatsD, OpenTelemetry or Datadog, as `[metrics]` sets up)."""
+"""The metrics of a run, for StatsD, OpenTelemetry or Datadog, as `[metrics]` of Airflow's configuration says."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.sync.airflow_versions import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from airflow.sdk import Context
 
     from airflow_provider_crm.report.report import SyncReport
 
 
-def metric_tags(context: Context, vendor: str) -> dict[str, str]:
-    """Tags of all metrics of a task; backends without tags leave them out."""
-    ti = context["ti"]
-    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "vendor": vendor}
-
-
-def count_run(report: SyncReport, tags: Mapping[str, str]) -> None:
-    """Tell rows, calls and use of the budget, once, when a run has ended: those before a deferral are in its report.
+def record_run(context: Context, report: SyncReport) -> None:
+    """Record rows, calls and use of the rate limit once a run has ended; its report includes those before a deferral.
 
     Args:
-        report: Of the whole run.
-        tags: See `metric_tags`.
+        context: Airflow's context.
+        report: The report of the whole run.
     """
+    tags = _tags(context, report.vendor)
     for word, rows in report.outcomes.items():
-        stats.incr(f"crm.rows.{word}", rows, tags=dict(tags))
-    stats.incr("crm.calls", report.calls, tags=dict(tags))
+        stats.incr(f"crm.rows.{word}", rows, tags=tags)
+    stats.incr("crm.calls", report.calls, tags=tags)
     for group in () if report.budget is None else report.budget.groups:
         if group.used is not None:
             name = group.group.replace(" ", "_") or "all"  # StatsD's tags hold no spaces
             stats.gauge("crm.budget.used", group.used, tags={**tags, "group": name})
 
 
-def time_waits(seconds: float, tags: Mapping[str, str]) -> None:
-    """Tell how long a run stood still; a deferred task tells it for each stretch in which it held a worker slot.
+def record_waits(context: Context, vendor: str, seconds: float) -> None:
+    """Record how long a run waited; a deferred task records it for each segment in which it held a worker slot.
 
     Args:
-        seconds: See `progress.Waits`.
-        tags: See `metric_tags`.
+        context: Airflow's context.
+        vendor: The connection type.
+        seconds: The seconds that it waited.
     """
-    stats.timing("crm.waited", timedelta(seconds=seconds), tags=dict(tags))
+    stats.timing("crm.waited", timedelta(seconds=seconds), tags=_tags(context, vendor))
+
+
+def _tags(context: Context, vendor: str) -> dict[str, str]:
+    """Return the tags of all metrics of a task; backends without tags drop them."""
+    ti = context["ti"]
+    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "vendor": vendor}

@@ -9,255 +9,268 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import OutageError
 from airflow_provider_crm.guardrails.limits import hold
+from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.push.write import shown_payload
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.report.progress import Progress, Reading
-from airflow_provider_crm.report.rejects_file import check_rejects_path
 from airflow_provider_crm.report.report import SyncReport
 from airflow_provider_crm.report.tally import Tally
-from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.report.warnings import landing_warning
 from airflow_provider_crm.sync.deferral import DeferralState
-from airflow_provider_crm.sync.ends import CountedRows, ending, source_error
+from airflow_provider_crm.sync.ends import ending, source_error
 from airflow_provider_crm.sync.finished_rows import FinishedRows
+from airflow_provider_crm.sync.metrics import record_run, record_waits
 from airflow_provider_crm.sync.object_files import open_rejects
-from airflow_provider_crm.sync.spans import span
+from airflow_provider_crm.sync.spans import describe_run, span
 from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.push.run import Push
+    from airflow_provider_crm.hooks.sessions import Session
     from airflow_provider_crm.report.rejects_file import WriteReject
+    from airflow_provider_crm.sync.row_stream import RowStream, Source
     from airflow_provider_crm.sync.run_context import RunContext
-    from airflow_provider_crm.sync.sources import Source
     from airflow_provider_crm.sync.task_run import TaskRun
 
-_PREVIEWED = 20
+_PREVIEWED_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run of rows came to.
+    """The result of a run of rows.
 
     Attributes:
         report: What became of the rows.
-        stopped: Why it ended before its last row, or None.
+        stopped: Why the run ended before its last row, or None.
         wait: Seconds after which the task is to go on, or None if it is over.
-        carried: What it needs then.
+        deferral: The state that it needs then.
     """
 
     report: SyncReport
     stopped: Exception | None
     wait: float | None
-    carried: DeferralState
+    deferral: DeferralState
 
 
 class RowRun:
     """Writes the rows of a task, as many as can be written now.
 
     Args:
-        run: The task, and what it works with.
+        run: The segment of the task that is running.
+
+    Raises:
+        ConfigurationError: An argument is wrong, or the ledger is missing that it needs.
     """
 
     def __init__(self, run: TaskRun) -> None:
         self._run = run
-        self._task = run.task
-        self._settled = FinishedRows(run.carried.settled)
-        self._held: tuple[GuardrailCheck, ...] = ()
+        self._segment = run.segment
+        self._settings = run.segment.settings
+        self._rules = run.segment.push_rules
+        if self._settings.capture_before:
+            run.segment.ledger.required()
+        self._finished = FinishedRows(run.segment.deferral.finished_rows)
+        self._checks: tuple[GuardrailCheck, ...] = ()
         self._rereads_all_rows = False
         self._landed = False
 
-    def write(self) -> RunResult:
-        """Write the rows.
+    def write(self, source: Source, session: Session) -> RunResult:
+        """Write the rows, and record the result in metrics and spans.
+
+        Args:
+            source: The source of the rows.
+            session: The session to write with.
 
         Raises:
-            CrmError: Not even the first one could be tried.
+            CrmError: Not even the first row could be tried.
         """
-        run, task = self._run, self._task
-        if task.rejects_path is not None:
-            check_rejects_path(task.rejects_path)
-        rules = run.rules()
-        if task.capture_before:
-            run.ledger.required()
-        source = task.source(run)
-        self._rereads_all_rows = self._goes_through_all_rows_again(source)
-        goes_on = run.resumed and not self._rereads_all_rows
-        with open_rejects(task.rejects_path, resumed=goes_on) as write, run.work(source, rules) as work:
-            return self._written(source, work, self._tally(write))
+        self._rereads_all_rows = self._can_reread_all_rows(source)
+        keep_rejects = self._segment.resumed and not self._rereads_all_rows
+        with (
+            open_rejects(self._settings.rejects_path, resumed=keep_rejects) as write,
+            self._run.open_context(source, session) as run_context,
+        ):
+            result = self._written(source, run_context, self._tally(write))
+        describe_run(result.report)
+        record_waits(self._segment.context, result.report.vendor, self._run.waited_seconds)
+        if result.wait is None:
+            record_run(self._segment.context, result.report)
+        return result
 
-    def _written(self, source: Source, work: RunContext, tally: Tally) -> RunResult:
-        """Write the rows; whatever ends that, what became of them is reported first."""
-        from airflow_provider_crm.push.run import Push
-
-        with Spool[Outcome]() as again:
+    def _written(self, source: Source, run_context: RunContext, tally: Tally) -> RunResult:
+        """Write the rows; if anything ends that, report first what became of them."""
+        with Spool[Outcome]() as retryable:
             push: Push | None = None
             try:
-                found = source.rows(work)
-                probing = self._run.carried.outages > 0
-                push = Push(work.session, work.catalogue, work.rules, work.ledger, found.inspect, probing=probing)
-                stream = CountedRows(found.items)
-                with (
-                    span("crm.write"),
-                    closing(self._outcomes(push, self._unsettled(stream, work, source))) as outcomes,
-                ):
-                    for outcome in self._progress(tally, work.session).watch(outcomes):
-                        self._take(outcome, push, tally, again)
-                ended = self._ended(work, push, stream, tally, again)
+                stream = source.rows(run_context)
+                push = self._push(stream, run_context)
+                rows = self._unfinished(stream, run_context, source)
+                with span("crm.write"), closing(self._outcomes(push, rows)) as outcomes:
+                    for outcome in self._progress(stream, tally, run_context.session).watch(outcomes):
+                        self._add(outcome, push, tally, retryable)
+                result = self._result(run_context, push, stream, tally, retryable)
             except BaseException as err:
-                self._report_end(err, work, push, tally, again)
+                self._report_end(err, run_context, push, tally, retryable)
                 raise
-            if ended.stopped is None and ended.wait is None and work.ledger is not None:
-                found.finish()
-            return ended
+            if result.stopped is None and result.wait is None and run_context.ledger is not None:
+                stream.finish()
+            return result
 
-    def _ended(
-        self, work: RunContext, push: Push, stream: CountedRows, tally: Tally, again: Spool[Outcome]
+    def _push(self, stream: RowStream, run_context: RunContext) -> Push:
+        probing = self._segment.deferral.outages > 0
+        session, ledger = run_context.session, run_context.ledger
+        return Push(session, run_context.catalogue, run_context.rules, ledger, stream.inspect, probing=probing)
+
+    def _result(
+        self, run_context: RunContext, push: Push, stream: RowStream, tally: Tally, retryable: Spool[Outcome]
     ) -> RunResult:
         """Report the rows of a source that has no more of them, or broke."""
         broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
-        wait = self._wait(push, again, work.session)
-        for outcome in again if wait is None else ():
+        wait = self._wait(push, retryable, run_context.session)
+        for outcome in retryable if wait is None else ():
             self._count(outcome, tally)
-        report = self._report(work, tally, ended_early=None if broke is None else str(broke))
+        report = self._report(run_context, tally, ended_early=None if broke is None else str(broke))
         if wait is None:
             report = self._with_warnings(report, tally)
         push.close(report.to_dict(), deferred=wait is not None)
-        carried = self._carried(report, push, doubtful=len(again) > 0)
-        return RunResult(report, push.stopped or broke, wait, carried)
+        deferral = self._deferral(report, push, resends_failed_rows=len(retryable) > 0)
+        return RunResult(report, push.stopped or broke, wait, deferral)
 
     def _report_end(
-        self, err: BaseException, work: RunContext, push: Push | None, tally: Tally, again: Spool[Outcome]
+        self, err: BaseException, run_context: RunContext, push: Push | None, tally: Tally, retryable: Spool[Outcome]
     ) -> None:
-        """Report what became of the rows of a task that ends in their midst: in the log, the ledger and XCom."""
-        for outcome in (*again, *(() if push is None else push.unreported)):
+        """Report the rows of a task that ends before its last row: in the log, the ledger and XCom."""
+        for outcome in (*retryable, *(() if push is None else push.unreported)):
             self._count(outcome, tally)
-        report = self._report(work, tally, ended_early=ending(err))
-        self._task.log.error("%s %s.", report.ended_early, report.summary())
+        report = self._report(run_context, tally, ended_early=ending(err))
+        self._segment.log.error("%s %s.", report.ended_early, report.summary())
         if push is not None:
             push.close(report.to_dict())
         self._run.push_last_report(report.to_dict())
 
-    def _goes_through_all_rows_again(self, source: Source) -> bool:
-        """Whether a task that was deferred starts over: the ledger then makes what landed cost nothing.
+    def _can_reread_all_rows(self, source: Source) -> bool:
+        """Return whether a task that was deferred can start over, as rows that landed then cost no call.
 
-        Where it would not, the task has to carry along which rows are settled.
+        Where they would, the deferral state has to list the finished rows.
         """
-        task = self._task
-        keeps = task.sends and self._run.ledger.engine is not None
-        return keeps and task.changes_only and not task.retry_rejected and not source.inspects
+        settings = self._settings
+        has_ledger = settings.sends and self._segment.ledger.engine is not None
+        return has_ledger and settings.changes_only and not settings.retry_rejected and not source.inspects
 
     def _tally(self, write: WriteReject | None) -> Tally:
-        earlier = self._run.carried.report
+        earlier = self._segment.deferral.report
         landed = earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0)
         if self._rereads_all_rows:
-            return Tally(write, failures=self._task.failures(), landed=landed)
-        return Tally(write, failures=self._task.failures(), earlier=earlier)
+            return Tally(write, failures=self._settings.failures, landed=landed)
+        return Tally(write, failures=self._settings.failures, earlier=earlier)
 
-    def _unsettled(self, stream: CountedRows, work: RunContext, source: Source) -> Iterator[Update | Outcome]:
-        """The rows that have no outcome yet, once all of them are known to stay within the guardrails."""
+    def _unfinished(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:
+        """Return the rows without an outcome, after all of them were checked against the guardrails."""
         rows: Iterable[Update | Outcome] = stream
-        if self._task.guardrails is not None and not self._run.carried.report.get("rows"):
-            rows = self._guarded(stream, work, source)
-        return (row for row in rows if not self._settled.skip(row.record_id))
+        if self._settings.guardrails is not None and not self._segment.deferral.report.get("rows"):
+            rows = self._guarded(stream, run_context, source)
+        return (row for row in rows if not self._finished.skip(row.record_id))
 
-    def _guarded(self, stream: CountedRows, work: RunContext, source: Source) -> Iterator[Update | Outcome]:
-        from airflow_provider_crm.guardrails.limits import Guardrails
-
-        guardrails, measured = self._task.guardrails or Guardrails(), work.measured(source.names)
-        guardrails.check()
+    def _guarded(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:
+        """Check all rows against the guardrails, then yield them."""
+        guardrails = self._settings.guardrails
+        if guardrails is None:
+            return
+        vendor = run_context.session.account.vendor
+        estimate = ImpactEstimate(source.names, vendor, run_context.catalogue, run_context.rules)
         with Spool(stream) as spool:
             stream.raise_error()
             with span("crm.guardrails"):
-                measured.add(spool)
+                estimate.add(spool)
                 if guardrails.compares:
-                    access = self._run.ledger
+                    access = self._segment.ledger
                     access.plan_store()  # makes the tables where a dry run is the first to ask
-                    book = work.ledger or access.open_ledger(work.session, work.catalogue, work.account, work.run_key)
-                    measured.compare(spool, book)
-                self._held = guardrails.measurements(measured)
-                hold(self._held)
+                    ledger = run_context.ledger or access.open_ledger(
+                        run_context.session, run_context.catalogue, run_context.account, run_context.run_key
+                    )
+                    estimate.compare(spool, ledger)
+                self._checks = guardrails.measurements(estimate)
+                hold(self._checks)
             yield from spool
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:
-        from airflow_provider_crm.push.write import shown_payload
-
-        if self._task.sends:
+        if self._settings.sends:
             yield from push.run(rows)
             return
         for number, (outcome, calls) in enumerate(push.rehearse(rows)):
-            if number < _PREVIEWED:
+            if number < _PREVIEWED_ROWS:
                 for call in calls:
                     payload = shown_payload(call, push.catalogue)
-                    self._task.log.info("Would send %s %s %s", call.method, call.path, payload)
+                    self._segment.log.info("Would send %s %s %s", call.method, call.path, payload)
             yield outcome
 
-    def _progress(self, tally: Tally, session: Session) -> Progress:
-        """What says every few seconds how far the run is."""
+    def _progress(self, stream: RowStream, tally: Tally, session: Session) -> Progress:
+        """Return what logs every few seconds how far the run is."""
 
         def reading() -> Reading:
             return Reading(tally.rows, tally.refused, session.calls, session.used().used)
 
-        task = self._task
-        return Progress(reading, task.log.info, total=task.total_rows(), monotonic=session.clock.monotonic)
+        return Progress(reading, self._segment.log.info, total=stream.total, monotonic=session.clock.monotonic)
 
-    def _take(self, outcome: Outcome, push: Push, tally: Tally, again: Spool[Outcome]) -> None:
-        """Count an outcome, or put it aside: rows that failed for a reason that passes have another try to come."""
-        if not self._task.sends or outcome.word not in TRANSIENT_FAILURES:
+    def _add(self, outcome: Outcome, push: Push, tally: Tally, retryable: Spool[Outcome]) -> None:
+        """Count an outcome, or keep it apart if the row failed for a temporary reason and may be tried again."""
+        if not self._settings.sends or outcome.word not in TRANSIENT_FAILURES:
             self._landed |= outcome.word is OutcomeWord.UPDATED
             self._count(outcome, tally)
         elif outcome.word is not OutcomeWord.NOT_SENT or push.wait is None:
-            again.append(outcome)
+            retryable.append(outcome)
 
     def _count(self, outcome: Outcome, tally: Tally) -> None:
-        if self._task.sends and not self._rereads_all_rows:  # a rehearsal is never deferred
-            self._settled.add(outcome.record_id)
+        if self._settings.sends and not self._rereads_all_rows:  # a rehearsal is never deferred
+            self._finished.add(outcome.record_id)
         tally.add(outcome)
 
-    def _wait(self, push: Push, again: Spool[Outcome], session: Session) -> float | None:
-        """Seconds after which rows are to be tried again; None if none of them are."""
+    def _wait(self, push: Push, retryable: Spool[Outcome], session: Session) -> float | None:
+        """Return the seconds after which rows are to be tried again; None if none of them are."""
         if push.wait is not None:
             return push.wait
         down = isinstance(push.stopped, OutageError)
-        if push.stopped is None and self._task.sends and len(again):
+        if push.stopped is None and self._settings.sends and len(retryable):
             down = session.is_down()
         return self._run.outage_wait(self._outages, landed=self._landed) if down else None
 
     @property
     def _outages(self) -> int:
-        """How often in a row the vendor was found to be down before."""
-        return 0 if self._landed else self._run.carried.outages
+        """How often in a row the vendor was down before."""
+        return 0 if self._landed else self._segment.deferral.outages
 
-    def _report(self, work: RunContext, tally: Tally, *, ended_early: str | None) -> SyncReport:
-        run = self._run
+    def _report(self, run_context: RunContext, tally: Tally, *, ended_early: str | None) -> SyncReport:
+        run, earlier = self._run, self._segment.deferral.report
         return SyncReport(
-            run_key=run.key,
-            vendor=run.account.vendor.name,
-            account=work.account,
+            run_key=run_context.run_key,
+            vendor=self._segment.account.vendor.name,
+            account=run_context.account,
             rows=tally.rows,
             calls=run.calls,
             seconds=run.seconds,
             outcomes=tally.outcomes(),
             rejects=tuple(tally.rejects),
-            rejects_path=self._task.rejects_path,
-            budget=run.budget_used(work.session),
+            rejects_path=self._settings.rejects_path,
+            budget=run.budget_used(run_context.session),
             causes=tally.causes(),
-            guardrails=self._held or tuple(map(GuardrailCheck.from_dict, run.carried.report.get("guardrails", ()))),
+            guardrails=self._checks or tuple(map(GuardrailCheck.from_dict, earlier.get("guardrails", ()))),
             warnings=tuple(run.warnings),
             ended_early=ended_early,
         )
 
     def _with_warnings(self, report: SyncReport, tally: Tally) -> SyncReport:
-        """The report of a run that may become green, with a warning if no row landed."""
+        """Return the report of a run that may succeed, with a warning if no row landed."""
         warnings = self._run.warnings
         landing = landing_warning(report, valueless=tally.codes["NOTHING_TO_WRITE"])
-        if landing is not None and not Tolerance(self._task.max_rejected).exceeded(tally.refused, tally.rows):
+        if landing is not None and not self._settings.tolerance.exceeded(tally.refused, tally.rows):
             warnings.add(landing)
         return replace(report, warnings=tuple(warnings))
 
-    def _carried(self, report: SyncReport, push: Push, *, doubtful: bool) -> DeferralState:
+    def _deferral(self, report: SyncReport, push: Push, *, resends_failed_rows: bool) -> DeferralState:
         return DeferralState(
-            settled=self._settled.text(),
+            finished_rows=self._finished.text(),
             report=report.to_dict(),
             outages=0 if push.wait is not None else self._outages + 1,
-            doubtful=doubtful or self._run.carried.doubtful,
+            resends_failed_rows=resends_failed_rows or self._segment.deferral.resends_failed_rows,
         )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.openlineage import SourceLineage
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.sources import Source
-    from airflow_provider_crm.sync.task_run import TaskRun
+    from airflow_provider_crm.sync.row_stream import Source
+    from airflow_provider_crm.sync.segment import Segment
 
 _QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
@@ -89,11 +89,11 @@ class SqlToOpportunityOperator(OpportunityOperator):
 
         return {**super().argument_checks(), **QUERY}
 
-    def source(self, run: TaskRun) -> Source:
-        """The rows of the query, which is open from now on."""
+    def source(self, segment: Segment) -> Source:
+        """Open the query."""
         if self.sends:
-            run.ledger.set_up_file()
-        return super().source(run)
+            segment.ledger.set_up_file()
+        return super().source(segment)
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """The rows of this task's shard, or all rows, chunk by chunk, each value exactly as the database gave it.
@@ -148,7 +148,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
                 msg = "The sql returns no rows; write a SELECT."
                 raise ConfigurationError(msg)
             names = [column[0] for column in cursor.description]
-            self._columns(self.timezone).check(names)
+            self.settings().column_rules(self.timezone).check(names)
             rows = fetched(cursor, self.chunk_rows, 0) if rows is None else rows
             yield frame_of_rows(names, rows)
             before = len(rows)

@@ -106,7 +106,7 @@ def test_a_deferred_task_with_a_ledger_carries_no_rows(account, ledger_conn_id, 
     """What the triggerer keeps does not grow with the rows: the ledger knows what landed."""
     hours = Hours(account, ledger_conn_id, tmp_path / "rejects.csv", data=data(), fields={"arr": "deal_value"})
     hours.run.of(hours.operator().execute)
-    assert hours.run.deferred.kwargs["settled"] == ""
+    assert hours.run.deferred.kwargs["finished_rows"] == ""
 
 
 @pytest.mark.parametrize("argument", ["changes_only", "retry_rejected"])

@@ -176,7 +176,7 @@ def test_a_task_that_cannot_go_on_after_a_deferral_reports_what_landed_before(de
     operator = Impatient(
         task_id="task", data=[], crm_conn_id="close_default", id_column="id", fields={"arr": "deal_value"}
     )
-    run = Run().of(lambda context: operator.resume(context, settled="", report=before))
+    run = Run().of(lambda context: operator.resume(context, finished_rows="", report=before))
     assert isinstance(run.error, AirflowFailException)
     assert run.report["outcomes"] == {"updated": 1}
     assert run.report["ended_early"]

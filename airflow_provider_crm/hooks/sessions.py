@@ -1,0 +1,37 @@
+"""Sessions of tasks, and the types by which operators and runs name what a session needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.store import BudgetStore
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.clock import Clock
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+__all__ = ["Account", "Budget", "Session", "budget_of", "open_session"]
+
+
+def open_session(account: Account, *, defer_after: float, budget: Budget) -> Session:
+    """Return a session for one run.
+
+    Args:
+        account: The account to write to.
+        defer_after: Seconds; a longer wait ends a call, so that the task can free its worker slot.
+        budget: The part of the vendor's rate limit that the run may use.
+    """
+    return Session(account, retry=RetryRules(defer_after=defer_after), budget=budget)
+
+
+def budget_of(share: float, engine: Engine | None) -> Budget:
+    """Return the part of the vendor's rate limit that a run may use.
+
+    Args:
+        share: That part, from above 0 to 1.
+        engine: The ledger's database, through which all workers share the limit; None to share it with no other run.
+    """
+    return Budget(share) if engine is None else Budget(share, BudgetStore(engine, Clock()))

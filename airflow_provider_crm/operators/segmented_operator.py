@@ -1,0 +1,151 @@
+"""An operator whose task runs in segments: from its start, or from a deferral, to its end or to the next deferral."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import fields
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_crm.sync.arguments import Check
+    from airflow_provider_crm.sync.deferral import DeferralState
+    from airflow_provider_crm.sync.segment import Segment
+    from airflow_provider_crm.sync.settings import Settings
+    from airflow_provider_crm.sync.task_run import TaskRun
+
+_LONGEST_DEFERRAL = 86_400.0
+
+
+class SegmentedOperator(BaseOperator):
+    """Checks its arguments, runs segment by segment, and turns errors of the package into those of Airflow."""
+
+    crm_conn_id: str
+    ledger_conn_id: str | None
+    _segment: Segment
+    _writing = False
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """Return the check of each argument by its name."""
+        raise NotImplementedError
+
+    def perform(self, run: TaskRun) -> dict[str, Any]:
+        """Do the operator's work, as far as it can be done now; return the task's result.
+
+        Raises:
+            CrmError: It could not be done, or not even begun.
+        """
+        raise NotImplementedError
+
+    def settings(self) -> Settings:
+        """Return the arguments as the run reads them; they have to be checked before."""
+        from airflow_provider_crm.sync.settings import Settings
+
+        return Settings(**{field.name: getattr(self, field.name) for field in fields(Settings)})
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Write the rows.
+
+        Returns:
+            The report, which is also in XCom when the task fails.
+
+        Raises:
+            AirflowFailException: The set-up is wrong, or too many rows failed permanently: a retry would not help.
+            AirflowException: Too many rows failed, some of them for temporary reasons.
+        """
+        from airflow_provider_crm.sync.deferral import DeferralState
+
+        return self._run_segment(context, DeferralState())
+
+    def resume(
+        self,
+        context: Context,
+        *,
+        finished_rows: str,
+        report: dict[str, Any] | None,
+        outages: int = 0,
+        resends_failed_rows: bool = False,
+        event: object = None,  # noqa: ARG002 - what the trigger passes
+    ) -> dict[str, Any]:
+        """Go on after a deferral; the arguments are those of `DeferralState`.
+
+        Args:
+            context: Airflow's context.
+            finished_rows: The rows that had their outcome before.
+            report: The report of what was done before.
+            outages: How often in a row the vendor was down.
+            resends_failed_rows: Whether rows that failed before are sent again, which may have landed.
+            event: The trigger's event; not needed.
+        """
+        from airflow_provider_crm.sync.deferral import DeferralState
+
+        return self._run_segment(context, DeferralState(finished_rows, report or {}, outages, resends_failed_rows))
+
+    def on_kill(self) -> None:
+        """End the run in order where Airflow's handler of SIGTERM calls this, while the run goes on.
+
+        A worker has five seconds then, and Airflow retries the task if the task has not changed hands.
+        """
+        if self._writing:
+            self._writing = False
+            msg = "The task was told to end (SIGTERM) before it had gone through all rows."
+            raise SystemExit(msg)
+
+    def _run_segment(self, context: Context, deferral: DeferralState) -> dict[str, Any]:
+        """Run until the end, or until the next deferral; errors become Airflow's."""
+        from airflow_provider_crm.operators.failures import airflow_error
+        from airflow_provider_crm.sync.gc_tuning import freeze_imports
+        from airflow_provider_crm.sync.ledger_access import LedgerAccess
+        from airflow_provider_crm.sync.segment import Segment
+        from airflow_provider_crm.sync.spans import span
+        from airflow_provider_crm.sync.task_run import TaskRun
+
+        self.take_arguments()
+        with closing(LedgerAccess(self.ledger_conn_id)) as ledger:
+            self._segment = Segment(self.settings(), context, deferral, ledger, self.log)
+            run = TaskRun(self._segment)
+            try:
+                self._writing = True
+                with freeze_imports(), span("crm.run"):
+                    return self.perform(run)
+            # The sentence says all: a second traceback above Airflow's own would only hide it.
+            except CrmError as err:
+                wait = run.wait_for(err) if isinstance(err, TransientError) else None
+                if wait is None:
+                    run.report_earlier(err)
+                    raise airflow_error(err, self.crm_conn_id) from None
+                self._defer(str(err), *wait)
+            finally:
+                self._writing = False
+
+    def take_arguments(self) -> None:
+        """Check all arguments, and keep them as the checks return them, such as a boolean for rendered text.
+
+        Raises:
+            AirflowFailException: Some are wrong; it names them all.
+        """
+        from airflow_provider_crm.sync.arguments import check_arguments
+
+        checks = self.argument_checks()
+        try:
+            accepted = check_arguments(checks, {name: getattr(self, name) for name in checks})
+        except ConfigurationError as err:
+            raise AirflowFailException(str(err)) from None
+        for name, value in accepted.items():
+            setattr(self, name, value)
+
+    def _defer(self, why: str, seconds: float, deferral: DeferralState) -> NoReturn:
+        """Free the worker slot until the vendor can be asked again."""
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.log.info("%s The task is deferred for %.0f seconds.", why, seconds)
+        delay = timedelta(seconds=min(seconds, _LONGEST_DEFERRAL))
+        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", kwargs=deferral.resume_arguments())

@@ -1,0 +1,81 @@
+"""The rows of a run on their way from the source to the CRM, and what a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_crm.sync.ends import source_error
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.push.run import Inspect
+    from airflow_provider_crm.sync.run_context import RunContext
+    from airflow_provider_crm.values.opportunity import Outcome, Update
+
+
+def _do_nothing() -> None:
+    """Finish a source that keeps no record of its runs."""
+
+
+class RowStream:
+    """The rows of a source, up to the row at which it breaks.
+
+    Args:
+        items: Updates and outcomes, in order.
+        total: Number of all rows, or None where it is not known before they are read.
+        inspect: Decides about each record right before it is written, see `Push`.
+        finish: Called when every row has its outcome.
+
+    Attributes:
+        rows: Number of rows that were read.
+        broke: The exception that the source raised, or None.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Update | Outcome],
+        *,
+        total: int | None = None,
+        inspect: Inspect | None = None,
+        finish: Callable[[], None] = _do_nothing,
+    ) -> None:
+        self.total = total
+        self.inspect = inspect
+        self.finish = finish
+        self.rows = 0
+        self.broke: Exception | None = None
+        self._items = items
+
+    def __iter__(self) -> Iterator[Update | Outcome]:
+        try:
+            for item in self._items:
+                self.rows += 1
+                yield item
+        except Exception as err:  # noqa: BLE001 - a source may raise anything; the run reports it once the rows have ended
+            self.broke = err
+
+    def raise_error(self) -> None:
+        """Raise what the source raised, if it broke, as an error that says what to do."""
+        if self.broke is not None:
+            raise source_error(self.broke, self.rows) from self.broke
+
+
+class Source(Protocol):
+    """The source of a run's rows; opened before the first call, and read after it."""
+
+    names: tuple[str, ...]
+    """The fields that the rows write, as far as the vendor has to be asked about them."""
+    inspects: bool
+    """Whether each record is read before it is written."""
+
+    def rows(self, run_context: RunContext) -> RowStream:
+        """Return the rows.
+
+        Raises:
+            ConfigurationError: They do not fit the account.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what the source holds open."""
+        ...
