@@ -209,16 +209,16 @@ class Ledger:
             once_more: Whether a signal may have interrupted this when it was stored already; then rows without a claim
                 are left alone, so that none stands twice in the change log.
         """
-        gone = {settlement.desired.record_id for settlement in batch if settlement.gone}
-        disproved = {(settlement.desired.record_id, key) for settlement in batch for key in settlement.disproved}
+        gone = {settlement.row.record_id for settlement in batch if settlement.gone}
+        disproved = {(settlement.row.record_id, key) for settlement in batch for key in settlement.disproved}
         with self._transaction() as connection:
-            records = {settlement.desired.record_id for settlement in batch}
+            records = {settlement.row.record_id for settlement in batch}
             self._lock_mine(connection, records, whole=gone | {record_id for record_id, _ in disproved})
             if once_more:
                 claimed = self._claimed_of(connection, records)
-                batch = [settlement for settlement in batch if settlement.desired.record_id in claimed]
+                batch = [settlement for settlement in batch if settlement.row.record_id in claimed]
             now = self._now(connection)
-            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.claim.fields]
+            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.row.claim.fields]
             end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
             self._store_refusals(connection, batch, now)
             forget(connection, self._account, gone, disproved)
@@ -300,15 +300,15 @@ class Ledger:
 
     def _ended(self, settlement: Settlement, key: str) -> EndedField:
         """What is to be stored of one field."""
-        desired, claimed, outcome = settlement.desired, settlement.claim, settlement.outcome
+        desired, claimed, outcome = settlement.row.desired, settlement.row.claim, settlement.outcome
         after = self.stored_form(key, desired.values[key])
         unsent = outcome.word is OutcomeWord.FAILED and not settlement.sent
         word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
         word = OutcomeWord.NOT_SENT if unsent else word
-        word = OutcomeWord.UNCHANGED if key in settlement.held else word
+        word = OutcomeWord.UNCHANGED if key in settlement.row.matching_keys else word
         held = word in _HELD
         doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
-        seen = settlement.seen.get(key)
+        seen = settlement.row.seen.get(key)
         return EndedField(
             desired.record_id,
             key,
@@ -325,13 +325,13 @@ class Ledger:
     def _store_refusals(self, connection: Connection, batch: Sequence[Settlement], now: dt.datetime) -> None:
         refused = [
             self._refusal(settlement, now)
-            for settlement in sorted(batch, key=lambda settlement: settlement.desired.record_id)
+            for settlement in sorted(batch, key=lambda settlement: settlement.row.record_id)
             if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
         ]
         healed = [
-            settlement.desired.record_id
+            settlement.row.record_id
             for settlement in batch
-            if settlement.outcome.word is OutcomeWord.UPDATED and settlement.claim.refused is not None
+            if settlement.outcome.word is OutcomeWord.UPDATED and settlement.row.claim.refused is not None
         ]
         if not refused and not healed:
             return
@@ -342,7 +342,7 @@ class Ledger:
         )
 
     def _refusal(self, settlement: Settlement, now: dt.datetime) -> dict[str, Any]:
-        desired, outcome = settlement.desired, settlement.outcome
+        desired, outcome = settlement.row.desired, settlement.outcome
         return {
             "account": self._account,
             "record_id": desired.record_id,

@@ -19,7 +19,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import check_echo, still_holds
 
@@ -187,12 +187,9 @@ class Ended:
         whole = outcome.word is OutcomeWord.UPDATED
         written = job.claim.fields if whole else targets(outcome.applied)
         return Settlement(
-            job.desired,
-            job.claim,
+            ClaimedRow(job.desired, job.claim, job.held, job.seen),
             outcome,
             written,
-            held=job.held,
-            seen=job.seen,
             sent=self.sent,
             doubtful=self.doubtful,
             disproved=self.disproved,

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ledger.claims import DesiredRows, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY, desired
@@ -73,7 +73,7 @@ def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger,
     first, one = ledger(), desired(value="nul \\u0000")
     (claim,) = first.claim([one])
     bad = Outcome(0, one.record_id, OutcomeWord.REJECTED, "CO\0DE", "no: \0 \ud800 \u00e9")
-    first.settle([Settlement(one, claim, bad, frozenset())])
+    first.settle([Settlement(ClaimedRow(one, claim), bad, frozenset())])
     first.note([(bad, ())])
     with engine.connect() as connection:
         reasons = {text for (text,) in connection.execute(sa.select(changes.c.reason))}

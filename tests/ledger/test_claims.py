@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ledger.claims import Settlement, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID, path_segment
 
@@ -20,7 +20,7 @@ from .conftest import DAY, desired
 def settle(ledger, one, claim, word=OutcomeWord.UPDATED, written=None):
     """Record the end of a claimed row."""
     done = claim.fields if word is OutcomeWord.UPDATED else frozenset(written or ())
-    ledger.settle([Settlement(one, claim, Outcome(0, one.record_id, word, "CODE", "reason"), done)])
+    ledger.settle([Settlement(ClaimedRow(one, claim), Outcome(0, one.record_id, word, "CODE", "reason"), done)])
 
 
 def push(ledger, one, word=OutcomeWord.UPDATED, **options):

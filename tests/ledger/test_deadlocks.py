@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import field_states, rejects
-from airflow_provider_crm.ledger.claims import Settlement, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY, desired
@@ -27,7 +27,7 @@ def settlements(ledger, desired_rows, word):
         one.record_id: frozenset(one.values) if word is OutcomeWord.UPDATED else frozenset() for one in desired_rows
     }
     return [
-        Settlement(one, claim, Outcome(0, one.record_id, word, "CODE", "reason"), done[one.record_id])
+        Settlement(ClaimedRow(one, claim), Outcome(0, one.record_id, word, "CODE", "reason"), done[one.record_id])
         for one, claim in zip(desired_rows, claims, strict=True)
     ]
 

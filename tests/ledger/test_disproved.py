@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.claims import Settlement, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import desired
@@ -17,7 +17,7 @@ from .conftest import desired
 def ended(row, claim, word, **more):
     """How a claimed row ended."""
     written = claim.fields if word is OutcomeWord.UPDATED else frozenset()
-    return Settlement(row, claim, Outcome(0, row.record_id, word, "CODE", "reason"), written, **more)
+    return Settlement(ClaimedRow(row, claim), Outcome(0, row.record_id, word, "CODE", "reason"), written, **more)
 
 
 @pytest.fixture

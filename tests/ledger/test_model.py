@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
@@ -193,7 +193,7 @@ class Model(RuleBasedStateMachine):
             self._replace(sender.desired.record_id)
         outcome = Outcome(0, sender.desired.record_id, word, "CODE", "reason")
         settlement = Settlement(
-            sender.desired, sender.claim, outcome, written, doubtful=reached, disproved=disproved, gone=gone
+            ClaimedRow(sender.desired, sender.claim), outcome, written, doubtful=reached, disproved=disproved, gone=gone
         )
         sender.ledger.settle([settlement])
         self.edited.difference_update((sender.desired.record_id, key) for key in disproved)

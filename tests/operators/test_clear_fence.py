@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.hooks.ledger import ledger_engine
-from airflow_provider_crm.ledger.claims import DesiredRow, DesiredRows, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
@@ -40,7 +40,7 @@ def write(book):
         (claim,) = book.claim([desired])
         if claim.verdict is Verdict.SEND:
             outcome = Outcome(0, record_id, OutcomeWord.UPDATED)
-            book.settle([Settlement(desired, claim, outcome, claim.fields)])
+            book.settle([Settlement(ClaimedRow(desired, claim), outcome, claim.fields)])
         return claim.verdict
 
     return run
