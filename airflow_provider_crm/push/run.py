@@ -511,7 +511,7 @@ class Push:
         if self._ledger is not None and settlements:
             try:
                 self._ledger.settle(settlements, once_more=once_more)
-                self._claimed_records -= {settlement.desired.record_id for settlement in settlements}
+                self._claimed_records -= {settlement.row.record_id for settlement in settlements}
             except TransientError as err:
                 self._stop(err)
         return [ended.outcome for ended in batch]

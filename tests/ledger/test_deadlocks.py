@@ -89,7 +89,7 @@ def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, wor
     one, other = ledger("one"), ledger("other")
     refusals = settlements(one, [desired(record, value=1, day=1) for record in records], OutcomeWord.REJECTED)
     words = settlements(other, [desired(record, note="new", day=1) for record in reversed(records)], word)
-    assert all(end.claim.refused is not None for end in words)
+    assert all(end.row.claim.refused is not None for end in words)
     assert store_at_once((one, refusals[::step]), (other, words)) == []
     with engine.connect() as connection:
         states = connection.execute(sa.text("SELECT count(*) FROM crm_field_states WHERE claim_token IS NOT NULL"))
