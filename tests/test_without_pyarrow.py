@@ -19,7 +19,7 @@ from pathlib import Path
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.rows import frames
-from airflow_provider_crm.report.rejects import check_rejects_path, read_rejects, rejects_file
+from airflow_provider_crm.report.rejects_file import check_rejects_path, read_rejects, rejects_file
 from airflow_provider_crm.report.report import Reject
 
 folder = Path(sys.argv[1])

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.parquet import require_pyarrow
 from airflow_provider_crm.report.rejects import Reject
+from airflow_provider_crm.values.parquet import require_pyarrow
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]

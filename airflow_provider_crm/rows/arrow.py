@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.parquet import require_pyarrow
+from airflow_provider_crm.values.parquet import require_pyarrow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from airflow_provider_crm.exceptions import ConfigurationError, SourceUnreadableError
-from airflow_provider_crm.parquet import require_pyarrow
 from airflow_provider_crm.rows.arrow import arrow_frames, frame_of_arrow
 from airflow_provider_crm.rows.objects import all_rows, check_item, dict_frames, is_table, item_frames
 from airflow_provider_crm.rows.text_files import csv_frames, json_line_frames
+from airflow_provider_crm.values.parquet import require_pyarrow
 
 if TYPE_CHECKING:
     import pandas as pd
