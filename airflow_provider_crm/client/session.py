@@ -275,7 +275,7 @@ class Session:
     def label_fields(self, err: CrmError) -> None:
         """Say in the message of an error what people call the fields that it names by an id, as far as is known."""
         for catalogue in self._catalogues.values():
-            err.args = (catalogue.labelled(str(err)),)
+            err.args = (catalogue.with_labels(str(err)),)
 
     def probe(self) -> str:
         """Test the connection with one call and no retry; say what it shows.

@@ -12,7 +12,7 @@ from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueErro
 from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors.comparison import field_value, shown_values
+from airflow_provider_crm.vendors.comparison import field_value, stored_values
 from airflow_provider_crm.vendors.encoding import writes_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class PlanSource:
         if self._on_conflict == "overwrite" or not isinstance(update, PlannedUpdate):
             return None
         keys = [key for key in update.expected if key in update.fields or key in update.resting]
-        shown = shown_values(keys, record, self._vendor, self._catalogue)
+        shown = stored_values(keys, record, self._vendor, self._catalogue)
         changed = [key for key in keys if self._kept(key, shown.get(key)) != update.expected[key]]
         if not changed:
             return None

@@ -18,7 +18,7 @@ from airflow_provider_crm.plan.records import RecordReader
 from airflow_provider_crm.plan.spool import LastRows
 from airflow_provider_crm.push.rules import check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors.comparison import field_value, held_keys, shown_values, still_holds
+from airflow_provider_crm.vendors.comparison import field_value, matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 if TYPE_CHECKING:
@@ -231,8 +231,8 @@ class Planner:
         update, wanted, calls = item
         refused = self._unreadable(record)
         readable = record if isinstance(record, dict) else {}
-        shown = shown_values(wanted, readable, self._vendor, self._catalogue) if readable else {}
-        held = held_keys(calls, readable, self._vendor) if readable else frozenset()
+        shown = stored_values(wanted, readable, self._vendor, self._catalogue) if readable else {}
+        held = matching_keys(calls, readable, self._vendor) if readable else frozenset()
         for key, after in sorted(wanted.items()):
             row = PlanRow(
                 update.row,
@@ -278,7 +278,7 @@ class Planner:
         if refused:
             return replace(row, verdict=refused[0], code=refused[1], reason=refused[2])
         readable = record if isinstance(record, dict) else {}
-        shown = shown_values((field.key,), readable, self._vendor, self._catalogue)
+        shown = stored_values((field.key,), readable, self._vendor, self._catalogue)
         before = self._ledger.stored_form(field.key, shown[field.key]) if shown else None
         row = replace(row, before=before, after=field.before)
         problem = self._irreversible(field)
@@ -311,8 +311,8 @@ class Planner:
     def _is(self, kept: str, key: str, record: Record) -> bool:
         """Whether a record holds a value that was kept, perhaps as a hash, whatever is kept as hashes by now."""
         if not is_hash(kept):
-            return still_holds(key, kept, record, self._vendor, self._catalogue)
-        shown = shown_values((key,), record, self._vendor, self._catalogue)
+            return still_shows(key, kept, record, self._vendor, self._catalogue)
+        shown = stored_values((key,), record, self._vendor, self._catalogue)
         return any(self._ledger.hashes.is_of(kept, value) for value in shown.values())
 
     def _unreadable(self, record: Record | RejectedError | None) -> tuple[PlanVerdict, str, str] | None:

@@ -42,7 +42,7 @@ from airflow_provider_crm.push.write import (
 )
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment
-from airflow_provider_crm.vendors.comparison import held_keys, shown_values
+from airflow_provider_crm.vendors.comparison import matching_keys, stored_values
 from airflow_provider_crm.vendors.encoding import Writes, calls_of, calls_of_all, writes_of_all
 
 if TYPE_CHECKING:
@@ -455,8 +455,8 @@ class Push:
 
     def _compared(self, job: Job, record: Record) -> Job:
         """Note what the record showed; with an inspection, leave out what it holds already."""
-        seen = shown_values(job.claim.fields, record, self._vendor, self.catalogue)
-        held = held_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
+        seen = stored_values(job.claim.fields, record, self._vendor, self.catalogue)
+        held = matching_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
         left = job.writes.only(job.claim.fields - held)
         calls = calls_of(job.update.record_id, left) if held else job.calls
         return replace(job, writes=left, calls=calls, held=held, seen=seen)

@@ -21,7 +21,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors.comparison import check_echo, still_holds
+from airflow_provider_crm.vendors.comparison import check_echo, still_shows
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -204,7 +204,7 @@ def disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogu
     return frozenset(
         key
         for key in unsent
-        if vendor.stored_value(key, record) and not still_holds(key, job.desired.values[key], record, vendor, catalogue)
+        if vendor.stored_value(key, record) and not still_shows(key, job.desired.values[key], record, vendor, catalogue)
     )
 
 

@@ -18,14 +18,14 @@ class Row(Mapping[str, _T]):
         place: Which row.
     """
 
-    __slots__ = ("columns", "place")
+    __slots__ = ("columns", "index")
 
-    def __init__(self, columns: Mapping[str, Sequence[_T]], place: int) -> None:
+    def __init__(self, columns: Mapping[str, Sequence[_T]], index: int) -> None:
         self.columns = columns
-        self.place = place
+        self.index = index
 
     def __getitem__(self, name: str) -> _T:
-        return self.columns[name][self.place]
+        return self.columns[name][self.index]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
@@ -34,22 +34,22 @@ class Row(Mapping[str, _T]):
         return len(self.columns)
 
     def __repr__(self) -> str:
-        return repr(row_of(self.columns, self.place))
+        return repr(row_of(self.columns, self.index))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (row_of(self.columns, self.place),)
+        return dict, (row_of(self.columns, self.index),)
 
     def items(self) -> ItemsView[str, _T]:
         """All of them at once, which is faster than one by one."""
-        return row_of(self.columns, self.place).items()
+        return row_of(self.columns, self.index).items()
 
 
-def row_of(columns: Mapping[str, Sequence[_T]], place: int) -> dict[str, _T]:
+def row_of(columns: Mapping[str, Sequence[_T]], index: int) -> dict[str, _T]:
     """One row as a dict."""
-    return {name: column[place] for name, column in columns.items()}
+    return {name: column[index] for name, column in columns.items()}
 
 
-def alike(shapes: Sequence[object]) -> list[Sequence[int]]:
+def positions_by_shape(shapes: Sequence[object]) -> list[Sequence[int]]:
     """The positions of each shape that occurs, in order."""
     if len(set(shapes)) == 1:
         return [range(len(shapes))]
@@ -59,12 +59,12 @@ def alike(shapes: Sequence[object]) -> list[Sequence[int]]:
     return list(positions.values())
 
 
-def picked(items: Sequence[_T], positions: Sequence[int]) -> Sequence[_T]:
+def items_at(items: Sequence[_T], positions: Sequence[int]) -> Sequence[_T]:
     """The items at some positions, or at all of them, in order."""
     return items if len(positions) == len(items) else [items[position] for position in positions]
 
 
-def in_order(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]:
+def merge_parts(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]:
     """What parts of a sequence have become, with the positions of each, as a sequence again."""
     if len(parts) == 1:
         return list(parts[0][1])
@@ -81,13 +81,13 @@ def columns_of(rows: Sequence[Mapping[str, _T]]) -> dict[str, Sequence[_T]]:
     """The values of rows of one shape, column by column."""
     first = rows[0]
     if isinstance(first, Row):
-        return taken(first.columns, [row.place for row in cast("Sequence[Row[_T]]", rows)])
+        return rows_at(first.columns, [row.index for row in cast("Sequence[Row[_T]]", rows)])
     return dict(zip(first, zip(*(row.values() for row in rows), strict=True), strict=False))
 
 
-def taken(columns: Mapping[str, Sequence[_T]], places: Sequence[int]) -> dict[str, Sequence[_T]]:
+def rows_at(columns: Mapping[str, Sequence[_T]], indexes: Sequence[int]) -> dict[str, Sequence[_T]]:
     """Some rows of columns, in this order."""
-    first, end = places[0], places[0] + len(places)
-    if places == list(range(first, end)):
+    first, end = indexes[0], indexes[0] + len(indexes)
+    if indexes == list(range(first, end)):
         return {name: column[first:end] for name, column in columns.items()}
-    return {name: [column[place] for place in places] for name, column in columns.items()}
+    return {name: [column[index] for index in indexes] for name, column in columns.items()}

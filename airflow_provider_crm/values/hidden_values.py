@@ -118,8 +118,8 @@ def _lower(text: str) -> str:
 
 
 def _joined(text: str, covered: list[bool]) -> Iterator[str]:
-    for place, letter in enumerate(text):
-        if not covered[place]:
+    for index, letter in enumerate(text):
+        if not covered[index]:
             yield letter
-        elif place == 0 or not covered[place - 1]:
+        elif index == 0 or not covered[index - 1]:
             yield HIDDEN

@@ -69,21 +69,21 @@ def _refuse_constant(name: str) -> NoReturn:
 def _postgres_items(text: str) -> list[object]:
     """The items of an array literal, strictly as the server writes it: it quotes whatever could be misread."""
     items: list[object] = []
-    place, end = 1, len(text) - 1
+    position, end = 1, len(text) - 1
     if end == 1:
         return items
     while True:
-        item = _POSTGRES_ITEM.match(text, place, end)
+        item = _POSTGRES_ITEM.match(text, position, end)
         if item is None:
             break
         quoted, plain = item.groups()
         items.append(_plain_item(plain) if quoted is None else _ESCAPE.sub(r"\1", quoted))
-        place = item.end()
-        if place == end:
+        position = item.end()
+        if position == end:
             return items
-        if text[place] != ",":
+        if text[position] != ",":
             break
-        place += 1
+        position += 1
     msg = "of several dimensions" if text.startswith("{{") else "that is neither PostgreSQL's nor JSON"
     raise ValueError(msg)
 

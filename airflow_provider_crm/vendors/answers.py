@@ -142,7 +142,7 @@ def error_class(status: int) -> type[CrmError]:
     return RejectedError if status >= HTTPStatus.BAD_REQUEST else ConfigurationError
 
 
-def answered(title: str, status: int, *, code: str, message: str, fields: Mapping[str, str]) -> str:
+def refusal_text(title: str, status: int, *, code: str, message: str, fields: Mapping[str, str]) -> str:
     """The sentence that reports a vendor's refusal: `Close answered 400 VALIDATION: text (value: must be ...)`."""
     told = " ".join(part for part in (f"{title} answered {status}", code) if part)
     details = "; ".join(f"{name}: {text}" for name, text in fields.items())

@@ -46,7 +46,7 @@ class Catalogue:
     stages: tuple[Stage, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def labelled(self, text: str) -> str:
+    def with_labels(self, text: str) -> str:
         """Return a text with the label behind each field name that is only an id: `custom.cf_x (Health score)`."""
         for name, label in self.labels.items():
             if name in text:

@@ -55,12 +55,12 @@ def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> No
         )
 
 
-def shown_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
+def stored_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
     """What a record holds, by key, as it would be written; keys of which the record tells nothing are left out."""
     return {key: _written(key, value, vendor, catalogue) for key in keys for value in vendor.stored_value(key, record)}
 
 
-def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
+def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
     """The keys that a record already holds as the calls would write them.
 
     A text that is shown as another text (a user's name, shown as an id) cannot be told to be the same: it is not held.
@@ -74,12 +74,12 @@ def held_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozense
     )
 
 
-def still_holds(key: str, text: str, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
+def still_shows(key: str, text: str, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
     """Whether a record holds what was written once; so do a user's name and an id, which cannot be compared."""
     try:
         writes = writes_of(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), vendor, catalogue)
     except (InvalidValueError, ConfigurationError, KeyError):
-        return text in shown_values((key,), record, vendor, catalogue).values()
+        return text in stored_values((key,), record, vendor, catalogue).values()
     calls = calls_of(_ANY_RECORD, writes)
     return all(_holds(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
 

@@ -16,7 +16,16 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.values.columns import Row, alike, columns_of, in_order, picked, row_of, shapes_of, taken
+from airflow_provider_crm.values.columns import (
+    Row,
+    columns_of,
+    items_at,
+    merge_parts,
+    positions_by_shape,
+    row_of,
+    rows_at,
+    shapes_of,
+)
 from airflow_provider_crm.values.numbers import json_number
 from airflow_provider_crm.values.opportunity import FieldValue, Update
 from airflow_provider_crm.values.record_ids import path_segments
@@ -58,7 +67,7 @@ class Writes:
     """
 
     columns: WriteColumns
-    place: int
+    index: int
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -68,7 +77,7 @@ class Writes:
     @property
     def texts(self) -> dict[str, str]:
         """The values as JSON, by the vendor's key."""
-        return row_of(self.columns.texts, self.place)
+        return row_of(self.columns.texts, self.index)
 
     def only(self, keys: frozenset[str]) -> Writes:
         """The same for some of the keys."""
@@ -76,8 +85,8 @@ class Writes:
         if keys >= columns.names.keys():
             return self
         names = {key: name for key, name in columns.names.items() if key in keys}
-        values = {key: [columns.values[key][self.place]] for key in names}
-        texts = {key: [columns.texts[key][self.place]] for key in names}
+        values = {key: [columns.values[key][self.index]] for key in names}
+        texts = {key: [columns.texts[key][self.index]] for key in names}
         return Writes(WriteColumns(columns.vendor, names, values, texts), 0)
 
 
@@ -108,8 +117,8 @@ def writes_of_all(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogu
     Raises:
         ConfigurationError: No row can write such a field to this account.
     """
-    positions = alike(shapes_of([update.fields for update in updates]))
-    return in_order([(some, _writes(picked(updates, some), vendor, catalogue)) for some in positions])
+    positions = positions_by_shape(shapes_of([update.fields for update in updates]))
+    return merge_parts([(some, _writes(items_at(updates, some), vendor, catalogue)) for some in positions])
 
 
 def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
@@ -132,8 +141,8 @@ def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tupl
     Raises:
         InvalidValueError: One of the ids is none.
     """
-    positions = alike([id(row.columns) for row in rows])
-    return in_order([(some, _calls(picked(record_ids, some), picked(rows, some))) for some in positions])
+    positions = positions_by_shape([id(row.columns) for row in rows])
+    return merge_parts([(some, _calls(items_at(record_ids, some), items_at(rows, some))) for some in positions])
 
 
 def json_texts(values: Sequence[FieldValue]) -> list[str]:
@@ -181,12 +190,12 @@ def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogu
 
 def _calls(record_ids: Sequence[str], rows: Sequence[Writes]) -> Iterable[tuple[Call, ...]]:
     """The calls of rows of the same columns."""
-    columns, places = rows[0].columns, [row.place for row in rows]
+    columns, indexes = rows[0].columns, [row.index for row in rows]
     routes = columns.vendor.write_calls(tuple(columns.names))
     segments = path_segments(record_ids)
     if not routes:
-        return [()] * len(places)
-    texts, values = taken(columns.texts, places), taken(columns.values, places)
+        return [()] * len(indexes)
+    texts, values = rows_at(columns.texts, indexes), rows_at(columns.values, indexes)
     shown = {columns.vendor.id_key: record_ids, **values}
     return zip(*(_calls_of_route(route, segments, texts, shown, columns.names) for route in routes), strict=True)
 

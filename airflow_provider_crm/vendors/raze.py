@@ -24,7 +24,6 @@ from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Upd
 from airflow_provider_crm.values.record_ids import canonical_uuid, path_segment
 from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
-    answered,
     body_of,
     error_class,
     exact_number,
@@ -33,6 +32,7 @@ from airflow_provider_crm.vendors.answers import (
     number_of,
     objects_of,
     record_error,
+    refusal_text,
     text_of,
 )
 from airflow_provider_crm.vendors.calls import Call, Route
@@ -254,7 +254,7 @@ class Raze:
         failed_with_200 = response.ok
         kind = _BY_CODE.get(code) or (RejectedError if failed_with_200 else error_class(response.status_code))
         return kind(
-            answered(self.display_name, response.status_code, code=code, message=message, fields=fields),
+            refusal_text(self.display_name, response.status_code, code=code, message=message, fields=fields),
             vendor=self.name,
             status=response.status_code,
             code=code or f"HTTP_{response.status_code}",

@@ -213,7 +213,7 @@ def test_custom_fields_are_named_as_people_call_them(crm_sandbox):
 def test_labels_are_added_once():
     """Names that begin alike are told apart, and a text that has its labels already stays as it is."""
     catalogue = Catalogue({}, labels={"custom.cf_1": "A (b)", "custom.cf_12": "B"})
-    text = catalogue.labelled("custom.cf_1, custom.cf_12, custom.cf_1.add, custom.cf_1.adder; custom.cf_123")
+    text = catalogue.with_labels("custom.cf_1, custom.cf_12, custom.cf_1.add, custom.cf_1.adder; custom.cf_123")
     assert text.startswith("custom.cf_1 (A (b)), custom.cf_12 (B), custom.cf_1.add (A (b)), ")
     assert text.endswith("custom.cf_123")
-    assert catalogue.labelled(text) == text
+    assert catalogue.with_labels(text) == text

@@ -23,7 +23,7 @@ from airflow_provider_crm.plan.store import PlanDigest, PlanStore
 from airflow_provider_crm.plan.summary import PlanSummary
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.comparison import held_keys, shown_values, still_holds
+from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.credentials import Credentials
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
@@ -140,21 +140,21 @@ def test_of_two_runs_one_applies_a_plan(store):
 @pytest.mark.parametrize("shown", [12500, 12500.0, "12500", "12500.00"])
 def test_a_shown_number_is_the_same_however_it_is_written(shown):
     """Numbers, numbers as text and with zeros at the end are one value."""
-    assert shown_values(["value"], {"value": shown}, CLOSE, CATALOGUE) == {"value": "12500"}
+    assert stored_values(["value"], {"value": shown}, CLOSE, CATALOGUE) == {"value": "12500"}
 
 
 def test_a_custom_field_without_a_key_is_empty_and_an_unknown_key_is_unknown():
     """Close leaves an empty custom field out of a record; what Raze leaves out nobody knows."""
-    assert shown_values(["custom.cf_seen"], {"id": "x"}, CLOSE, CATALOGUE) == {"custom.cf_seen": "null"}
-    assert shown_values(["deal_value"], {"value": 1}, RAZE, RAZE.catalogue([])) == {}
+    assert stored_values(["custom.cf_seen"], {"id": "x"}, CLOSE, CATALOGUE) == {"custom.cf_seen": "null"}
+    assert stored_values(["deal_value"], {"value": 1}, RAZE, RAZE.catalogue([])) == {}
 
 
 def test_a_users_name_is_never_taken_for_the_id_that_is_shown():
     """A name cannot be compared with an id: it is planned to be written, and is no conflict afterwards either."""
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_owner": "Ada"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_owner": "user_grace"}
-    assert held_keys(calls, record, CLOSE) == frozenset()
-    assert still_holds("custom.cf_owner", '"Ada"', record, CLOSE, CATALOGUE)
+    assert matching_keys(calls, record, CLOSE) == frozenset()
+    assert still_shows("custom.cf_owner", '"Ada"', record, CLOSE, CATALOGUE)
 
 
 def test_the_same_instant_in_another_zone_is_held():
@@ -162,7 +162,7 @@ def test_the_same_instant_in_another_zone_is_held():
     value = dt.datetime(2026, 3, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_seen": value}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_seen": "2026-03-01T17:00:00+00:00"}
-    assert held_keys(calls, record, CLOSE) == {"custom.cf_seen"}
+    assert matching_keys(calls, record, CLOSE) == {"custom.cf_seen"}
 
 
 @pytest.mark.parametrize(("tags", "held"), [(["a", "b"], True), (["b"], False), (None, False)])
@@ -170,7 +170,7 @@ def test_one_of_many_is_held_if_the_list_has_it(tags, held):
     """`.add` is in place if the list shows the value."""
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_tags.add": "a"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_tags": tags}
-    assert bool(held_keys(calls, record, CLOSE)) is held
+    assert bool(matching_keys(calls, record, CLOSE)) is held
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_crm.values.columns import Row, alike, columns_of, in_order, shapes_of, taken
+from airflow_provider_crm.values.columns import Row, columns_of, merge_parts, positions_by_shape, rows_at, shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,17 +43,20 @@ def test_a_row_is_pickled_without_its_columns() -> None:
 @given(st.lists(st.integers(0, 3)))
 def test_parts_come_back_in_order(shapes: list[int]) -> None:
     """What is done with equal shapes together ends up where it came from."""
-    parts = [(positions, [(position, shapes[position]) for position in positions]) for positions in alike(shapes)]
+    parts = [
+        (positions, [(position, shapes[position]) for position in positions])
+        for positions in positions_by_shape(shapes)
+    ]
     assert len(parts) == len(set(shapes))
-    assert in_order(parts) == list(enumerate(shapes))
+    assert merge_parts(parts) == list(enumerate(shapes))
 
 
 @given(st.lists(st.integers(0, 2), min_size=1))
-def test_rows_are_put_together_in_columns(places: list[int]) -> None:
+def test_rows_are_put_together_in_columns(indexes: list[int]) -> None:
     """In any order and number, rows of columns and dicts alike."""
-    wanted = {name: [column[place] for place in places] for name, column in COLUMNS.items()}
-    rows: list[Mapping[str, object]] = [Row(COLUMNS, place) for place in places]
-    assert taken(COLUMNS, places) == wanted
+    wanted = {name: [column[index] for index in indexes] for name, column in COLUMNS.items()}
+    rows: list[Mapping[str, object]] = [Row(COLUMNS, index) for index in indexes]
+    assert rows_at(COLUMNS, indexes) == wanted
     assert columns_of(rows) == wanted
     assert {name: list(column) for name, column in columns_of([dict(row) for row in rows]).items()} == wanted
     assert len(set(shapes_of(rows))) == len(set(shapes_of([dict(row) for row in rows]))) == 1

@@ -168,7 +168,7 @@ class Close:
         """Name the writable fields; for a custom field, those of this organization."""
         if name.startswith("custom."):
             known = sorted(field for field in catalogue.fields if field.startswith("custom."))
-            custom = catalogue.labelled(", ".join(known)) or "none"
+            custom = catalogue.with_labels(", ".join(known)) or "none"
             return f"Close has no opportunity field {name!r} in this organization; its custom fields: {custom}"
         known = [field for field in catalogue.fields if not field.startswith("custom.")]
         return f"Close has no writable field {name!r}; write one of {', '.join(known)}, or custom.<field id>"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import AuthenticationError, RejectedError
 from airflow_provider_crm.vendors.answers import (
-    answered,
     body_of,
     error_class,
     foreign_error,
     items_of,
     member,
+    refusal_text,
     text_of,
 )
 
@@ -39,7 +39,7 @@ def read_error(vendor: Vendor, response: requests.Response) -> CrmError:
     if fields and kind is AuthenticationError and status != HTTPStatus.UNAUTHORIZED:
         kind = RejectedError
     return kind(
-        answered(vendor.display_name, status, code="", message=_message(body), fields=fields),
+        refusal_text(vendor.display_name, status, code="", message=_message(body), fields=fields),
         vendor=vendor.name,
         status=status,
         code=_CODES.get(status, f"HTTP_{status}"),

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RejectedError
 from airflow_provider_crm.vendors.answers import (
-    answered,
     body_of,
     error_class,
     foreign_error,
     member,
     number_of,
     record_error,
+    refusal_text,
     text_of,
 )
 from airflow_provider_crm.vendors.credentials import Tokens
@@ -75,7 +75,7 @@ def _refusal(response: requests.Response, code: str, now: dt.datetime) -> CrmErr
         return AuthenticationError(msg, vendor="close", status=status, code="INVALID_GRANT")
     kind = ConfigurationError if status < HTTPStatus.BAD_REQUEST else error_class(status)
     kind = AuthenticationError if kind is RejectedError else kind
-    message = answered(_ENDPOINT, status, code="", message=code, fields={})
+    message = refusal_text(_ENDPOINT, status, code="", message=code, fields={})
     err = kind(message, vendor="close", status=status, code=f"HTTP_{status}")
     err.retry_after = retry_after(response, now)
     return err
