@@ -59,7 +59,7 @@ class BudgetUse:
     Attributes:
         key: The first `KEY_DIGITS` of the SHA-256 of the key, which the name of a shared budget has in full.
         share: Part of the vendor's limit that all runs on the key together could use.
-        waited: Seconds in which the run stood still, see `progress.Waits`; without deferrals.
+        waited: Seconds in which at least one thread of the run waited, without deferrals.
         groups: By endpoint group.
     """
 

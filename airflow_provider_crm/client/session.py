@@ -20,6 +20,7 @@ from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.client.redaction import hidden, redacted
 from airflow_provider_crm.client.transport import Signature, Wire, authenticated_session
 from airflow_provider_crm.client.transport_errors import NOT_SENT
+from airflow_provider_crm.client.waiting import Waiting
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
@@ -103,6 +104,10 @@ class Session:
         retry: How long each call is tried.
         clock: Time; tests pass their own.
         budget: How much of the vendor's limit may be used, and where it is shared.
+
+    Attributes:
+        waiting: Measures how long the session's threads wait.
+        clock: The given clock; what sleeps by it is measured.
     """
 
     def __init__(
@@ -115,7 +120,8 @@ class Session:
     ) -> None:
         self.account = account
         self.retry = retry or RetryRules()
-        self.clock = clock or Clock()
+        self.waiting = Waiting(clock or Clock())
+        self.clock = self.waiting.clock
         self.budget = budget or Budget()
         self._pacers: dict[str, Pacer] = {}
         self._signature = Signature(account, self.clock)
@@ -151,16 +157,12 @@ class Session:
         """HTTP calls sent so far, attempts included."""
         return self._calls
 
-    def used(self, *, waited: float = 0.0) -> BudgetUse:
-        """What was used of the budget so far.
-
-        Args:
-            waited: Seconds that were waited, which the caller counts.
-        """
+    def used(self) -> BudgetUse:
+        """Return what was used of the budget so far."""
         with self._lock:
             pacers = dict(self._pacers)
         groups = tuple(pacer.use(group) for group, pacer in pacers.items())
-        return BudgetUse(self.account.key_digest[:KEY_DIGITS], self.budget.share, waited, groups)
+        return BudgetUse(self.account.key_digest[:KEY_DIGITS], self.budget.share, self.waiting.seconds, groups)
 
     def write(
         self,
@@ -323,7 +325,8 @@ class Session:
         started, attempt, renewed = self.clock.monotonic(), 0, False
         pacer = self._pacer(call)
         while True:
-            reservation = self._ticket(pacer, started)
+            with self.waiting.for_limit():
+                reservation = self._ticket(pacer, started)
             token: str | None = None
             permitted = True
             try:

@@ -7,11 +7,9 @@ from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from airflow_provider_crm.client.session import always
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
 from airflow_provider_crm.plan.reads import Listed
 from airflow_provider_crm.push.concurrency import Concurrency, FirstError, Workers, Written
-from airflow_provider_crm.push.write import Budgeted
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -145,17 +143,17 @@ class RecordReader:
 
     def _read(self, record_id: str) -> _Answer:
         """One record; runs in a thread of its own, and no more calls are made once one has failed."""
-        clock = self._session.clock
-        began, budgeted = clock.monotonic(), Budgeted(clock)
-        shown = self._failed.error or self._shown(record_id, budgeted)
-        ended = clock.monotonic()
+        monotonic, limit_seconds = self._session.clock.monotonic, self._session.waiting.limit_seconds
+        began, waited = monotonic(), limit_seconds()
+        shown = self._failed.error or self._shown(record_id)
+        ended = monotonic()
         if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
             self._failed.add(shown)
-        return _Answer(record_id, shown, Written(ended, ended - began, budgeted.waited))
+        return _Answer(record_id, shown, Written(ended, ended - began, limit_seconds() - waited))
 
-    def _shown(self, record_id: str, budgeted: Budgeted) -> Record | CrmError | None:
+    def _shown(self, record_id: str) -> Record | CrmError | None:
         try:
-            return self._session.read(record_id, before_attempt=budgeted.before_attempt(always))
+            return self._session.read(record_id)
         except RejectedError as err:
             return None if err.status == HTTPStatus.NOT_FOUND else err
         except ConfigurationError as err:

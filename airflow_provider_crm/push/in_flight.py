@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.push.concurrency import Concurrency, Workers, Written
-from airflow_provider_crm.push.write import Budgeted
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.client.waiting import Waiting
     from airflow_provider_crm.push.write import Ended, Job
 
 
@@ -23,13 +22,13 @@ class InFlight:
     Args:
         write: Writes one row.
         largest: Rows at most.
-        clock: Time.
+        waiting: Time, and how long the threads wait for the rate limit.
     """
 
-    def __init__(self, write: Callable[[Job, Budgeted], Ended], largest: int, clock: Clock) -> None:
+    def __init__(self, write: Callable[[Job], Ended], largest: int, waiting: Waiting) -> None:
         self._write = write
         self._largest = largest
-        self._clock = clock
+        self._waiting = waiting
         self._concurrency = Concurrency(largest)
         self._jobs: dict[str, Job] = {}
         self._begun: set[str] = set()
@@ -105,10 +104,11 @@ class InFlight:
         record_id = job.update.record_id
         with self._changed:
             self._begun.add(record_id)
-        began, budgeted = self._clock.monotonic(), Budgeted(self._clock)
-        ended = self._write(job, budgeted)
-        now = self._clock.monotonic()
+        monotonic, limit_seconds = self._waiting.clock.monotonic, self._waiting.limit_seconds
+        began, waited = monotonic(), limit_seconds()
+        ended = self._write(job)
+        now = monotonic()
         with self._changed:
             self._ended[record_id] = ended
             self._changed.notify_all()
-        return ended, Written(now, now - began, budgeted.waited)
+        return ended, Written(now, now - began, limit_seconds() - waited)

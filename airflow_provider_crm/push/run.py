@@ -28,7 +28,6 @@ from airflow_provider_crm.push.in_flight import InFlight
 from airflow_provider_crm.push.outage import UNEXPECTED, OutageWatch
 from airflow_provider_crm.push.rules import PushRules, check_won_date, dated
 from airflow_provider_crm.push.write import (
-    Budgeted,
     Ended,
     Job,
     approved_in_vain,
@@ -119,7 +118,7 @@ class Push:
         self._inspect = inspect
         self._reason = FirstError()
         self._outages = OutageWatch(session, probing=probing)
-        self._in_flight = InFlight(self._written, rules.concurrency, session.clock)
+        self._in_flight = InFlight(self._written, rules.concurrency, session.waiting)
         self._claimed_records: set[str] = set()
         self._recorded_outcomes: deque[Outcome] = deque()
         self._ledger_failed = False
@@ -384,15 +383,15 @@ class Push:
             return self._recorded([Ended(Job(update, writes, (), row.desired, claim), outcome)])[0]
         return Job(update, writes, calls, row.desired, claim)
 
-    def _written(self, job: Job, budgeted: Budgeted) -> Ended:
+    def _written(self, job: Job) -> Ended:
         """Write one row; runs in a thread."""
         try:
-            return self._write_row(job, budgeted)
+            return self._write_row(job)
         # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
         except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
             return Ended(job, self._failed_unexpectedly(job.update, err), doubtful=True)
 
-    def _write_row(self, job: Job, budgeted: Budgeted) -> Ended:
+    def _write_row(self, job: Job) -> Ended:
         update = job.update
         if self.stopped is not None:
             return Ended(job, not_sent(update, self.stopped))
@@ -413,7 +412,6 @@ class Push:
                 doubtful=doubtful,
                 before_attempt=self._permit(job),
                 seen=record,
-                budgeted=budgeted,
                 attempts=self._outages.attempts,
             )
         except CrmError as err:

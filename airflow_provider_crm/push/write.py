@@ -25,7 +25,6 @@ from airflow_provider_crm.vendors.comparison import check_echo, still_shows
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
@@ -40,34 +39,6 @@ _ABOUT_VALUES = frozenset(
 )
 
 
-class Budgeted:
-    """Notes how long the calls of one row wait for the budget.
-
-    Args:
-        clock: Time.
-
-    Attributes:
-        waited: Seconds.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._asked: float | None = None
-        self.waited = 0.0
-
-    def before_attempt(self, before_attempt: BeforeAttempt) -> BeforeAttempt:
-        """The same permit, of a call that asks for the budget now: it is asked once the budget lets the call go."""
-        self._asked = self._clock.monotonic()
-
-        def told() -> None:
-            if self._asked is not None:
-                self.waited += self._clock.monotonic() - self._asked
-                self._asked = None
-            before_attempt()
-
-        return told
-
-
 def write_update(
     session: Session,
     calls: tuple[Call, ...],
@@ -77,7 +48,6 @@ def write_update(
     doubtful: bool = False,
     before_attempt: BeforeAttempt = always,
     seen: Record | None = None,
-    budgeted: Budgeted | None = None,
     attempts: int | None = None,
 ) -> Record:
     """Send the calls of one row, in order.
@@ -91,7 +61,6 @@ def write_update(
             first.
         permit: Asked before each attempt; raises if the row may not be sent any more.
         seen: The record, if it was read a moment ago.
-        budgeted: Told how long the calls waited for the budget.
         attempts: How often each call is tried at most; default: the session's.
 
     Returns:
@@ -112,9 +81,8 @@ def write_update(
             merged |= seen
         else:
             try:
-                asked = before_attempt if budgeted is None else budgeted.before_attempt(before_attempt)
                 record = session.write(
-                    call, record_id, timezone=rules.timezone, before_attempt=asked, attempts=attempts
+                    call, record_id, timezone=rules.timezone, before_attempt=before_attempt, attempts=attempts
                 )
                 if rules.verify_echo:
                     check_echo(vendor, call, record, record_id)

@@ -1,15 +1,13 @@
-"""How far a run is while it goes on, and how long it stood still."""
+"""How far a run is while it goes on."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.values.opportunity import Outcome
 
 _MINUTE, _HOUR = 60, 3600
@@ -92,38 +90,3 @@ def _duration(seconds: float) -> str:
     if whole < 2 * _HOUR:
         return f"{whole // _MINUTE} min"
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
-
-
-class Waits:
-    """How long a run stood still: for the vendor's budget, before a call is repeated, for another run's claim.
-
-    Threads that wait at the same time count once. Time spent waiting for an answer is no wait.
-
-    Args:
-        clock: Time; what sleeps by `Waits.clock` sleeps by this one.
-
-    Attributes:
-        clock: The same clock, whose sleep is counted.
-        seconds: Seconds in which at least one thread slept, up to the last one that woke.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = replace(clock, sleep=self._sleep)
-        self.seconds = 0.0
-        self._inner = clock
-        self._lock = threading.Lock()
-        self._asleep = 0
-        self._since = 0.0
-
-    def _sleep(self, seconds: float) -> None:
-        with self._lock:
-            if self._asleep == 0:
-                self._since = self._inner.monotonic()
-            self._asleep += 1
-        try:
-            self._inner.sleep(seconds)
-        finally:
-            with self._lock:
-                self._asleep -= 1
-                if self._asleep == 0:
-                    self.seconds += self._inner.monotonic() - self._since

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from airflow_provider_crm.exceptions import LedgerUnavailableError, SourceUnreadableError
-from airflow_provider_crm.report.progress import Waits
 from airflow_provider_crm.report.warnings import Warnings
 from airflow_provider_crm.sync.deferral import outage_wait
 from airflow_provider_crm.sync.ends import ending
@@ -44,7 +43,6 @@ class TaskRun:
         self.warnings = Warnings(segment.log.warning, segment.deferral.report.get("warnings", ()))
         self._started = time.monotonic()
         self._session: Session | None = None
-        self._waits: Waits | None = None
         self._keeps_reads = True
         self._reported = False
 
@@ -61,11 +59,11 @@ class TaskRun:
     @property
     def waited_seconds(self) -> float:
         """Seconds of this segment in which the task waited."""
-        return 0.0 if self._waits is None else self._waits.seconds
+        return 0.0 if self._session is None else self._session.waiting.seconds
 
     def budget_used(self, session: Session) -> BudgetUse:
         """Return what was used of the vendor's rate limit, including the time before a deferral."""
-        return session.used(waited=self.waited_seconds).after(self.segment.deferral.report.get("budget"))
+        return session.used().after(self.segment.deferral.report.get("budget"))
 
     @contextmanager
     def open_context(self, source: Source, session: Session) -> Iterator[RunContext]:
@@ -75,8 +73,7 @@ class TaskRun:
             source: The source of the rows.
             session: The session to write with.
         """
-        self._session, self._waits = session, Waits(session.clock)
-        session.clock = self._waits.clock
+        self._session = session
         segment, ledger_access = self.segment, self.segment.ledger
         run_key, sends = segment.run_key, segment.settings.sends
         with span("crm.catalogue"):

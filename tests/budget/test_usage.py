@@ -22,7 +22,8 @@ def session_for(crm_sandbox):
 
     def make(vendor, *, now, share=0.5):
         account = CrmHook.for_connection(f"{vendor}_default", ledger_conn_id=None).account()
-        session = Session(account, clock=Clock(monotonic=lambda: now[0]), budget=Budget(share))
+        clock = Clock(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+        session = Session(account, clock=clock, budget=Budget(share))
         made.append(session)
         return session
 
@@ -67,8 +68,8 @@ def test_a_session_tells_what_close_told_it(crm_sandbox, session_for):
     session = session_for("close", now=now)
     for _ in range(3):
         session.read("oppo_1")
-    now[0] += 1
-    use = session.used(waited=1.5)
+    session.clock.sleep(1.5)
+    use = session.used()
     (group,) = use.groups
     assert (group.group, group.calls, group.limit, group.allowed) == ("opportunity read", 3, 8, 8)
     assert 50 < group.window <= 60

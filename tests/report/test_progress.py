@@ -1,13 +1,10 @@
-"""Progress lines and counted waits, with time that passes only when a test says so."""
+"""Progress lines, with time that passes only when a test says so."""
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
-from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.report.progress import Progress, Reading, Waits
+from airflow_provider_crm.report.progress import Progress, Reading
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 
@@ -96,50 +93,3 @@ def test_time_left_in_a_unit_that_reads(total, left):
     run = Run(total=total)
     run.of(5)
     assert run.lines[0].endswith(f"about {left} left")
-
-
-def test_a_sleep_is_counted():
-    """Two waits, one after the other, add up; time between them does not count."""
-    now = [0.0]
-    waits = Waits(Clock(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds)))
-    waits.clock.sleep(2.5)
-    now[0] += 60
-    waits.clock.sleep(1.0)
-    assert waits.seconds == 3.5
-
-
-def test_threads_that_wait_together_count_once():
-    """Four threads that sleep through the same ten seconds are ten seconds, not forty."""
-    now, together = [0.0], threading.Barrier(5)
-
-    def sleep(seconds):
-        together.wait(timeout=10)
-        together.wait(timeout=10)
-
-    waits = Waits(Clock(monotonic=lambda: now[0], sleep=sleep))
-    threads = [threading.Thread(target=waits.clock.sleep, args=(10,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    together.wait(timeout=10)
-    now[0] += 10
-    together.wait(timeout=10)
-    for thread in threads:
-        thread.join()
-    assert waits.seconds == 10
-
-
-def test_a_wait_that_is_broken_off_counts_as_far_as_it_went():
-    """An exception in a sleep leaves the count right for the next one."""
-    now = [0.0]
-
-    def sleep(seconds):
-        now[0] += 1
-        if seconds > 1:
-            raise KeyboardInterrupt
-
-    waits = Waits(Clock(monotonic=lambda: now[0], sleep=sleep))
-    with pytest.raises(KeyboardInterrupt):
-        waits.clock.sleep(5)
-    now[0] += 60
-    waits.clock.sleep(1)
-    assert waits.seconds == 2
