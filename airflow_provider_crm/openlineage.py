@@ -1,6 +1,6 @@
 """Lineage for OpenLineage: from the columns of a query to the fields of an account, with the counts of the run.
 
-Only OpenLineage's provider calls this; it is imported inside functions, and need not be installed.
+Only OpenLineage's provider has this called; it is imported inside functions, and need not be installed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ if TYPE_CHECKING:
     from openlineage.client.generated.base import Dataset, DatasetFacet, JobFacet, OutputDataset, RunFacet
     from openlineage.client.generated.column_lineage_dataset import InputField
 
-    from airflow_provider_crm.report.report import SyncReport
-
 
 @dataclass(frozen=True, slots=True)
 class SourceLineage:
-    """Where the rows of a task come from, as far as it is known.
+    """The origin of a task's rows, as far as it is known.
 
     Attributes:
         inputs: The tables of the query.
         columns: The columns of tables that each column of the result is made of.
-        run_facets: What else is told of the run, such as parts of the query that could not be understood.
+        run_facets: Other facets of the run, such as parts of the query that could not be parsed.
         job_facets: The query itself.
     """
 
@@ -39,10 +37,10 @@ class SourceLineage:
 
 
 def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
-    """The tables and columns that a query reads.
+    """Return the tables and columns that a query reads.
 
     Args:
-        hook: Of the database. One that tells OpenLineage nothing about it, as SQLite's, has no lineage.
+        hook: The hook of the database. One that describes no database to OpenLineage, as SQLite's, has no lineage.
         sql: The rendered query.
         conn_id: The hook's connection.
     """
@@ -54,7 +52,7 @@ def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
     database = hook.get_openlineage_database_info(connection)
     if database is None:
         return SourceLineage()
-    told = get_openlineage_facets_with_sql(
+    parsed_sql = get_openlineage_facets_with_sql(
         hook,
         sql,
         conn_id,
@@ -63,7 +61,7 @@ def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
         connection=connection,
         database_info=database,
     )
-    if told is None:
+    if parsed_sql is None:
         return SourceLineage()
     dialect = hook.get_openlineage_database_dialect(connection)
     parsed = SQLParser(dialect, hook.get_openlineage_default_schema()).parse(SQLParser.split_sql_string(sql))
@@ -76,21 +74,22 @@ def query_lineage(hook: DbApiHook, sql: str, conn_id: str) -> SourceLineage:
             if one.origin is not None
         ]
         columns[column.descendant.name] = tuple(InputField(table.namespace, table.name, name) for table, name in tables)
-    return SourceLineage(tuple(told.inputs), columns, told.run_facets, told.job_facets)
+    return SourceLineage(tuple(parsed_sql.inputs), columns, parsed_sql.run_facets, parsed_sql.job_facets)
 
 
 def run_lineage(
-    source: SourceLineage, fields: Mapping[str, str], report: SyncReport | None
+    query: tuple[DbApiHook, str, str] | None, fields: Mapping[str, str], report: Mapping[str, Any] | None
 ) -> OperatorLineage[Any, Any]:
-    """What a task reads and writes.
+    """Return what a task reads and writes.
 
     Args:
-        source: Where the rows come from.
+        query: The query that the rows come from, as the arguments of `query_lineage`; None for another source.
         fields: Field by column, as the task maps them.
-        report: What became of the rows; None before the account is known, or where nothing is written.
+        report: The report of the run as in XCom; None before the account is known, or where nothing is written.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    source = SourceLineage() if query is None else query_lineage(*query)
     outputs = [] if report is None else [_opportunities(source, fields, report)]
     return OperatorLineage(
         inputs=list(source.inputs),
@@ -100,31 +99,32 @@ def run_lineage(
     )
 
 
-def _opportunities(source: SourceLineage, fields: Mapping[str, str], report: SyncReport) -> OutputDataset:
-    """The account's opportunities, named as their asset is."""
+def _opportunities(source: SourceLineage, fields: Mapping[str, str], report: Mapping[str, Any]) -> OutputDataset:
+    """Return the account's opportunities, named as their asset is."""
     from openlineage.client.generated.base import OutputDataset, OutputDatasetFacet
     from openlineage.client.generated.output_statistics_output_dataset import OutputStatisticsOutputDatasetFacet
 
+    account, updated = quote(report["account"], safe=":"), report["outcomes"].get(OutcomeWord.UPDATED.value, 0)
     outcomes: Any = OutputDatasetFacet().with_additional_properties(
-        runKey=report.run_key,
-        rows=report.rows,
-        outcomes=dict(report.outcomes),
-        calls=report.calls,
-        rejectsPath=report.rejects_path,
+        runKey=report["run_key"],
+        rows=report["rows"],
+        outcomes=dict(report["outcomes"]),
+        calls=report["calls"],
+        rejectsPath=report["rejects_path"],
     )
     return OutputDataset(
-        namespace=f"crm://{quote(report.account, safe=':')}",
+        namespace=f"crm://{account}",
         name="opportunity",
         facets=_mapping(source, fields),
         outputFacets={
-            "outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=report.count(OutcomeWord.UPDATED)),
+            "outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=updated),
             "crm_outcomes": outcomes,
         },
     )
 
 
 def _mapping(source: SourceLineage, fields: Mapping[str, str]) -> dict[str, DatasetFacet]:
-    """The fields that are written, and the columns each one comes from."""
+    """Return the fields that are written, and the columns that each one is made of."""
     from openlineage.client.generated.column_lineage_dataset import ColumnLineageDatasetFacet, Fields
     from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 

@@ -17,11 +17,11 @@ from airflow_provider_crm.values.opportunity import NULL_VALUES
 
 if TYPE_CHECKING:
     import pandas as pd
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_provider_crm.hooks.sessions import Account, Budget, Session
-    from airflow_provider_crm.openlineage import SourceLineage
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.row_run import RunResult
     from airflow_provider_crm.sync.row_stream import Source
@@ -94,7 +94,7 @@ class OpportunityOperator(SegmentedOperator):
     dry_run: Flag  # hides a method of Airflow's that nothing calls
     ui_color = "#e4f0e8"
     operator_extra_links = (CrmRunLink(),)
-    _written: RunResult | None = None
+    _written: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -184,11 +184,9 @@ class OpportunityOperator(SegmentedOperator):
             total=self.total_rows(),
         )
 
-    def source_lineage(self) -> SourceLineage:
-        """Return the origin of the rows for OpenLineage; that of a frame or a list is not known."""
-        from airflow_provider_crm.openlineage import SourceLineage
-
-        return SourceLineage()
+    def source_query(self) -> tuple[DbApiHook, str, str] | None:
+        """Return hook, SQL and connection id of the query that the rows come from, for lineage; else None."""
+        return None
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
         """Return the task's inputs when it starts; its account is known only later."""
@@ -198,7 +196,7 @@ class OpportunityOperator(SegmentedOperator):
         """Return the task's inputs and outputs when it has ended, also by a failure."""
         from airflow_provider_crm.openlineage import run_lineage
 
-        return run_lineage(self.source_lineage(), self.fields, None if self._written is None else self._written.report)
+        return run_lineage(self.source_query(), self.fields, self._written)
 
     def session_for(self, account: Account) -> Session:
         """Return the session of one run; a subclass may give it other retry rules or another clock."""
@@ -229,7 +227,7 @@ class OpportunityOperator(SegmentedOperator):
         from airflow_provider_crm.operators.failures import failure_of
 
         report = result.report
-        self._written = result if self.sends else None
+        self._written = report.to_dict() if self.sends else None
         failure = failure_of(result, run.segment.settings)
         if failure is not None:
             run.push_report(report.to_dict())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.protocol import Vendor
 
 DATE_WON_DEFAULTS = ("server", "as_of")
+LARGEST_CONCURRENCY = LARGEST_POOL
 _LATE = dt.timedelta(days=1)
 _INSTANT = dt.timedelta(microseconds=1)
 
@@ -43,7 +44,7 @@ class PushRules:
 
     timezone: str | None = None
     verify_echo: bool = True
-    concurrency: int = LARGEST_POOL
+    concurrency: int = LARGEST_CONCURRENCY
     date_won_default: str | None = None
     resumed: bool = False
     interval_end: dt.datetime | None = None
@@ -60,8 +61,8 @@ class PushRules:
         if self.date_won_default not in (None, *DATE_WON_DEFAULTS):
             msg = f"date_won_default is {self.date_won_default!r}; write 'server' or 'as_of', or leave it out."
             raise ConfigurationError(msg)
-        if type(self.concurrency) is not int or not 1 <= self.concurrency <= LARGEST_POOL:
-            msg = f"concurrency is {self.concurrency!r}; write a whole number from 1 to {LARGEST_POOL}."
+        if type(self.concurrency) is not int or not 1 <= self.concurrency <= LARGEST_CONCURRENCY:
+            msg = f"concurrency is {self.concurrency!r}; write a whole number from 1 to {LARGEST_CONCURRENCY}."
             raise ConfigurationError(msg)
 
     def day_of(self, as_of: dt.datetime) -> dt.date:

@@ -15,11 +15,10 @@ from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from airflow_provider_crm.budget.pacer import check_share
-from airflow_provider_crm.client.transport import LARGEST_POOL
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule
-from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS
+from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS, LARGEST_CONCURRENCY
 from airflow_provider_crm.report.rejects_file import check_rejects_path
 from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.rows.rules import check_null_values
@@ -240,7 +239,7 @@ WRITING: Mapping[str, Check] = {
     "as_of": optional_text("the name of the column with the data time"),
     "max_rejected": tolerance,
     "verify_echo": boolean,
-    "concurrency": whole_number(1, LARGEST_POOL),
+    "concurrency": whole_number(1, LARGEST_CONCURRENCY),
     "rejects_path": rejects_path,
     "dry_run": boolean,
     "date_won_default": _date_won_default,

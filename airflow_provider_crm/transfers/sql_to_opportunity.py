@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
     from airflow.sdk import Context
 
-    from airflow_provider_crm.openlineage import SourceLineage
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.row_stream import Source
     from airflow_provider_crm.sync.segment import Segment
@@ -113,11 +112,9 @@ class SqlToOpportunityOperator(OpportunityOperator):
         for frame in self._chunks():
             yield shard.part(frame, self.id_column, canonical_id)
 
-    def source_lineage(self) -> SourceLineage:
-        """The tables and columns that the query reads, for OpenLineage."""
-        from airflow_provider_crm.openlineage import query_lineage
-
-        return query_lineage(self._hook(), self.sql, self.sql_conn_id)
+    def source_query(self) -> tuple[DbApiHook, str, str]:
+        """Return hook, SQL and connection id of the query."""
+        return self._hook(), self.sql, self.sql_conn_id
 
     def _hook(self) -> DbApiHook:
         from airflow.providers.common.sql.hooks.sql import DbApiHook

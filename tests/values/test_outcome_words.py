@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_crm.openlineage import SourceLineage, run_lineage
+from airflow_provider_crm.openlineage import run_lineage
 from airflow_provider_crm.report import SyncReport
 from airflow_provider_crm.report.rejects import Reject
 from airflow_provider_crm.report.rejects_file import rejects_file
@@ -102,7 +102,7 @@ def test_a_metric_counts_it(word, monkeypatch):
 @every_word
 def test_lineage_has_it(word):
     """The run's facet names it."""
-    (output,) = run_lineage(SourceLineage(), {}, report_of(word)).outputs
+    (output,) = run_lineage(None, {}, report_of(word).to_dict()).outputs
     assert output.outputFacets["crm_outcomes"].outcomes == {word.value: 1}
 
 
