@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 OPPORTUNITIES = AssetAlias("crm_opportunities")
 """Outlet for a task whose account, and so its asset, is known at run time only.
 
-Airflow 3.3 fails tasks that bring one new asset through an alias in the same moment: no operator has it by itself.
+Airflow 3.3 fails tasks that add one new asset through an alias at the same time, so no operator has it by default.
 """
 
 _PATH = "/opportunity"
 
 
 def create_asset(*, account: str, extra: dict[str, Any] | None = None) -> Asset:
-    """The opportunities of an account.
+    """Return the asset of an account's opportunities.
 
     Args:
-        account: As the report and the ledger have it: vendor, host and organization, `close:api.close.com:orga_...`.
-        extra: Whatever belongs to the asset itself.
+        account: The account as in the report and the ledger: vendor, host and organization, such as
+            `close:api.close.com:orga_...`.
+        extra: The extra of the asset itself.
     """
     return Asset(uri=f"crm://{quote(account, safe=':')}{_PATH}", extra=extra)
 
@@ -37,7 +38,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     """Accept `crm://<account>/opportunity` only; Airflow asks this for each asset of the scheme.
 
     Raises:
-        ValueError: It is another URI.
+        ValueError: The URI has another form.
     """
     if not uri.netloc or uri.path != _PATH or uri.query:
         msg = f"{uri.geturl()!r} is no asset of a CRM; write 'crm://<account>/opportunity', account as in a report."
@@ -46,14 +47,14 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:  # noqa: ARG001 - part of Airflow's interface
-    """The dataset that the operators name as their output, for lineage made from the outlets of other tasks."""
+    """Return the dataset that the operators name as their output, for lineage from the outlets of other tasks."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     return Dataset(namespace=f"crm://{urlsplit(asset.uri).netloc}", name=_PATH.strip("/"))
 
 
 def account_of(uri: str) -> str:
-    """The account whose opportunities the asset with that URI is."""
+    """Return the account that the URI of an asset names."""
     return unquote(urlsplit(uri).netloc)
 
 

@@ -1,4 +1,4 @@
-"""What Airflow asks a provider for: connection types with their forms, and where its parts are."""
+"""The description of the provider for Airflow: its connection types with their forms, and the modules of its parts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from airflow_provider_crm.vendors.protocol import Vendor
 
 _OPTIONS = {
     "ledger_conn_id": {
-        "description": "Connection to the PostgreSQL or SQLite database that keeps the ledger. "
-        "Empty: a SQLite file in the Airflow home, which only local executors can share.",
+        "description": "Connection to the PostgreSQL or SQLite database of the ledger. "
+        "If empty, the ledger is a SQLite file in the Airflow home, which only local executors can share.",
         "version_added": None,
         "type": "string",
         "example": "crm_ledger",
@@ -20,23 +20,23 @@ _OPTIONS = {
     },
     "page": {
         "description": "Whether Airflow shows the CRM page: its entry in the navigation, its tabs and its links. "
-        "The API server reads it when it starts.",
+        "The API server reads this option when it starts.",
         "version_added": None,
         "type": "boolean",
         "example": "False",
         "default": "True",
     },
     "ledger_hash_fields": {
-        "description": "Fields, separated by commas, of which the ledger keeps only hashes. Their values appear in "
-        "no message, log or page.",
+        "description": "Fields, separated by commas, whose values the ledger stores only as hashes. "
+        "Their values appear in no message, log or page.",
         "version_added": None,
         "type": "string",
         "example": "email,phone,name",
         "default": "",
     },
     "ledger_hash_key": {
-        "description": "Key of those hashes, a long random text, the same for all of Airflow. Empty: derived from "
-        "the first of Airflow's Fernet keys. Under another key each hashed field is written once more.",
+        "description": "Key of those hashes: a long random text, the same for all of Airflow. If empty, it is derived "
+        "from the first of Airflow's Fernet keys. After a change of the key, each hashed field is written once more.",
         "version_added": None,
         "type": "string",
         "sensitive": True,
@@ -47,21 +47,15 @@ _OPTIONS = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider, with one connection type for each of `VENDORS`."""
+    """Return the description of the provider, with one connection type for each of `VENDORS`."""
     titles = [vendor.display_name for vendor in VENDORS.values()]
     return {
         "package-name": "airflow-provider-crm",
         "name": "CRM",
         "description": f"Pushes warehouse values into CRM opportunities ({', '.join(titles)}); no row is lost.",
         "versions": [__version__],
-        "integrations": [
-            {"integration-name": vendor.display_name, "external-doc-url": vendor.documentation, "tags": ["service"]}
-            for vendor in VENDORS.values()
-        ],
-        "hooks": [
-            {"integration-name": vendor.display_name, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
-            for vendor in VENDORS.values()
-        ],
+        "integrations": [_integration(vendor) for vendor in VENDORS.values()],
+        "hooks": [_hook(vendor) for vendor in VENDORS.values()],
         "operators": [
             {
                 "integration-name": title,
@@ -90,6 +84,14 @@ def get_provider_info() -> dict[str, Any]:
         "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
         "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],
     }
+
+
+def _integration(vendor: Vendor) -> dict[str, Any]:
+    return {"integration-name": vendor.display_name, "external-doc-url": vendor.documentation, "tags": ["service"]}
+
+
+def _hook(vendor: Vendor) -> dict[str, Any]:
+    return {"integration-name": vendor.display_name, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
 
 
 def _connection_type(vendor: Vendor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An Airflow connection, read as the account that it leads to; all its mistakes are reported in one error."""
+"""Read an Airflow connection as the account that it leads to; all its mistakes are reported in one error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _USER = re.compile(r"^(\w+://)?.*@")
 
 
 def account_of(connection: Connection, vendor: Vendor) -> Account:
-    """Turn a connection into an account; its secrets are masked in logs from here on.
+    """Turn a connection into an account; its secrets are masked in logs from now on.
 
     Raises:
         ConfigurationError: Naming everything in the connection that is missing or wrong.
@@ -86,13 +86,13 @@ def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[
 
 
 def _mask(credentials: Credentials) -> None:
-    """Hide the secrets from logs, in every form in which they travel."""
+    """Mask the secrets in logs, in every form in which they are sent."""
     for secret in credentials.secrets():
         mask_secret(secret)
 
 
 def _origin(connection: Connection, vendor: Vendor, problems: list[str]) -> str:
-    """Scheme, host and port; the vendor's own if the connection names no host."""
+    """Return scheme, host and port; the vendor's own if the connection names no host."""
     host = (connection.host or "").strip().removesuffix("/")
     if not host:
         return vendor.origin

@@ -1,4 +1,4 @@
-"""The bridge from an Airflow connection to a vendor's session."""
+"""Hooks: from an Airflow connection to a session with the vendor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CrmHook(BaseHook):
 
     Args:
         crm_conn_id: Airflow connection of the hook's type.
-        ledger_conn_id: Ledger in which OAuth tokens are kept, for a connection that needs one; see the operators.
+        ledger_conn_id: The ledger that keeps OAuth tokens, for a connection that needs one; see the operators.
     """
 
     conn_name_attr = "crm_conn_id"
@@ -49,7 +49,7 @@ class CrmHook(BaseHook):
 
     @classmethod
     def for_connection(cls, crm_conn_id: str, *, ledger_conn_id: str | None = DEFAULT_LEDGER) -> CrmHook:
-        """The hook of the vendor that the connection's type names.
+        """Return the hook of the vendor that the connection's type names.
 
         Args:
             crm_conn_id: Airflow connection.
@@ -76,7 +76,7 @@ class CrmHook(BaseHook):
 
     @property
     def session(self) -> Session:
-        """The session, made from the connection when it is first asked for.
+        """The session, made from the connection when it is first used.
 
         Raises:
             ConfigurationError: Naming everything in the connection that is missing or wrong.
@@ -96,7 +96,7 @@ class CrmHook(BaseHook):
         return with_tokens(account_of(_connection(self.crm_conn_id), self.vendor), self.ledger_conn_id)
 
     def get_conn(self) -> requests.Session:
-        """The authenticated session: it signs requests to the account's own host and to no other.
+        """Return the authenticated session: it signs requests to the account's own host and to no other.
 
         Returns:
             A `requests.Session` with the connection's timeout that follows no redirect.
@@ -111,7 +111,7 @@ class CrmHook(BaseHook):
     def update_opportunity(
         self, record_id: str, fields: Mapping[str, object], *, timezone: str | None = None
     ) -> Record:
-        """Write fields of one opportunity; what is not in `fields` stays as it is.
+        """Write fields of one opportunity; fields that are not given stay as they are.
 
         Args:
             record_id: The vendor's id.
@@ -122,7 +122,7 @@ class CrmHook(BaseHook):
             The vendor's record after the update.
 
         Raises:
-            InvalidValueError: A value fits no rule; nothing was sent.
+            InvalidValueError: A value breaks a rule of its field; nothing was sent.
             UnknownFieldError: A field that the vendor does not have; nothing was sent.
             RejectedError: The vendor refused the row, or ignored a value (`IgnoredError`).
             CrmError: See `exceptions`.
@@ -149,12 +149,12 @@ class CrmHook(BaseHook):
         """Read one opportunity.
 
         Raises:
-            RejectedError: If there is none of that id.
+            RejectedError: If no opportunity has that id.
         """
         return self.session.read(self.vendor.canonical_id(record_id))
 
     def list_opportunities(self, **filters: object) -> Iterator[Record]:
-        """All opportunities that match the vendor's own filters, over all pages.
+        """Return all opportunities that match the vendor's own filters, from all pages.
 
         Args:
             filters: The vendor's query parameters, such as `status_type="won"`; a list is joined by commas.
@@ -162,13 +162,13 @@ class CrmHook(BaseHook):
         return self.session.records({name: _query_value(value) for name, value in filters.items()})
 
     def get_df(self, **filters: object) -> pd.DataFrame:
-        """`list_opportunities` as a frame: one row per opportunity, columns as the vendor names them."""
+        """Return `list_opportunities` as a frame: one row per opportunity, columns as the vendor names them."""
         import pandas as pd
 
         return pd.DataFrame(list(self.list_opportunities(**filters)))
 
     def test_connection(self) -> tuple[bool, str]:
-        """One call that any valid key may make; for the Airflow UI and CLI."""
+        """Make one call that any valid key may make; for the Airflow UI and CLI."""
         try:
             return True, self.session.probe()
         except CrmError as err:

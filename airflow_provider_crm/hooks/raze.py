@@ -22,7 +22,7 @@ class RazeHook(CrmHook):
     hook_name = "Raze"
 
     def update_stage(self, record_id: str, status: str) -> Record:
-        """Move one opportunity to a stage, through the endpoint that Raze has for it.
+        """Move one opportunity to a stage, through Raze's endpoint for stages.
 
         Args:
             record_id: The vendor's id.
@@ -30,7 +30,7 @@ class RazeHook(CrmHook):
                 with the server's clock.
 
         Returns:
-            What Raze shows of the record: `id`, `name`, `status`, `won_at`, `updated_at`.
+            The part of the record that Raze returns: `id`, `name`, `status`, `won_at`, `updated_at`.
 
         Raises:
             RejectedError: `INVALID_STATUS` or `NOT_FOUND`.

@@ -1,4 +1,4 @@
-"""What went wrong in a task, short enough for a mail or a chat: for callbacks, and for the templates of notifiers."""
+"""A short text about a failed task, for callbacks and for the templates of notifiers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from airflow_provider_crm.report.report import SyncReport
 
 @pass_context
 def failure_text(context: Mapping[str, Any]) -> str:
-    """Name the task, and say what became of its rows, with one row for each of the three commonest reasons.
+    """Return the task's name and what became of its rows, with one row for each of the three commonest reasons.
 
-    In a callback it takes the context; as a macro of the Dag, templates call it without an argument:
+    A callback calls it with the context; templates call it as a macro of the Dag, without an argument:
 
     ```python
     DAG(..., user_defined_macros={"failure_text": failure_text})
     on_failure_callback=SmtpNotifier(to=..., html_content="<pre>{{ failure_text() | e }}</pre>")
     ```
 
-    Do not pass the text itself as a template: it quotes what the vendor wrote, which would then be rendered.
+    Do not use the text itself as a template: it quotes the vendor, and that quote would be rendered.
 
     Args:
-        context: Airflow's, of a task that failed, or that is to be retried.
+        context: Airflow's context of a task that failed, or that is to be retried.
 
     Returns:
-        Some lines of plain text. Where the task ended before it had a report, what Airflow knows of the error.
+        Some lines of plain text. If the task ended before it had a report, the text is Airflow's error.
     """
     ti = context["ti"]
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
@@ -37,7 +37,7 @@ def failure_text(context: Mapping[str, Any]) -> str:
 
 
 def _reason(context: Mapping[str, Any]) -> str:
-    """The error of a task that failed by itself, whose message is the report's text and more; else the report."""
+    """Return the task's own error, whose message includes the report's text; else the report."""
     error = context.get("exception")
     if isinstance(error, AirflowException) and str(error):
         return str(error)

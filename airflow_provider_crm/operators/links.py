@@ -1,4 +1,4 @@
-"""The link from a task to what it did in the CRM."""
+"""The link from a task to the page of its run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class CrmRunLink(BaseOperatorLink):
     """Opens the run of the task on the CRM page, inside the Airflow UI; of a mapped task, the run of its own index.
 
-    Airflow asks for the link in the task's process and stores it, so the address comes from `[api] base_url` there.
-    It is empty, and not shown, where the page is turned off.
+    Airflow calls this in the task's process and stores the address, which begins with `[api] base_url` of that process.
+    The address is empty, and the link is not shown, where the page is turned off.
     """
 
     name = "CRM run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's interface
-        """The address of the run's page."""
+        """Return the address of the run's page."""
         if not page_is_on():
             return ""
         base = conf.get("api", "base_url", fallback="/").rstrip("/")
@@ -34,5 +34,5 @@ class CrmRunLink(BaseOperatorLink):
             "task_id": ti_key.task_id,
             "map_index": -1 if ti_key.map_index is None else ti_key.map_index,
         }
-        # Airflow's page shows in its frame whatever address follows `plugin/crm`, path prefix of a proxy included.
+        # Airflow's page shows in its frame any address after `plugin/crm`, including the path prefix of a proxy.
         return f"{base}/plugin/crm{urlsplit(base).path}/crm/task?{urlencode(task)}"

@@ -21,12 +21,12 @@ class UpdateOpportunityOperator(DataOperator):
         data: A DataFrame, a list of dicts, the output of another task (`XComArg`), or a path to parquet, CSV or JSON
             lines on any object store. One row per opportunity.
         plan: Id of a plan, instead of `data`, `id_column` and `fields`: exactly that plan is written. Each record is
-            read first (one call more), and one that the CRM changed since the plan, or that was in conflict in the
+            read first (one call more). A record that the CRM changed since the plan, or that was in conflict in the
             plan itself, is not written.
         digest: Digest of the plan that was approved, such as `plan.output["digest"]`; required with `plan`. The rows
-            are read once and compared with it before anything is written. "any" applies whatever the plan holds now.
-        on_conflict: What becomes of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`skipped`,
-            no failure) or "overwrite" (written all the same).
+            are read once and compared with it before anything is written. "any" applies the rows that the plan has now.
+        on_conflict: The treatment of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`skipped`,
+            no failure) or "overwrite" (written anyway).
         id_column: See `OpportunityOperator`.
         fields: See `OpportunityOperator`.
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.

@@ -34,7 +34,7 @@ Flag: TypeAlias = Any
 
 
 class OpportunityOperator(SegmentedOperator):
-    """What every operator that writes opportunities has in common: all but where the rows come from.
+    """The common base of all operators that write opportunities; each subclass adds its source of rows.
 
     All arguments are keyword-only; each is checked when the task runs, before the first call.
 
@@ -47,31 +47,31 @@ class OpportunityOperator(SegmentedOperator):
             from a point in time.
         nulls: What a missing value means: "skip" leaves the field alone, "clear" empties it, "error" refuses the row;
             or one of these by column.
-        null_values: Texts that are missing values, compared without surrounding white space; default: empty text and
-            what only a tool writes, such as `nan` and `None`, see `NULL_VALUES`. `[]` writes all text as it stands.
+        null_values: Texts that are missing values, compared without surrounding white space. Default: empty text and
+            texts that only a tool writes, such as `nan` and `None`, see `NULL_VALUES`. `[]` writes every text as it is.
         rounding: How money is rounded, once, to the vendor's decimal places: "half-even", "half-up", "half-down",
-            "up", "down", "ceiling" or "floor"; or "refuse", which takes no amount that would have to be rounded.
+            "up", "down", "ceiling" or "floor"; or "refuse", which refuses amounts that would have to be rounded.
         on_duplicate: Two rows of one id: "error" refuses both, "last" writes the later.
         as_of: Column with the data time of each row; default: that of the run, see `data_time`.
         max_rejected: Rows that may fail before the task does: a count (a whole number) or a fraction (a float below 1).
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
-        concurrency: Rows in flight at once, at most; 1 to 64. How many there are is found on the way: as many as
-            latency, budget and vendor bear.
+        concurrency: Maximum number of rows in flight, from 1 to 64. The run finds out how many of them latency, rate
+            limit and vendor allow.
         rejects_path: File of all rows that did not land, `.csv`, `.jsonl` or `.parquet`, on any object store.
-        dry_run: Make every check and log the calls, send none that writes.
+        dry_run: Make every check and log the calls, but send no call that writes.
         date_won_default: In a run whose data is more than a day old, what a won stage without a date means: "server"
             (the vendor's today) or "as_of" (the date of the data). Left out, such a row is refused.
         defer_after: Seconds; a vendor that asks for a longer wait defers the task, which frees its worker slot.
-        changes_only: Send only what the CRM is not known to hold already.
-        retry_rejected: Send also the very values that the CRM has refused before.
-        ledger_conn_id: Connection to the ledger's database; default: what `[crm] ledger_conn_id` names, else a SQLite
-            file in the Airflow home. None goes without: every row is sent, and old data can overwrite newer.
-        guardrails: Limits to what the run may do, checked before the first call that writes.
+        changes_only: Send only values that the CRM is not known to hold already.
+        retry_rejected: Send also values that the CRM has refused before.
+        ledger_conn_id: Connection to the ledger's database; default: the one that `[crm] ledger_conn_id` names, else a
+            SQLite file in the Airflow home. None means no ledger: every row is sent, and old data can overwrite newer.
+        guardrails: Limits of the run, checked before the first call that writes.
         capture_before: Read a record before it is written for the first time (one call more), so that
-            `RevertOpportunityUpdatesOperator` can put back what stood there.
-        budget_share: Part of the vendor's limit that all runs on one key together may use; the rest is left to people
-            and other programs.
-        backfill_budget_share: The same for a run of a backfill, which so leaves room to the runs of today.
+            `RevertOpportunityUpdatesOperator` can restore the values it had.
+        budget_share: Part of the vendor's rate limit that all runs on one key together may use; the rest is left to
+            people and other programs.
+        backfill_budget_share: The part that a run of a backfill may use, so that the runs of today find calls left.
     """
 
     template_fields: Sequence[str] = (

@@ -30,12 +30,12 @@ class PlanningOperator(OpportunityOperator):
 
 
 class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
-    """Compare rows with what the CRM and the ledger hold, and store the difference as a plan; write nothing to the CRM.
+    """Compare rows with the CRM and the ledger, and store the difference as a plan; write nothing to the CRM.
 
-    The plan says for each field what it is now, what it would be, and a verdict: `update`, `unchanged`, `stale` (newer
-    data was written), `invalid`, `missing` (no such record), `conflict` (changed in the CRM since it was last written
-    from here). `UpdateOpportunityOperator(plan=...)` applies it. The task succeeds whatever the verdicts are. It reads
-    the CRM, by list pages where that takes fewer calls than one per record.
+    The plan has for each field its present value, the value that would be written, and a verdict: `update`,
+    `unchanged`, `stale` (newer data was written), `invalid`, `missing` (no such record), or `conflict` (changed in the
+    CRM since it was last written from here). `UpdateOpportunityOperator(plan=...)` applies it. The task succeeds with
+    any verdicts. It reads the CRM, by list pages where that takes fewer calls than one per record.
 
     Args:
         data: A DataFrame, a list of dicts, the output of another task (`XComArg`), or a path, as for
@@ -49,7 +49,7 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
 
     @property
     def sends(self) -> bool:
-        """A plan is made in the ledger, also in a dry run."""
+        """True also in a dry run, as a plan is written to the ledger."""
         return True
 
     def perform(self, run: TaskRun) -> dict[str, Any]:
@@ -58,16 +58,16 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
 
 
 class RevertOpportunityUpdatesOperator(PlanningOperator):
-    """Put back what stood in the CRM before a run, where the CRM still holds what that run wrote.
+    """Restore the values that the CRM had before a run, where the CRM still holds what that run wrote.
 
-    What stood before is known from the run's plan, else from the value that was last acknowledged before it, else
-    from a read before its first write (`capture_before=True`). A record of which one field is not known, or was changed
-    since by anybody, is left alone as a whole and reported. The undo is stored as a plan, and applied at once or later.
+    The earlier values come from the run's plan, else from the value that was last acknowledged before it, else
+    from a read before its first write (`capture_before=True`). If one field of a record is not known, or was changed
+    since, the whole record is left alone and reported. The undo is stored as a plan, and applied at once or later.
 
     Args:
-        run_key: Key of the run to take back, `dag/task/run`, as its report tells it.
+        run_key: Key of the run to take back, `dag/task/run`, as in its report.
         plan_only: Store the plan and write nothing; `UpdateOpportunityOperator(plan=...)` applies it.
-        on_conflict: What becomes of a record that was changed since: "fail" (`rejected`, code `CONFLICT`) or "skip"
+        on_conflict: The treatment of a record that was changed since: "fail" (`rejected`, code `CONFLICT`) or "skip"
             (`skipped`, no failure).
         kwargs: The arguments of `OpportunityOperator` except `id_column` and `fields`, then Airflow's own.
     """
@@ -87,7 +87,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
         return {**super().argument_checks(), **REVERTING}
 
     def source(self, segment: Segment) -> Source:
-        """Open what stood before the run."""
+        """Open the values that records had before the run."""
         from airflow_provider_crm.sync.plan_sources import UndoSource
 
         return UndoSource(segment.ledger.plan_store(), self.run_key, self.on_conflict, resumed=segment.resumed)

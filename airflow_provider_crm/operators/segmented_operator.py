@@ -96,7 +96,7 @@ class SegmentedOperator(BaseOperator):
         """
         if self._writing:
             self._writing = False
-            msg = "The task was told to end (SIGTERM) before it had gone through all rows."
+            msg = "The task was ended by SIGTERM before all rows were processed."
             raise SystemExit(msg)
 
     def _run_segment(self, context: Context, deferral: DeferralState) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Rows as an operator's argument: read by the same code in every operator, and never shown by Airflow.
 
-Airflow stores each rendered template field in its database and shows it in the UI. `data` is one, so that it can be the
-output of another task; what is stored of it says what the rows are, and none of their values.
+Airflow stores each rendered template field in its database and shows it in the UI. `data` is a template field, so that
+it can be the output of another task. Airflow stores a summary of the rows, without their values.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _RENDERED_BY_AIRFLOW = (str, list, tuple, dict, set)
 
 
 class SourceData:
-    """Rows behind a summary of them: whatever prints or serializes this shows the summary.
+    """Rows that print and serialize as a summary of them.
 
     Args:
-        value: A frame, a list of dicts, or whatever else `frames` reads.
+        value: A frame, a list of dicts, or anything else that `frames` reads.
 
     Attributes:
         value: The same.
@@ -45,32 +45,32 @@ class SourceData:
         return summary(self.value)
 
     def serialize(self) -> str:
-        """What Airflow stores of a rendered template field."""
+        """Return the summary, which Airflow stores instead of the rows."""
         return summary(self.value)
 
 
 def summary(value: Any) -> str:  # noqa: ANN401 - whatever holds rows
-    """Say what rows are, without a value of them: `DataFrame, 3,293 rows, columns: id, arr`."""
-    told = [type(value).__name__]
+    """Summarise rows without their values: `DataFrame, 3,293 rows, columns: id, arr`."""
+    parts = [type(value).__name__]
     if isinstance(value, str):
         return f"text of {len(value):,} characters that looks like rows"
     rows = _row_count(value)
     if rows is not None:
-        told.append(f"{rows:,} row{'' if rows == 1 else 's'}")
+        parts.append(f"{rows:,} row{'' if rows == 1 else 's'}")
     columns = _column_names(value)
     if columns:
         shown = [name if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]}…" for name in columns[:_COLUMNS_SHOWN]]
         more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
-        told.append(f"columns: {', '.join(shown)}{more}")
-    return ", ".join(told)
+        parts.append(f"columns: {', '.join(shown)}{more}")
+    return ", ".join(parts)
 
 
 def shielded(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
-    """Rows as `SourceData`; paths, templates and references to other tasks as they are.
+    """Return rows as `SourceData`; paths, templates and references to other tasks as they are.
 
     Args:
         value: The argument `data`.
-        rendered: Whether Airflow has rendered it; before, it has to find templates in text and containers itself.
+        rendered: Whether Airflow has rendered it; until then, Airflow has to find templates in text and containers.
     """
     if value is None or isinstance(value, (SourceData, os.PathLike)):
         return value
@@ -83,22 +83,22 @@ def shielded(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
 
 
 class DataOperator(OpportunityOperator):
-    """What operators have in common whose rows are the argument `data`; the other arguments: `OpportunityOperator`."""
+    """An operator whose rows are the argument `data`; for the other arguments see `OpportunityOperator`."""
 
     template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
     data: Any
 
     def argument_checks(self) -> Mapping[str, Check]:
-        """The check of each argument, by its name."""
+        """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import DATA
 
         return {**super().argument_checks(), **DATA}
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
-        """The data, chunk by chunk; a text with a scheme is a path on an object store.
+        """Return the data, chunk by chunk; a text with a scheme is a path on an object store.
 
         Raises:
-            ConfigurationError: It cannot be read.
+            ConfigurationError: The data cannot be read.
         """
         from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
@@ -107,18 +107,18 @@ class DataOperator(OpportunityOperator):
 
         rows = self._rows()
         if isinstance(rows, LazyXComSequence):
-            rows = rows[:]  # all outputs of the mapped task by one call, where its iterator makes one for each
+            rows = rows[:]  # one call for all outputs of the mapped task; the iterator makes one call for each
         is_url = isinstance(rows, str) and "://" in rows and not rows.lstrip().startswith(("[", "{"))
         return frames(object_path(rows) if is_url else rows)
 
     def is_in_memory(self) -> bool:
-        """Whether the data is a list or a frame, and no path or iterator."""
+        """Return whether the data is a list or a frame, and no path or iterator."""
         from airflow_provider_crm.rows import is_in_memory
 
         return is_in_memory(self._rows())
 
     def total_rows(self) -> int | None:
-        """Rows of a frame or a list; a path does not tell."""
+        """Return the number of rows of a frame or a list; that of a file is not known."""
         rows = self._rows()
         return None if isinstance(rows, str) else _row_count(rows)
 
@@ -133,14 +133,14 @@ class DataOperator(OpportunityOperator):
         jinja_env: jinja2.Environment,
         seen_oids: set[int],
     ) -> None:
-        """Render as Airflow does, then put the summary before the rows, which Airflow stores and shows."""
+        """Render as Airflow does, then wrap the rows, so that Airflow stores and shows their summary."""
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         if parent is self:
             self.data = shielded(self.data, rendered=True)
 
 
 def _row_count(value: Any) -> int | None:  # noqa: ANN401 - whatever holds rows
-    """How many rows there are, where that is known without reading them."""
+    """Return the number of rows, or None where it is not known without reading them."""
     count = getattr(value, "num_rows", None)  # of Arrow
     if isinstance(count, int):
         return count
@@ -148,7 +148,7 @@ def _row_count(value: Any) -> int | None:  # noqa: ANN401 - whatever holds rows
 
 
 def _column_names(value: Any) -> list[str]:  # noqa: ANN401 - whatever holds rows
-    """Names of the columns, of a list from its first rows."""
+    """Return the names of the columns; those of a list are taken from its first rows."""
     if isinstance(value, (list, tuple)):
         first = [row for row in islice(value, _ROWS_LOOKED_AT) if isinstance(row, Mapping)]
         return list(dict.fromkeys(str(key) for row in first for key in row))

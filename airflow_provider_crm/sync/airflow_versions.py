@@ -1,4 +1,4 @@
-"""What differs between the versions of Airflow that the package supports; the only module that knows."""
+"""The differences between the versions of Airflow that the package supports; no other module knows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 stats: Any = getattr(_stats, "Stats", _stats)
-"""Counts, gauges and timings: functions of a module, but of a class in Airflow 3.2."""
+"""Counts, gauges and timings: functions of a module, and in Airflow 3.2 of a class."""
 
 _BEGINS_WITH_A_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _YEAR_OF_A_FORMAT_WITHOUT = 1900
@@ -22,7 +22,7 @@ def partition_date(context: Context) -> dt.datetime | None:
     """Return the start of the run's partition, or None if it has none or its key names no date.
 
     Airflow 3.2 gives a task only the partition's key, and later versions give no date for a key that comes from an
-    asset or from the REST API and that no mapper reads. Such a key is read as the timetable writes it, else as an ISO
+    asset or from the REST API and that no mapper reads. Such a key is parsed in the timetable's format, else as an ISO
     date; it is in UTC unless it names a zone.
     """
     given: dt.datetime | None = context.get("partition_date")
@@ -33,12 +33,12 @@ def partition_date(context: Context) -> dt.datetime | None:
     try:
         if key_format is not None:
             read = dt.datetime.strptime(key, key_format)  # noqa: DTZ007 - completed below
-            found = None if read.year == _YEAR_OF_A_FORMAT_WITHOUT else read
+            parsed = None if read.year == _YEAR_OF_A_FORMAT_WITHOUT else read
         else:
-            found = dt.datetime.fromisoformat(key) if _BEGINS_WITH_A_DATE.match(key) else None
+            parsed = dt.datetime.fromisoformat(key) if _BEGINS_WITH_A_DATE.match(key) else None
     except ValueError:
         return None
-    return found if found is None or found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
+    return parsed if parsed is None or parsed.tzinfo is not None else parsed.replace(tzinfo=dt.UTC)
 
 
 def partition_key(context: Context) -> str | None:

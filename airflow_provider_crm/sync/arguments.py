@@ -1,7 +1,7 @@
-"""The operators' arguments: what each one takes, checked when the task runs, before its first call.
+"""The checks of the operators' arguments, made when the task runs, before its first call.
 
 Booleans are template fields, so that `params` can set them. A template renders to text, and any text is true in Python,
-so only `True` and `False` are read. Numbers and words that decide how rows are written are no templates: they stand in
+so only `True` and `False` are read. Numbers and words that decide how rows are written are no templates: they are in
 the Dag file, where they can be reviewed.
 """
 
@@ -24,7 +24,7 @@ from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.rows.rules import check_null_values
 
 Check: TypeAlias = Callable[[str, Any], Any]
-"""Takes an argument's name and value; returns the value to work with, or raises `ConfigurationError`."""
+"""Takes an argument's name and value; returns the checked value, or raises `ConfigurationError`."""
 
 _BOOLEANS = {"True": True, "true": True, "False": False, "false": False}
 _LONGEST_SHOWN = 80
@@ -32,7 +32,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def check_arguments(checks: Mapping[str, Check], given: Mapping[str, object]) -> dict[str, Any]:
-    """Check every argument, and return the values to work with.
+    """Check every argument, and return the checked values.
 
     Args:
         checks: Check by name of the argument.
@@ -54,7 +54,7 @@ def check_arguments(checks: Mapping[str, Check], given: Mapping[str, object]) ->
 
 
 def boolean(name: str, value: object) -> bool:
-    """True or False, also as the text to which a template renders them."""
+    """Return a boolean, also from the text to which a template renders it."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip() in _BOOLEANS:
@@ -64,7 +64,7 @@ def boolean(name: str, value: object) -> bool:
 
 
 def text(advice: str) -> Check:
-    """A text that is not empty."""
+    """Return the check of a text that is not empty."""
 
     def check(name: str, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
@@ -75,7 +75,7 @@ def text(advice: str) -> Check:
 
 
 def optional_text(advice: str) -> Check:
-    """A text, or None; an empty text, to which a template may render, counts as None."""
+    """Return the check of a text or None; an empty text, to which a template may render, counts as None."""
 
     def check(name: str, value: object) -> str | None:
         if value is None or value == "":
@@ -88,7 +88,7 @@ def optional_text(advice: str) -> Check:
 
 
 def given_text(advice: str) -> Check:
-    """A text, or None if the argument is left out; an empty text is a template that went wrong."""
+    """Return the check of a text or None; an empty text is refused, as it comes from a wrong template."""
 
     def check(name: str, value: object) -> str | None:
         if value is None:
@@ -101,7 +101,7 @@ def given_text(advice: str) -> Check:
 
 
 def word(*words: str) -> Check:
-    """One of some words."""
+    """Return the check of a word that is one of some words."""
 
     def check(name: str, value: object) -> str:
         if not isinstance(value, str) or value not in words:
@@ -112,7 +112,7 @@ def word(*words: str) -> Check:
 
 
 def whole_number(least: int, most: int | None = None) -> Check:
-    """A whole number within bounds."""
+    """Return the check of a whole number within bounds."""
 
     def check(name: str, value: object) -> int:
         whole = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
@@ -125,32 +125,32 @@ def whole_number(least: int, most: int | None = None) -> Check:
 
 
 def seconds(name: str, value: object) -> float:
-    """A time span from 0 on."""
+    """Return a time span in seconds, from 0 on."""
     span = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
     if not 0 <= span < math.inf:
         raise _refused(name, value, "seconds as a number from 0 on, such as 60")
     return span
 
 
-def tolerance(name: str, value: object) -> float:  # noqa: ARG001 - the sentence is the tolerance's own
-    """A count of rows, or a fraction below 1."""
-    return Tolerance(value).max_rejected  # type: ignore[arg-type]  # which it checks
+def tolerance(name: str, value: object) -> float:  # noqa: ARG001 - the tolerance names it
+    """Return a count of rows, or a fraction below 1."""
+    return Tolerance(value).max_rejected  # type: ignore[arg-type]  # which Tolerance checks
 
 
 def text_or_mapping(name: str, value: object) -> object:
-    """One word, or words by column; which words there are, the column rules know."""
+    """Return one word, or words by column; `ColumnRules` checks the words."""
     if not isinstance(value, (str, Mapping)):
         raise _refused(name, value, "one of skip, clear, error; or one of them by column")
     return value
 
 
-def null_values(name: str, value: object) -> Collection[str]:  # noqa: ARG001 - the sentence is the column rules' own
-    """Texts that are missing values."""
+def null_values(name: str, value: object) -> Collection[str]:  # noqa: ARG001 - the column rules name it
+    """Return the texts that are missing values."""
     return check_null_values(value)
 
 
 def mapping(name: str, value: object) -> Mapping[str, str]:
-    """Field by column; None is a mapping without columns, which the column rules refuse where rows are read."""
+    """Return field by column; None is a mapping without columns, which `ColumnRules` refuses where rows are read."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -159,7 +159,7 @@ def mapping(name: str, value: object) -> Mapping[str, str]:
 
 
 def guardrails(name: str, value: object) -> Guardrails | None:
-    """Limits, or None."""
+    """Return the guardrails, or None."""
     if value is None:
         return None
     if not isinstance(value, Guardrails):
@@ -169,7 +169,7 @@ def guardrails(name: str, value: object) -> Guardrails | None:
 
 
 def rejects_path(name: str, value: object) -> str | None:
-    """A path as text, also from a path object; None or empty for no file."""
+    """Return a path as text, also from a path object; None if there is no path."""
     if value is None or value == "":
         return None
     is_path = isinstance(value, (str, os.PathLike)) or callable(getattr(value, "open", None))
@@ -180,19 +180,19 @@ def rejects_path(name: str, value: object) -> str | None:
 
 
 def query_parameters(name: str, value: object) -> object:
-    """Values for placeholders: by position or by name, as the driver takes them; None for none."""
+    """Return the values of placeholders, by position or by name, as the driver takes them; or None."""
     if value is None or (isinstance(value, (Mapping, Sequence)) and not isinstance(value, (str, bytes))):
         return value
     raise _refused(name, value, "a list of values, or a dict of values by name, as the database's driver takes them")
 
 
-def anything(name: str, value: object) -> object:  # noqa: ARG001 - what it is called does not matter
-    """A value that is checked where it is used, also before the first call."""
+def anything(name: str, value: object) -> object:  # noqa: ARG001 - a check takes both
+    """Return the value, which is checked where it is used, also before the first call."""
     return value
 
 
 def _column_name(name: str, value: object) -> str:
-    """A text; an empty one is refused where rows are read."""
+    """Return the name of a column; an empty one is refused where rows are read."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -223,7 +223,7 @@ def _conflict_rule(name: str, value: object) -> str:
 
 
 def _refused(name: str, value: object, advice: str) -> ConfigurationError:
-    """The sentence: what was given, shortened, and what to write instead."""
+    """Return the error that shows the value, shortened, and says what to write instead."""
     shown = repr(value)
     shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
     return ConfigurationError(f"{name} is {shown}; write {advice}.")
@@ -257,7 +257,7 @@ WRITING: Mapping[str, Check] = {
 """The arguments that all operators have."""
 
 DATA: Mapping[str, Check] = {"data": anything}
-"""Rows, whose kinds `frame.sources` knows."""
+"""The argument of rows, whose types `rows.sources` checks."""
 
 QUERY: Mapping[str, Check] = {
     "sql": text("one query as text"),
@@ -267,7 +267,7 @@ QUERY: Mapping[str, Check] = {
     "shard": anything,
     "shards": anything,
 }
-"""The arguments of a query; `Shard` checks its own two together."""
+"""The arguments of a query; `Shard` checks `shard` and `shards` together."""
 
 APPLYING: Mapping[str, Check] = {
     "plan": given_text("the id of a plan, such as plan.output['plan_id']"),

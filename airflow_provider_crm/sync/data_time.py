@@ -1,4 +1,4 @@
-"""The data time of a run: the moment that its data is of, however the run began."""
+"""The data time of a run: the point in time that its data describes, however the run was started."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class DataTime:
     """The data time of a run.
 
     Attributes:
-        as_of: The moment.
-        exclusive: Whether the moment is the end of an interval, and so the first that is no longer part of the data.
-        doubt: Why nobody can know the data time, as a sentence; empty if the dates of the run say it.
+        as_of: The point in time.
+        exclusive: Whether it is the end of an interval, and so the first point in time after the data.
+        doubt: Why the data time is not certain, as a sentence; empty if the dates of the run determine it.
     """
 
     as_of: dt.datetime
@@ -29,7 +29,7 @@ class DataTime:
 
 
 class Interval(NamedTuple):
-    """A data interval, without its end; an interval whose start is its end is a mere moment."""
+    """A data interval, without its end; if start and end are equal, it is a point in time."""
 
     start: dt.datetime
     end: dt.datetime
@@ -41,7 +41,7 @@ class RunDates:
 
     Attributes:
         run_after: When the run was allowed to start.
-        logical_date: Which run of the schedule it is, or None.
+        logical_date: The date that identifies the run within the schedule, or None.
         interval: Its data interval, or None.
         partition_date: Start of its partition, or None.
         partition_key: Name of its partition, or None.
@@ -59,13 +59,13 @@ class RunDates:
 def data_time(run: RunDates, schedule: Schedule, now: dt.datetime) -> DataTime:
     """Return the data time of a run.
 
-    A run that is started by hand gets the data time of the scheduled run that it stands for: that of its logical date,
-    as `{{ ds }}` names it. So it can repair what that run wrote, and cannot overwrite what later ones wrote.
+    A run that is started by hand gets the data time of the scheduled run with its logical date, as `{{ ds }}` names it.
+    So it can repair the values of that run, and cannot overwrite the values of later runs.
 
     Args:
-        run: Its dates.
-        schedule: Of its DAG.
-        now: The clock. Data of a period that has not ended is of this moment.
+        run: The dates of the run.
+        schedule: The schedule of its DAG.
+        now: The present time, which is the data time of a period that has not ended.
     """
     if run.partition_date is not None:
         return DataTime(run.partition_date)
@@ -97,7 +97,7 @@ def _without_logical_date(run: RunDates, now: dt.datetime) -> DataTime:
 def _of_logical_date(
     logical_date: dt.datetime, interval: Interval, run_after: dt.datetime, schedule: Schedule, now: dt.datetime
 ) -> DataTime:
-    """The data time of a run whose logical date lies outside its interval, or is all of it."""
+    """Return the data time of a run whose logical date lies outside its interval, or is all of it."""
     around = schedule.around(logical_date)
     if around is not None:
         own = _at_most(_stands_for(logical_date, *around), max(logical_date, now))
@@ -120,10 +120,10 @@ def _of_logical_date(
 
 
 def _stands_for(logical_date: dt.datetime, before: ScheduledRun | None, after: ScheduledRun | None) -> DataTime:
-    """The data time of the scheduled run that a logical date means.
+    """Return the data time of the scheduled run that a logical date names.
 
-    It is the last run up to that date. A date between two runs means the later one if only that has its `ds`: a day
-    that is named by its midnight in UTC is the day of the run that starts some hours later.
+    It is the last run up to that date. A date between two runs names the later one if only that run has its `ds`: a
+    day that is given as its midnight in UTC is the day of the run that starts some hours later.
     """
     same_ds = [run is not None and _ds(run.start) == _ds(logical_date) for run in (before, after)]
     if after is not None and same_ds == [False, True]:
@@ -135,7 +135,7 @@ def _stands_for(logical_date: dt.datetime, before: ScheduledRun | None, after: S
 
 
 def _end_of(start: dt.datetime, end: dt.datetime, known_at: dt.datetime) -> DataTime:
-    """The end of an interval, or the moment at which its data was read, if that was earlier."""
+    """Return the end of an interval, or the time at which its data was read, if that was earlier."""
     return _at_most(DataTime(end, exclusive=start != end), max(start, known_at))
 
 
@@ -144,5 +144,5 @@ def _at_most(time: DataTime, latest: dt.datetime) -> DataTime:
 
 
 def _ds(moment: dt.datetime) -> dt.date:
-    """The date that `{{ ds }}` gives for a logical date."""
+    """Return the date that `{{ ds }}` gives for a logical date."""
     return moment.astimezone(dt.UTC).date()

@@ -1,4 +1,4 @@
-"""How a task ends before it has gone through all rows: what is said of it, and which errors a retry may cure."""
+"""The end of a task before its last row: the sentence that reports it, and which errors a retry may cure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, LedgerUnavailableError, SourceUnreadableError
 
 _OF_THE_DATA = frozenset({"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"})
-"""Classes of PEP 249, which drivers share by name only: the statement or its data is wrong. The others may pass."""
-_FOR_GOOD = (AirflowFailException, UnicodeError)
+"""Classes of PEP 249, which drivers share by name only: the statement or its data is wrong. Others are temporary."""
+_PERMANENT = (AirflowFailException, UnicodeError)
 
 
 def source_error(err: Exception, rows: int) -> Exception:
-    """Return the error of a source as one that says what to do.
+    """Return the error of a source as an error that says what to do.
 
     | the source raised | a retry may cure it |
     |---|---|
@@ -24,8 +24,8 @@ def source_error(err: Exception, rows: int) -> Exception:
     | anything else | yes |
 
     Args:
-        err: What the source raised.
-        rows: Rows that had been read before.
+        err: The exception that the source raised.
+        rows: Number of rows that had been read before.
     """
     if isinstance(err, (AirflowException, LedgerUnavailableError)) or (isinstance(err, CrmError) and rows == 0):
         return err
@@ -34,38 +34,38 @@ def source_error(err: Exception, rows: int) -> Exception:
         if rows == 0
         else f"The source broke after {rows:,} rows, the last that were read"
     )
-    # Of a database's message only the first line: the others may show values of the row.
-    what = next(iter(str(err).strip().splitlines()), "")
+    # Only the first line of a database's message: the others may show values of the row.
+    message = next(iter(str(err).strip().splitlines()), "")
     if not isinstance(err, CrmError):
-        what = f"{type(err).__name__}: {what}" if what else type(err).__name__
+        message = f"{type(err).__name__}: {message}" if message else type(err).__name__
     code = err.code if isinstance(err, CrmError) else ""
-    if may_pass(err):
-        return SourceUnreadableError(f"{when}: {_sentence(what)} A retry reads it again.", code=code)
+    if may_succeed_later(err):
+        return SourceUnreadableError(f"{when}: {_sentence(message)} A retry reads it again.", code=code)
     code = code or SourceUnreadableError.default_code
-    return ConfigurationError(f"{when}: {_sentence(what)} Mend it, then clear the task.", code=code)
+    return ConfigurationError(f"{when}: {_sentence(message)} Correct it, then clear the task.", code=code)
 
 
-def may_pass(err: Exception) -> bool:
-    """Whether reading the source again may go well; see the table of `source_error`."""
+def may_succeed_later(err: Exception) -> bool:
+    """Return whether reading the source again may succeed; see the table of `source_error`."""
     if isinstance(err, ConfigurationError):
         return False
     names = {kind.__name__ for kind in type(err).__mro__}
-    return not isinstance(err, _FOR_GOOD) and _OF_THE_DATA.isdisjoint(names)
+    return not isinstance(err, _PERMANENT) and _OF_THE_DATA.isdisjoint(names)
 
 
 def ending(err: BaseException) -> str:
-    """Return why a task ends in the midst of its rows, as a sentence."""
+    """Return why a task ends before its last row, as a sentence."""
     if isinstance(err, AirflowTaskTimeout):
-        return "The task reached its execution_timeout before it had gone through all rows."
+        return "The task reached its execution_timeout before all rows were processed."
     if isinstance(err, KeyboardInterrupt):
-        return "The task was interrupted before it had gone through all rows."
+        return "The task was interrupted before all rows were processed."
     if isinstance(err, (CrmError, SystemExit)):
         return _sentence(str(err))
-    what = _sentence(f"{type(err).__name__}: {err}" if str(err) else type(err).__name__)
-    return f"The task ended before it had gone through all rows: {what}"
+    message = _sentence(f"{type(err).__name__}: {err}" if str(err) else type(err).__name__)
+    return f"The task ended before all rows were processed: {message}"
 
 
 def _sentence(text: str) -> str:
-    """The text on one line, with a full stop."""
+    """Return the text on one line, with a full stop."""
     line = " ".join(text.split())
     return line if line.endswith((".", "!", "?")) else f"{line}."

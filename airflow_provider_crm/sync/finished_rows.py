@@ -1,4 +1,4 @@
-"""Which rows of a run have their outcome, kept as text while the task is deferred."""
+"""The rows of a run that have their outcome, kept as text while the task is deferred."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _DIGEST_LENGTH = 12
 
 
 class FinishedRows:
-    """Which rows of a run have their outcome, small enough to be kept while the task is deferred.
+    """The rows of a run that have their outcome, small enough to be kept while the task is deferred.
 
     A row is known by a digest of its record id, and counted, so that rows are found again whatever the order in which
     a query returns them the next time.
 
     Args:
-        text: What `text()` gave earlier, or empty.
+        text: The result of an earlier `text()`, or empty.
     """
 
     def __init__(self, text: str = "") -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def object_path(path: str) -> ObjectStoragePath:
-    """A path on any object store.
+    """Return a path on any object store.
 
     Raises:
         ConfigurationError: If no filesystem is known for its scheme.
@@ -30,14 +30,14 @@ def object_path(path: str) -> ObjectStoragePath:
 
 
 def open_rejects(rejects_path: str | None, *, resumed: bool) -> AbstractContextManager[WriteReject | None]:
-    """The rejects file, opened for writing, in a folder that is made if need be; None for no path.
+    """Open the rejects file for writing, and make its folder if necessary; without a path, the context is None.
 
     Args:
-        rejects_path: Where.
-        resumed: Whether to keep what it held before a deferral.
+        rejects_path: The path of the file.
+        resumed: Whether to keep the rows from before a deferral.
 
     Raises:
-        ConfigurationError: If it cannot be written.
+        ConfigurationError: If the file cannot be written.
     """
     if rejects_path is None:
         return nullcontext()

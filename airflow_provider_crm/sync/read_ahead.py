@@ -17,17 +17,17 @@ _SECONDS_TO_END = 2.0
 
 
 class ReadAhead(Generic[_T]):
-    """Reads items in a thread of its own, as fast as their source gives them, and keeps them until they are taken.
+    """Reads items in a thread of its own, as fast as their source yields them, and keeps them until they are consumed.
 
-    A few items are kept in memory, the others in a temporary file that is gone with the process. When the file has
-    reached its limit, the source has to wait until everything in it was taken.
+    A few items are kept in memory, the others in a temporary file that disappears with the process. When the file has
+    reached its limit, the source has to wait until all of it was consumed.
 
-    What the source raises is raised where the item would have been taken that it did not give.
+    An exception of the source is raised to the consumer, after all items before it.
 
     Args:
-        read: Makes the iterator of items; called, gone through and closed in the thread.
-        in_memory: Items in memory, at most.
-        on_disk: Bytes of the file, at most, beside the last item.
+        read: Returns the iterable of items; called, iterated over and closed in the thread.
+        in_memory: Maximum number of items in memory.
+        on_disk: Maximum number of bytes in the file, not counting the last item.
     """
 
     def __init__(self, read: Callable[[], Iterable[_T]], *, in_memory: int = IN_MEMORY, on_disk: int = ON_DISK) -> None:
@@ -48,7 +48,7 @@ class ReadAhead(Generic[_T]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop reading; a source that is busy is left to its thread after two seconds."""
+        """Stop reading; a thread whose source is still busy after two seconds is not waited for."""
         with self._changed:
             self._closed = True
             self._memory.clear()
@@ -61,7 +61,7 @@ class ReadAhead(Generic[_T]):
         return self
 
     def __next__(self) -> _T:
-        """Take the next item, waiting for it if need be."""
+        """Return the next item, waiting for it if necessary."""
         with self._changed:
             while not (self._memory or self._spilled or self._over):
                 self._changed.wait()
@@ -77,12 +77,12 @@ class ReadAhead(Generic[_T]):
 
     @property
     def over(self) -> bool:
-        """Whether the source was read to its end, or to where it broke."""
+        """Whether the source was read to its end, or to the item at which it broke."""
         return self._over
 
     @property
     def _spilled(self) -> bool:
-        """Whether the file holds items that were not taken."""
+        """Whether the file has items that were not consumed."""
         return self._read_to < self._written_to
 
     def _run(self) -> None:
@@ -96,7 +96,7 @@ class ReadAhead(Generic[_T]):
                 close = getattr(items, "close", None)
                 if close is not None:
                     close()
-        except BaseException as err:  # noqa: BLE001 - raised again where the items are taken
+        except BaseException as err:  # noqa: BLE001 - raised again to the consumer
             self._error = err
         finally:
             with self._changed:
@@ -104,7 +104,7 @@ class ReadAhead(Generic[_T]):
                 self._changed.notify_all()
 
     def _put(self, item: _T) -> bool:
-        """Keep an item; False if nobody takes items any more."""
+        """Keep an item; return False once the consumer has closed this."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._written_to < self._on_disk)
             if self._closed or self._has_room():
@@ -121,7 +121,7 @@ class ReadAhead(Generic[_T]):
             return not self._closed
 
     def _has_room(self) -> bool:
-        """Whether an item may be kept in memory: not before those of the file."""
+        """Return whether an item may be kept in memory: not while earlier items are in the file."""
         return not self._spilled and len(self._memory) < self._in_memory
 
     def _in_memory_put(self, item: _T) -> bool:
@@ -145,7 +145,7 @@ class ReadAhead(Generic[_T]):
 
     def _from_file(self) -> _T:
         self._file.seek(self._read_to)
-        item: _T = pickle.load(self._file)  # noqa: S301 - written by this process, a moment ago
+        item: _T = pickle.load(self._file)  # noqa: S301 - written by this process
         self._read_to = self._file.tell()
         if not self._spilled:
             self._file.truncate(0)

@@ -1,4 +1,4 @@
-"""What Airflow's context says about a run: its name and the time of its data."""
+"""The name of a run and the time of its data, read from Airflow's context."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def data_time_of_run(context: Context, now: dt.datetime) -> DataTime:
     """Return the data time of a run.
 
     Args:
-        context: Airflow's.
-        now: The clock.
+        context: Airflow's context.
+        now: The present time.
     """
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     run = RunDates(
@@ -36,7 +36,7 @@ def data_time_of_run(context: Context, now: dt.datetime) -> DataTime:
 
 
 def _timetable(context: Context) -> Timetable | None:
-    """Airflow's own timetable of the DAG: a DAG file has a mere description of it, which can answer nothing."""
+    """Return Airflow's own timetable of the DAG: a DAG file has only a description, which cannot compute runs."""
     from airflow.serialization.encoders import coerce_to_core_timetable
 
     dag = context.get("dag")
@@ -44,7 +44,7 @@ def _timetable(context: Context) -> Timetable | None:
 
 
 def run_key(context: Context) -> str:
-    """Name of one run of one task, the same for all its tries: `dag/task/run`, with `[index]` for a mapped task."""
+    """Return the name of one run of one task, the same for all its tries: `dag/task/run`, `[index]` if mapped."""
     ti = context["ti"]
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
     return f"{ti.dag_id}/{ti.task_id}{index}/{ti.run_id}"

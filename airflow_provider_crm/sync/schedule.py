@@ -1,4 +1,4 @@
-"""What a DAG's timetable says about its runs before and after a moment."""
+"""The runs of a DAG's timetable before and after a point in time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST_STEP_BACK = dt.timedelta(minutes=1)
 _LONGEST_STEP_BACK = dt.timedelta(days=3660)
 _MOST_RUNS = 2000
 _INSTANT = dt.timedelta(microseconds=1)
-# What a timetable of somebody's own may raise for a moment that it does not expect.
+# What a user's own timetable may raise for a time that it does not expect.
 _NO_ANSWER = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -37,7 +37,7 @@ class Schedule:
     """The runs that a timetable makes.
 
     Args:
-        timetable: Airflow's own (not the SDK's description of it), or None if it is unknown.
+        timetable: Airflow's timetable (not the SDK's description of it), or None if it is unknown.
     """
 
     def __init__(self, timetable: Timetable | None) -> None:
@@ -46,10 +46,10 @@ class Schedule:
         self._manual = timetable
 
     def around(self, moment: dt.datetime) -> tuple[ScheduledRun | None, ScheduledRun | None] | None:
-        """Return the last run with a logical date up to a moment, and the first after it.
+        """Return the last run with a logical date up to a point in time, and the first run after it.
 
         Returns:
-            None if the schedule has no period or cannot tell; a run is None where there is none.
+            None if the schedule has no period or does not answer; a run is None if the schedule has no such run.
         """
         if self._timetable is None:
             return None
@@ -63,8 +63,8 @@ class Schedule:
     ) -> set[tuple[dt.datetime, dt.datetime]]:
         """Return the data intervals that Airflow itself gives to a run that is started by hand.
 
-        The REST API takes the one before the logical date; the command line and `TriggerDagRunOperator` take the one
-        before the time at which the run was asked for.
+        The REST API uses the interval before the logical date; the command line and `TriggerDagRunOperator` use the
+        interval before the time at which the run was requested.
         """
         if self._manual is None:
             return set()
@@ -79,7 +79,7 @@ class Schedule:
 
     def _around(self, moment: dt.datetime) -> tuple[ScheduledRun | None, ScheduledRun | None]:
         first = self._first(moment)
-        # A run is found by the time at which it is due or by its start; the latter is the former less an interval.
+        # Timetables search by the time at which a run is due or by its start, which is one interval earlier.
         shift = max(moment - first.start, dt.timedelta()) if first is not None else dt.timedelta()
         if first is not None and self._starts_anywhere(moment, first):
             return self._first(moment + shift), None
@@ -92,7 +92,7 @@ class Schedule:
         return None, first
 
     def _starts_anywhere(self, moment: dt.datetime, first: ScheduledRun) -> bool:
-        """Whether any moment can be the start of a run, as with `schedule=timedelta(...)`."""
+        """Return whether a run can start at any time, as with `schedule=timedelta(...)`."""
         following = self._first(moment + _INSTANT)
         return following is not None and following.start - first.start == _INSTANT
 
@@ -104,7 +104,7 @@ class Schedule:
             if following.start <= run.start:
                 break
             run = following
-        msg = f"the runs of {self._timetable} before {moment} cannot be gone through"
+        msg = f"the runs of {self._timetable} before {moment} cannot be listed"
         raise LookupError(msg)
 
     def _first(self, earliest: dt.datetime) -> ScheduledRun | None:

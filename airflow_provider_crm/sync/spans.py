@@ -1,7 +1,7 @@
 """Spans of a run, where Airflow's tracing is on (`[traces] otel_on`); a few for each run, and none for a row or a call.
 
 Airflow's task runner has made the task's own span the current one, so these are its children. Where tracing is off,
-OpenTelemetry's API, which Airflow brings, does nothing.
+OpenTelemetry's API, which Airflow installs, does nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def span(name: str) -> Iterator[None]:
-    """One part of a run; an exception that leaves it is its error.
+    """Trace one part of a run; an exception that leaves it is recorded as its error.
 
-    Not around a `yield`: what the consumer of a generator does meanwhile would become its child.
+    Never use it around a `yield`: spans of the generator's consumer would become its children.
 
     Args:
-        name: As the README has it.
+        name: The name of the span, as in the README.
     """
     from opentelemetry import trace
 
@@ -31,10 +31,10 @@ def span(name: str) -> Iterator[None]:
 
 
 def describe(attributes: Mapping[str, str | float]) -> None:
-    """Put attributes on the present span.
+    """Set attributes of the current span.
 
     Args:
-        attributes: By name, without the `crm.` in front.
+        attributes: Value by name, without the prefix `crm.`.
     """
     from opentelemetry import trace
 
@@ -42,7 +42,7 @@ def describe(attributes: Mapping[str, str | float]) -> None:
 
 
 def describe_run(report: SyncReport) -> None:
-    """Put on the present span what became of a run."""
+    """Set the result of a run as attributes of the current span."""
     describe(
         {
             "run_key": report.run_key,

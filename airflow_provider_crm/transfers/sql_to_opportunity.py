@@ -36,19 +36,19 @@ class SqlToOpportunityOperator(OpportunityOperator):
 
     (Write the `list`: Airflow serializes a bare `range` as text.)
 
-    Each task reads the whole query and keeps its part: the rows whose record id falls to its shard, the same on every
-    machine, whatever the order of the rows. All that an operator promises holds for each task on its own, for its own
-    rows: the report, `max_rejected`, `guardrails`, `concurrency`, and row numbers in reasons. `rejects_path` is a file
-    per task: write `{{ ti.map_index }}` into it. With more than one machine the ledger has to be in PostgreSQL.
+    Each task reads the whole query and keeps the rows whose record id belongs to its shard: the same rows on every
+    machine, in any order of the rows. The report, `max_rejected`, `guardrails`, `concurrency` and the row numbers in
+    reasons are those of one task and its own rows. `rejects_path` is a file per task: write `{{ ti.map_index }}` into
+    it. With more than one machine the ledger has to be in PostgreSQL.
 
     Args:
         sql: The query; templated, also from a `.sql` file. One row per opportunity.
         sql_conn_id: Any connection whose hook is a common-sql `DbApiHook`.
         parameters: Values for the query's placeholders.
         chunk_rows: Rows fetched at once.
-        shard: Which part of the rows this task writes, from 0; a whole number, also as text from a template. Default:
-            all rows.
-        shards: How many tasks share the rows, the same number for all of them; likewise.
+        shard: Number of the part of the rows that this task writes, from 0; a whole number, also as text from a
+            template. Default: all rows.
+        shards: Number of tasks that share the rows, the same for all of them; a whole number, also as text.
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.
     """
 
@@ -83,7 +83,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
         self.shards = shards
 
     def argument_checks(self) -> Mapping[str, Check]:
-        """The check of each argument, by its name."""
+        """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import QUERY
 
         return {**super().argument_checks(), **QUERY}
@@ -95,11 +95,11 @@ class SqlToOpportunityOperator(OpportunityOperator):
         return super().source(segment)
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
-        """The rows of this task's shard, or all rows, chunk by chunk, each value exactly as the database gave it.
+        """Return the rows of this task's shard, or all rows, chunk by chunk; each value is the database's own.
 
         Raises:
-            ConfigurationError: If the connection runs no SQL, the statement returns no rows at all, or there is no
-                such shard.
+            ConfigurationError: If the connection runs no SQL, the statement returns no result, or there is no such
+                shard.
         """
         from airflow_provider_crm.hooks.crm import CrmHook
         from airflow_provider_crm.rows import Shard
@@ -126,10 +126,10 @@ class SqlToOpportunityOperator(OpportunityOperator):
         return hook
 
     def _chunks(self) -> Iterator[pd.DataFrame]:
-        """All rows of the query.
+        """Return all rows of the query.
 
-        Rows are taken from the database's own cursor: `pandas.read_sql` makes floats of decimals and of whole numbers
-        beside a null, and text of lists.
+        The database's own cursor reads them: `pandas.read_sql` turns decimals, and whole numbers beside a null, into
+        floats, and lists into text.
         """
         from airflow_provider_crm.rows import frame_of_rows
         from airflow_provider_crm.transfers.unreadable_dates import fetched, keep_unreadable_dates
@@ -141,7 +141,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
             else:
                 cursor.execute(self.sql, self.parameters)
             rows = fetched(cursor, self.chunk_rows, 0) if _is_named(cursor) else None
-            if cursor.description is None:  # which psycopg2 knows of a named cursor only once rows were fetched
+            if cursor.description is None:  # psycopg2 sets it for a named cursor only after the first fetch
                 msg = "The sql returns no rows; write a SELECT."
                 raise ConfigurationError(msg)
             names = [column[0] for column in cursor.description]
@@ -155,7 +155,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
 
 
 def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of whatever driver
-    """A cursor that holds one chunk at a time: psycopg's own takes the whole result, a named one leaves it there.
+    """Return a cursor that fetches one chunk at a time: an unnamed one of psycopg fetches the whole result at once.
 
     PostgreSQL names cursors for queries only, so any other statement gets a plain one.
     """

@@ -1,7 +1,8 @@
-"""Dates that Python has none for: `infinity`, years beyond 9999 and before Christ, as PostgreSQL may hold them.
+"""Dates that Python cannot represent: `infinity`, years beyond 9999 and before Christ, as PostgreSQL may have them.
 
-Its drivers raise for such a value, in the middle of a chunk, without a word of the row or the column. Here it becomes
-the text that the server sent, so that its row is refused as any row with a wrong date, and the others are written.
+PostgreSQL's drivers raise for such a value in the middle of a chunk, and name neither the row nor the column. Here it
+becomes the text that the server sent, so that its row is refused as any row with a wrong date, and the others are
+written.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 
-# date, timestamp and timestamptz, with what reads them in psycopg2.
+# date, timestamp and timestamptz, with the names of their readers in psycopg2.
 _OIDS = {1082: "PYDATE", 1114: "PYDATETIME", 1184: "PYDATETIMETZ"}
 
 
 def keep_unreadable_dates(cursor: Any, driver: str) -> None:  # noqa: ANN401 - of whatever driver
-    """Let a cursor give text for dates and times that the driver cannot read.
+    """Let a cursor return text for dates and times that the driver cannot read.
 
     Args:
         cursor: Before its statement is executed; only cursors of psycopg 2 and 3 need it.
@@ -33,11 +34,11 @@ def fetched(cursor: Any, rows: int, before: int) -> Any:  # noqa: ANN401 - of wh
 
     Args:
         cursor: After its statement was executed.
-        rows: How many, at most.
-        before: How many were fetched already.
+        rows: Maximum number of rows.
+        before: Number of rows that were fetched already.
 
     Raises:
-        ConfigurationError: The driver cannot read a value of theirs, with the columns there are and what to write.
+        ConfigurationError: The driver cannot read one of their values; it names the columns and the remedy.
     """
     try:
         return cursor.fetchmany(rows)
@@ -55,7 +56,7 @@ def fetched(cursor: Any, rows: int, before: int) -> Any:  # noqa: ANN401 - of wh
 
 
 def _is_about_a_value(err: Exception) -> bool:
-    """Whether the driver itself failed on a value; an error of the server has a code."""
+    """Return whether the driver itself failed on a value; an error of the server has a code."""
     names = {kind.__name__ for kind in type(err).__mro__}
     from_server = getattr(err, "sqlstate", None) or getattr(err, "pgcode", None)
     return isinstance(err, (ValueError, OverflowError)) or ("DataError" in names and not from_server)

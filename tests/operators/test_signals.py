@@ -1,4 +1,4 @@
-"""A task that is told to end by a signal reports first: real signals to a real process, over HTTP."""
+"""A task that a signal ends reports first: real signals to a real process, over HTTP."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from airflow_provider_crm.report.rejects_file import read_rejects
 from .signalled_task import ROWS
 
 ENDS = {
-    "SIGTERM": ("SystemExit", "The task was told to end (SIGTERM) before it had gone through all rows."),
+    "SIGTERM": ("SystemExit", "The task was ended by SIGTERM before all rows were processed."),
     "SIGALRM": (
         "AirflowTaskTimeout",
-        "The task reached its execution_timeout before it had gone through all rows.",
+        "The task reached its execution_timeout before all rows were processed.",
     ),
-    "SIGINT": ("KeyboardInterrupt", "The task was interrupted before it had gone through all rows."),
+    "SIGINT": ("KeyboardInterrupt", "The task was interrupted before all rows were processed."),
 }
 
 

@@ -19,7 +19,7 @@ from airflow_provider_crm.database.schema import runs
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.sync.ends import may_pass, source_error
+from airflow_provider_crm.sync.ends import may_succeed_later, source_error
 
 from .conftest import Impatient, Run
 
@@ -141,9 +141,9 @@ def test_a_damaged_row_group_is_reported(deals, update, tmp_path):
 
 def test_the_error_of_a_statement_is_told_from_one_of_the_connection():
     """Drivers share the names of PEP 249; a subclass is of its parent's kind."""
-    assert may_pass(type("IdleInTransactionSessionTimeout", (OperationalError,), {})())
-    assert not may_pass(type("UndefinedTable", (ProgrammingError,), {})())
-    assert may_pass(TransientError("later"))
+    assert may_succeed_later(type("IdleInTransactionSessionTimeout", (OperationalError,), {})())
+    assert not may_succeed_later(type("UndefinedTable", (ProgrammingError,), {})())
+    assert may_succeed_later(TransientError("later"))
 
 
 def test_an_error_before_the_first_row_is_told_as_it_is():
