@@ -277,10 +277,18 @@ def test_a_dag_file_pays_for_arguments_only():
     """What reads, writes and reports rows is loaded by a task that runs: a DAG file is parsed all the time."""
     found = modules("import airflow.sdk; airflow.sdk.DAG, airflow.sdk.BaseOperator, airflow.sdk.BaseHook", OPERATORS)
     own = {name.removeprefix(f"{NAME}.") for name in found if name.startswith(f"{NAME}.")}
-    operators = {"opportunity_operator", "source_data", "opportunity", "plan", "links"}
+    operators = {"segmented_operator", "opportunity_operator", "source_data", "opportunity", "plan", "links"}
     assert {f"operators.{name}" for name in operators} < own
     assert own <= {
-        *("exceptions", "hooks", "hooks.ledger", "operators", "transfers", "transfers.sql_to_opportunity"),
+        *(
+            "exceptions",
+            "hooks",
+            "hooks.ledger",
+            "hooks.page",
+            "operators",
+            "transfers",
+            "transfers.sql_to_opportunity",
+        ),
         *(f"operators.{name}" for name in operators),
     }
 

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,7 @@ from airflow_provider_crm.report.rejects import Reject
 from airflow_provider_crm.report.rejects_file import rejects_file
 from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.sync.airflow_versions import stats
-from airflow_provider_crm.sync.metrics import count_run
+from airflow_provider_crm.sync.metrics import record_run
 from airflow_provider_crm.ui.queries.changes import RefusedRow
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.rendering import environment, static_file
@@ -95,7 +96,8 @@ def test_a_metric_counts_it(word, monkeypatch):
     """Each word has a counter of its own."""
     counted = []
     monkeypatch.setattr(stats, "incr", lambda name, count, tags: counted.append((name, count)))
-    count_run(report_of(word), {})
+    task_instance = SimpleNamespace(dag_id="dag", task_id="task")
+    record_run({"ti": task_instance}, report_of(word))
     assert counted == [(f"crm.rows.{word.value}", 1), ("crm.calls", 0)]
 
 
