@@ -154,14 +154,14 @@ class Demo:
         self._problems += self._created()
 
     def _created(self) -> list[str]:
-        """An unknown id must not have become a new opportunity."""
+        """Report opportunities that were created, such as from an unknown id."""
         known = [deal for deal in self._deals if deal.flaw is not warehouse.Flaw.UNKNOWN_ID]
         filled = {id_ for deal in known for id_ in (deal.close_id, deal.raze_id)}
         there = {*self._sandbox.close.records.ids(), *self._sandbox.raze.records.ids()}
         return [f"Opportunity {id_} was created, which nothing may do." for id_ in sorted(there - filled)]
 
     def _samples(self) -> list[tuple[str, str, Any, Any, str]]:
-        """A few fields of a few records, before and after."""
+        """Return a few fields of a few records, before and after."""
         by_close_id = {deal.close_id: deal for deal in self._deals}
         spring, summer, autumn = (
             by_close_id[f"oppo_{warehouse.late_win(day)}"] for day in ("2026-03-08", "2026-10-31", "2026-11-01")

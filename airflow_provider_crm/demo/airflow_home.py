@@ -105,7 +105,7 @@ class DagProcess:
 
 
 def example_dags() -> Path:
-    """The folder of the example DAGs: inside the installed package, beside it in a checkout."""
+    """Return the folder of the example DAGs: inside the installed package, beside it in a checkout."""
     package = Path(airflow_provider_crm.__file__).parent
     return next(folder for folder in (package / "example_dags", package.parent / "example_dags") if folder.is_dir())
 
@@ -130,7 +130,7 @@ class AirflowHome:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its processes: the user's without any Airflow setting, then its own."""
+        """Return the environment of its processes: the user's without any Airflow setting, then its own."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.upper().startswith(("AIRFLOW", "_AIRFLOW"))
         }
@@ -182,7 +182,7 @@ class AirflowHome:
 
     @contextmanager
     def start(self) -> Iterator[DagProcess]:
-        """A process that has read the DAG files and runs DAGs on demand; it ends with the context.
+        """Start a process that has read the DAG files and runs DAGs on demand; it ends with the context.
 
         Raises:
             AirflowHomeError: A DAG file could not be imported, or the process failed.
@@ -213,7 +213,7 @@ class AirflowHome:
             raise AirflowHomeError(self._failure("the process that runs the DAGs", process.returncode))
 
     def log_tail(self) -> str:
-        """The end of the log."""
+        """Return the end of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_TAIL_LINES:])
 

@@ -69,7 +69,7 @@ class CrmReader:
         self._opener = _opener()
 
     def read(self, vendor: str, record_id: str) -> Record:
-        """One opportunity as the vendor's API shows it; numbers with a fraction are `Decimal`."""
+        """Return one opportunity as the vendor's API shows it; numbers with a fraction are `Decimal`."""
         if vendor == "close":
             return self._get(f"/api/v1/opportunity/{record_id}/", {"Authorization": f"Basic {self._close_key}"})
         record: Record = self._get(f"/external/v1/opportunities/{record_id}", {"X-API-Key": self._raze_key})["data"]
@@ -83,5 +83,5 @@ class CrmReader:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Without the user's proxies: everything is on this machine."""
+    """Make an opener without the user's proxies: everything is on this machine."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -106,12 +106,12 @@ class Expected:
 
     @property
     def state(self) -> str:
-        """A task is green only if every row landed."""
+        """Return the state of the task, which is green only if every row landed."""
         return "failed" if self.rejects else "success"
 
 
 def expected(task: Mapped, deals: Iterable[Deal]) -> Expected:
-    """Work out what one task has to do with the deals of its day."""
+    """Compute what one task has to do with the deals of its day."""
     told = Expected(task.vendor)
     for deal in deals:
         record_id = deal.close_id if task.vendor == "close" else deal.raze_id
@@ -125,7 +125,7 @@ def expected(task: Mapped, deals: Iterable[Deal]) -> Expected:
 
 
 def _landed(task: Mapped, deal: Deal, word: str) -> Record:
-    """The fields that reach the CRM: none of a refused row, only the provided ones of the others."""
+    """Return the fields that reach the CRM: none of a refused row, only the provided ones of the others."""
     if word == "updated":
         return {name: value for name, value in task.writes(deal).items() if value is not None}
     if task.vendor == "raze" and deal.flaw is Flaw.STAGE:
@@ -225,7 +225,7 @@ def record_differences(vendor: str, record_id: str, wanted: Mapping[str, Any], s
 
 
 def total(expectations: Sequence[Expected]) -> dict[tuple[str, str], Record]:
-    """What each record has to hold after all runs, by vendor and id; later runs on top."""
+    """Return what each record has to hold after all runs, by vendor and id; later runs win."""
     records: dict[tuple[str, str], Record] = {}
     for expectation in expectations:
         for record_id, wanted in expectation.records.items():

@@ -106,7 +106,7 @@ class Played:
 
     @property
     def report(self) -> Mapping[str, Any]:
-        """The report or plan of the act's task; empty if it made none."""
+        """Return the report or plan of the act's task; empty if it made none."""
         return self.run.reports.get(self.act.task_id, {})
 
 
@@ -147,13 +147,13 @@ class LedgerStory:
         return self._run(Act(title="one deal changed", counts=counts, writes=_values(CORRECTED, self._amounts), hour=2))
 
     def _overtaken(self, rows: int) -> Played:
-        """What the warehouse knew of the same deals some days before, run only now."""
+        """Run the values that the warehouse had of the same deals some days before."""
         older = [replace(deal, day=OLDER_DAY, arr=_OLD_VALUE, won_at=None, won_on=None) for deal in self._deals]
         warehouse.add(self._path, older)
         return self._run(Act(title="older day, late", counts={"stale": rows}, day=OLDER_DAY))
 
     def _planned(self, before: Mapping[str, Decimal]) -> Played:
-        """The plan of the changes alone: what comes after it waits for a person's answer."""
+        """Run the plan of the changes alone: the next task waits for a person's answer."""
         # Of each deal the DAG plans two fields, its value and its health.
         unchanged = 2 * len(self._deals) - len(PLANNED)
         act = Act(
@@ -210,12 +210,12 @@ class LedgerStory:
 
 
 def _values(record_ids: Sequence[str] | Mapping[str, str], amounts: Mapping[str, Decimal]) -> dict[str, Record]:
-    """What Close receives for deals whose value changes: cents, and nothing else of the row."""
+    """Return what Close receives for deals whose value changes: cents, and no other field."""
     return {record_id: {"value": int(amounts[record_id] * 100)} for record_id in record_ids}
 
 
 def _diff(before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> list[str]:
-    """The lines of the changes in a plan's summary: the most money first."""
+    """Return the lines of the changes in a plan's summary: the largest amounts first."""
     changes = {record_id: after[record_id] - amount for record_id, amount in before.items()}
     changed = sorted((one for one in changes if changes[one]), key=lambda one: abs(changes[one]), reverse=True)
     return [

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _own_streams() -> tuple[IO[str], IO[str]]:
-    """The real stdin and stdout; tasks get an empty stdin, and stderr for their stdout."""
+    """Return the real stdin and stdout; tasks get an empty stdin, and stderr for their stdout."""
     steps = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -50,7 +50,7 @@ def _own_streams() -> tuple[IO[str], IO[str]]:
 
 
 def _result(run: DagRun) -> dict[str, Any]:
-    """The state of the run and of each task; what a task returned, if that is a report or a plan of the provider."""
+    """Return the state of the run and of each task, and the reports and plans of the provider that tasks returned."""
     tasks = {}
     for ti in run.get_task_instances():
         returned = ti.xcom_pull(task_ids=ti.task_id)

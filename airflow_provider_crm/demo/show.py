@@ -70,7 +70,7 @@ class Screen:
         self.step(text, time.monotonic() - started)
 
     def outcomes(self, runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """What became of the rows, one table per CRM.
+        """Print the outcomes of all rows, one table per CRM.
 
         Args:
             runs: DAG id, day and report of each writing task.
@@ -95,7 +95,7 @@ class Screen:
             self._rejects(report for _, _, report in chosen)
 
     def _rejects(self, reports: Iterable[Mapping[str, Any]]) -> None:
-        """Why rows did not land: of each cause the first row, and how many there are."""
+        """Print why rows did not land: the first row of each cause, and the number of its rows."""
         rejects = [reject for report in reports for reject in report["rejects"]]
         if not rejects:
             return
@@ -107,7 +107,7 @@ class Screen:
         self._console.print(table)
 
     def ledger(self, acts: Sequence[Played]) -> None:
-        """The acts of the ledger's story: what each run did, the plan as its approver sees it, and who was left alone.
+        """Print the acts of the ledger's story: what each run did, the plan for its approver, and the rows left alone.
 
         Args:
             acts: In order.
@@ -131,7 +131,7 @@ class Screen:
         self._rejects(played.report for played in acts if "rejects" in played.report)
 
     def records(self, rows: Iterable[tuple[str, str, Any, Any, str]]) -> None:
-        """Records before and after.
+        """Print records before and after.
 
         Args:
             rows: Record, field, value before, value after, and what there is to see.

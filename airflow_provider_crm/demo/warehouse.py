@@ -88,7 +88,7 @@ _STORED = tuple(field.name for field in fields(Deal) if field.name not in ("flaw
 
 
 def deals() -> list[Deal]:
-    """All deals of all days: 40 clean ones a day, and one of each flaw on the dirty days."""
+    """Return all deals of all days: 40 clean ones a day, and one of each flaw on the dirty days."""
     rng = random.Random(20260308)
     found: list[Deal] = []
     for day in DAYS:
@@ -100,12 +100,12 @@ def deals() -> list[Deal]:
 
 
 def late_win(day: str) -> str:
-    """Number of the deal that was won at 23:30 local time, as its ids end."""
+    """Return the end of the ids of the deal that was won at 23:30 local time."""
     return f"{day[5:7]}{day[8:]}_{_CLEAN:03d}"
 
 
 def logical_date(day: str, hour: int = 0) -> str:
-    """The logical date of a run of a day: its start in New York; a later hour makes another run of the same day."""
+    """Return the logical date of a run of a day: its start in New York; a later hour makes another run of the day."""
     return dt.datetime.combine(dt.date.fromisoformat(day), dt.time(hour), _ZONE).isoformat()
 
 
@@ -158,7 +158,7 @@ def _deal(day: str, number: int, rng: random.Random) -> Deal:
 
 
 def _dirty(like: Deal, rng: random.Random) -> Iterator[Deal]:
-    """One row of each flaw, two for the duplicate; each with ids of its own."""
+    """Yield one row of each flaw, two for the duplicate, each with ids of its own."""
     changes: dict[Flaw, dict[str, Any]] = {
         Flaw.NO_VALUE: {"arr": None},
         Flaw.EMPTY: {"arr": None, "currency": None, "stage": None, "health": None, "note": None},

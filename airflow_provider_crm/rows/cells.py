@@ -37,7 +37,7 @@ NAN = RefusedCell("NOT_FINITE", "the row has NaN, which is no missing value here
 
 
 def exact_integers(dtype: object) -> int:
-    """The size from which floats of this column no longer tell neighbouring whole numbers apart."""
+    """Return the size from which floats of this column cannot hold every whole number."""
     import numpy as np
 
     plain = getattr(dtype, "numpy_dtype", dtype)
@@ -47,7 +47,10 @@ def exact_integers(dtype: object) -> int:
 
 
 def cells_of(column: pd.Series[Any]) -> list[object]:
-    """Every cell as a plain Python object without loss, None for a null, `RefusedCell` for what no field can hold."""
+    """Return every cell as a plain Python object without loss.
+
+    A null becomes None, and a value that no field can hold a `RefusedCell`.
+    """
     try:
         return _converted(column)
     except _UNREADABLE:  # one cell is out of the calendar or the like: halve until it stands alone
@@ -93,13 +96,13 @@ def _numpy_cells(column: pd.Series[Any], dtype: np.dtype[Any]) -> list[object]:
 
 
 def _exact_plain(values: list[object]) -> bool:
-    """Whether all are plain objects already, and none is a NaN."""
+    """Return whether all are plain objects already, without a NaN."""
     kinds = set(map(type, values))
     return kinds <= _PLAIN and float not in kinds and Decimal not in kinds
 
 
 def _floats(values: np.ndarray) -> list[object]:
-    """Floats by the shortest text of their own width: 0.1 in float32 is 0.1, not 0.10000000149011612."""
+    """Read floats by the shortest text of their own width: 0.1 in float32 is 0.1, not 0.10000000149011612."""
     if values.dtype.itemsize == 8:  # noqa: PLR2004 - bytes of a Python float
         numbers = values.tolist()
     elif values.dtype.itemsize < 8:  # noqa: PLR2004
@@ -110,12 +113,12 @@ def _floats(values: np.ndarray) -> list[object]:
 
 
 def _nulls_only(values: list[object], nulls: list[bool]) -> list[object]:
-    """Values of a column that tells nulls apart from NaN, which came out as None, too."""
+    """Refuse NaN in a column that has nulls of its own; both came out as None."""
     return [None if null else NAN if value is None else value for value, null in zip(values, nulls, strict=True)]
 
 
 def without_nan(values: list[object]) -> list[object]:
-    """Values of a source that has None for a null, so that NaN is none; only in a frame it may be one."""
+    """Refuse NaN in values of a source that writes None for a null; only in a frame NaN may be one."""
     import numpy as np
 
     floats = (float, np.floating)
@@ -128,7 +131,7 @@ def without_nan(values: list[object]) -> list[object]:
 
 
 def _moments(column: pd.Series[Any]) -> list[object]:
-    """Points in time; each that occurs often is one object."""
+    """Return points in time; equal ones are one object."""
     array: Any = column.array
     codes, distinct = array.factorize()
     moments: list[object] = [*distinct.to_pydatetime(), None]  # code -1 is a null, and the last place
@@ -154,7 +157,7 @@ def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
 
 
 def _dictionary_cells(array: pa.DictionaryArray) -> list[object]:
-    """Cells of one chunk by its dictionary, which Arrow itself cannot cast for each of its types."""
+    """Read one chunk by its dictionary, which Arrow itself cannot cast for each of its types."""
     values = [*_arrow_cells(array.dictionary), None]  # -1, the last place, is a null
     return [values[-1 if code is None else code] for code in array.indices.to_pylist()]
 
@@ -167,7 +170,7 @@ def _numpy_of(array: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 
 def _cell(value: Any) -> object:  # noqa: ANN401, C901, PLR0911 - one branch per type
-    """One cell of an object column."""
+    """Return one cell of an object column."""
     import numpy as np
     import pandas as pd
 

@@ -38,11 +38,11 @@ class NullTexts:
         return [None if type(cell) is str and cell in null else cell for cell in cells]
 
     def among(self, items: Iterable[object]) -> bool:
-        """Whether one of some items is such a text."""
+        """Return whether one of some items is such a text."""
         return any(isinstance(item, str) and item.strip() in self._texts for item in items)
 
     def warnings(self) -> list[str]:
-        """A sentence for each column and text that may have been meant as text; empty text is not among them."""
+        """Return a sentence for each column and non-empty text that may have been meant as text."""
         return [
             f"Column {column!r}: {count} row{' has' if count == 1 else 's have'} the text {text!r}, which counts as a "
             "missing value; pass null_values=[''] to write such text."

@@ -103,7 +103,7 @@ def check_item(index: int, item: object) -> None:
 
 
 def is_table(data: object) -> bool:
-    """Whether an object is a pandas frame, or hands over its columns by the Arrow PyCapsule interface."""
+    """Return whether an object is a pandas frame, or hands over its columns by the Arrow PyCapsule interface."""
     import pandas as pd
 
     return hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series)
@@ -116,7 +116,7 @@ def _rows_of(item: object) -> Sequence[Mapping[str, object]] | None:
 
 
 def all_rows(items: Sequence[object]) -> TypeGuard[Sequence[Mapping[str, object]]]:
-    """Whether all items are rows by name."""
+    """Return whether all items are rows by name."""
     return all(issubclass(kind, Mapping) for kind in set(map(type, items)))
 
 

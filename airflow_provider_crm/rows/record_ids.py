@@ -29,7 +29,12 @@ _KNOWN = "SELECT id, row FROM seen WHERE row < ? AND id IN (SELECT value FROM js
 
 
 def record_id_of(cell: object, limit: int) -> tuple[str, RefusedCell | None]:
-    """The id as text, or what can be shown of it and why it is refused. `limit`: whole floats are exact below it."""
+    """Return the id as text, or what can be shown of it and why it is refused.
+
+    Args:
+        cell: A cell of the id column.
+        limit: Whole floats are exact below it.
+    """
     if cell is None or cell is Mark.ABSENT:
         return "", RefusedCell("NO_ID", "is empty (null); every row needs the id of its opportunity.")
     if isinstance(cell, RefusedCell):
@@ -44,7 +49,7 @@ def record_id_of(cell: object, limit: int) -> tuple[str, RefusedCell | None]:
 
 
 def plain_ids(cells: Sequence[object]) -> list[str] | None:
-    """The ids themselves, if every cell is a text that is an id as it stands; None if they have to be looked at."""
+    """Return the cells if each is a text that is a valid id as it stands; None if they need a closer look."""
     if set(map(type, cells)) != {str}:
         return None
     ids = cast("list[str]", list(cells))
@@ -52,7 +57,7 @@ def plain_ids(cells: Sequence[object]) -> list[str] | None:
 
 
 def text_id(cell: str) -> tuple[str, RefusedCell | None]:
-    """An id that is text, without surrounding white space, or why it is refused."""
+    """Return an id that is text, without surrounding white space, or why it is refused."""
     text = cell.strip()
     if not text:
         return "", RefusedCell("NO_ID", "is empty; every row needs the id of its opportunity.")
@@ -105,12 +110,12 @@ class SeenIds:
         return self._file.total_changes - before == len(record_ids) - record_ids.count(None)
 
     def before(self, record_ids: Iterable[str], first: int) -> dict[str, int]:
-        """The earliest row of each of these ids that occurs before the row `first`."""
+        """Return the earliest row of each of these ids that occurs before the row `first`."""
         return dict(self._file.execute(_KNOWN, (first, json.dumps(list(record_ids)))))
 
 
 def row_names(rows: list[int], own: int) -> str:
-    """The other rows of an id, the first few of them by number."""
+    """Name the other rows of an id, the first few of them by number."""
     others = len(rows) - 1
     shown = [str(row) for row in rows[: _ROWS_NAMED + 1] if row != own][:_ROWS_NAMED]
     if others > _ROWS_NAMED:

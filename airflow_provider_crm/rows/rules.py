@@ -88,12 +88,12 @@ class ColumnRules:
                 raise ConfigurationError(msg)
 
     def null_rule(self, column: str) -> str:
-        """What a null in this column means: skip, clear or error."""
+        """Return what a null in this column means: skip, clear or error."""
         return self.nulls.get(column, "skip") if isinstance(self.nulls, Mapping) else self.nulls
 
     @property
     def used(self) -> tuple[str, ...]:
-        """All columns that are read, each once."""
+        """Return all columns that are read, each once."""
         names = (self.id_column, *self.fields, *([self.as_of] if self.as_of is not None else []))
         return tuple(dict.fromkeys(names))
 

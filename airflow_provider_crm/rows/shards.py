@@ -36,7 +36,7 @@ class Shard:
 
     @classmethod
     def from_arguments(cls, shard: object, shards: object) -> Self | None:
-        """The shard that an operator's arguments name; None where they name none.
+        """Return the shard that an operator's arguments name; None if both are None.
 
         Args:
             shard: A whole number from 0, also as text, as templates render it; or None.
@@ -65,7 +65,7 @@ class Shard:
         return cls(number, count)
 
     def part(self, frame: pd.DataFrame, id_column: str, canonical_id: Callable[[str], str] = str) -> pd.DataFrame:
-        """The rows of this shard, in their order.
+        """Return the rows of this shard, in their order.
 
         Args:
             frame: Any rows.
@@ -87,7 +87,7 @@ def _checksum(cell: object, limit: int, canonical_id: Callable[[str], str]) -> i
 
 
 def _whole(value: object) -> int | None:
-    """A whole number, also as text; None for anything else."""
+    """Return a whole number, also as text; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else None

@@ -82,14 +82,14 @@ def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
 
 
 def _from_table(data: object, chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """The frames of one frame or table."""
+    """Return the frames of one frame or table."""
     import pandas as pd
 
     return _slices(data, chunk_rows) if isinstance(data, pd.DataFrame) else arrow_frames(data, chunk_rows)
 
 
 def is_in_memory(data: object) -> bool:
-    """Whether all rows are in memory: of a list, or of a frame of any library; not of a path or an iterator."""
+    """Return whether all rows are in memory: of a list, or of a frame of any library; not of a path or an iterator."""
     return isinstance(data, (list, tuple)) or hasattr(data, "columns")
 
 
@@ -145,7 +145,7 @@ def _path(data: str | _ObjectPath) -> _ObjectPath:
 
 
 def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Arrow types throughout: a nullable int64 would become a float. The pandas metadata would hide index columns.
+    """Read with Arrow types: a nullable int64 would become a float, and pandas' metadata would hide index columns.
 
     Files often are one large row group, which Arrow reads ahead as a whole unless it is told otherwise.
     """

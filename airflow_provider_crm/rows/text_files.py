@@ -69,7 +69,7 @@ def json_line_frames(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
 
 @contextmanager
 def _text(raw: IO[bytes], newline: str) -> Iterator[IO[str]]:
-    """The text of a file in UTF-8, or in whatever Unicode its first bytes say."""
+    """Decode a file as UTF-8, or as the Unicode encoding that its first bytes name."""
     peekable: Any = raw if hasattr(raw, "peek") else io.BufferedReader(raw)
     first = peekable.peek(4)[:4]
     encoding = next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), _UTF_8)
@@ -86,7 +86,7 @@ def _text(raw: IO[bytes], newline: str) -> Iterator[IO[str]]:
 
 
 def _undecodable_line(raw: IO[bytes]) -> str:
-    """The first line that is not UTF-8; text is decoded by blocks, whose errors tell no line."""
+    """Name the first line that is not UTF-8; text is decoded in blocks, whose errors name no line."""
     raw.seek(0)
     for number, line in enumerate(raw, 1):
         try:

@@ -72,13 +72,13 @@ class Audit:
 
     @property
     def calls(self) -> list[AuditedCall]:
-        """Every call, in the order in which it was handled."""
+        """Return every call, in the order in which it was handled."""
         with self._lock:
             return list(self._calls)
 
     @property
     def writes(self) -> list[Write]:
-        """Every applied write, in the order in which it was applied."""
+        """Return every applied write, in the order in which it was applied."""
         with self._lock:
             return list(self._writes)
 
@@ -100,7 +100,7 @@ class Audit:
             self._number = 0
 
     def summary(self) -> dict[str, Any]:
-        """Counts by vendor and method, and the writes in order, as plain JSON values."""
+        """Return counts by vendor and method, and the writes in order, as plain JSON values."""
         with self._lock:
             counts = sorted(self._counts.items())
         return {

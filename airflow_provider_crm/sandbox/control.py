@@ -41,7 +41,7 @@ class Control:
         }
 
     def __call__(self, request: Request) -> Response:
-        """Answer one control call; 400 tells what is wrong with it."""
+        """Answer one control call; a 400 says what is wrong with it."""
         parts = tuple(part for part in request.segments if part)
         if parts[:1] != ("sandbox",):
             return json_response(404, {"error": f"Neither vendor has {request.path}. See /sandbox/."})

@@ -90,11 +90,11 @@ class Script:
 
     @property
     def left(self) -> int:
-        """How many entries have not been used yet."""
+        """Return the number of entries that have not been used yet."""
         return len(self._faults)
 
     def matches(self, vendor: str, method: str, path: str) -> bool:
-        """Whether the next entry is for this call."""
+        """Return whether the next entry is for this call."""
         call = (vendor, method, path)
         return bool(self._faults) and all(want in (None, have) for want, have in zip(self._filter, call, strict=True))
 
@@ -124,7 +124,7 @@ class FaultPlan:
         self._random.seed(seed)
 
     def choose(self, vendor: str, method: str, path: str, *, rates: Mapping[str, float]) -> Fault | None:
-        """The fault of this call, or None.
+        """Return the fault of this call, or None.
 
         Args:
             vendor: the vendor called.

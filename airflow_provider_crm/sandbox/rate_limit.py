@@ -22,7 +22,7 @@ class Rule:
 
     @property
     def announced(self) -> int:
-        """The limit as the headers tell it."""
+        """Return the limit that the headers announce."""
         return UNLIMITED if self.limit is None else self.limit
 
 
@@ -47,7 +47,7 @@ class Counter:
         self._filled = 0.0
 
     def look(self, now: float) -> CallsLeft:
-        """Tell what is left at this time (epoch seconds), without using any of it."""
+        """Return what is left at this time (epoch seconds), without using any of it."""
         rule = self._rule
         if rule.kind == "bucket":
             return self._look_into_bucket(now)
@@ -59,7 +59,7 @@ class Counter:
         return CallsLeft(limit=rule.announced, remaining=remaining, reset=reset, allowed=remaining > 0)
 
     def take(self, now: float) -> CallsLeft:
-        """Use up one call if one is left, and tell what is left then."""
+        """Use up one call if one is left, and return what is left then."""
         before = self.look(now)
         if not before.allowed:
             return before

@@ -28,22 +28,22 @@ class Records:
         del versions[:-_VERSIONS_KEPT]
 
     def get(self, record_id: str) -> Fields | None:
-        """The record as it is now, or None."""
+        """Return the record as it is now, or None."""
         versions = self._versions.get(record_id)
         return versions[-1][1] if versions else None
 
     def before(self, record_id: str) -> Fields | None:
-        """The record as it was before its last write; an unchanged record as it is."""
+        """Return the record as it was before its last write; an unchanged record as it is."""
         versions = self._versions.get(record_id)
         return versions[-2:][0][1] if versions else None
 
     def at(self, record_id: str, instant: datetime) -> Fields | None:
-        """The record as it was at an instant, or None if it was not there."""
+        """Return the record as it was at an instant, or None if it was not there."""
         for since, fields in reversed(self._versions.get(record_id, [])):
             if since <= instant:
                 return fields
         return None
 
     def ids(self) -> list[str]:
-        """All ids ever seen, deleted ones too, in the order of their creation."""
+        """Return all ids ever seen, deleted ones too, in the order of their creation."""
         return list(self._versions)

@@ -81,7 +81,7 @@ class Sandbox(SandboxState):
 
     @property
     def url(self) -> str:
-        """The base URL of both vendors, such as `http://127.0.0.1:49152`.
+        """Return the base URL of both vendors, such as `http://127.0.0.1:49152`.
 
         Raises:
             RuntimeError: the sandbox isn't running.
@@ -92,7 +92,7 @@ class Sandbox(SandboxState):
         return f"http://127.0.0.1:{self._server.port}"
 
     def connection_uris(self, *, timezone: str = "UTC") -> dict[str, str]:
-        """Airflow connections to the sandbox, in JSON form: the value of `AIRFLOW_CONN_<ID>` by connection id.
+        """Return Airflow connections to the sandbox as JSON: the value of `AIRFLOW_CONN_<ID>` by connection id.
 
         Args:
             timezone: the IANA zone that both connections name in their extra.

@@ -38,7 +38,7 @@ class SandboxState:
 
     @property
     def switches(self) -> Switches:
-        """The switches as they are set now."""
+        """Return the switches as they are set now."""
         return self._panel.current
 
     def set(self, **switches: Json) -> None:

@@ -45,7 +45,7 @@ class Request:
 
     @property
     def content_type(self) -> str:
-        """The media type of the body in lower case, without parameters."""
+        """Return the media type of the body in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -89,7 +89,7 @@ def parse_query(raw_query: str) -> dict[str, str]:
 
 
 def parse_body(raw: bytes) -> tuple[Json, str | None]:
-    """Read a JSON body: its value, and what is wrong with it if it is none. An empty body is None without complaint."""
+    """Read a JSON body: its value, and what is wrong with a malformed one. An empty body is None, and well-formed."""
     if not raw:
         return None, None
     try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def crm_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A running sandbox; the Airflow connections `close_default` and `raze_default` lead to it during the test."""
+    """Run a sandbox; the Airflow connections `close_default` and `raze_default` lead to it during the test."""
     from airflow_provider_crm.sandbox.sandbox import Sandbox
 
     with Sandbox() as sandbox:

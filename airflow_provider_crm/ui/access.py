@@ -29,7 +29,7 @@ class PageReader:
     dags: frozenset[str]
 
     def may_read(self, run_key: str) -> bool:
-        """Whether the user may see what a run wrote."""
+        """Return whether the user may see what a run wrote."""
         key = RunKey.parse(run_key)
         return key is not None and key.dag_id in self.dags
 
@@ -47,7 +47,7 @@ def _reader(user: GetUserDep) -> PageReader:
 
 
 def may_read_answers(user: GetUserDep, dag_id: str) -> bool:
-    """Whether the user may see how people answered the approvals of a Dag."""
+    """Return whether the user may see how people answered the approvals of a Dag."""
     return get_auth_manager().is_authorized_dag(
         method="GET",
         access_entity=DagAccessEntity.HITL_DETAIL,

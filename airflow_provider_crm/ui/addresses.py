@@ -26,19 +26,19 @@ class Addresses:
     airflow: str
 
     def of(self, name: str, **parameters: object) -> str:
-        """A page with its parameters; those without a value are left out."""
+        """Return the address of a page with its parameters; those without a value are left out."""
         given = {key: value for key, value in parameters.items() if value not in (None, "")}
         return f"{self.page}/{name}" + (f"?{urlencode(given)}" if given else "")
 
     def task(self, key: RunKey) -> str:
-        """Airflow's page of the task instance, with its log."""
+        """Return the address of Airflow's page of the task instance, with its log."""
         parts = (quote(part, safe="") for part in (key.dag_id, key.run_id, key.task_id))
         path = "{}/dags/{}/runs/{}/tasks/{}".format(self.airflow, *parts)
         return f"{path}/mapped/{key.map_index}" if key.map_index >= 0 else path
 
 
 def record_for_people(account: str, record_id: str) -> str | None:
-    """Where people see an opportunity in the CRM, or None where that is not known (a sandbox, Raze)."""
+    """Return the address of an opportunity in the CRM's own pages; None where it is not known (a sandbox, Raze)."""
     for prefix, form in _FOR_PEOPLE.items():
         if account.startswith(prefix) and record_id:
             return form.format(record_id=quote(record_id, safe=""))

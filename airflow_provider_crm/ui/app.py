@@ -69,7 +69,7 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
 
 
 async def _static(name: str) -> Response:
-    """The style sheet and the script."""
+    """Serve the style sheet and the script."""
     if name not in STATIC:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return Response(static_file(name), media_type=STATIC[name], headers={"Cache-Control": _A_DAY})

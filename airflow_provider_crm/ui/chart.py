@@ -37,7 +37,7 @@ class Bar:
 
 
 def bars(runs: Sequence[Run]) -> list[Bar]:
-    """One bar for each run with rows, from left to right in the order given; the highest fills the chart."""
+    """Return one bar for each run with rows, from left to right in the given order; the highest fills the chart."""
     shown = [run for run in runs if run.outcomes]
     if not shown:
         return []
@@ -50,7 +50,7 @@ def bars(runs: Sequence[Run]) -> list[Bar]:
 
 
 def _segments(run: Run, highest: int) -> tuple[Segment, ...]:
-    """From the bottom up; small ones are drawn higher than they are, at the cost of the others."""
+    """Stack segments from the bottom up; small ones are drawn higher than they are, at the cost of the others."""
     heights = {word: max(rows / highest * HEIGHT, _LEAST) for word, rows in run.outcomes.items()}
     spare = HEIGHT / max(sum(heights.values()), HEIGHT)
     found, bottom = [], float(HEIGHT)

@@ -55,7 +55,7 @@ class PageMaker:
         return HTMLResponse(made, status_code=status)
 
     def message(self, title: str, text: str, *, status: int, login: str | None = None) -> HTMLResponse:
-        """A page that says one thing.
+        """Make a page with one message.
 
         Args:
             title: In a few words.
@@ -67,7 +67,7 @@ class PageMaker:
 
 
 def page_of(request: Request) -> PageMaker:
-    """The maker of this request's pages.
+    """Return the maker of this request's pages.
 
     Starlette tells the prefixes: of this mounted application, and of the one that it is mounted in.
     """
@@ -76,5 +76,8 @@ def page_of(request: Request) -> PageMaker:
 
 
 async def pages_of(request: Request) -> PageMaker:
-    """The same for FastAPI, which would run a plain function in the threads that it shares with Airflow's API."""
+    """Return the maker of this request's pages, for FastAPI.
+
+    FastAPI would run a plain function in the threads that it shares with Airflow's API.
+    """
     return page_of(request)

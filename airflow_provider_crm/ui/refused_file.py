@@ -15,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
 def refused_file(rows: Iterable[RefusedRow]) -> Iterator[str]:
-    """The file, some kilobytes at a time.
+    """Yield the file, some kilobytes at a time.
 
     A cell that a spreadsheet could run gets an apostrophe in front, as OWASP advises ("CSV Injection"), and each is in
     quotes: what follows a semicolon or a tab would else begin a cell of its own where those are taken for separators.

@@ -24,12 +24,12 @@ _NOTHING = "\N{EN DASH}"
 
 
 def static_file(name: str) -> str:
-    """The text of one of `STATIC`."""
+    """Return the text of one of `STATIC`."""
     return (_FOLDER / "static" / name).read_text(encoding="utf-8")
 
 
 def environment() -> Environment:
-    """The templates; every value in them is escaped, and a misspelt name is an error."""
+    """Load the templates; every value in them is escaped, and a misspelt name is an error."""
     made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
@@ -48,7 +48,7 @@ def _count(value: float | None) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s` or `2 h 5 min`."""
+    """Write a duration as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 5 min`."""
     if seconds is None:
         return _NOTHING
     if seconds < _MINUTE:
@@ -75,7 +75,7 @@ def _percent(value: float | None) -> str:
 
 
 def _window(seconds: float | None) -> str:
-    """How long a limit is: `1 s` or `1 h`. Of one of which answers told in its middle only: at least so long."""
+    """Write the length of a rate limit's window: `1 s` or `1 h`; "at least" if answers only showed a part of it."""
     if not seconds:
         return _NOTHING
     usual = next((length for length in _USUAL_WINDOWS if length * _ALMOST <= seconds <= length), None)
@@ -85,7 +85,7 @@ def _window(seconds: float | None) -> str:
 
 
 def _measure(value: Decimal) -> str:
-    """A number of rows, a fraction or an amount, with as many decimals as it needs."""
+    """Write a number of rows, a fraction or an amount with as many decimals as it needs."""
     return f"{value.quantize(_FOUR_DECIMALS).normalize():,f}"
 
 

@@ -41,7 +41,7 @@ _PERIODS = {"24 hours": dt.timedelta(hours=24), "7 days": dt.timedelta(days=7)}
 @router.get("/")
 @in_page_thread
 def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: PageNumber = 1) -> HTMLResponse:
-    """Accounts, what the last days came to, and the last runs."""
+    """Show accounts, the sums of the last days, and the last runs."""
     now = dt.datetime.now(dt.UTC)
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
@@ -73,7 +73,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
 @router.get("/dag-run")
 @in_page_thread
 def dag_run(pages: PagesDep, reader: ReaderDep, dag_id: Text, run_id: Text) -> HTMLResponse:
-    """What the tasks of one Dag run did; the tab of a Dag run."""
+    """Show what the tasks of one Dag run did; the tab of a Dag run."""
     if dag_id not in reader.dags:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     with pages.pages.ledger.connection() as connection:
@@ -86,7 +86,7 @@ def dag_run(pages: PagesDep, reader: ReaderDep, dag_id: Text, run_id: Text) -> H
 def task(
     pages: PagesDep, reader: ReaderDep, *, dag_id: Text, run_id: Text, task_id: Text, map_index: Text = "-1"
 ) -> Response:
-    """The run of one task instance; the tab of a task, and what an operator's link opens."""
+    """Show the run of one task instance; the tab of a task, and the target of an operator's link."""
     # Airflow leaves the placeholder as it stands for a task that is not mapped.
     key = RunKey(dag_id, task_id, run_id, int(map_index) if map_index.isdecimal() else -1)
     if dag_id not in reader.dags:
@@ -111,7 +111,7 @@ def run(
     order: Literal["up", "down"] = "up",
     page: PageNumber = 1,
 ) -> HTMLResponse:
-    """One run: its figures, the rows that it refused, the fields that it wrote."""
+    """Show one run: its figures, the rows that it refused, the fields that it wrote."""
     return _run_page(pages, reader, run_key, show, Search(q.strip(), sort, order == "down", page))
 
 
@@ -147,7 +147,7 @@ def _run_page(
 @router.get("/run.csv")
 @in_page_thread
 def run_csv(pages: PagesDep, reader: ReaderDep, run_key: Text) -> StreamingResponse:
-    """All rows that a run refused, as a file."""
+    """Serve all rows that a run refused, as a file."""
     with pages.pages.ledger.connection() as connection:
         found = Runs(connection, reader.dags).named(run_key)
     _exists(found)
@@ -164,7 +164,7 @@ def run_csv(pages: PagesDep, reader: ReaderDep, run_key: Text) -> StreamingRespo
 def record(
     pages: PagesDep, reader: ReaderDep, record_id: Text, account: Text = "", page: PageNumber = 1
 ) -> HTMLResponse:
-    """The history of one opportunity: which run wrote which value, and what was refused."""
+    """Show the history of one opportunity: which run wrote which value, and what was refused."""
     record_id, search = record_id.strip(), Search(page=page)
     with pages.pages.ledger.connection() as connection:
         changes = RecordChanges(connection, reader.dags, record_id)
@@ -186,7 +186,7 @@ def plan(
     q: Text = "",
     page: PageNumber = 1,
 ) -> HTMLResponse:
-    """One plan: the difference, biggest money first, and whether it was approved and applied."""
+    """Show one plan: its changes, largest amounts first, and whether it was approved and applied."""
     search = Search(q.strip(), page=page)
     with pages.pages.ledger.connection() as connection:
         found = _readable(stored_plan(connection, plan_id), reader)

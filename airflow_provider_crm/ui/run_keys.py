@@ -27,7 +27,7 @@ class RunKey:
 
     @classmethod
     def parse(cls, text: str) -> RunKey | None:
-        """Read a key; None for a text that is none."""
+        """Read a key; None for any other text."""
         found = _FORM.fullmatch(text)
         if found is None:
             return None

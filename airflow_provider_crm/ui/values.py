@@ -48,7 +48,7 @@ class Values:
     hidden: frozenset[str]
 
     def shown(self, account: str, field: str, text: str | None) -> Shown:
-        """A value that is kept as JSON text; None is one that nobody knows."""
+        """Return a stored value for a page; None stands for an unknown one."""
         if text is None:
             return UNKNOWN
         if is_hash(text) or self._hides(account, field):
@@ -66,14 +66,14 @@ class Values:
         return field in keys or field.removesuffix(".add").removesuffix(".remove") in keys
 
     def change(self, account: str, field: str, before: str | None, after: str | None) -> Decimal | None:
-        """By how much an amount changes; an empty or unknown one counts as nothing, None if there is no amount."""
+        """Return the change of an amount, where an empty or unknown one counts as zero; None if there is no amount."""
         sides = [self.amount(account, field, text) for text in (before, after)]
         if sides == [None, None]:
             return None
         return (sides[1] or Decimal()) - (sides[0] or Decimal())
 
     def amount(self, account: str, field: str, text: str | None) -> Decimal | None:
-        """The money that a kept value stands for, in major units; None if it is hidden or holds none."""
+        """Return the amount in major units that a stored value stands for; None if it is hidden or no money."""
         if text is None or is_hash(text) or self._hides(account, field):
             return None
         return amount(account, field, json.loads(text, parse_float=Decimal))
@@ -81,17 +81,17 @@ class Values:
 
 @lru_cache(maxsize=16)
 def _keys(names: frozenset[str], vendor: str) -> frozenset[str]:
-    """The vendor's keys of hidden fields; a name may be a canonical one, the ledger has the vendor's."""
+    """Return the vendor's keys of hidden fields, which the ledger has; names may be canonical."""
     known = VENDORS.get(vendor)
     return named_keys(names, {} if known is None else {field.name: field for field in known.documented_fields})
 
 
 def vendor_of(account: str) -> Vendor | None:
-    """The vendor of an account of the ledger; None for one that this version does not know."""
+    """Return the vendor of an account of the ledger; None if this version does not know it."""
     return VENDORS.get(account.partition(":")[0])
 
 
 def amount(account: str, field: str, value: Json) -> Decimal | None:
-    """The money, in major units, that a vendor's value stands for; None if it holds none."""
+    """Return the amount in major units that a vendor's value stands for; None if it is no money."""
     vendor = vendor_of(account)
     return None if vendor is None else vendor.amount(field, value)

@@ -40,17 +40,17 @@ class Row(Mapping[str, _T]):
         return dict, (row_of(self.columns, self.index),)
 
     def items(self) -> ItemsView[str, _T]:
-        """All of them at once, which is faster than one by one."""
+        """Return all items at once, which is faster than one by one."""
         return row_of(self.columns, self.index).items()
 
 
 def row_of(columns: Mapping[str, Sequence[_T]], index: int) -> dict[str, _T]:
-    """One row as a dict."""
+    """Return one row as a dict."""
     return {name: column[index] for name, column in columns.items()}
 
 
 def positions_by_shape(shapes: Sequence[object]) -> list[Sequence[int]]:
-    """The positions of each shape that occurs, in order."""
+    """Return the positions of each shape that occurs, in order."""
     if len(set(shapes)) == 1:
         return [range(len(shapes))]
     positions: dict[object, list[int]] = {}
@@ -60,12 +60,12 @@ def positions_by_shape(shapes: Sequence[object]) -> list[Sequence[int]]:
 
 
 def items_at(items: Sequence[_T], positions: Sequence[int]) -> Sequence[_T]:
-    """The items at some positions, or at all of them, in order."""
+    """Return the items at some positions, or at all of them, in order."""
     return items if len(positions) == len(items) else [items[position] for position in positions]
 
 
 def merge_parts(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]:
-    """What parts of a sequence have become, with the positions of each, as a sequence again."""
+    """Merge parts of a sequence into one, in order; each part comes with the positions of its items."""
     if len(parts) == 1:
         return list(parts[0][1])
     found = {position: item for positions, items in parts for position, item in zip(positions, items, strict=True)}
@@ -73,12 +73,15 @@ def merge_parts(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]
 
 
 def shapes_of(rows: Iterable[Mapping[str, object]]) -> list[object]:
-    """The same for rows that have the same names in the same order, as far as that can be told fast."""
+    """Return a value for each row that is the same for rows of the same names in the same order.
+
+    Only fast checks are made: two rows of one shape may get different values.
+    """
     return [id(row.columns) if type(row) is Row else tuple(row) for row in rows]
 
 
 def columns_of(rows: Sequence[Mapping[str, _T]]) -> dict[str, Sequence[_T]]:
-    """The values of rows of one shape, column by column."""
+    """Return the values of rows of one shape, column by column."""
     first = rows[0]
     if isinstance(first, Row):
         return rows_at(first.columns, [row.index for row in cast("Sequence[Row[_T]]", rows)])
@@ -86,7 +89,7 @@ def columns_of(rows: Sequence[Mapping[str, _T]]) -> dict[str, Sequence[_T]]:
 
 
 def rows_at(columns: Mapping[str, Sequence[_T]], indexes: Sequence[int]) -> dict[str, Sequence[_T]]:
-    """Some rows of columns, in this order."""
+    """Return some rows of columns, in the order of the indexes."""
     first, end = indexes[0], indexes[0] + len(indexes)
     if indexes == list(range(first, end)):
         return {name: column[first:end] for name, column in columns.items()}

@@ -12,7 +12,7 @@ from airflow_provider_crm.values.time_zones import parse_moment
 
 
 def same_value(sent: FieldValue, shown: object) -> bool:
-    """Whether a vendor's record shows the value that was sent, whatever way it writes it.
+    """Return whether a vendor's record shows the value that was sent, in any of the ways to write it.
 
     Numbers compare as decimals (also when shown as text), or as the doubles that JSON carries; dates as dates, moments
     as instants, lists without order, text without surrounding white space; a cleared field shows as null, an empty
@@ -34,7 +34,10 @@ def same_value(sent: FieldValue, shown: object) -> bool:
 
 
 def _instant(moment: dt.datetime) -> dt.timedelta:
-    """A moment as the time since a fixed one: `==` is never true between zones in the hour that a clock repeats."""
+    """Return a moment as the time since a fixed one.
+
+    `==` is never true between two zones in the hour that a clock repeats.
+    """
     wall = dt.datetime.combine(moment.date(), moment.time()) - dt.datetime.min  # noqa: DTZ901 - a span, not a moment
     return wall - (moment.utcoffset() or dt.timedelta())
 
@@ -50,7 +53,7 @@ def _same_values(sent: Sequence[FieldValue], shown: list[object]) -> bool:
 
 
 def _same_number(sent: int | Decimal, shown: Decimal | None) -> bool:
-    """Whether two numbers are the same; one with more digits than a decimal of JSON keeps was sent as a double."""
+    """Return whether two numbers are the same; one with more digits than JSON keeps was sent as a double."""
     if shown is None or shown == sent:
         return shown is not None
     digits = len(sent.normalize().as_tuple().digits) if isinstance(sent, Decimal) else 0

@@ -24,7 +24,7 @@ _CENTS = 100
 
 
 def named_keys(names: frozenset[str], fields: Mapping[str, Field]) -> frozenset[str]:
-    """The vendor's keys of some fields, whichever of their names were given, also where a part of a list is written.
+    """Return the vendor's keys of some fields under any of their names, also keys that write a part of a list.
 
     Args:
         names: Canonical names, or the vendor's own.
@@ -39,7 +39,7 @@ def named_keys(names: frozenset[str], fields: Mapping[str, Field]) -> frozenset[
 
 
 def with_hidden(fields: Mapping[str, Field], names: frozenset[str]) -> Mapping[str, Field]:
-    """The same fields, of which those that are named are marked as personal, under all of their names."""
+    """Return the fields with the named ones marked as personal, under all of their names."""
     if not names:
         return fields
     keys = named_keys(names, fields)
@@ -47,12 +47,12 @@ def with_hidden(fields: Mapping[str, Field], names: frozenset[str]) -> Mapping[s
 
 
 def hidden_keys(fields: Mapping[str, Field]) -> frozenset[str]:
-    """The vendor's keys of all fields that are to be seen nowhere."""
+    """Return the vendor's keys of all hidden fields."""
     return frozenset(field.target for field in fields.values() if field.personal)
 
 
 def sent_values(body: str | None, keys: frozenset[str]) -> tuple[object, ...]:
-    """The values of some keys in the JSON body of a call."""
+    """Return the values of some keys in the JSON body of a call."""
     if body is None or not keys:
         return ()
     sent = json.loads(body)
@@ -60,7 +60,7 @@ def sent_values(body: str | None, keys: frozenset[str]) -> tuple[object, ...]:
 
 
 def without_values(text: str, values: Iterable[object]) -> str:
-    """A text that a vendor wrote, with all that it repeats of some values taken out.
+    """Remove from a vendor's text all that it repeats of some values.
 
     A text is also found where it was cut or is written in another case or as JSON; a number where it is written with
     separators, or in cents.
@@ -77,7 +77,7 @@ def without_values(text: str, values: Iterable[object]) -> str:
 
 
 def _single(values: Iterable[object]) -> Iterator[str | Decimal]:
-    """Each value by itself; booleans and nothing tell nothing."""
+    """Yield each value by itself, without booleans and None, which reveal nothing."""
     for value in values:
         if isinstance(value, (list, tuple)):
             yield from _single(value)
@@ -102,7 +102,7 @@ def _found(text: str, value: str | Decimal) -> Iterator[tuple[int, int]]:
 
 
 def _found_text(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Where a text repeats another: a short one as a word of its own, of a long one every piece."""
+    """Find where a text repeats another: a short one as a word, a long one piece by piece."""
     if len(form) < _PIECE:
         yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text))
         return
@@ -113,7 +113,7 @@ def _found_text(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def _lower(text: str) -> str:
-    """The text in lower case, every letter where it was: a few letters have two in lower case."""
+    """Return the text in lower case, every letter where it was: a few letters have two in lower case."""
     return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 

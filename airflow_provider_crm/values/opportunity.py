@@ -127,17 +127,17 @@ class OutcomeWord(enum.StrEnum):
 
     @property
     def label(self) -> str:
-        """The word as pages write it."""
+        """Return the word as pages write it."""
         return self.value.replace("_", " ")
 
     @property
     def is_failure(self) -> bool:
-        """Whether the row counts towards `max_rejected`."""
+        """Return whether the row counts towards `max_rejected`."""
         return self.kind in (OutcomeKind.PERMANENT, OutcomeKind.TRANSIENT)
 
     @property
     def is_transient(self) -> bool:
-        """Whether it is a failure that a retry may cure."""
+        """Return whether it is a failure that a retry may cure."""
         return self.kind is OutcomeKind.TRANSIENT
 
 

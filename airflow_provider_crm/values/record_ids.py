@@ -51,7 +51,7 @@ def path_segment(record_id: str) -> str:
 
 
 def path_segments(record_ids: Sequence[str]) -> list[str]:
-    """The same of many ids; those that stand for themselves, as nearly all do, are looked at together.
+    """Percent-encode many ids; those that need no encoding, nearly all, are checked together.
 
     Raises:
         InvalidValueError: One of them is no record id.
@@ -60,6 +60,6 @@ def path_segments(record_ids: Sequence[str]) -> list[str]:
 
 
 def are_plain_ids(record_ids: Sequence[str]) -> bool:
-    """Whether all ids are good ones, and need no percent-encoding."""
+    """Return whether all ids are valid and need no percent-encoding."""
     joined = "\n".join(record_ids) + "\n"
     return _PLAIN_SEGMENTS.fullmatch(joined) is not None and joined.count("\n") == len(record_ids)

@@ -21,7 +21,7 @@ _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(
 
 @lru_cache(maxsize=64)
 def zone(name: str) -> pendulum.Timezone:
-    """The IANA zone of that name.
+    """Return the IANA zone of a name.
 
     Raises:
         ConfigurationError: If the zone database has no such name.
@@ -37,13 +37,13 @@ def zone(name: str) -> pendulum.Timezone:
 
 
 def local_date(moment: dt.datetime, timezone: str) -> dt.date:
-    """The calendar date of an aware moment in a zone, right on both sides of a clock change."""
+    """Return the calendar date of an aware moment in a zone, right on both sides of a clock change."""
     local = moment.astimezone(zone(timezone))
     return dt.date(local.year, local.month, local.day)
 
 
 def offset_hours(moment: dt.datetime, timezone: str) -> str:
-    """UTC offset of a zone at an aware moment, in hours, positive east: `-4`, `-2.5`, `5.75`, `0`."""
+    """Return the UTC offset of a zone at an aware moment, in hours, positive east: `-4`, `-2.5`, `5.75`, `0`."""
     offset = moment.astimezone(zone(timezone)).utcoffset() or dt.timedelta()
     hours = Decimal(int(offset.total_seconds())) / 3600
     return format(round(hours, 4).normalize() + 0, "f")

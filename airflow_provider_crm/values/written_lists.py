@@ -17,7 +17,7 @@ _BRACKETS = {"[": "]", "{": "}"}
 
 
 def is_written_list(text: str) -> bool:
-    """Whether a text is, or looks like, a list that was written as text."""
+    """Return whether a text is, or looks like, a list that was written as text."""
     text = _without_bounds(text.strip())
     return _BRACKETS.get(text[:1]) == text[-1:] != "" or bool(_PRINTED.fullmatch(text))
 
@@ -67,7 +67,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _postgres_items(text: str) -> list[object]:
-    """The items of an array literal, strictly as the server writes it: it quotes whatever could be misread."""
+    """Read an array literal, strictly as the server writes it: it quotes whatever could be misread."""
     items: list[object] = []
     position, end = 1, len(text) - 1
     if end == 1:
@@ -89,7 +89,7 @@ def _postgres_items(text: str) -> list[object]:
 
 
 def _plain_item(text: str) -> str | None:
-    """An item without quotes; `'a'` in single ones stands in the text of a Python set."""
+    """Read an item without quotes; single quotes (`'a'`) occur in the text of a Python set."""
     if len(text) > 1 and text[0] == text[-1] == "'":
         msg = "as Python prints it"
         raise ValueError(msg)

@@ -41,7 +41,7 @@ _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def body_of(response: requests.Response) -> Json:
-    """The JSON body, or None if there is none or it is something else (a proxy's HTML page, a cut answer)."""
+    """Return the JSON body; None for an empty body and for anything else (a proxy's HTML page, a cut answer)."""
     try:
         body: Json = _DECODER.decode(_json_text(response))
     except (ValueError, RecursionError):
@@ -50,7 +50,7 @@ def body_of(response: requests.Response) -> Json:
 
 
 def _json_text(response: requests.Response) -> str:
-    """JSON is UTF-8; where it is not, the charset that the answer names counts."""
+    """Decode as UTF-8, like all JSON; else in the charset that the answer names."""
     try:
         return response.content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -58,7 +58,7 @@ def _json_text(response: requests.Response) -> str:
 
 
 def _is_deep(body: Json) -> bool:
-    """Whether a body is nested deeper than any record: what reads it does so by recursion."""
+    """Return whether a body is nested deeper than any record: reading it takes recursion."""
     level, depth = [body], 0
     while level and depth < _DEEPEST:
         depth += 1
@@ -72,7 +72,7 @@ def _is_deep(body: Json) -> bool:
 
 
 def member(body: Json, key: str) -> Json:
-    """One member of a JSON object; None if the body is no object or has no such member."""
+    """Return one member of a JSON object; None if the body is no object or lacks it."""
     return body.get(key) if isinstance(body, dict) else None
 
 
@@ -87,12 +87,12 @@ def objects_of(value: Json) -> list[Record]:
 
 
 def text_of(value: Json) -> str:
-    """A vendor's message as one line of at most 300 characters, all of which a log and a database can hold."""
+    """Return a vendor's message as one line of at most 300 characters that logs and databases can hold."""
     return _NO_TEXT.sub("\ufffd", " ".join(str(value).split())[:_TEXT_LENGTH]) if value not in (None, "") else ""
 
 
 def number_of(value: object) -> float | None:
-    """A plain number in a header or body, finite and not negative, or None."""
+    """Read a plain number in a header or body, finite and not negative; None for anything else."""
     if isinstance(value, str):
         value = value.strip() if _NUMBER.fullmatch(value.strip()) else None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -105,7 +105,7 @@ def number_of(value: object) -> float | None:
 
 
 def exact_number(value: object) -> Decimal | None:
-    """A number of a JSON body, also as text, as a decimal; None for anything else."""
+    """Read a number of a JSON body, also as text, as a decimal; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         return None
     try:
@@ -143,7 +143,7 @@ def error_class(status: int) -> type[CrmError]:
 
 
 def refusal_text(title: str, status: int, *, code: str, message: str, fields: Mapping[str, str]) -> str:
-    """The sentence that reports a vendor's refusal: `Close answered 400 VALIDATION: text (value: must be ...)`."""
+    """Build the sentence that reports a refusal: `Close answered 400 VALIDATION: text (value: must be ...)`."""
     told = " ".join(part for part in (f"{title} answered {status}", code) if part)
     details = "; ".join(f"{name}: {text}" for name, text in fields.items())
     text = ": ".join(part for part in (told, message) if part)
@@ -190,7 +190,7 @@ def _described(response: requests.Response, *, quoted: bool) -> str:
 
 
 def record_error(title: str, response: requests.Response) -> TransientError:
-    """The error for a 2xx answer that is no record: a proxy's page or a cut body. Whether it landed is not known."""
+    """Build the error for a 2xx answer without a record: a proxy's page or a cut body. The write may have landed."""
     kind = text_of(response.headers.get("Content-Type", "")) or "no content type"
     return TransientError(
         f"{title} answered {response.status_code} without a record ({kind}, {len(response.content)} bytes).",
@@ -200,7 +200,7 @@ def record_error(title: str, response: requests.Response) -> TransientError:
 
 
 def json_of(title: str, response: requests.Response) -> Json:
-    """The JSON body of a 2xx answer.
+    """Return the JSON body of a 2xx answer.
 
     Raises:
         TransientError: If it is something else.

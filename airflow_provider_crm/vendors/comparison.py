@@ -26,7 +26,7 @@ _ANY_RECORD = "any"
 
 
 def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
-    """The value that was kept as JSON text, ready to be written under the vendor's own key.
+    """Return a value that is stored as JSON text, ready to be written under the vendor's own key.
 
     Raises:
         InvalidValueError: If the field does not take it.
@@ -56,12 +56,12 @@ def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> No
 
 
 def stored_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
-    """What a record holds, by key, as it would be written; keys of which the record tells nothing are left out."""
+    """Return the values of a record, by key, as the JSON that would write them; keys that it lacks are left out."""
     return {key: _written(key, value, vendor, catalogue) for key in keys for value in vendor.stored_value(key, record)}
 
 
 def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
-    """The keys that a record already holds as the calls would write them.
+    """Return the keys whose values in a record already are what the calls would write.
 
     A text that is shown as another text (a user's name, shown as an id) cannot be told to be the same: it is not held.
     """
@@ -75,7 +75,10 @@ def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> froz
 
 
 def still_shows(key: str, text: str, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
-    """Whether a record holds what was written once; so do a user's name and an id, which cannot be compared."""
+    """Return whether a record still shows a value that was written.
+
+    It may show an id where a user's name was written: those cannot be compared, and count as the same.
+    """
     try:
         writes = writes_of(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), vendor, catalogue)
     except (InvalidValueError, ConfigurationError, KeyError):
@@ -89,7 +92,7 @@ def _holds(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
 
 
 def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str:
-    """A shown value as it would be written, so that `"100.00"` and `100` are the same text."""
+    """Return a value of a record as it would be written, so that `"100.00"` and `100` are the same text."""
     raw = json.dumps(value, sort_keys=True)
     try:
         update = Update(0, _ANY_RECORD, {key: field_value(key, raw, catalogue)})

@@ -54,7 +54,7 @@ class Credentials:
         raise TypeError(msg)
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret, as it stands and as Basic authentication sends it, for whoever has to hide them."""
+        """Return every secret to hide, as it stands and as Basic authentication sends it."""
         held = [secret for secret in (self.api_key, *self.extra.values()) if secret]
         return (*held, *(b64encode(f"{secret}:".encode()).decode() for secret in held))
 

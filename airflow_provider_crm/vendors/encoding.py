@@ -71,16 +71,16 @@ class Writes:
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The field's name, as the mapping has it, by the vendor's key; empty if there is nothing to write."""
+        """Return the field's name, as the mapping has it, by the vendor's key; empty if the row writes no key."""
         return self.columns.names
 
     @property
     def texts(self) -> dict[str, str]:
-        """The values as JSON, by the vendor's key."""
+        """Return the values as JSON, by the vendor's key."""
         return row_of(self.columns.texts, self.index)
 
     def only(self, keys: frozenset[str]) -> Writes:
-        """The same for some of the keys."""
+        """Return the values of some of the keys."""
         columns = self.columns
         if keys >= columns.names.keys():
             return self
@@ -102,7 +102,7 @@ _FIXED_POINT = re.compile(
 
 
 def writes_of(update: Update, vendor: Vendor, catalogue: Catalogue) -> Writes:
-    """What one row writes; nothing at all if its fields are only checked.
+    """Encode one row; the result is empty if its fields are only checked.
 
     Raises:
         InvalidValueError: A value cannot be written to this account.
@@ -112,7 +112,7 @@ def writes_of(update: Update, vendor: Vendor, catalogue: Catalogue) -> Writes:
 
 
 def writes_of_all(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogue) -> list[Writes | InvalidValueError]:
-    """What each row writes, in order, or why it cannot be written.
+    """Encode each row, in order, or return why it cannot be written.
 
     Raises:
         ConfigurationError: No row can write such a field to this account.
@@ -122,7 +122,7 @@ def writes_of_all(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogu
 
 
 def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
-    """The calls that write one row, in order; none if there is nothing to write.
+    """Return the calls that write one row, in order; none if it writes no key.
 
     Raises:
         InvalidValueError: The id is none.
@@ -132,7 +132,7 @@ def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
 
 
 def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tuple[Call, ...]]:
-    """The same of many rows.
+    """Return the calls that write each of many rows.
 
     Args:
         record_ids: The opportunity of each row.
@@ -146,7 +146,7 @@ def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tupl
 
 
 def json_texts(values: Sequence[FieldValue]) -> list[str]:
-    """Each value as JSON."""
+    """Return each value as JSON."""
     kinds = set(map(type, values))
     if kinds == {str}:
         return list(map(encode_basestring_ascii, cast("Sequence[str]", values)))
@@ -161,7 +161,7 @@ def json_texts(values: Sequence[FieldValue]) -> list[str]:
 
 
 def _writes(updates: Sequence[Update], vendor: Vendor, catalogue: Catalogue) -> Sequence[Writes | InvalidValueError]:
-    """What rows of the same fields write."""
+    """Encode rows of the same fields."""
     try:
         columns = _together(columns_of([update.fields for update in updates]), vendor, catalogue)
     except InvalidValueError:
@@ -177,7 +177,7 @@ def _alone(update: Update, vendor: Vendor, catalogue: Catalogue) -> Writes | Inv
 
 
 def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogue: Catalogue) -> WriteColumns:
-    """What rows of the same fields write."""
+    """Encode rows of the same fields."""
     names: dict[str, str] = {}
     values: dict[str, Sequence[FieldValue]] = {}
     for name, raw in raws.items():
@@ -189,7 +189,7 @@ def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogu
 
 
 def _calls(record_ids: Sequence[str], rows: Sequence[Writes]) -> Iterable[tuple[Call, ...]]:
-    """The calls of rows of the same columns."""
+    """Return the calls of rows of the same columns."""
     columns, indexes = rows[0].columns, [row.index for row in rows]
     routes = columns.vendor.write_calls(tuple(columns.names))
     segments = path_segments(record_ids)
@@ -224,7 +224,7 @@ def _calls_of_route(
 
 
 def _bodies(texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """A JSON object for each row."""
+    """Return a JSON object for each row."""
     parts: list[Iterable[str]] = []
     for key, column in texts.items():
         parts += [repeat(f"{', ' if parts else '{'}{encode_basestring_ascii(key)}: "), column]

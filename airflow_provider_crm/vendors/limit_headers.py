@@ -48,24 +48,26 @@ class Quota(NamedTuple):
 
 
 def calls(value: object) -> int | None:
-    """A number of calls, or None if no limit has such a number."""
+    """Read a number of calls; None if it is larger than any limit."""
     number = number_of(value)
     return None if number is None or number > MOST_CALLS else int(number)
 
 
 def most_calls(value: object) -> int | None:
-    """A number of calls per window, which is at least one."""
+    """Read a number of calls per window, which is at least one."""
     return calls(value) or None
 
 
 def seconds(value: object) -> float | None:
-    """Seconds to wait, or None if nobody waits so long."""
+    """Read seconds to wait; None if they are more than any vendor asks for."""
     number = number_of(value)
     return None if number is None or number > LONGEST_WAIT else number
 
 
 def seconds_until(value: object, now: dt.datetime) -> float | None:
-    """Seconds until a moment that is given as seconds, milliseconds or less since 1970; None if it is not near to now.
+    """Return the seconds until a moment that is given as seconds, milliseconds or less since 1970.
+
+    None if the moment is not near to now.
 
     Args:
         value: The moment; one that has just passed is now.
@@ -79,7 +81,7 @@ def seconds_until(value: object, now: dt.datetime) -> float | None:
 
 
 def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
-    """Seconds in a `Retry-After` header, which may hold seconds or an HTTP date."""
+    """Read a `Retry-After` header, which holds seconds or an HTTP date, as seconds."""
     value = response.headers.get("Retry-After", "")
     if number_of(value) is not None:
         return seconds(value)
@@ -88,7 +90,7 @@ def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
 
 
 def date_of(response: requests.Response) -> dt.datetime | None:
-    """The vendor's clock as its `Date` header shows it, in whole seconds; None without one."""
+    """Read the vendor's clock from its `Date` header, in whole seconds; None without one."""
     return _http_date(response.headers.get("Date", ""))
 
 
@@ -98,7 +100,7 @@ def first_known(*values: _Number | None) -> _Number | None:
 
 
 def standard_quota(headers: Mapping[str, str]) -> Quota:
-    """What the drafts of the standard `RateLimit` header say, from the oldest to the one of 2025.
+    """Read the standard `RateLimit` header in all of its drafts, from the oldest to the one of 2025.
 
     These are `limit=100, remaining=50, reset=30`, with commas or semicolons; three headers of one number each; and
     named policies, `"default";r=50;t=30` with `RateLimit-Policy: "default";q=100;w=60`. Of several policies the first
@@ -125,7 +127,7 @@ def _named(items: list[dict[str, str]], policies: list[dict[str, str]]) -> Quota
 
 
 def _items(header: str) -> list[dict[str, str]]:
-    """The items of a list, each with its parameters by name; the item itself is under the empty name."""
+    """Read the items of a list, each with its parameters by name; the item itself is under the empty name."""
     items, item = [], {"": ""}
     for part, end in _ITEM.findall(header[:_LONGEST_HEADER]):
         name, equals, value = part.partition("=")

@@ -47,15 +47,15 @@ class Vendor(Protocol):
         ...
 
     def auth(self, credentials: Credentials) -> AuthBase:
-        """The object that signs requests; a token that was fetched comes as `extra["access_token"]`."""
+        """Return the object that signs requests; a fetched token is in `extra["access_token"]`."""
         ...
 
     def grant(self, credentials: Credentials) -> Grant | None:
-        """How access tokens are fetched with these credentials, or None if they sign calls themselves."""
+        """Return how access tokens are fetched with these credentials; None if they sign calls themselves."""
         ...
 
     def probe(self) -> Call:
-        """The cheapest documented call that any valid key may make or is refused in a telling way."""
+        """Return the cheapest documented call that shows whether a key is valid, even if the key may not make it."""
         ...
 
     def check_probe(self, response: requests.Response) -> str:
@@ -67,11 +67,11 @@ class Vendor(Protocol):
         ...
 
     def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:
-        """Calls whose answers `catalogue` needs for these field names; none where everything is documented."""
+        """Return the calls whose answers `catalogue` needs for these field names; none if all is documented."""
         ...
 
     def catalogue(self, answers: Sequence[Json]) -> Catalogue:
-        """What the account offers.
+        """Return what the account offers.
 
         Args:
             answers: Body of each call of `catalogue_calls`, in order.
@@ -83,11 +83,11 @@ class Vendor(Protocol):
         ...
 
     def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:
-        """Whether the update sets a won stage and leaves the date of the win to the vendor's clock."""
+        """Return whether the update sets a won stage and leaves the date of the win to the vendor's clock."""
         ...
 
     def dated(self, update: Update, day: dt.date) -> Update:
-        """The same update with the date of the win in it.
+        """Return the update with the date of the win in it.
 
         Raises:
             InvalidValueError: If the vendor does not let anyone write that date.
@@ -97,7 +97,7 @@ class Vendor(Protocol):
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
     ) -> Sequence[FieldValue]:
-        """Values of one field as the vendor has them: cents, the id of a stage.
+        """Return values of one field in the vendor's form, such as cents, or the id of a stage.
 
         Raises:
             InvalidValueError: One of them cannot be written to this account.
@@ -106,30 +106,30 @@ class Vendor(Protocol):
         ...
 
     def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
-        """The calls that write these keys of a row, in order; none if there are no keys. See `encoding.calls_of`."""
+        """Return the calls that write these keys of a row, in order; none without keys. See `encoding.calls_of`."""
         ...
 
     def canonical_id(self, record_id: str) -> str:
-        """The one spelling of a record's id: two that the vendor takes for one record have the same.
+        """Return the canonical spelling of a record's id, which all spellings of one record share.
 
         Whatever comes from outside is brought into it at once, so that ids are compared as texts everywhere.
         """
         ...
 
     def read_call(self, record_id: str) -> Call:
-        """The call that reads one opportunity."""
+        """Return the call that reads one opportunity."""
         ...
 
     def list_call(self, filters: Mapping[str, str], page: int) -> Call:
-        """The call that reads one page of opportunities; pages count from 0."""
+        """Return the call that reads one page of opportunities; pages count from 0."""
         ...
 
     def parse_page(self, body: Json) -> tuple[list[Record], bool]:
-        """The records of one page, and whether there is another."""
+        """Return the records of one page, and whether there is another."""
         ...
 
     def headers(self, offset: str) -> Mapping[str, str]:
-        """Headers of every call.
+        """Return the headers of every call.
 
         Args:
             offset: UTC offset of the account's zone now, in hours, positive east.
@@ -137,7 +137,7 @@ class Vendor(Protocol):
         ...
 
     def read(self, response: requests.Response) -> Record:
-        """The record in a 2xx answer.
+        """Return the record in a 2xx answer.
 
         Raises:
             CrmError: If the answer says failure in spite of its status, or is no record.
@@ -145,33 +145,33 @@ class Vendor(Protocol):
         ...
 
     def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
-        """Keys of `call.writes` that the record does not show as written."""
+        """Return the keys of `call.writes` that the record does not show as written."""
         ...
 
     def applied(self, call: Call, record: Record) -> bool:
-        """Whether a record that was read (not echoed) shows that a call has already taken effect."""
+        """Return whether a record that was read (not echoed) shows that a call has already taken effect."""
         ...
 
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
-        """What a record that was read holds for a written key: one value, or none if the record does not tell."""
+        """Return the value of a written key in a record that was read: one, or none if the record does not show it."""
         ...
 
     def amount(self, key: str, value: Json) -> Decimal | None:
-        """The money, in major units, that a written value of this key stands for; None for a key that holds none."""
+        """Return the amount in major units that a written value of this key stands for; None for other keys."""
         ...
 
     def pages(self, body: Json) -> int | None:
-        """How many pages the list has to which this page belongs, or None if it does not tell."""
+        """Return the number of pages of the list to which this page belongs; None if the page does not say."""
         ...
 
     def error(self, response: requests.Response) -> CrmError:
-        """The error that an answer other than 2xx means."""
+        """Return the error that an answer other than 2xx means."""
         ...
 
     def budget_group(self, call: Call) -> str:
-        """The endpoint group under whose limit a call falls; calls of one group share one budget."""
+        """Return the endpoint group whose rate limit a call counts against; calls of one group share one budget."""
         ...
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
-        """What an answer says about the budget."""
+        """Read what an answer says about the rate limit."""
         ...

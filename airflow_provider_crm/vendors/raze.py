@@ -96,25 +96,25 @@ class Raze:
     extra: Mapping[str, ExtraField] = {}
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
-        """The key is needed; its prefix is not checked, because the vendor's documents and server differ on it."""
+        """Ask for the key; its prefix is not checked, because the vendor's documents and server differ on it."""
         return [] if credentials.api_key else ["the API key is missing: put it in the connection's password"]
 
     def auth(self, credentials: Credentials) -> AuthBase:
-        """`X-API-Key`, the way the vendor recommends; as a query parameter the key would end up in logs."""
+        """Sign by `X-API-Key`, as the vendor recommends; as a query parameter the key would end up in logs."""
         from airflow_provider_crm.vendors.header_auth import HeaderAuth
 
         return HeaderAuth("X-API-Key", credentials.api_key or "")
 
     def grant(self, credentials: Credentials) -> None:  # noqa: ARG002 - part of the protocol
-        """Raze has no OAuth."""
+        """Return None: Raze has no OAuth."""
         return
 
     def probe(self) -> Call:
-        """The list with one record: a write-only key is refused with a code that still proves the key."""
+        """Use the list with one record: a write-only key is refused with a code that still proves the key."""
         return Call("GET", _API, params={"page": "1", "limit": "1"})
 
     def check_probe(self, response: requests.Response) -> str:
-        """A key without `opportunities:read` is fine: updates need only `opportunities:write`."""
+        """Accept a key without `opportunities:read`: updates need only `opportunities:write`."""
         code = text_of(member(member(body_of(response), "error"), "code"))
         if response.status_code == HTTPStatus.FORBIDDEN and code == "INSUFFICIENT_PERMISSIONS":
             return "Connected to Raze. The key may not read opportunities; updates need only opportunities:write."
@@ -125,11 +125,11 @@ class Raze:
         return "Connected to Raze. The key may read opportunities."
 
     def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:  # noqa: ARG002 - part of the protocol
-        """Nothing: fields and stages are documented, and a write-only key may not read."""
+        """Return no call: fields and stages are documented, and a write-only key may not read."""
         return ()
 
     def catalogue(self, answers: Sequence[Json]) -> Catalogue:  # noqa: ARG002 - part of the protocol
-        """The documented fields and stages; the currency belongs to each record."""
+        """Return the documented fields and stages; the currency belongs to each record."""
         stages = tuple(Stage(id=status, label=status, type=_STATUS_TYPES.get(status, "active")) for status in _STATUSES)
         return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages)
 
@@ -141,7 +141,7 @@ class Raze:
         return f"Raze has no writable field {name!r}; write one of {known}"
 
     def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:  # noqa: ARG002 - part of the protocol
-        """Every won stage: `won_at` cannot be sent, the server stamps the moment of the call."""
+        """Look for a won stage: `won_at` cannot be sent, as the server stamps the moment of the call."""
         return _status(update.fields.get("stage", update.fields.get("status"))) == "won"
 
     def dated(self, update: Update, day: dt.date) -> Update:
@@ -158,11 +158,11 @@ class Raze:
         values: Sequence[FieldValue],
         catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
     ) -> Sequence[FieldValue]:
-        """As they are, but for a documented stage in another spelling."""
+        """Return values as they are; only a documented stage gets its documented spelling."""
         return list(map(_status, values)) if field.kind is Kind.STAGE else values
 
     def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
-        """One `PUT` with the fields that are provided, and the stage through its own `PATCH`, never in the `PUT`."""
+        """Use one `PUT` with the provided fields, and for the stage its own `PATCH`, never the `PUT`."""
         routes = []
         if plain := tuple(key for key in keys if key != "status"):
             routes.append(Route("PUT", _RECORD, plain))
@@ -172,19 +172,19 @@ class Raze:
         return tuple(routes)
 
     def canonical_id(self, record_id: str) -> str:
-        """A UUID as PostgreSQL, where the server keeps it, writes it; any other id is opaque."""
+        """Return a UUID as PostgreSQL writes it, where the server stores it; any other id is opaque."""
         return canonical_uuid(record_id) or record_id
 
     def read_call(self, record_id: str) -> Call:
-        """`GET /opportunities/:id`; needs `opportunities:read`."""
+        """Use `GET /opportunities/:id`, which needs `opportunities:read`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))
 
     def list_call(self, filters: Mapping[str, str], page: int) -> Call:
-        """`GET /opportunities` with `page` (from 1) and `limit`."""
+        """Use `GET /opportunities` with `page` (from 1) and `limit`."""
         return Call("GET", _API, params={**filters, "page": str(page + 1), "limit": str(_PAGE_SIZE)})
 
     def parse_page(self, body: Json) -> tuple[list[Record], bool]:
-        """`data.opportunities` with `data.pagination`; or, as the published server has it, both at the top level."""
+        """Read `data.opportunities` and `data.pagination`, or both at the top level, like the published server."""
         data = member(body, "data")
         records = data if isinstance(data, list) else member(data, "opportunities")
         pagination = member(data, "pagination") or member(body, "pagination")
@@ -193,11 +193,11 @@ class Raze:
         return found, bool(found) and page is not None and pages is not None and page < pages
 
     def headers(self, offset: str) -> Mapping[str, str]:  # noqa: ARG002 - part of the protocol
-        """None: Raze keeps instants in UTC."""
+        """Return no header: Raze keeps instants in UTC."""
         return {}
 
     def read(self, response: requests.Response) -> Record:
-        """`data` of the envelope, whose `success` is checked even on 200."""
+        """Read `data` of the envelope, whose `success` is checked even on 200."""
         body = body_of(response)
         if member(body, "success") is False:
             raise self.error(response)
@@ -215,7 +215,7 @@ class Raze:
         )
 
     def applied(self, call: Call, record: Record) -> bool:
-        """A read record shows every key."""
+        """Compare every key: a record that was read shows all of them."""
         return all(key in record and self._shows(key, sent, record) for key, sent in call.writes.items())
 
     def _shows(self, key: str, sent: FieldValue, record: Record) -> bool:
@@ -225,21 +225,21 @@ class Raze:
         return same_value(sent, shown)
 
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
-        """What the record has under the key itself; a published server leaves some out or calls them otherwise."""
+        """Return the value of the key itself; a published server leaves some keys out or renames them."""
         return (record[key],) if key in record else ()
 
     def amount(self, key: str, value: Json) -> Decimal | None:
-        """`deal_value` is in major units."""
+        """Read `deal_value`, which is in major units."""
         return exact_number(value) if key == "deal_value" else None
 
     def pages(self, body: Json) -> int | None:
-        """From `pagination`, wherever it stands."""
+        """Read `pagination`, wherever it stands."""
         pagination = member(member(body, "data"), "pagination") or member(body, "pagination")
         pages = number_of(member(pagination, "total_pages"))
         return None if pages is None else int(pages)
 
     def error(self, response: requests.Response) -> CrmError:
-        """The envelope's `error` by its code, else by its status.
+        """Read the envelope's `error` by its code, else by its status.
 
         Express, beneath Raze's server, answers an unknown route and a malformed body without `error`. Neither can be
         due to a row, since path and body are made here: they are failures of the way, like a proxy's page.
@@ -263,11 +263,11 @@ class Raze:
         )
 
     def budget_group(self, call: Call) -> str:  # noqa: ARG002 - part of the protocol
-        """All calls of a key share one limit."""
+        """Return one group for all calls: those of a key share one limit."""
         return ""
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
-        """`X-RateLimit-*`, whose reset is epoch seconds or milliseconds; on a refusal `error.retry_after` first.
+        """Read `X-RateLimit-*`, whose reset is epoch seconds or milliseconds; on a refusal `error.retry_after` first.
 
         The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.
         """
@@ -288,7 +288,10 @@ class Raze:
 
 
 def _status(stage: FieldValue) -> FieldValue:
-    """The stage to write; a documented one in its documented spelling, any other as it stands for Raze to judge."""
+    """Return the stage to write: a documented one in its documented spelling, any other as it stands.
+
+    Raze judges stages that its documents do not list.
+    """
     if not isinstance(stage, str):
         return None
     wanted = stage.strip()

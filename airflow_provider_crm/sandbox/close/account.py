@@ -117,7 +117,7 @@ class CloseAccount(Organization):
             return self.opportunity(record_id)
 
     def opportunity(self, id: str) -> dict[str, Any]:  # noqa: A002 - the API's word
-        """The record as the API shows it, in full.
+        """Return the record as the API shows it, in full.
 
         Raises:
             KeyError: there is no such opportunity.
@@ -129,7 +129,7 @@ class CloseAccount(Organization):
             return represent(stored, self)
 
     def blank(self, now: datetime) -> Fields:
-        """The stored fields of an opportunity about which nothing is known, except its id and lead."""
+        """Return the stored fields of an opportunity about which nothing is known, except its id and lead."""
         return {
             "status_id": next(iter(self.statuses)),
             "user_id": "user_ada",
@@ -155,6 +155,6 @@ class CloseAccount(Organization):
         return lead_id
 
     def new_id(self, prefix: str) -> str:
-        """An id that has not been used yet."""
+        """Return an id that has not been used yet."""
         self._used[prefix] += 1
         return f"{prefix}_sandbox{self._used[prefix]:06d}"

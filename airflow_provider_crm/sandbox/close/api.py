@@ -90,7 +90,7 @@ class CloseApi:
         return json_response(fault.status, {"error": _phrase(fault.status)})
 
     def _parts(self, request: Request) -> tuple[str, ...]:
-        """The parts of the path below `/api/v1/`. A path without its last slash is redirected for GET, else unknown."""
+        """Split the path below `/api/v1/`; a path without its last slash is redirected for GET, else unknown."""
         if request.segments[-1] != "":
             if request.method not in _READS:
                 raise RefusalError(404, _NOT_FOUND)
@@ -254,7 +254,7 @@ def _finish(draft: Draft, before: Fields | None, caller: Caller) -> None:
 
 
 def _object(request: Request) -> dict[str, Any]:
-    """The body of a write, which must be a JSON object sent as JSON; no body at all counts as an empty one."""
+    """Read the body of a write, which must be a JSON object sent as JSON; a missing body counts as an empty one."""
     if request.raw and request.content_type != JSON_TYPE:
         raise RefusalError(415, {"error": _phrase(415)})
     if request.malformed is not None:
@@ -266,7 +266,7 @@ def _object(request: Request) -> dict[str, Any]:
 
 
 def _overridden(request: Request) -> Request:
-    """A POST with `x-http-method-override: GET` is a GET whose parameters are the body's `_params`."""
+    """Read a POST with `x-http-method-override: GET` as a GET with the parameters in the body's `_params`."""
     if request.method != "POST" or request.headers.get("x-http-method-override", "").upper() != "GET":
         return request
     parameters = _object(request).get("_params", {})

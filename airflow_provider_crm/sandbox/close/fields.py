@@ -51,7 +51,7 @@ class PlainFields:
         }
 
     def takes(self, name: str) -> bool:
-        """Whether a field of this name can be written."""
+        """Return whether a field of this name can be written."""
         return name in self._readers
 
     def read(self, name: str, value: Json) -> Json:
@@ -163,14 +163,14 @@ def single_value(definition: CustomField, value: Json, account: CloseAccount) ->
 
 
 def text(value: Json) -> str:
-    """The value, if it is a string."""
+    """Return the value, if it is a string."""
     if not isinstance(value, str):
         raise FieldError(message="Value must be of str type.", pydantic="Input should be a valid string")
     return value
 
 
 def choice(value: Json, choices: tuple[str, ...]) -> str:
-    """The value, if it is one of the choices."""
+    """Return the value, if it is one of the choices."""
     if value not in choices:
         listed = ", ".join(f"'{one}'" for one in choices)
         raise FieldError(message=f"Value must be one of: {listed}.", pydantic=f"Input should be {listed}")
@@ -178,7 +178,7 @@ def choice(value: Json, choices: tuple[str, ...]) -> str:
 
 
 def known(value: Json, ids: Mapping[str, object], kind: str) -> str:
-    """The value, if it is the id of something that exists."""
+    """Return the value, if it is the id of something that exists."""
     if text(value) not in ids:
         message = f"The {kind} {value} does not exist."
         raise FieldError(message=message)
@@ -186,7 +186,7 @@ def known(value: Json, ids: Mapping[str, object], kind: str) -> str:
 
 
 def day(written: str) -> str:
-    """The value, if it is a date `YYYY-MM-DD`."""
+    """Return the value, if it is a date `YYYY-MM-DD`."""
     try:
         if ISO_DATE.fullmatch(written):
             return date.fromisoformat(written).isoformat()
@@ -196,7 +196,7 @@ def day(written: str) -> str:
 
 
 def moment(written: str) -> datetime:
-    """The datetime that is written, with or without an offset."""
+    """Return the datetime that is written, with or without an offset."""
     try:
         return parse_instant(written)
     except ValueError as error:

@@ -25,7 +25,7 @@ class CloseLimits:
         self._limiter = Limiter()
 
     def take(self, *, key: str, group: str, now: datetime, switches: Switches) -> dict[str, str]:
-        """Count a call and return the headers that tell what is left.
+        """Count a call and return the headers with the calls left.
 
         Raises:
             RefusalError: 429, one of the counters is used up.
@@ -41,7 +41,7 @@ class CloseLimits:
 
 
 def limit_headers(allowance: CallsLeft, switches: Switches) -> dict[str, str]:
-    """The headers that tell what is left, in the chosen spelling."""
+    """Return the headers with the calls left, in the chosen spelling."""
     reset = _seconds(allowance.reset, whole=switches.close_integer_reset)
     limit, remaining = str(allowance.limit), str(allowance.remaining)
     match switches.close_rate_limit_header:
@@ -57,7 +57,7 @@ def limit_headers(allowance: CallsLeft, switches: Switches) -> dict[str, str]:
 
 
 def too_many(allowance: CallsLeft, *, group: str, now: datetime, switches: Switches) -> RefusalError:
-    """The 429 for an allowance that is used up, or is said to be."""
+    """Build the 429 for a limit that is used up, or is said to be."""
     headers = limit_headers(allowance, switches)
     wait = math.ceil(allowance.reset)
     if switches.close_retry_after == "seconds":
@@ -80,7 +80,7 @@ def too_many(allowance: CallsLeft, *, group: str, now: datetime, switches: Switc
 
 
 def _seconds(value: float, *, whole: bool) -> str:
-    """Seconds rounded up, to milliseconds or to whole ones, without needless zeros."""
+    """Write seconds rounded up, to milliseconds or to whole ones, without needless zeros."""
     if whole:
         return str(math.ceil(value))
     return f"{math.ceil(value * 1000 - 1e-6) / 1000:.3f}".rstrip("0").rstrip(".")

@@ -66,7 +66,7 @@ def list_page(
 
 
 def trimmed(record: dict[str, Any], query: Mapping[str, Any]) -> dict[str, Any]:
-    """Only the fields that `_fields` names, if it is there."""
+    """Return only the fields that `_fields` names, if it is in the query."""
     wanted = query.get("_fields")
     if not wanted:
         return record
@@ -133,7 +133,7 @@ def _limit(name: str, wanted: str, switches: Switches, zone: tzinfo) -> date | d
 
 
 def _comparable(have: str, limit: date | datetime, zone: tzinfo) -> tuple[Any, Any]:
-    """Two dates if one of them is a plain date, else two instants."""
+    """Return two dates if one of them is a plain date, else two instants."""
     if isinstance(limit, datetime):
         return parse_instant(have), limit
     return date.fromisoformat(have) if ISO_DATE.fullmatch(have) else parse_instant(have).astimezone(zone).date(), limit

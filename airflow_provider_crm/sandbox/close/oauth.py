@@ -51,7 +51,7 @@ class CloseOAuth:
         }
 
     def accepts(self, access_token: str) -> bool:
-        """Whether an access token is known and has not expired."""
+        """Return whether an access token is known and has not expired."""
         expiry = self._expiry.get(access_token)
         return expiry is not None and self._clock.now() < expiry
 

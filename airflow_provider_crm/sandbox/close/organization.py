@@ -49,7 +49,7 @@ class User:
 
     @property
     def name(self) -> str:
-        """The full name, as opportunities show it."""
+        """Return the full name, as opportunities show it."""
         return f"{self.first_name} {self.last_name}"
 
 
@@ -70,7 +70,7 @@ class CustomField:
     shared: bool = False
 
     def describe(self, organization_id: str) -> dict[str, Any]:
-        """The definition as the API lists it."""
+        """Return the definition as the API lists it."""
         described: dict[str, Any] = {
             "id": self.id,
             "name": self.name,
@@ -149,7 +149,7 @@ class Organization:
 
     @property
     def organization(self) -> dict[str, Any]:
-        """The organization as `/me/` shows it. Its pipeline dates have no offset."""
+        """Return the organization as `/me/` shows it. Its pipeline dates have no offset."""
         return {
             "id": self.organization_id,
             "name": self.organization_name,
@@ -159,11 +159,11 @@ class Organization:
 
     @property
     def statuses(self) -> dict[str, Status]:
-        """All statuses of all pipelines, by id."""
+        """Return all statuses of all pipelines, by id."""
         return {status.id: status for pipeline in self.pipelines.values() for status in pipeline.statuses}
 
     def status_id(self, label: str, *, pipeline: str = "Sales") -> str:
-        """The id of a status by its label and its pipeline's name.
+        """Return the id of a status by its label and its pipeline's name.
 
         Raises:
             KeyError: there is none.
@@ -175,7 +175,7 @@ class Organization:
         raise KeyError(label)
 
     def describe_pipeline(self, pipeline: Pipeline, created: str) -> dict[str, Any]:
-        """A pipeline as the API lists it."""
+        """Return a pipeline as the API lists it."""
         return {
             "id": pipeline.id,
             "name": pipeline.name,

@@ -37,7 +37,7 @@ class Caller:
 
     @property
     def today(self) -> str:
-        """The caller's date, as `YYYY-MM-DD`."""
+        """Return the caller's date, as `YYYY-MM-DD`."""
         return self.now.astimezone(timezone(self.offset)).date().isoformat()
 
 
@@ -51,7 +51,7 @@ class Draft:
 
 
 def tz_offset(headers: Mapping[str, str], switches: Switches) -> timedelta:
-    """The caller's distance from UTC, positive to the east, from `x-tz-offset` in hours.
+    """Return the caller's distance from UTC, positive to the east, from `x-tz-offset` in hours.
 
     Raises:
         RefusalError: 400, the header is no number of hours.

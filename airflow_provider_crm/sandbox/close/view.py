@@ -16,24 +16,24 @@ _PERIOD_WORDS = {"one_time": "", "monthly": " monthly", "annual": " annual"}
 
 
 def stamp(instant: datetime | None) -> str | None:
-    """An instant as Close writes it: microseconds and `+00:00`."""
+    """Write an instant as Close does: with microseconds and `+00:00`."""
     return None if instant is None else instant.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def money(cents: int, currency: str) -> str:
-    """An amount for people: `100000` is `$1,000`. Two decimals are assumed for every currency."""
+    """Write an amount for people: `100000` is `$1,000`. Two decimals are assumed for every currency."""
     amount = Decimal(abs(cents)) / 100
     text = f"{amount:,.2f}".removesuffix(".00")
     return f"{'-' if cents < 0 else ''}{_SYMBOLS.get(currency, currency + ' ')}{text}"
 
 
 def annualized(value: int | None, period: str) -> int | None:
-    """The value of a year: twelve times a monthly value, any other as it is."""
+    """Return the value of a year: twelve times a monthly value, any other as it is."""
     return value * MONTHS if value is not None and period == "monthly" else value
 
 
 def expected(value: int | None, confidence: int) -> int | None:
-    """The value weighted by its confidence, rounded half up (the vendor doesn't say how)."""
+    """Return the value weighted by its confidence, rounded half up (the vendor doesn't say how)."""
     if value is None:
         return None
     return int((Decimal(value) * confidence / 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
@@ -99,7 +99,7 @@ def _amounts(stored: Fields, currency: str) -> dict[str, Any]:
 
 
 def totals(found: list[Fields], currency: str) -> dict[str, Any]:
-    """The sums that a list shows over all matches, not only those of the page."""
+    """Sum up all matches of a list, not only those of the page."""
     sums: dict[str, Any] = {"count_by_value_period": dict.fromkeys(_PERIOD_WORDS, 0)}
     for period in (*_PERIOD_WORDS, "annualized"):
         sums[f"total_value_{period}"] = sums[f"expected_value_{period}"] = 0

@@ -31,7 +31,7 @@ class RazeKey:
     limit: int | None = None
 
     def may(self, permission: str) -> bool:
-        """Whether the key has a permission, directly or by `*` or `<resource>:*`."""
+        """Return whether the key has a permission, directly or by `*` or `<resource>:*`."""
         resource = permission.partition(":")[0]
         return not self.permissions.isdisjoint({permission, f"{resource}:*", "*"})
 
@@ -107,7 +107,7 @@ class RazeAccount:
             return self.opportunity(record_id)
 
     def opportunity(self, id: str) -> dict[str, Any]:  # noqa: A002 - the API's word
-        """The record as GET shows it, in the documented form or the one that the switches choose. Money is `Decimal`.
+        """Return the record as GET shows it, in the form that the switches choose. Money is `Decimal`.
 
         Raises:
             KeyError: there is no such opportunity.
@@ -126,7 +126,7 @@ class RazeAccount:
         return record
 
     def blank(self, record_id: str, now: datetime) -> Fields:
-        """The stored fields of an opportunity about which nothing is known."""
+        """Return the stored fields of an opportunity about which nothing is known."""
         return {
             "id": record_id,
             "name": "John Doe",
@@ -150,7 +150,7 @@ class RazeAccount:
         }
 
     def new_id(self, prefix: str) -> str:
-        """An id that has not been used yet; a UUID where the switches ask for one."""
+        """Return an id that has not been used yet; a UUID where the switches ask for one."""
         self._number += 1
         if self._panel.current.raze_uuid_ids:
             return f"00000000-0000-4000-8000-{self._number:012d}"

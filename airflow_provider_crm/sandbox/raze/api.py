@@ -214,7 +214,7 @@ class RazeApi:
 
 
 def _pattern(segments: tuple[str, ...]) -> tuple[str, str | None]:
-    """The route that a path belongs to, and the record id in it. One last slash makes no difference."""
+    """Return the route of a path, and the record id in it. One last slash makes no difference."""
     if segments[:2] != ("external", "v1"):
         return "unknown", None
     parts = segments[2:-1] if segments[-1] == "" else segments[2:]
@@ -235,7 +235,7 @@ def _permit(key: RazeKey, permission: str | None) -> None:
 
 
 def _object(request: Request) -> dict[str, Any]:
-    """The body as an object. A body of another content type is not read, and an array has no fields."""
+    """Read the body as an object; a body of another content type is not read, and an array has no fields."""
     readable = request.content_type == JSON_TYPE and isinstance(request.body, dict)
     return request.body if readable else {}
 
@@ -253,7 +253,7 @@ def _limit_headers(allowance: CallsLeft, request: Request) -> dict[str, str]:
 
 
 def _too_many(allowance: CallsLeft, request: Request, switches: Switches) -> RefusalError:
-    """The 429: the wait is in the body, and in a header only if the switch says so."""
+    """Build the 429, with the wait in the body, and in a header only if the switch says so."""
     headers = _limit_headers(allowance, request)
     wait = math.ceil(allowance.reset)
     if switches.raze_retry_after_header:
@@ -264,7 +264,7 @@ def _too_many(allowance: CallsLeft, request: Request, switches: Switches) -> Ref
 
 
 def _uuid(text: str) -> str:
-    """An id in the spelling of the database, which takes a UUID in any case, in braces and without hyphens."""
+    """Write an id as the database does, which takes a UUID in any case, in braces and without hyphens."""
     try:
         return str(uuid.UUID(text))
     except ValueError as err:

@@ -54,7 +54,7 @@ _TOO_MUCH = Decimal(10) ** 13
 
 
 def error(code: str, message: str, details: Json = None) -> dict[str, Any]:
-    """Raze's error envelope."""
+    """Build Raze's error envelope."""
     told = {"code": code, "message": message}
     return {"success": False, "error": told if details is None else told | {"details": details}}
 

@@ -53,7 +53,7 @@ def read_stage(body: Mapping[str, Any], stored: Fields, switches: Switches) -> S
 
 
 def staged(stored: Fields, status: str, now: datetime, switches: Switches) -> Fields:
-    """The fields after a change of stage: `won` sets `won_at` and `lost` sets `lost_at`, to now."""
+    """Return the fields after a change of stage: `won` sets `won_at` and `lost` sets `lost_at`, to now."""
     fields = stored | {"status": status, "updated_at": now}
     for name, column in _STAMPS.items():
         if status == name and (stored["status"] != name or switches.raze_restamps_won_at or stored[column] is None):

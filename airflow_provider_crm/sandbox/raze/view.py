@@ -38,7 +38,7 @@ def named(identifier: str | None, names: dict[str, str]) -> dict[str, Any] | Non
 
 
 def stamp(instant: datetime, *, postgres: bool) -> str:
-    """An instant as documented (`2024-01-25T10:00:00Z`) or as PostgreSQL text (`2024-01-25 10:00:00.12+00`)."""
+    """Write an instant as documented (`2024-01-25T10:00:00Z`) or as PostgreSQL does (`2024-01-25 10:00:00.12+00`)."""
     utc = instant.astimezone(UTC)
     if not postgres:
         return utc.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -83,7 +83,7 @@ class Close:
     }
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
-        """Exactly one of API key, access token and OAuth application is needed."""
+        """Ask for exactly one of API key, access token and OAuth application."""
         token = credentials.extra.get("access_token")
         missing = [key for key in _OAUTH if not credentials.extra.get(key)]
         if len(missing) < len(_OAUTH):
@@ -102,7 +102,7 @@ class Close:
         return []
 
     def auth(self, credentials: Credentials) -> AuthBase:
-        """Basic with the key as user name and an empty password, or an OAuth bearer token."""
+        """Sign by Basic with the key as user name and an empty password, or by an OAuth bearer token."""
         from requests.auth import HTTPBasicAuth
 
         from airflow_provider_crm.vendors.header_auth import HeaderAuth
@@ -111,7 +111,7 @@ class Close:
         return HeaderAuth("Authorization", f"Bearer {token}") if token else HTTPBasicAuth(credentials.api_key or "", "")
 
     def grant(self, credentials: Credentials) -> Grant | None:
-        """`POST /oauth2/token/`, form-encoded; each refresh token is valid once."""
+        """Use `POST /oauth2/token/`, form-encoded; each refresh token is valid once."""
         extra = credentials.extra
         if not extra.get("refresh_token"):
             return None
@@ -119,7 +119,7 @@ class Close:
         return Grant("/oauth2/token/", extra["client_id"], form, extra["refresh_token"], partial(read_tokens, self))
 
     def probe(self) -> Call:
-        """`GET /me/`: tells user, organization, currency and stages in one call."""
+        """Use `GET /me/`, which names user, organization, currency and stages in one call."""
         return Call("GET", f"{_API}/me/", params={"_fields": "id,organizations"})
 
     def check_probe(self, response: requests.Response) -> str:
@@ -132,12 +132,12 @@ class Close:
         return f"Connected to Close, organization {catalogue.organization} ({catalogue.currency or 'no currency'})."
 
     def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:
-        """`/me/` for currency and stages; the schema of custom fields only if one is mapped."""
+        """Read `/me/` for currency and stages, and the schema of custom fields only if one is mapped."""
         schema = Call("GET", f"{_API}/custom_field_schema/opportunity/")
         return (self.probe(), schema) if any(name.startswith("custom.") for name in names) else (self.probe(),)
 
     def catalogue(self, answers: Sequence[Json]) -> Catalogue:
-        """Own fields, plus custom fields (own and shared) if their schema is among the answers."""
+        """Return Close's own fields, and custom fields (own and shared) if their schema is among the answers."""
         organizations = member(answers[0], "organizations")
         organization = organizations[0] if isinstance(organizations, list) and organizations else {}
         fields, labels = {field.name: field for field in OWN_FIELDS}, {}
@@ -174,7 +174,7 @@ class Close:
         return f"Close has no writable field {name!r}; write one of {', '.join(known)}, or custom.<field id>"
 
     def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:
-        """A status of type `won` without `date_won`: Close then sets today's date, unless the record has one."""
+        """Look for a status of type `won` without `date_won`: Close sets today's date unless the record has one."""
         if update.fields.get("date_won") is not None:
             return False
         status = update.fields.get("status_id")
@@ -189,7 +189,7 @@ class Close:
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
     ) -> Sequence[FieldValue]:
-        """Cents, and status ids; the currency is only compared with the organization's."""
+        """Return cents and status ids; the currency is only compared with the organization's."""
         if field.kind is Kind.MONEY:
             return in_cents(values, catalogue)
         if field.kind is Kind.STAGE:
@@ -201,20 +201,20 @@ class Close:
         return values
 
     def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
-        """One `PUT`, which changes only what it holds."""
+        """Use one `PUT`, which changes only the keys that it holds."""
         once = any(key.endswith(LIST_ITEM_SUFFIXES) for key in keys)
         return (Route("PUT", _RECORD, keys, replayable=not once),) if keys else ()
 
     def canonical_id(self, record_id: str) -> str:
-        """As it stands: ids are opaque, and upper and lower case differ."""
+        """Return the id as it stands: ids are opaque, and upper and lower case differ."""
         return record_id
 
     def read_call(self, record_id: str) -> Call:
-        """`GET /opportunity/{id}/`."""
+        """Use `GET /opportunity/{id}/`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))
 
     def list_call(self, filters: Mapping[str, str], page: int) -> Call:
-        """`GET /opportunity/` with `_skip` and `_limit`."""
+        """Use `GET /opportunity/` with `_skip` and `_limit`."""
         return Call(
             "GET",
             f"{_API}/opportunity/",
@@ -222,15 +222,15 @@ class Close:
         )
 
     def parse_page(self, body: Json) -> tuple[list[Record], bool]:
-        """`data` and `has_more`."""
+        """Read `data` and `has_more`."""
         return objects_of(member(body, "data")), member(body, "has_more") is True
 
     def headers(self, offset: str) -> Mapping[str, str]:
-        """`x-tz-offset`, always: what Close takes when it is absent is not documented."""
+        """Send `x-tz-offset` always: Close does not document which zone it assumes without it."""
         return {"x-tz-offset": offset}
 
     def read(self, response: requests.Response) -> Record:
-        """The bare object."""
+        """Read the bare object."""
         body = body_of(response)
         if not isinstance(body, dict):
             raise record_error(self.display_name, response)
@@ -249,27 +249,30 @@ class Close:
         return all(shows(record, key, sent) for key, sent in call.writes.items())
 
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
-        """A record lists every field; a custom field without a value has no key. `.add` and `.remove` show the list."""
+        """Return the value of a field; for `.add` and `.remove` the whole list.
+
+        A record lists every field; a custom field without a value has no key.
+        """
         name, dot, suffix = key.rpartition(".")
         target = name if dot + suffix in LIST_ITEM_SUFFIXES else key
         return (record.get(target),) if target in record or target.startswith("custom.") else ()
 
     def amount(self, key: str, value: Json) -> Decimal | None:
-        """`value` is in cents."""
+        """Read `value`, which is in cents."""
         number = exact_number(value) if key == "value" else None
         return None if number is None else number.scaleb(-2)
 
     def pages(self, body: Json) -> int | None:
-        """From `total_results`."""
+        """Count by `total_results`."""
         total = number_of(member(body, "total_results"))
         return None if total is None else math.ceil(total / _PAGE_SIZE)
 
     def error(self, response: requests.Response) -> CrmError:
-        """400 in both shapes (`errors` + `field-errors`, or `error`), and every other status in one of them."""
+        """Read 400 in both shapes (`errors` + `field-errors`, or `error`), and every other status in one of them."""
         return read_error(self, response)
 
     def budget_group(self, call: Call) -> str:
-        """By resource, reading or writing: Close limits by groups of paths and methods, and publishes none of them."""
+        """Group by resource, reading or writing: Close limits groups of paths and methods but documents none."""
         return f"{call.path.split('/')[3]} {'read' if call.method == 'GET' else 'write'}"
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:

@@ -82,5 +82,5 @@ def _refusal(response: requests.Response, code: str, now: dt.datetime) -> CrmErr
 
 
 def _is_token(value: Json) -> bool:
-    """Whether a header can carry a value."""
+    """Return whether a header can carry a value."""
     return isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]{1,8000}", value) is not None
