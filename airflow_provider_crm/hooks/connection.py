@@ -46,7 +46,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     _mask(credentials)
     problems += vendor.credential_problems(credentials)
     problems += [
-        f"{label} holds characters that no HTTP header can carry"
+        f"{label} has characters that no HTTP header can contain"
         for label, secret in (("the API key (password)", credentials.api_key), *credentials.extra.items())
         if secret and not re.fullmatch(r"[\x21-\x7e]+", secret)
     ]

@@ -58,7 +58,7 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
 
 
 class RevertOpportunityUpdatesOperator(PlanningOperator):
-    """Restore the values that the CRM had before a run, where the CRM still holds what that run wrote.
+    """Restore the values that the CRM had before a run, where the CRM still has the values of that run.
 
     The earlier values come from the run's plan, else from the value that was last acknowledged before it, else
     from a read before its first write (`capture_before=True`). If one field of a record is not known, or was changed
@@ -104,7 +104,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
     def _check_arguments(self) -> None:
         """Refuse arguments that have no meaning in an undo."""
         if self.on_conflict not in ("fail", "skip"):
-            msg = f"on_conflict is {self.on_conflict!r}; write 'fail' or 'skip': an undo overwrites nobody's changes."
+            msg = f"on_conflict is {self.on_conflict!r}; write 'fail' or 'skip': an undo overwrites no later change."
             raise ConfigurationError(msg)
         if not self.sends:
             msg = "dry_run has no meaning in an undo; pass plan_only=True to see what it would do."

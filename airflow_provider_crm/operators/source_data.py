@@ -38,7 +38,7 @@ class SourceData:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any) -> None:  # noqa: ANN401 - whatever holds rows
+    def __init__(self, value: Any) -> None:  # noqa: ANN401 - any type of rows
         self.value = value
 
     def __repr__(self) -> str:
@@ -49,7 +49,7 @@ class SourceData:
         return summary(self.value)
 
 
-def summary(value: Any) -> str:  # noqa: ANN401 - whatever holds rows
+def summary(value: Any) -> str:  # noqa: ANN401 - any type of rows
     """Summarise rows without their values: `DataFrame, 3,293 rows, columns: id, arr`."""
     parts = [type(value).__name__]
     if isinstance(value, str):
@@ -122,7 +122,7 @@ class DataOperator(OpportunityOperator):
         rows = self._rows()
         return None if isinstance(rows, str) else _row_count(rows)
 
-    def _rows(self) -> Any:  # noqa: ANN401 - whatever holds rows
+    def _rows(self) -> Any:  # noqa: ANN401 - any type of rows
         return self.data.value if isinstance(self.data, SourceData) else self.data
 
     def _do_render_template_fields(
@@ -139,7 +139,7 @@ class DataOperator(OpportunityOperator):
             self.data = shielded(self.data, rendered=True)
 
 
-def _row_count(value: Any) -> int | None:  # noqa: ANN401 - whatever holds rows
+def _row_count(value: Any) -> int | None:  # noqa: ANN401 - any type of rows
     """Return the number of rows, or None where it is not known without reading them."""
     count = getattr(value, "num_rows", None)  # of Arrow
     if isinstance(count, int):
@@ -147,7 +147,7 @@ def _row_count(value: Any) -> int | None:  # noqa: ANN401 - whatever holds rows
     return len(value) if isinstance(value, (list, tuple)) or hasattr(value, "columns") else None
 
 
-def _column_names(value: Any) -> list[str]:  # noqa: ANN401 - whatever holds rows
+def _column_names(value: Any) -> list[str]:  # noqa: ANN401 - any type of rows
     """Return the names of the columns; those of a list are taken from its first rows."""
     if isinstance(value, (list, tuple)):
         first = [row for row in islice(value, _ROWS_LOOKED_AT) if isinstance(row, Mapping)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from airflow_provider_crm.sync.schedule import Schedule, ScheduledRun
 
-# `TriggerDagRunOperator` takes the clock for the logical date, and Airflow takes it again for the interval.
+# `TriggerDagRunOperator` uses the present time as the logical date, and Airflow reads the clock again for the interval.
 _SAME_TIME = dt.timedelta(minutes=1)
 
 

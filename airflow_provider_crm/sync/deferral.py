@@ -1,4 +1,4 @@
-"""What a task keeps while it is deferred, and how long it waits for a vendor that is down."""
+"""The state that a task keeps while it is deferred, and its waits for a vendor that is down."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ _DIGEST_LENGTH = 12
 class FinishedRows:
     """The rows of a run that have their outcome, small enough to be kept while the task is deferred.
 
-    A row is known by a digest of its record id, and counted, so that rows are found again whatever the order in which
-    a query returns them the next time.
+    A row is identified by a digest of its record id, and counted, so that rows are found again in any order in which a
+    query returns them the next time.
 
     Args:
         text: The result of an earlier `text()`, or empty.

@@ -26,7 +26,7 @@ def record_run(context: Context, report: SyncReport) -> None:
     stats.incr("crm.calls", report.calls, tags=tags)
     for group in () if report.budget is None else report.budget.groups:
         if group.used is not None:
-            name = group.group.replace(" ", "_") or "all"  # StatsD's tags hold no spaces
+            name = group.group.replace(" ", "_") or "all"  # StatsD allows no spaces in tags
             stats.gauge("crm.budget.used", group.used, tags={**tags, "group": name})
 
 

@@ -51,7 +51,7 @@ class PlanRowsSource:
             store: The store of plans.
             plan_id: The id of the plan.
             on_conflict: See the class.
-            digest: The digest that was approved, or `ANY_DIGEST` for whatever the plan holds now.
+            digest: The digest that was approved, or `ANY_DIGEST` for the rows that the plan has now.
 
         Raises:
             ConfigurationError: There is no such plan, no digest was named, or the rows have another one.
@@ -94,7 +94,7 @@ class UndoSource:
     Args:
         store: The store of plans and of the change log.
         reverts: Key of the run to take back.
-        on_conflict: The treatment of records that no longer hold what the run wrote: "fail" or "skip".
+        on_conflict: The treatment of records that no longer have the values of the run: "fail" or "skip".
         resumed: Whether this run has made its plan before, and goes on applying it.
     """
 
@@ -117,7 +117,7 @@ class UndoSource:
         return self._applied.rows(run_context)
 
     def plan(self, run_context: RunContext) -> tuple[Plan, str]:
-        """Compare what the run wrote with what the CRM holds, and store the plan; return it with its summary."""
+        """Compare the values of the run with those of the CRM, and store the plan; return it with its summary."""
         now, planner = run_context.session.clock.now(), planner_of(run_context)
         with (
             Spool(self._store.written(self._reverts, run_context.account)) as written,

@@ -1,4 +1,4 @@
-"""The rows of a run on their way from the source to the CRM, and what a source is."""
+"""The rows of a run on their way from the source to the CRM, and the protocol of sources."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what the source holds open."""
+        """Close the files, cursors and threads of the source."""
         ...

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What is known of a run before its rows are read.
+    """The parts of a run that its rows are written with, known before they are read.
 
     Attributes:
         session: The session with the CRM.

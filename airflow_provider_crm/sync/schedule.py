@@ -41,7 +41,7 @@ class Schedule:
     """
 
     def __init__(self, timetable: Timetable | None) -> None:
-        # Without a period (`@once`, `@continuous`, assets, None) no date stands for a run.
+        # Without a period (`@once`, `@continuous`, assets, None) no date identifies a run.
         self._timetable = timetable if timetable is not None and timetable.periodic else None
         self._manual = timetable
 

@@ -1,4 +1,4 @@
-"""One segment of a task, from its start or a deferral to its end or the next deferral: what is known when it begins."""
+"""One segment of a task, from its start or a deferral to its end or the next deferral, as it begins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Segment:
-    """What is known when a segment of a task begins; its connection is read when it is first needed.
+    """The facts of a segment of a task when it begins; its connection is read when it is first needed.
 
     Attributes:
         settings: The task's arguments.

@@ -31,7 +31,7 @@ class TaskRun:
     """One segment of a task while it runs.
 
     Args:
-        segment: What is known when it begins.
+        segment: The segment as it begins.
 
     Attributes:
         segment: The same.

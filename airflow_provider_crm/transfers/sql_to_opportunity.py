@@ -154,7 +154,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
                 before += len(rows)
 
 
-def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of whatever driver
+def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of any driver
     """Return a cursor that fetches one chunk at a time: an unnamed one of psycopg fetches the whole result at once.
 
     PostgreSQL names cursors for queries only, so any other statement gets a plain one.
@@ -164,9 +164,9 @@ def _cursor(connection: Any, sql: str) -> Any:  # noqa: ANN401 - of whatever dri
     return connection.cursor()
 
 
-def _driver(connection: Any) -> str:  # noqa: ANN401 - of whatever driver
+def _driver(connection: Any) -> str:  # noqa: ANN401 - of any driver
     return type(connection).__module__.partition(".")[0]
 
 
-def _is_named(cursor: Any) -> bool:  # noqa: ANN401 - of whatever driver
+def _is_named(cursor: Any) -> bool:  # noqa: ANN401 - of any driver
     return bool(getattr(cursor, "name", None))

@@ -16,7 +16,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 _OIDS = {1082: "PYDATE", 1114: "PYDATETIME", 1184: "PYDATETIMETZ"}
 
 
-def keep_unreadable_dates(cursor: Any, driver: str) -> None:  # noqa: ANN401 - of whatever driver
+def keep_unreadable_dates(cursor: Any, driver: str) -> None:  # noqa: ANN401 - of any driver
     """Let a cursor return text for dates and times that the driver cannot read.
 
     Args:
@@ -29,7 +29,7 @@ def keep_unreadable_dates(cursor: Any, driver: str) -> None:  # noqa: ANN401 - o
         _keep_in_psycopg(cursor)
 
 
-def fetched(cursor: Any, rows: int, before: int) -> Any:  # noqa: ANN401 - of whatever driver
+def fetched(cursor: Any, rows: int, before: int) -> Any:  # noqa: ANN401 - of any driver
     """Fetch the next rows.
 
     Args:

@@ -1,4 +1,4 @@
-"""From an Airflow connection to an account: what is accepted, and what each mistake is told."""
+"""From an Airflow connection to an account: accepted connections, and the message of each mistake."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def connection(monkeypatch):
 
 
 @pytest.fixture
-def told(connection):
-    """What is told about a connection of one type, without its name."""
+def problem_of(connection):
+    """Return the message about a connection of one type, without its name."""
 
-    def told(conn_type="close", *, hook=None, **fields):
+    def problem_of(conn_type="close", *, hook=None, **fields):
         connection(conn_type=conn_type, **fields)
         with pytest.raises(ConfigurationError) as wrong:
             HOOKS[hook or conn_type]("crm").account()
@@ -37,7 +37,7 @@ def told(connection):
         assert str(wrong.value).startswith(prefix)
         return str(wrong.value).removeprefix(prefix)
 
-    return told
+    return problem_of
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def test_a_token_is_enough_for_close(account):
     assert (made.credentials.api_key, made.credentials.extra) == (None, {"access_token": "t0ken"})
 
 
-def test_a_token_of_raze_is_unknown(told):
+def test_a_token_of_raze_is_unknown(problem_of):
     """Raze has no such key: it is refused by name, not ignored."""
-    assert told("raze", password="k", extra={"access_token": "t"}) == (
+    assert problem_of("raze", password="k", extra={"access_token": "t"}) == (
         f"its extra has unknown keys 'access_token'; known are {EXTRA}."
     )
 
@@ -133,52 +133,52 @@ def test_the_connection_is_read_once(connection, crm_sandbox):
     ],
 )
 @pytest.mark.parametrize("password", [{}, {"password": ""}, {"password": None}])
-def test_a_missing_key(told, vendor, text, password):
+def test_a_missing_key(problem_of, vendor, text, password):
     """The message says where the key goes."""
-    assert told(vendor, **password) == text
+    assert problem_of(vendor, **password) == text
 
 
-def test_key_and_token(told):
+def test_key_and_token(problem_of):
     """Two credentials are one too many: which of them is meant cannot be guessed."""
-    assert told(password="k", extra={"access_token": "t"}) == (
+    assert problem_of(password="k", extra={"access_token": "t"}) == (
         "both an API key (password) and extra.access_token are set; keep one of them."
     )
 
 
-def test_an_unknown_key_of_the_extra(told):
-    """A misspelt key is told with all the known ones."""
-    assert told(password="k", extra={"timezon": "UTC", "verify": False}) == (
+def test_an_unknown_key_of_the_extra(problem_of):
+    """The message about a misspelt key lists all the known ones."""
+    assert problem_of(password="k", extra={"timezon": "UTC", "verify": False}) == (
         f"its extra has unknown keys 'timezon', 'verify'; known are {EXTRA}, access_token, "
         "client_id, client_secret, refresh_token."
     )
 
 
 @pytest.mark.parametrize("name", ["EST5", "Europe/Atlantis", "+02:00", 5])
-def test_a_wrong_time_zone(told, name):
-    """A time zone that is no IANA name is told with an example."""
-    assert told(password="k", extra={"timezone": name}) == (
+def test_a_wrong_time_zone(problem_of, name):
+    """The message about a time zone that is no IANA name has an example."""
+    assert problem_of(password="k", extra={"timezone": name}) == (
         f"timezone {str(name)!r} is not in the IANA zone database; write one such as 'America/New_York' or 'UTC'."
     )
 
 
 def test_a_budget(account):
-    """A stated limit is part of the account, and an empty one is none."""
+    """A stated limit is part of the account, and an empty one counts as absent."""
     assert account(extra={"budget": "600/1m"}).stated == StatedLimit(600, 60)
     assert account(extra={"budget": ""}).stated is None
 
 
 @pytest.mark.parametrize("value", ["fast", "40", "40/s", 40, ["40/1s"]])
-def test_a_wrong_budget(told, value):
+def test_a_wrong_budget(problem_of, value):
     """A budget is calls per time, and the message shows some."""
-    assert told(password="k", extra={"budget": value}) == (
+    assert problem_of(password="k", extra={"budget": value}) == (
         f"budget is {value!r}; write calls per time, such as '40/1s', '600/1m' or '1000/1h'."
     )
 
 
 @pytest.mark.parametrize("value", ["soon", 0, -1, "nan", "inf", 3601, [1], True, False])
-def test_a_wrong_timeout(told, value):
+def test_a_wrong_timeout(problem_of, value):
     """A timeout is a number of seconds, up to an hour."""
-    assert told(password="k", extra={"timeout": value}) == f"timeout is {value!r}; write seconds, such as 30."
+    assert problem_of(password="k", extra={"timeout": value}) == f"timeout is {value!r}; write seconds, such as 30."
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,9 @@ def test_a_wrong_timeout(told, value):
         *("http://127.999.999.999", "http://127.1", "http://127.0.0.01", "http://0.0.0.0", "http://[::]"),
     ],
 )
-def test_plain_http(told, host):
+def test_plain_http(problem_of, host):
     """Plain http to another machine would show the key on the network."""
-    assert told(password="k", host=host) == (
+    assert problem_of(password="k", host=host) == (
         f"host is {host!r}: plain http would show the key to the network; write https."
     )
 
@@ -209,56 +209,58 @@ def test_plain_http(told, host):
         "https://*.example",
     ],
 )
-def test_a_host_that_is_no_origin(told, host):
-    """A host with a path, a user or another scheme, or none at all, is told with the vendor's own as an example."""
-    assert told(password="k", host=host) == (
+def test_a_host_that_is_no_origin(problem_of, host):
+    """A host with a path, a user or another scheme, or none at all, is refused with the vendor's own as an example."""
+    assert problem_of(password="k", host=host) == (
         f"host is {host.removesuffix('/')!r}; write an origin such as 'https://api.close.com', without path or user."
     )
 
 
 @pytest.mark.parametrize("host", ["https://user@crm.example", "https://user:5ecret@crm.example", "5e/cret@crm.example"])
-def test_a_user_in_the_host(told, host):
+def test_a_user_in_the_host(problem_of, host):
     """A host with a user is refused without showing it: it may well be a password."""
     start = "https://" if host.startswith("https") else ""
-    assert told(password="k", host=host) == (
+    assert problem_of(password="k", host=host) == (
         f"host is '{start}***@crm.example'; write an origin such as 'https://api.close.com', without path or user."
     )
 
 
 @pytest.mark.parametrize("host", ["https://crm.example:x", "https://crm.example:99999"])
-def test_a_wrong_port(told, host):
-    """A port that is none is told."""
-    assert told(password="k", host=host) == f"host {host!r} has no valid port."
+def test_a_wrong_port(problem_of, host):
+    """A wrong port is refused."""
+    assert problem_of(password="k", host=host) == f"host {host!r} has no valid port."
 
 
 @pytest.mark.parametrize("extra", ["{nope", '"text"', "[1]", "5"])
-def test_a_broken_extra(told, extra):
-    """An extra that is no JSON object is told with an example, and nothing of it."""
-    assert told(password="k", extra=extra) == 'its extra is no JSON object such as {"timezone": "America/New_York"}.'
+def test_a_broken_extra(problem_of, extra):
+    """An extra that is no JSON object is refused with an example, and none of its text is shown."""
+    assert (
+        problem_of(password="k", extra=extra) == 'its extra is no JSON object such as {"timezone": "America/New_York"}.'
+    )
 
 
 @pytest.mark.parametrize("key", ["k3y\n", "k 3y", " k3y", "schlüssel", "k\x00y"])
-def test_a_key_that_no_header_can_carry(told, key):
+def test_a_key_that_no_header_can_carry(problem_of, key):
     """A key with a line end, a space or a letter beyond ASCII was pasted wrongly; the message does not show it."""
-    text = told(password=key)
-    assert text == "the API key (password) holds characters that no HTTP header can carry."
+    text = problem_of(password=key)
+    assert text == "the API key (password) has characters that no HTTP header can contain."
 
 
-def test_a_wrong_type(told):
+def test_a_wrong_type(problem_of):
     """A hook on another vendor's connection says which type it found."""
-    assert told("raze", hook="close", password="k") == "its type is 'raze' instead of 'close'."
+    assert problem_of("raze", hook="close", password="k") == "its type is 'raze' instead of 'close'."
 
 
-def test_all_mistakes_at_once(told):
-    """A connection with several mistakes is told all of them, in one error."""
-    text = told(host="http://crm.example/api", extra={"timezone": "Mars", "timeout": "x", "verify": False})
+def test_all_mistakes_at_once(problem_of):
+    """All mistakes in a connection are reported in one error."""
+    text = problem_of(host="http://crm.example/api", extra={"timezone": "Mars", "timeout": "x", "verify": False})
     parts = ("unknown keys 'verify'", "API key is missing", "write an origin", "timezone 'Mars'", "timeout is 'x'")
     assert [part for part in parts if part not in text] == []
     assert text.count("; ") >= 4
 
 
 def test_no_connection():
-    """A missing connection is told with the types it may have and the variable that would make it."""
+    """The message about a missing connection names the types it may have and the variable that would define it."""
     with pytest.raises(ConfigurationError) as missing:
         CrmHook.for_connection("nowhere")
     assert str(missing.value) == (
@@ -267,7 +269,7 @@ def test_no_connection():
 
 
 def test_a_connection_of_another_kind(monkeypatch):
-    """A connection that is no CRM is told with its type and those that are."""
+    """The message about a connection that is no CRM names its type and the types that are."""
     monkeypatch.setenv("AIRFLOW_CONN_CRM", json.dumps({"conn_type": "postgres", "host": "db"}))
     with pytest.raises(ConfigurationError) as wrong:
         CrmHook.for_connection("crm")
@@ -314,8 +316,10 @@ def test_airflow_masks_the_token(account):
     assert redact("Bearer 5ecret-token-to-mask") == "Bearer ***"
 
 
-def test_a_wrong_connection_is_masked_too(told):
-    """A connection that is refused for another reason hides its key all the same, and does not tell it."""
-    text = told(password="5ecret-of-a-wrong-connection", extra={"access_token": "5ecret-token-of-it", "x": "5ecret-x"})
+def test_a_wrong_connection_is_masked_too(problem_of):
+    """A connection that is refused for another reason still hides its key, also in the message."""
+    text = problem_of(
+        password="5ecret-of-a-wrong-connection", extra={"access_token": "5ecret-token-of-it", "x": "5ecret-x"}
+    )
     assert "5ecret" not in text
     assert redact("5ecret-of-a-wrong-connection 5ecret-token-of-it") == "*** ***"

@@ -95,7 +95,7 @@ def test_a_write_only_key(hook, crm_sandbox):
     ],
 )
 def test_a_wrong_key(hook, vendor, text):
-    """A wrong key is told with the vendor's own words."""
+    """A wrong key is reported in the vendor's own words."""
     assert hook(vendor, password="wrong").test_connection() == (False, text)
 
 
@@ -112,7 +112,7 @@ def test_an_expired_key(hook, crm_sandbox, as_invalid, code):
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_an_unreachable_host(hook, vendor):
-    """A host that cannot be reached is told at once, without further attempts."""
+    """A host that cannot be reached is reported at once, without further attempts."""
     origin = closed_port()
     assert hook(vendor, host=origin).test_connection() == (
         False,
@@ -133,7 +133,7 @@ def test_a_host_that_is_another(hook, crm_sandbox, vendor, fault):
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_wrong_connection(hook, vendor):
-    """What is wrong with the connection itself is told without any call."""
+    """A mistake in the connection itself is reported without any call."""
     good, text = hook(vendor, password="", host="https://").test_connection()
     assert (good, "API key is missing" in text, "write an origin" in text) == (False, True, True)
 
@@ -265,7 +265,7 @@ def test_update_opportunity_reads_dates_in_the_connections_zone(hook, sandbox):
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_update_opportunity_without_any_zone(hook, sandbox, vendor):
-    """Nobody named a zone: a moment cannot be cut to a date, and that is an error with the way out."""
+    """Without a zone a point in time cannot be cut to a date; the error names the remedy."""
     fields = {"close": {"date_won": "2026-03-02T03:00:00Z"}, "raze": {"date_won": "2026-03-02"}}[vendor]
     error = {"close": InvalidValueError, "raze": UnknownFieldError}[vendor]
     with pytest.raises(error, match={"close": "timezone='Area/City'", "raze": "stamps won_at"}[vendor]):

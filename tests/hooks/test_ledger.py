@@ -18,8 +18,11 @@ from airflow_provider_crm.values.opportunity import Field
 def connect(monkeypatch):
     """Define the ledger's connection, as a URI or as parts, and open it."""
 
-    def engine(told):
-        monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", told if isinstance(told, str) else json.dumps(told))
+    def engine(settings):
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_CRM_LEDGER",
+            settings if isinstance(settings, str) else json.dumps(settings),
+        )
         return ledger_engine("crm_ledger")
 
     return engine
@@ -30,19 +33,21 @@ def test_a_socket_in_the_query_of_a_uri_is_used(connect, new_database):
     url = new_database()
     engine = connect(f"postgres://{url.username}@/{url.database}?host={url.query['host']}&application_name=crm")
     with engine.connect() as connection:
-        told = connection.execute(sa.text("SELECT current_database(), current_setting('application_name')")).one()
+        settings = connection.execute(sa.text("SELECT current_database(), current_setting('application_name')")).one()
     engine.dispose()
-    assert tuple(told) == (url.database, "crm")
+    assert tuple(settings) == (url.database, "crm")
 
 
 def test_the_encryption_that_a_connection_asks_for_is_not_left_out(connect, new_database):
     """The extra counts as it does for Airflow's own connections; what is meant for engines comes first."""
-    told = {"conn_type": "postgres", "host": "db.example.com", "schema": "crm", "login": "u"}
-    engine = connect({**told, "extra": {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "cursor": "dictcursor"}})
+    settings = {"conn_type": "postgres", "host": "db.example.com", "schema": "crm", "login": "u"}
+    engine = connect(
+        {**settings, "extra": {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "cursor": "dictcursor"}}
+    )
     assert dict(engine.url.query) == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
     query = {"sqlalchemy_query": {"sslmode": "require"}}
-    assert dict(connect({**told, "extra": query}).url.query) == {"sslmode": "require"}
-    assert dict(connect({**told, "extra": {"sslmode": "disable", **query}}).url.query) == {"sslmode": "require"}
+    assert dict(connect({**settings, "extra": query}).url.query) == {"sslmode": "require"}
+    assert dict(connect({**settings, "extra": {"sslmode": "disable", **query}}).url.query) == {"sslmode": "require"}
 
 
 @pytest.mark.parametrize("kind", ["mysql", "http"])
@@ -62,7 +67,7 @@ def test_another_kind_of_database_is_refused_by_name(connect, kind):
     ids=["file", "host", "socket"],
 )
 def test_an_error_tells_which_database_and_no_secret(url, place):
-    """Whoever reads the log finds the file or the server."""
+    """The log names the file or the server."""
     engine = sa.create_engine(url)
     with pytest.raises(TransientError, match=place) as raised, ledger_errors(engine), engine.connect():
         pass
@@ -71,7 +76,7 @@ def test_an_error_tells_which_database_and_no_secret(url, place):
 
 @pytest.mark.parametrize("name", ["notes", "note"])
 def test_a_field_is_hashed_by_either_of_its_names(monkeypatch, name):
-    """What a mapping may call a field, the setting may call it, too: nothing is kept in clear by mistake."""
+    """The setting accepts every name of a field that a mapping accepts: no value is kept in clear by mistake."""
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", f"{name}, custom.cf_a")
     fields = [Field("notes", "note"), Field("note", "note"), Field("deal_value", "value")]
     fields += [Field(f"custom.cf_a{part}", f"custom.cf_a{part}", partial=bool(part)) for part in ("", ".add")]

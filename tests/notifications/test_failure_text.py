@@ -35,12 +35,12 @@ def failed(update):
 
 def test_a_callback_without_the_error_reads_the_report(deals, update):
     """A Dag's callback runs elsewhere: the text is made from the report in XCom, task and try first."""
-    told = failure_text(context_of(failed(update)))
-    assert told.splitlines()[:2] == [
+    text = failure_text(context_of(failed(update)))
+    assert text.splitlines()[:2] == [
         "dag.task, run run, try 1:",
         "Not every row landed. 5 rows: 1 updated, 3 invalid, 1 rejected.",
     ]
-    assert len(told.splitlines()) == 5
+    assert len(text.splitlines()) == 5
 
 
 def test_the_commonest_reasons_of_all_rows_are_told(deals, update):
@@ -68,12 +68,12 @@ def test_a_template_calls_it_without_an_argument(deals, update):
     """As a macro it takes the template's own context."""
     context = context_of(failed(update))
     template = jinja2.Environment(autoescape=True).from_string("<pre>{{ failure_text() }}</pre>")
-    told = template.render(**context, failure_text=failure_text)
-    assert "5 rows: 1 updated, 3 invalid, 1 rejected." in told
+    text = template.render(**context, failure_text=failure_text)
+    assert "5 rows: 1 updated, 3 invalid, 1 rejected." in text
 
 
 def test_a_task_without_a_report_tells_the_error():
-    """A timeout or a killed worker leaves no report: the error is told, or where to look."""
+    """A timeout or a killed worker leaves no report: the text is the error, or says where to look."""
     ti = SimpleNamespace(dag_id="d", task_id="t", map_index=3, run_id="r", try_number=2, xcom_pull=lambda key: None)
     title = "d.t[3], run r, try 2:\n"
     assert failure_text({"ti": ti, "exception": AirflowTaskTimeout()}) == f"{title}AirflowTaskTimeout"

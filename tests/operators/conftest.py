@@ -55,7 +55,7 @@ class Impatient(UpdateOpportunityOperator):
 
 
 class Run:
-    """What one try of a task left behind."""
+    """The result of one try of a task: report, error or deferral, and XCom."""
 
     def __init__(self, *, try_number=1, as_of=None):
         self.xcom = {}

@@ -17,7 +17,7 @@ ROWS = 400
 
 
 def main() -> None:
-    """Write the rows, and tell how that ended."""
+    """Write the rows, and print how the task ended."""
     rows = [{"id": f"oppo_{number}", "arr": number + 10} for number in range(ROWS)]
     operator = Impatient(
         task_id="task",

@@ -1,4 +1,4 @@
-"""Whose records the ledger knows: one customer is one account, and another organization is never taken for it."""
+"""The accounts of the ledger: one customer is one account, and never another organization."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_two_connections_with_keys_of_their_own_share_an_account_by_its_name(dea
 
 
 def test_two_connections_that_swap_their_keys_are_noticed(deals, connect, write, crm_command):
-    """The key says which account it is; the run stops all the same, as it may be a mistake."""
+    """The key says which account it is; the run still stops, as it may be a mistake."""
     keys = deals.raze.api_key, deals.raze.add_key()
     names = {}
     for conn_id, key in zip(("north", "south"), keys, strict=True):

@@ -78,7 +78,7 @@ WRONG_QUERIES = (
 
 @pytest.fixture
 def refused(crm_sandbox, task):
-    """Run an operator; the sentence with which it fails for good, having called nobody."""
+    """Run an operator; return the sentence of its permanent failure, which comes before any call."""
 
     def run(kind=UpdateOpportunityOperator, **arguments):
         result = task(kind, **arguments)
@@ -145,7 +145,7 @@ def test_the_arguments_of_a_query_are_checked_as_well(refused):
 
 @pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
 def test_the_arguments_of_a_plan_and_of_an_undo_are_checked_as_well(refused):
-    """What they share with the others, and their own."""
+    """Both the arguments that all operators share, and their own."""
     operator = PlanOpportunityUpdatesOperator(task_id="plan", crm_conn_id="close_default", as_of=5, **GOOD, **ROWS)
     with pytest.raises(AirflowFailException, match=r"as_of is 5; write the name of the column with the data time, or"):
         operator.take_arguments()
@@ -160,7 +160,7 @@ def test_the_arguments_of_a_plan_and_of_an_undo_are_checked_as_well(refused):
 
 @pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
 def test_all_wrong_arguments_are_named_at_once(refused):
-    """Who has made three mistakes reads three sentences, in one try."""
+    """Three mistakes make three sentences, in one try."""
     message = refused(**GOOD, **ROWS, dry_run="no", defer_after="60", concurrency=0)
     assert all(f"{name} is " in message for name in ("dry_run", "defer_after", "concurrency"))
 
@@ -177,7 +177,7 @@ def test_an_optional_argument_may_render_to_nothing(deals, task):
 
 @pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
 def test_numbers_of_other_libraries_are_numbers(deals, task):
-    """What numpy or a fraction calls a number is taken where that number is allowed."""
+    """Numbers of numpy and fractions are accepted where such a number is allowed."""
     for name, value in (
         ("max_rejected", np.int64(1)),
         ("max_rejected", np.float32(0.5)),

@@ -1,4 +1,4 @@
-"""Which tasks tell Airflow that opportunities were written, and what they tell."""
+"""Which tasks announce to Airflow that opportunities were written, and with which extra."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_task_that_wrote_nothing_or_failed_tells_nothing(deals, arguments):
 
 
 def test_an_outlet_that_names_the_asset_gets_the_counts(deals):
-    """Whoever writes the asset into `outlets` has one event, not two."""
+    """A task with the asset in its `outlets` has one event, not two."""
     asset = create_asset(account=f"close:{deals.url.removeprefix('http://')}:orga_sandbox")
     named = Asset(uri=asset.uri, name="our deals")
     done = run(rows(1), outlets=[named, OPPORTUNITIES])

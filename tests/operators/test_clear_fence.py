@@ -83,7 +83,7 @@ def test_a_value_that_is_wanted_again_is_unchanged_and_guarded(write, book, crm_
 
 
 def test_what_a_killed_run_has_claimed_is_freed(book, write, crm_command, stored):
-    """Its lease is over; whether its value landed nobody knows, so the next run writes."""
+    """Its lease is over, and its value may have landed or not, so the next run writes."""
     write("opp_1", 1, NOW)
     book.claim([DesiredRow("opp_1", {"value": "2"}, FUTURE), DesiredRow("opp_2", {"value": "2"}, FUTURE)])
     assert "opp_2 value: data time 9999-12-31 00:00 UTC is being written by a run now" in crm_command(
@@ -97,15 +97,15 @@ def test_what_a_killed_run_has_claimed_is_freed(book, write, crm_command, stored
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["close:typo:orga"], f"knows no account 'close:typo:orga'; it knows {ACCOUNT}."),
         ([ACCOUNT, "opp_1", "opp_9"], "knows no record 'opp_9' of account"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_changes_nothing(write, crm_command, stored, words, told):
+def test_a_mistake_is_a_sentence_and_changes_nothing(write, crm_command, stored, words, message):
     """An account or record that the ledger does not know is named."""
     write("opp_1", 1, FUTURE)
     before = stored(field_states)
-    assert told in crm_command("clear-fence", *words)
+    assert message in crm_command("clear-fence", *words)
     assert stored(field_states) == before

@@ -57,7 +57,7 @@ WITHOUT_PERIOD = {
 MOMENTS = st.one_of(
     *(st.datetimes(early.naive(), late.naive(), timezones=st.just(UTC)) for early, late in (SPRING, AUTUMN))
 )
-# A date alone is what somebody types.
+# A date alone, as a person types it.
 MOMENTS |= MOMENTS.map(lambda moment: moment.replace(hour=0, minute=0, second=0, microsecond=0))
 WAYS = st.sampled_from(["rest", "cli"])
 
@@ -86,7 +86,7 @@ def of_schedule(info, now=NOW):
 
 
 def by_hand(timetable, logical_date, *, run_after=NOW, way="rest", now=None):
-    """The data time of a run that somebody starts, with the interval that Airflow gives it."""
+    """Return the data time of a run that is started by hand, with the interval that Airflow gives it."""
     asked = logical_date if way == "rest" else run_after
     given_interval = timetable.infer_manual_data_interval(run_after=pendulum.instance(asked))
     run = RunDates(run_after, logical_date, Interval(*given_interval))
@@ -210,7 +210,7 @@ def test_a_duration_with_an_interval():
 
 
 class OfTheWholeDay(Timetable):
-    """A timetable of somebody's own: it runs when a day begins, and calls the day its data."""
+    """A user's own timetable: it runs when a day begins, and that day is its data."""
 
     def infer_manual_data_interval(self, *, run_after):
         """The day of the moment."""
@@ -242,7 +242,7 @@ def test_data_of_a_day_that_has_just_begun_is_of_that_moment():
 
 
 def test_a_timetable_that_cannot_be_asked_is_as_none():
-    """Whatever it raises, the older date counts, with a warning."""
+    """For any exception of it, the older date counts, with a warning."""
     found = data_time(hand("2026-11-22", "2026-11-27", "2026-11-28"), Schedule(Broken()), NOW)
     assert (found.as_of, bool(found.doubt)) == (at("2026-11-22"), True)
 

@@ -1,4 +1,4 @@
-"""What an answer of the CRM shows to be otherwise is written again, over HTTP and through operators."""
+"""A value that an answer of the CRM contradicts is written again, over HTTP and through operators."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_silently_ignored_values_are_told_row_by_row(crm_sandbox, update, tmp_pa
 
 @pytest.mark.long
 def test_stages_are_written_once_whatever_the_network_does(crm_sandbox, update):
-    """Raze stamps a win anew at each call, so a stage whose answer was lost is read back: no record is won twice."""
+    """Raze stamps a win again at each call, so a stage whose answer was lost is read back: no record is won twice."""
     ids = [f"opp_{number}" for number in range(1_000)]
     for record_id in ids:
         crm_sandbox.raze.add_opportunity(record_id, status="new")

@@ -31,7 +31,7 @@ class AtNoon(UpdateOpportunityOperator):
 
 
 class ByColumn(AtNoon):
-    """The same, with a column that tells the data time of each row."""
+    """The same, with a column for the data time of each row."""
 
     def __init__(self, **arguments):
         super().__init__(as_of="valid_to", **arguments)
@@ -44,7 +44,7 @@ class PlanAtNoon(PlanOpportunityUpdatesOperator):
 
 
 def read(cell, *, timezone="UTC"):
-    """What becomes of one row with this data time at noon."""
+    """Return the outcome of one row with this data time at noon."""
     rules = ColumnRules("id", {"n": "notes"}, as_of="valid_to", values=ValueRules(timezone=timezone))
     reader = FrameReader(rules, {"notes": Field("notes", "note")}, None, now=lambda: NOON)
     (row,) = reader.read(pd.DataFrame({"id": ["o"], "n": ["x"], "valid_to": [cell]}))
@@ -76,7 +76,7 @@ def test_a_data_time_ahead_of_the_clock_is_refused(cell, timezone):
 @pytest.mark.parametrize("cell", OPEN_ENDS)
 @pytest.mark.parametrize("timezone", ["UTC", "America/New_York", "Asia/Tokyo"])
 def test_an_open_end_is_no_data_time(cell, timezone):
-    """What databases and drivers make of infinity is refused in every zone, whatever its date is there."""
+    """The value of databases and drivers for infinity is refused in every zone, on any date there."""
     row = read(cell, timezone=timezone)
     assert isinstance(row, Outcome)
     assert row.word is OutcomeWord.INVALID

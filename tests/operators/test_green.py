@@ -58,7 +58,7 @@ def test_rows_that_the_crm_holds_already_are_no_warning(deals, update):
 
 
 def test_warnings_are_in_the_text_of_a_failure(deals, update):
-    """What stands in the report is told where people read first, too."""
+    """The warnings of the report are in the log and the message of the failure, too."""
     run = update([*ROWS, {"id": "oppo_gone", "arr": 1}])
     report = SyncReport.from_dict({**run.report, "warnings": ["Two values were rounded."]})
     assert report.failure_text().endswith("\nWarning: Two values were rounded.")
@@ -83,7 +83,7 @@ def test_too_few_rows_write_nothing(deals, update, rows):
     ],
 )
 def test_a_wrong_least_number_is_named(deals, update, limits, message):
-    """A limit that is none, or that no run can keep, is refused."""
+    """A wrong limit, or one that no run can keep, is refused."""
     assert message in str(update(ROWS, guardrails=Guardrails(**limits)).error)
 
 

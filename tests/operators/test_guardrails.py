@@ -87,7 +87,7 @@ def test_all_breaches_are_told_at_once(guarded):
 
 
 def test_at_the_limit_is_within_it(deals, guarded):
-    """What is exactly at its limits goes on."""
+    """A run that is exactly at its limits goes on."""
     run = guarded(
         [row(0, 2), row(1, "-1", None)],
         max_rows=2,
@@ -118,7 +118,7 @@ def test_a_dry_run_has_guardrails_too(deals, task):
 
 
 def test_comparing_needs_a_ledger(deals, task):
-    """Without a ledger nothing is known to compare with; limits that do not compare are held all the same."""
+    """Without a ledger there is nothing to compare with; limits that do not compare are still enforced."""
     without = {**CLOSE, "ledger_conn_id": None}
     run = task(UpdateOpportunityOperator, data=[row(0, 5)], guardrails=Guardrails(max_total_delta=1), **without)
     assert "guardrails" in str(run.error)
@@ -139,7 +139,7 @@ def test_comparing_needs_a_ledger(deals, task):
     ],
 )
 def test_wrong_limits_are_named(deals, guarded, limits, message):
-    """A limit that is none is told before any call that writes."""
+    """A wrong limit is reported before any call that writes."""
     run = guarded([row(0, 5)], **limits)
     assert isinstance(run.error, AirflowFailException)
     assert message in str(run.error)
@@ -160,7 +160,7 @@ def test_a_dag_file_pays_nothing_for_guardrails():
 
 @pytest.mark.parametrize("operator", [UpdateOpportunityOperator, PlanOpportunityUpdatesOperator])
 def test_rows_that_the_vendor_would_not_take_are_invalid_too(task, deals, operator):
-    """What is refused only once the account is known, such as another currency, counts as invalid."""
+    """A row that is refused only once the account is known, such as for its currency, counts as invalid."""
     data = [{"id": f"oppo_{number}", "arr": 1, "cur": "EUR" if number else "USD"} for number in range(3)]
     fields = {"arr": "deal_value", "cur": "deal_currency"}
     run = task(operator, data=data, id_column="id", fields=fields, guardrails=Guardrails(max_invalid_fraction=0.5))
@@ -184,7 +184,7 @@ def test_a_date_that_the_rules_add_is_a_change(task, deals):
 
 @pytest.mark.parametrize("limit", [Decimal("NaN"), Decimal("sNaN"), float("nan"), Decimal(-1)])
 def test_a_limit_that_is_no_number_is_refused(task, deals, limit):
-    """Whatever the type, it is told as what it is, and limits nothing by accident."""
+    """A limit of any wrong type is named in the error, and limits nothing by accident."""
     run = task(UpdateOpportunityOperator, data=[row(0, 5)], guardrails=Guardrails(max_total_delta=limit), **CLOSE)
     assert isinstance(run.error, AirflowFailException)
     assert f"max_total_delta is {limit!r}; write a number from 0 on" in str(run.error)

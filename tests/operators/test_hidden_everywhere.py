@@ -162,14 +162,14 @@ def runs(batch, vendor, path):
 def test_no_hidden_value_stands_anywhere(hidden, quoting, spans, tmp_path, caplog, capfd, vendor):  # noqa: PLR0917 - fixtures
     """Every writable field, all hidden: refused here, refused by a server that quotes it, rehearsed, and planned."""
     caplog.set_level(logging.DEBUG)
-    told, codes = [], set()
+    texts, codes = [], set()
     for number, batch in enumerate(batches(hidden(vendor))):
         for run, lineage in runs(batch, vendor, str(tmp_path / f"{number}.csv")):
-            told.append(f"{run.xcom} {run.report} {run.error!r} {lineage}")
+            texts.append(f"{run.xcom} {run.report} {run.error!r} {lineage}")
             codes |= {reject["code"] for reject in (run.report or {}).get("rejects", ())}
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file()).decode("utf-8", "replace")
     found = {
-        "XCom and errors": " ".join(told),
+        "XCom and errors": " ".join(texts),
         "log": caplog.text + "".join(capfd.readouterr()),
         "spans": spans(),
         "ledger and rejects file": kept,

@@ -15,7 +15,7 @@ WHEN = {"in the middle": "NEW.record_id = 'oppo_3'", "at the last row": "NEW.rec
 
 @pytest.fixture
 def broken(tmp_path, monkeypatch):
-    """A ledger that can be told when to fail, as a disk does."""
+    """A ledger that fails on request, as a disk does."""
     path = tmp_path / "ledger.db"
     engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
     migrate(engine)

@@ -1,4 +1,4 @@
-"""What an operator answers OpenLineage's own extractor, beside queries."""
+"""The lineage that an operator gives to OpenLineage's own extractor, for sources other than queries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ran(deals):
 
 
 def test_a_list_has_an_output_and_no_inputs(ran):
-    """The fields that were written are told; where a list came from is not made up."""
+    """The written fields are outputs; the origin of a list is not invented."""
     before, after, done = ran()
     assert before.outputs == []
     (output,) = after.outputs
@@ -50,6 +50,6 @@ def test_the_output_is_the_dataset_of_the_asset(ran):
 
 
 def test_a_dry_run_has_no_output(ran):
-    """What was not written is no lineage."""
+    """A run that writes nothing has no output."""
     _, after, _ = ran(dry_run=True)
     assert after.outputs == []

@@ -32,7 +32,7 @@ class Hours:
         self.reports, self.run = [], Run()
 
     def operator(self):
-        """The task, made anew as Airflow does when it wakes it."""
+        """Return a new object of the task, as Airflow makes one when it wakes it."""
         mapped = {} if self.operator_class is RevertOpportunityUpdatesOperator else {"id_column": "id"}
         defaults = {"task_id": "task", "crm_conn_id": "raze_default", "budget_share": 1.0, **mapped}
         return self.operator_class(**{**defaults, **self.arguments})
@@ -79,7 +79,7 @@ def data():
 
 @pytest.mark.parametrize("with_ledger", [True, False], ids=["ledger", "no ledger"])
 def test_a_run_over_some_hours(account, ledger_conn_id, tmp_path, with_ledger):
-    """35 rows at ten calls an hour: some deferrals, each row written once, each outcome told once, no refusal."""
+    """35 rows at ten calls an hour: some deferrals, each row written once, each outcome reported once, no refusal."""
     hours = Hours(
         account,
         ledger_conn_id if with_ledger else None,
@@ -103,7 +103,7 @@ def test_a_run_over_some_hours(account, ledger_conn_id, tmp_path, with_ledger):
 
 
 def test_a_deferred_task_with_a_ledger_carries_no_rows(account, ledger_conn_id, tmp_path):
-    """What the triggerer keeps does not grow with the rows: the ledger knows what landed."""
+    """The state at the triggerer does not grow with the rows: the ledger knows which of them landed."""
     hours = Hours(account, ledger_conn_id, tmp_path / "rejects.csv", data=data(), fields={"arr": "deal_value"})
     hours.run.of(hours.operator().execute)
     assert hours.run.deferred.kwargs["finished_rows"] == ""
@@ -111,7 +111,7 @@ def test_a_deferred_task_with_a_ledger_carries_no_rows(account, ledger_conn_id, 
 
 @pytest.mark.parametrize("argument", ["changes_only", "retry_rejected"])
 def test_what_the_ledger_would_not_hold_back_is_carried_along(account, ledger_conn_id, tmp_path, argument):
-    """With `changes_only=False` or `retry_rejected=True` a row is sent once in a run all the same."""
+    """With `changes_only=False` or `retry_rejected=True` a row is still sent once in a run."""
     wanted = {"changes_only": False} if argument == "changes_only" else {"retry_rejected": True}
     hours = Hours(
         account,
@@ -165,7 +165,7 @@ def crowded(account):
 
 
 class Plans(Hours):
-    """A plan that is made in some hours; `visible` are the plans that there were meanwhile."""
+    """A plan that is made in some hours; `visible` are the plans that existed in the meantime."""
 
     def __init__(self, sandbox, ledger_conn_id, stored, operator_class=PlanOpportunityUpdatesOperator, **arguments):
         super().__init__(sandbox, ledger_conn_id, "unused.csv", operator_class, **arguments)
@@ -210,7 +210,7 @@ def test_a_plan_over_some_hours_of_pages(crowded, ledger_conn_id, stored):
 
 
 def test_a_plan_of_values_that_may_not_be_kept_does_not_wait_for_ever(crowded, ledger_conn_id, stored, monkeypatch):
-    """What was read of hashed fields is kept nowhere: such a plan fails for its retry, and does not go round."""
+    """Reads of hashed fields are not kept: such a plan fails, and its retry starts over."""
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
     rows = [{"id": f"opp_{number}", "mail": "jane@example.com"} for number in range(ROWS)]
     hours = Plans(crowded, ledger_conn_id, stored, data=rows, fields={"mail": "email"})
@@ -230,7 +230,7 @@ def test_what_was_written_while_a_plan_waited_is_seen(crowded, ledger_conn_id, s
     task(UpdateOpportunityOperator, data=rows[:1], task_id="write", as_of=first, **mapped)
     crowded.set(raze_limit=LIMIT)
 
-    class Meanwhile(Plans):
+    class ChangedDuringWait(Plans):
         def while_deferred(self):
             """Another run writes the record that was read first."""
             if len(self.reports) == 1:
@@ -242,7 +242,7 @@ def test_what_was_written_while_a_plan_waited_is_seen(crowded, ledger_conn_id, s
                 assert end.outcomes == {"updated": 1}
                 crowded.set(raze_limit=LIMIT)
 
-    hours = Meanwhile(crowded, ledger_conn_id, stored, data=rows, fields={"arr": "deal_value"}, concurrency=1)
+    hours = ChangedDuringWait(crowded, ledger_conn_id, stored, data=rows, fields={"arr": "deal_value"}, concurrency=1)
     rows[0]["arr"] = wanted
     hours.run.context["data_interval_end"] = third
     run = hours.until_done()
@@ -324,7 +324,7 @@ def test_a_budget_that_is_used_up_while_the_account_is_asked_about(account, ledg
 
 
 def test_guardrails_hold_after_a_wait_for_the_account(account, ledger_conn_id, tmp_path):
-    """A task that had to wait before it knew its rows is held to its limits all the same."""
+    """A task that had to wait before it knew its rows is still checked against its limits."""
     account.set(close_limit=1, close_window=float(HOUR))
     requests.get(f"{account.url}/api/v1/me/", auth=(account.close.api_key, ""), timeout=10)
     hours = Hours(

@@ -101,7 +101,7 @@ def test_an_empty_frame_is_no_error(crm_sandbox, update, capsys):
 
 
 def test_an_empty_frame_without_the_column_is_one(refused):
-    """A frame without rows that lacks a mapped column is a mistake all the same."""
+    """A frame without rows that lacks a mapped column is still a mistake."""
     assert refused(pd.DataFrame({"id": []})) == "The data has no column 'arr'; its columns are: id."
 
 
@@ -114,14 +114,14 @@ def test_a_connection_of_another_type_is_refused(refused, monkeypatch):
 
 
 def test_a_missing_connection_is_named(refused):
-    """A connection id that nobody defined."""
+    """A connection id that is not defined."""
     assert refused(crm_conn_id="nowhere") == (
         "There is no connection 'nowhere'; create one of type close or raze, or set AIRFLOW_CONN_NOWHERE."
     )
 
 
 def test_an_unreachable_host_is_named_and_retried(crm_sandbox, update, monkeypatch):
-    """A host that nobody listens on may be back later: the message names it, and Airflow retries."""
+    """A host without a server may be back later: the message names it, and Airflow retries."""
     monkeypatch.setenv(
         "AIRFLOW_CONN_CLOSED", json.dumps({"conn_type": "close", "password": "api_key", "host": "http://127.0.0.1:9"})
     )
@@ -141,7 +141,7 @@ def test_an_expired_key_is_told_as_the_vendor_tells_it(crm_sandbox, refused, mon
 
 
 def test_an_unknown_key_names_the_connection_to_look_at(crm_sandbox, refused, monkeypatch):
-    """What Close says of a wrong key says little; the message names where to look."""
+    """Close's own text about a wrong key says little; the message names where to look."""
     monkeypatch.setenv(
         "AIRFLOW_CONN_WRONG", json.dumps({"conn_type": "close", "password": "api_wrong", "host": crm_sandbox.url})
     )
@@ -150,7 +150,7 @@ def test_an_unknown_key_names_the_connection_to_look_at(crm_sandbox, refused, mo
 
 
 def test_data_of_a_wrong_kind_is_refused(refused):
-    """What `data` may be is listed."""
+    """The message lists the types that `data` may have."""
     assert refused(data=42).startswith("data is a int; pass a pandas DataFrame, a list of dicts, a polars DataFrame")
 
 

@@ -1,4 +1,4 @@
-"""What is seen of a task while it runs: lines in its log, and metrics, through a backend that keeps what it is told."""
+"""A task while it runs: lines in its log, and metrics, through a backend that records them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_an_hour_before_the_first_row(known, ledger_conn_id, name, fault):
 )
 @pytest.mark.parametrize("name", ["close", "raze"])
 def test_an_hour_in_mid_run(vendor, ledger_conn_id, tmp_path, name, case):
-    """Rows that landed are not written again, rows that failed are, each is told once, and none is a reject."""
+    """Rows that landed are not written again, rows that failed are; each is reported once, and none as a reject."""
     (with_ledger, concurrency), path = case, tmp_path / "rejects.csv"
     outage = Outage(
         Begun(vendor, name, 25),
@@ -157,7 +157,7 @@ def test_an_hour_in_mid_run(vendor, ledger_conn_id, tmp_path, name, case):
 
 
 class Begun:
-    """An outage that begins after some calls, and ends when it is told to."""
+    """An outage that begins after some calls, and ends on request."""
 
     def __init__(self, sandbox, name, calls):
         self.script = sandbox.script(vendor=name, faults=[None] * calls + ["http_503"] * 5_000)
@@ -191,7 +191,7 @@ def test_one_row_is_sent_to_see_whether_the_vendor_is_back(known, ledger_conn_id
 
 
 def test_a_row_that_always_fails_does_not_look_like_an_outage(known, ledger_conn_id):
-    """If the first row after an outage fails for a reason of its own, the others are written all the same."""
+    """If the first row after an outage fails for a reason of its own, the others are still written."""
     known.set(fault_rates={"http_503": 1.0})
     outage = Outage(known, HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
     known.script(vendor="raze", method="PUT", path=f"{PATH}/raze_1", faults=["http_500"] * 1_000)
@@ -201,7 +201,7 @@ def test_a_row_that_always_fails_does_not_look_like_an_outage(known, ledger_conn
 
 
 def test_after_six_hours_the_task_fails_for_its_retry(known, ledger_conn_id):
-    """The waits are bounded; the task then fails as one that Airflow retries, and tells every row."""
+    """The waits are bounded; the task then fails as one that Airflow retries, and reports every row."""
     known.set(fault_rates={"http_503": 1.0})
     outage = Outage(known, 100 * HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
     run = outage.until_done()
@@ -212,7 +212,7 @@ def test_after_six_hours_the_task_fails_for_its_retry(known, ledger_conn_id):
 
 
 def test_a_host_that_never_answered_is_not_waited_for(vendor, ledger_conn_id):
-    """It may as well be a wrong one, which somebody has to put right: the task fails at once."""
+    """It may as well be a wrong one, which a person has to correct: the task fails at once."""
     vendor.set(fault_rates={"reset_before": 1.0})
     for name, arguments in ARGUMENTS.items():
         outage = Outage(vendor, HOUR, data=data(name), ledger_conn_id=ledger_conn_id, **arguments)

@@ -114,7 +114,7 @@ def test_older_data_is_stale_in_a_plan(deals, plan, write, stored):
 
 
 def test_a_change_by_hand_since_the_last_write_is_a_conflict(deals, plan, apply, write, stored):
-    """What a person changed after the last acknowledged write is told, and not written unless asked for."""
+    """A field that a person changed after the last acknowledged write is reported, and written only on request."""
     write([row(0, 7), row(1, 8)], as_of=DAY)
     deals.close.add_opportunity("oppo_0", value=4_200, note="n")
     run = plan([row(0, 9), row(1, 9)], as_of=DAY + dt.timedelta(days=1))
@@ -192,7 +192,7 @@ def test_a_conflict_is_not_remembered_as_a_refusal(deals, plan, apply, write):
 
 
 def test_an_applied_plan_counts_in_the_ledger(deals, plan, apply, write, stored):
-    """What a plan wrote, and what it found in place, is on record: data that is older does not get past it."""
+    """Values that a plan wrote or confirmed are on record, so that older data does not overwrite them."""
     apply(plan([row(0, 5), row(1, 1)], as_of=DAY))
     before = dt.timedelta(days=-1)
     assert write([row(0, 3), row(1, 3)], as_of=DAY + before).outcomes == {"stale": 2}
@@ -227,7 +227,7 @@ def test_rows_that_are_skipped_on_request_are_a_warning(deals, plan, apply):
 
 
 def test_a_second_try_goes_on_where_the_first_one_stopped(deals, plan, apply):
-    """What an earlier try of the same run wrote is no conflict: it is in place, and is not written again."""
+    """A value that an earlier try of the same run wrote is no conflict: it is in place, and is not written again."""
     run = plan([row(0, 5), row(1, 6)])
     deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_1/", faults=["http_401"])
     first = apply(run)
@@ -250,7 +250,7 @@ def test_half_a_row_of_a_plan_is_finished(deals, plan, apply):
 
 
 def test_a_plan_is_applied_by_one_run(deals, plan, apply, stored):
-    """Another run is told who has applied it; the run itself may go through it again."""
+    """The error of another run names the run that applied it; that run itself may apply it again."""
     run = plan([row(0, 5)])
     apply(run)
     other = apply(run, run_id="other")
@@ -264,7 +264,7 @@ def test_a_plan_is_applied_by_one_run(deals, plan, apply, stored):
 
 @pytest.fixture
 def tamper(ledger_conn_id):
-    """Change what the ledger's database holds, as somebody with access to it could."""
+    """Change rows in the ledger's database, as a person with access to it could."""
 
     def change(*statements):
         engine = ledger_engine(ledger_conn_id)
@@ -320,7 +320,7 @@ def test_rows_that_are_changed_after_they_were_checked_are_not_written(deals, pl
 
 
 def test_rows_that_are_changed_all_the_time_are_written_as_approved_or_not_at_all(deals, plan, apply, tamper):
-    """While somebody changes the rows back and forth, a task writes the approved value, or refuses."""
+    """While the rows change back and forth, a task writes the approved value, or refuses."""
     ended = threading.Event()
 
     def back_and_forth():
@@ -345,7 +345,7 @@ def test_rows_that_are_changed_all_the_time_are_written_as_approved_or_not_at_al
 
 
 def test_a_plan_without_a_digest_is_applied_only_if_that_is_asked_for(deals, plan, apply):
-    """Who has approved what is not known without a digest; `"any"` says that it does not matter."""
+    """Without a digest the approved rows are not known; `"any"` says that they do not matter."""
     run = plan([row(0, 5)])
     refused = apply(run, digest=None)
     assert str(refused.error).startswith("plan is given without digest: pass the digest of the plan that was approved")
@@ -379,7 +379,7 @@ def test_a_plan_belongs_to_its_account(deals, plan, apply):
     ],
 )
 def test_wrong_arguments_of_an_application(deals, task, arguments, message):
-    """Each wrong argument is told in one sentence, and nothing is written."""
+    """Each wrong argument is named in one sentence, and nothing is written."""
     run = task(UpdateOpportunityOperator, **{"plan": "some", **arguments})
     assert isinstance(run.error, AirflowFailException)
     assert message in str(run.error)
@@ -447,7 +447,7 @@ def test_raze_is_planned_by_pages_and_applied(crm_sandbox, plan, apply, switches
 
 
 def test_what_raze_does_not_show_is_not_compared(deals, plan, apply, stored):
-    """A server that tells money under another name leaves `before` open: the row is planned, and its echo judged."""
+    """If the server names money otherwise, `before` stays open: the row is planned, and its echo compared."""
     deals.set(raze_value_keys=True)
     run = plan([{"id": "opp_0", "arr": 5}], **{**RAZE, "fields": {"arr": "deal_value"}})
     (one,) = stored(plan_rows)
@@ -456,7 +456,7 @@ def test_what_raze_does_not_show_is_not_compared(deals, plan, apply, stored):
 
 
 def test_a_key_that_may_not_read_cannot_plan(deals, plan, monkeypatch):
-    """A Raze key with only the right to write is told what a plan needs."""
+    """The error for a Raze key that may only write says what a plan needs."""
     key = deals.raze.add_key(permissions=["opportunities:write"])
     uri = deals.connection_uris()["raze_default"].replace(deals.raze.api_key, key)
     monkeypatch.setenv("AIRFLOW_CONN_RAZE_DEFAULT", uri)
@@ -506,7 +506,7 @@ def test_an_empty_plan_is_applied(deals, plan, apply):
 
 
 def test_a_field_that_was_kept_as_a_hash_is_no_conflict_once_it_is_kept_readably(deals, plan, write, monkeypatch):
-    """What was acknowledged as a hash is compared as one, also after `ledger_hash_fields` was changed."""
+    """A value that was acknowledged as a hash is compared as one, also after `ledger_hash_fields` was changed."""
     raze = {"crm_conn_id": "raze_default", "fields": {"mail": "email"}}
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
     write([{"id": "opp_0", "mail": "jane@example.com"}, {"id": "opp_1", "mail": "a@example.com"}], as_of=DAY, **raze)
@@ -540,7 +540,7 @@ def test_what_was_in_place_and_was_written_over_since_is_a_conflict(deals, plan,
 
 
 def test_what_was_in_place_is_stale_once_newer_data_was_written(deals, plan, apply, write):
-    """Newer data that lands between plan and application is told as such, also where nothing was to be written."""
+    """Newer data that lands between plan and application is reported, also where nothing was to be written."""
     run = plan([row(0, 1)], as_of=DAY)
     write([row(0, 2)], as_of=DAY + dt.timedelta(days=1))
     assert apply(run).outcomes == {"stale": 1}
@@ -549,7 +549,7 @@ def test_what_was_in_place_is_stale_once_newer_data_was_written(deals, plan, app
 
 @pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
 def test_another_hash_key_makes_a_plan_no_conflict(deals, task, monkeypatch):
-    """Under a new key it is not known what was written last: a plan tells no change in the CRM, a write confirms it."""
+    """Under a new key the last written value is not known: a plan shows no change in the CRM, a write confirms it."""
     raze = {"crm_conn_id": "raze_default", "id_column": "id", "fields": {"mail": "email", "arr": "deal_value"}}
     deals.raze.add_opportunity("opp_0", deal_value="1.00", status="new", email="jane@example.com")
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")

@@ -103,14 +103,14 @@ def test_a_plan_and_its_undo_know_the_record(deal, task, stored):
 
 
 def test_the_hook_takes_any_spelling(deal):
-    """What is written by hand is verified, too."""
+    """An id that is typed by hand is verified, too."""
     hook = RazeHook(ledger_conn_id=None)
     assert hook.update_opportunity(ID.upper(), {"deal_value": 44})["id"] == ID
     assert hook.get_opportunity(f"{{{ID}}}")["id"] == ID
 
 
 def test_the_page_finds_the_record_by_any_spelling(deal, task, ledger_conn_id):
-    """Whoever pastes an id out of another system sees the same history."""
+    """An id that is pasted from another system finds the same history."""
     report = task(UpdateOpportunityOperator, **ARGUMENTS, data=rows(44)).report
     engine = ledger_engine(ledger_conn_id)
     with engine.connect() as connection:
@@ -135,7 +135,7 @@ def test_ids_of_close_keep_their_case(crm_sandbox, task):
 @settings(max_examples=40, deadline=None)
 @given(st.uuids(), st.data())
 def test_every_spelling_of_a_uuid_is_one_id_of_raze(number, data):
-    """What PostgreSQL takes for a UUID has one spelling, whichever digits are in upper case and whatever is between."""
+    """Every text that PostgreSQL reads as a UUID has one spelling, in any case and with any separators."""
     groups = [str(number).replace("-", "")[start : start + 4] for start in range(0, 32, 4)]
     text = "".join(
         (data.draw(st.sampled_from([group, group.upper()])) + data.draw(st.sampled_from(["", "-"]))) for group in groups

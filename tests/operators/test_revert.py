@@ -1,4 +1,4 @@
-"""Undo over HTTP, on both databases: what stood before a run comes back, and nobody else's change is lost."""
+"""Undo over HTTP, on both databases: the values from before a run come back, and no later change is lost."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_conflicts_of_an_undo_can_be_skipped(deals, write, revert):
 
 
 def test_what_is_not_known_is_not_guessed(deals, write, revert):
-    """Without a plan, an earlier write or a read nobody knows what stood there: the row is reported."""
+    """Without a plan, an earlier write or a read, the earlier value is not known: the row is reported."""
     write([row(0, 5)], capture_before=False)
     run = revert()
     assert run.rejects == {"oppo_0": ("invalid", "BEFORE_UNKNOWN")}
@@ -140,7 +140,7 @@ def test_an_undo_can_be_undone(deals, write, revert):
 
 
 def test_a_second_try_of_an_undo_finds_it_done(deals, write, revert):
-    """What has been put back already is in place, and is not written again."""
+    """A value that was restored already is in place, and is not written again."""
     write([row(0, 5), row(1, 6)])
     deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_1/", faults=["http_401"])
     assert revert().outcomes == {"updated": 1, "not_sent": 1}
@@ -183,7 +183,7 @@ def test_a_record_that_is_gone_is_reported(deals, write, revert):
 
 
 def test_a_hashed_value_cannot_be_put_back(deals, write, revert, monkeypatch):
-    """Of a field that is kept as a hash nobody knows what stood there: it is reported."""
+    """The earlier value of a hashed field is not known: the row is reported."""
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
     raze = {"crm_conn_id": "raze_default", "fields": {"mail": "email"}}
     write([{"id": "opp_0", "mail": "jane@example.com"}], **raze)
@@ -208,7 +208,7 @@ def test_a_part_of_a_list_cannot_be_put_back(deals, write, revert):
     ],
 )
 def test_wrong_arguments_of_an_undo(deals, write, revert, arguments, message):
-    """Each wrong argument is told in one sentence, and nothing is written."""
+    """Each wrong argument is named in one sentence, and nothing is written."""
     write([row(0, 5)])
     deals.audit.clear()
     run = revert(**arguments)

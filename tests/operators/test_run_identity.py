@@ -1,4 +1,4 @@
-"""What is read from the context that Airflow gives to a task."""
+"""The name and the data time of a run, read from the context that Airflow gives to a task."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_timetable_is_that_of_the_dag_file(run_type):
 
 
 def test_a_partition_has_its_date():
-    """Airflow 3.3 and later tell it."""
+    """Airflow 3.3 and later pass it to the task."""
     date = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
     found = context(DAYS, partition_key="22.11.2026", partition_date=date)
     assert data_time_of_run(found, NOW) == DataTime(date)
@@ -56,7 +56,7 @@ def test_a_partition_has_its_date():
     ],
 )
 def test_a_key_of_a_partition_says_its_date(schedule, key, date):
-    """Where Airflow tells a task the key only, a run for an old partition is not taken for one of now."""
+    """Where Airflow passes only the key to a task, a run for an old partition keeps the date of that partition."""
     assert data_time_of_run(context(schedule, partition_key=key), NOW) == DataTime(
         dt.datetime.fromisoformat(date).replace(tzinfo=dt.UTC)
     )

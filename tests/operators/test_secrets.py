@@ -38,7 +38,7 @@ def leaks(text):
     return [secret for secret in SECRETS if secret in text]
 
 
-def told(error):
+def text_of(error):
     """Everything that an exception shows: message, repr, notes, causes and pickle."""
     shown = "".join(traceback.format_exception(error)) + repr(error) + str(vars(error))
     return shown + repr(pickle.dumps(error.__cause__) if error.__cause__ is not None else "")
@@ -68,7 +68,7 @@ def test_no_failure_shows_a_secret(connections, update, caplog, capfd, crm_conn_
     run = update([{"id": record_id, "arr": 1}], crm_conn_id=crm_conn_id)
     assert run.error is not None
     out, err = capfd.readouterr()
-    assert leaks(told(run.error) + caplog.text + out + err + json.dumps(run.xcom)) == []
+    assert leaks(text_of(run.error) + caplog.text + out + err + json.dumps(run.xcom)) == []
 
 
 def test_no_object_shows_a_secret(connections):
@@ -91,7 +91,7 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(monkeypatc
     monkeypatch.setenv("AIRFLOW_CONN_BAD", json.dumps({"conn_type": "raze", "password": key}))
     works, message = CrmHook.for_connection("bad").test_connection()
     assert not works
-    assert message == "Connection 'bad' (Raze): the API key (password) holds characters that no HTTP header can carry."
+    assert message == "Connection 'bad' (Raze): the API key (password) has characters that no HTTP header can contain."
 
 
 def test_a_vendor_that_repeats_the_key_is_redacted(connections):

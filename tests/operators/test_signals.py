@@ -63,11 +63,11 @@ def test_what_landed_is_reported_before_the_process_ends(crm_sandbox, tmp_path, 
     crm_sandbox.set(fault_rates={"slow": 1.0}, slow_seconds=0.05)
     for number in range(3):
         folder = tmp_path / str(number)
-        told, landed = ended_task(crm_sandbox, folder, name)
-        if told["ended_by"] != "nothing":
+        end, landed = ended_task(crm_sandbox, folder, name)
+        if end["ended_by"] != "nothing":
             break
-    report = told["xcom"]["return_value"]
-    assert (told["ended_by"], report["ended_early"]) == ENDS[name]
+    report = end["xcom"]["return_value"]
+    assert (end["ended_by"], report["ended_early"]) == ENDS[name]
     assert 20 <= landed < ROWS
     assert landed - report["outcomes"].get("unknown", 0) <= report["outcomes"]["updated"] <= landed
     with closing(sqlite3.connect(folder / "crm_ledger.db")) as ledger:

@@ -49,7 +49,7 @@ class OperationalError(Exception):
 
 
 class ProgrammingError(Exception):
-    """Likewise."""
+    """Break as the other operator does."""
 
 
 ERRORS = [
@@ -147,14 +147,14 @@ def test_the_error_of_a_statement_is_told_from_one_of_the_connection():
 
 
 def test_an_error_before_the_first_row_is_told_as_it_is():
-    """What names the trouble already needs no other sentence."""
+    """An error that names the trouble already needs no other sentence."""
     missing = ConfigurationError("There is no column 'x'.")
     assert source_error(missing, 0) is missing
     assert str(source_error(KeyError("x"), 0)) == "The source could not be read: KeyError: 'x'. A retry reads it again."
 
 
 def test_a_plan_of_a_broken_source_is_not_made(deals, task, stored):
-    """Half a plan is none; the run's row says why, and an empty one is a warning."""
+    """Half a plan is not stored; the run's row says why, and an empty plan is a warning."""
     made = type(
         "Plan", (PlanOpportunityUpdatesOperator,), {"is_in_memory": Frames.is_in_memory, "frames": Frames.frames}
     )
@@ -169,7 +169,7 @@ def test_a_plan_of_a_broken_source_is_not_made(deals, task, stored):
 
 
 def test_a_task_that_cannot_go_on_after_a_deferral_reports_what_landed_before(deals, update, monkeypatch):
-    """The key was refused meanwhile: XCom has the rows from before the deferral, and why there are no more."""
+    """The key was refused in the meantime: XCom has the rows from before the deferral, and why it has no more."""
     before = update([{"id": "oppo_0", "arr": 5}]).report
     refused = {**json.loads(os.environ["AIRFLOW_CONN_CLOSE_DEFAULT"]), "password": "refused"}
     monkeypatch.setenv("AIRFLOW_CONN_CLOSE_DEFAULT", json.dumps(refused))
@@ -215,7 +215,7 @@ operator.execute(context)
 
 
 def test_the_thread_that_reads_ahead_does_not_load_pandas(deals, tmp_path):
-    """What loads pandas and pyarrow lives as long as the process: pyarrow 25.0.0 hangs where that thread has ended."""
+    """The thread that loads pandas and pyarrow lives as long as the process: else pyarrow 25.0.0 hangs."""
     rows = tmp_path / "rows.csv"
     rows.write_text("id,arr\noppo_0,7\n")
     command = [sys.executable, "-W", "ignore", "-c", LOADING, str(rows)]

@@ -40,7 +40,7 @@ def test_each_operator_reads_paths_on_any_store(deals, task, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "shown"),
     [
         ([{"id": "oppo_0", "arr": "S3CRET"}] * 2, "list, 2 rows, columns: id, arr"),
         (({"id": "S3CRET"},), "tuple, 1 row, columns: id"),
@@ -53,13 +53,13 @@ def test_each_operator_reads_paths_on_any_store(deals, task, tmp_path, kind):
     ],
     ids=["list", "tuple", "frame", "frame with a column resolve", "Arrow", "generator", "text", "many columns"],
 )
-def test_what_airflow_stores_says_what_the_rows_are(rows, told):
+def test_what_airflow_stores_says_what_the_rows_are(rows, shown):
     """The rendered field is kind, size and columns; no value, whichever kind of rows it is."""
     operator = UpdateOpportunityOperator(task_id="task", data=None, **ROWS)
     operator.data = shielded(rows, rendered=True)
     stored = _serialize_rendered_fields(operator)["data"]
     assert "S3CRET" not in f"{stored}{operator.data}{operator.data!r}"
-    assert stored == (told or f"list, 1 row, columns: {', '.join(f'c{number}' for number in range(50))} and 10 more")
+    assert stored == (shown or f"list, 1 row, columns: {', '.join(f'c{number}' for number in range(50))} and 10 more")
 
 
 def test_a_frame_in_a_dag_file_does_not_stand_in_the_serialized_dag():
@@ -84,7 +84,7 @@ def test_outputs_of_other_tasks_stay_upstream(kind):
 
 
 def test_templates_in_a_list_are_rendered_and_rows_of_a_task_are_not():
-    """What the DAG file has written is a template; what comes from elsewhere never is."""
+    """Text of the DAG file is a template; text from elsewhere never is."""
     operator = UpdateOpportunityOperator(task_id="task", data=[{"id": "{{ 6 * 7 }}"}], **ROWS)
     operator.render_template_fields({"task": operator})
     assert isinstance(operator.data, SourceData)

@@ -44,7 +44,7 @@ def parents(found):
 
 
 def test_a_run_is_a_span_with_its_parts(deals, task, spans):
-    """What the account offers, the guardrails and the rows are its children, inside the span that is current."""
+    """The catalogue, the guardrails and the rows are its children, inside the span that is current."""
     data = [{"id": "oppo_0", "arr": 7}, {"id": "oppo_1", "arr": "x"}]
     with trace.get_tracer("test").start_as_current_span("worker.task"):
         run = task(UpdateOpportunityOperator, data=data, guardrails=Guardrails(max_rows=9), max_rejected=1, **CLOSE)
@@ -105,8 +105,8 @@ def test_a_breach_is_an_error_of_the_guardrails(deals, task, spans):
 def test_no_span_holds_a_secret_or_a_value(deals, task, spans):
     """Neither the key nor the values of rows are in a trace, whose random ids hold any short number some day."""
     task(UpdateOpportunityOperator, data=[{"id": "oppo_0", "arr": "7731977319.31"}], max_rejected=1, **CLOSE)
-    told = "".join(span.to_json() for span in spans().values())
-    assert [word for word in (deals.close.api_key, "7731977319.31", "773197731931") if word in told] == []
+    exported = "".join(span.to_json() for span in spans().values())
+    assert [word for word in (deals.close.api_key, "7731977319.31", "773197731931") if word in exported] == []
 
 
 def test_the_number_of_spans_does_not_grow_with_the_rows(deals, task, spans):

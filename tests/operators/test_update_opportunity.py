@@ -156,7 +156,7 @@ def test_a_half_applied_raze_row_says_so_and_its_retry_sends_the_missing_half(de
 
 
 def test_dry_run_checks_everything_and_writes_nothing(deals, update, capsys):
-    """With `dry_run` the payloads are logged, bad rows are told, and no call that writes is made."""
+    """With `dry_run` the payloads are logged, bad rows are reported, and no call that writes is made."""
     run = update(rows("1.5", "x"), dry_run=True)
     assert run.outcomes == {"invalid": 1, "not_sent": 1}
     assert isinstance(run.error, AirflowFailException)
@@ -169,9 +169,9 @@ def test_a_dry_run_logs_no_personal_values(deals, update, capsys):
     """Values of personal fields stay out of the log."""
     data = [{"id": "opp_0", "mail": "jane@example.com"}]
     update(data, crm_conn_id="raze_default", fields={"mail": "email"}, dry_run=True)
-    told = capsys.readouterr().out
-    assert '{"email": "(hidden)"}' in told
-    assert "jane@example.com" not in told
+    output = capsys.readouterr().out
+    assert '{"email": "(hidden)"}' in output
+    assert "jane@example.com" not in output
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -233,7 +233,7 @@ def test_an_absurd_wait_is_deferred_for_a_day_at_most(deals, update):
 
 
 def test_the_server_may_date_a_win_in_the_named_zone(deals, update):
-    """With "server" Close sets its own today, in the zone that `x-tz-offset` tells."""
+    """With "server" Close sets its own today, in the zone of `x-tz-offset`."""
     deals.clock.set(dt.datetime(2026, 3, 8, 4, 30, tzinfo=dt.UTC))
     update(
         [{"id": "oppo_0", "stage": "Sales/Won"}],

@@ -45,7 +45,7 @@ def test_scores_arrive_bit_by_bit(deal, update):
 
 
 def test_infinity_is_the_date_of_no_win(deal, update):
-    """What a driver makes of `infinity` never becomes the date of a win, and the row and column are named."""
+    """A driver's value for `infinity` never becomes the date of a win, and the row and column are named."""
     rows = [
         {"id": "oppo_1", "won": dt.date.max},
         {"id": "oppo_2", "won": dt.date.min},

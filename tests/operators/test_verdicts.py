@@ -1,4 +1,4 @@
-"""Whose verdict an answer is: the vendor's about the row, or that of something on the way, which passes."""
+"""The origin of an answer: the vendor, which judges the row, or a proxy on the way, whose errors are temporary."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_proxys_page_is_no_verdict(deals, task, stored, vendor):
 
 @pytest.mark.parametrize("vendor", RECORD)
 def test_conflicts_and_locks_pass(deals, task, stored, vendor):
-    """409 and 423 of the vendor itself say that somebody else is writing the record: retried, never remembered."""
+    """409 and 423 of the vendor itself say that another program is writing the record: retried, never remembered."""
     for number, status in enumerate((409, 423)):
         deals.script(vendor=vendor, method="PUT", faults=[f"http_{status}"] * 3)
         assert task(Impatient, run_id=f"short {status}", **arguments(vendor, number)).outcomes == {"updated": 1}
@@ -53,7 +53,7 @@ def test_conflicts_and_locks_pass(deals, task, stored, vendor):
 
 @pytest.mark.parametrize("vendor", RECORD)
 def test_the_vendors_own_401_stops_before_the_second_row(deals, task, vendor):
-    """A key that the vendor refuses is told as such after one call, whatever pages look like."""
+    """A key that the vendor refuses is reported after one call, whatever the pages of proxies look like."""
     deals.set(fault_rates={"http_401": 1.0}, fault_methods={"PUT"})
     rows = {**arguments(vendor, 1), "data": [{"id": f"x_{number}", "arr": 1} for number in range(10)]}
     run = task(UpdateOpportunityOperator, **rows)

@@ -1,4 +1,4 @@
-"""The garbage collector while rows are gone through."""
+"""The garbage collector while rows are processed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Node:
     """An object that can be watched."""
 
 
-def test_what_is_made_meanwhile_is_collected():
+def test_new_objects_are_collected():
     """A circle of references made by the run does not stay until it ends."""
     with freeze_imports():
         node = _Node()
@@ -25,7 +25,7 @@ def test_what_is_made_meanwhile_is_collected():
         assert watched() is None
 
 
-def test_what_was_there_before_is_not_looked_through():
+def test_objects_of_imports_are_not_traversed():
     """That is the whole point; and all of it is back afterwards, also after an error."""
 
     def fails():

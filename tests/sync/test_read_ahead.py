@@ -15,7 +15,7 @@ SECONDS = 30
 
 
 class Source:
-    """Items from a generator that tells how far it is."""
+    """Items from a generator that records its progress."""
 
     def __init__(self, count, error=None, size=1):
         self.count = count
@@ -55,7 +55,7 @@ def test_the_source_is_closed_before_the_first_item_is_taken():
 
 
 def test_an_error_comes_where_the_item_would_have_been():
-    """What was read before it is taken first; afterwards there is nothing more."""
+    """Items that were read before the error come first; afterwards there are no more."""
     with ReadAhead(Source(5, error=KeyError("x"))) as items:
         assert [next(items) for _ in range(5)] == [bytes([number]) for number in range(5)]
         with pytest.raises(KeyError):
@@ -87,7 +87,7 @@ def test_memory_does_not_grow_with_the_items():
 
 
 def test_items_that_cannot_be_written_down_wait_in_memory():
-    """A driver's own objects cannot be pickled: they arrive all the same, and the source waits for room."""
+    """A driver's own objects cannot be pickled: they still arrive, and the source waits for room."""
 
     def read():
         for number in range(20):

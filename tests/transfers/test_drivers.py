@@ -1,4 +1,4 @@
-"""Claims about what drivers make of dates, NaN, arrays and rows: a row is refused by itself, or told what to write."""
+"""Claims about drivers and dates, NaN, arrays and rows: a row is refused alone, or its error says what to write."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_nan_and_lists_of_a_database_are_what_they_are(postgres: str, driver: st
 
 
 def test_every_array_of_postgres_comes_back_from_its_text(postgres: str) -> None:
-    """What the server itself writes of an array is read as that array, whatever its items hold."""
+    """The server's own text of an array is read as that array, with any text in its items."""
     rng = random.Random(1)
     lists = [
         [

@@ -162,7 +162,7 @@ def test_a_query_is_not_read_ahead(warehouse, sql):
 
 
 def test_a_statement_that_writes_may_return_rows(warehouse, crm_sandbox, transfer):
-    """PostgreSQL opens named cursors for queries only; an `INSERT ... RETURNING` is read all the same."""
+    """PostgreSQL opens named cursors for queries only; an `INSERT ... RETURNING` is still read."""
     crm_sandbox.close.add_opportunity("7")
     warehouse("CREATE TABLE written (id int, arr int)")
     sql = "WITH made AS (SELECT 5 AS arr) INSERT INTO written SELECT 7, arr FROM made RETURNING id, arr"
@@ -216,7 +216,7 @@ def deals(sqlite_warehouse, crm_sandbox):
 
 
 def test_shards_share_the_rows_of_a_query(deals, transfer):
-    """Each row is in one report and sent once; a later duplicate is noticed as ever, and a bad id is told once."""
+    """Each row is in one report and sent once; a later duplicate is noticed, and a bad id is reported once."""
     query = ("SELECT id, arr FROM deals", {"arr": "deal_value"})
     reports = [transfer(*query, shard=shard, shards=4, chunk_rows=10, ledger_conn_id=None) for shard in range(4)]
     assert sum(report["rows"] for report in reports) == 43

@@ -1,4 +1,4 @@
-"""What a run tells its page beside the rows: its budget and its guardrails, in the report that the ledger keeps."""
+"""The parts of a report on the page beside the rows: rate limit and guardrails, as the ledger keeps them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_breach_is_kept_for_the_page(deals, task, kept, operator):
 
 
 def test_a_report_without_guardrails_has_none(deals, task):
-    """Nothing is measured that nobody asked for."""
+    """Nothing is measured without a request."""
     assert task(UpdateOpportunityOperator, data=[{"id": "oppo_0", "arr": 7}], **CLOSE).report["guardrails"] == []
 
 
@@ -82,13 +82,13 @@ def test_what_was_used_before_a_deferral_counts(deals, task):
     data = [{"id": f"oppo_{number}", "arr": 7} for number in range(3)]
     arguments = {"data": data, "budget_share": 1.0, "guardrails": Guardrails(max_rows=5), "ledger_conn_id": None}
     run = task(UpdateOpportunityOperator, **arguments, **CLOSE)
-    told = run.deferred.kwargs
+    state = run.deferred.kwargs
     assert [
-        group["calls"] for group in told["report"]["budget"]["groups"] if group["group"] == "opportunity write"
+        group["calls"] for group in state["report"]["budget"]["groups"] if group["group"] == "opportunity write"
     ] == [2]
     deals.clock.advance(3600)
     operator = UpdateOpportunityOperator(task_id="task", crm_conn_id="close_default", **arguments, **CLOSE)
-    report = operator.resume(run.context, **told)
+    report = operator.resume(run.context, **state)
     (group,) = [group for group in report["budget"]["groups"] if group["group"] == "opportunity write"]
     assert (group["calls"], group["limit"], group["allowed"]) == (3, 2, 4)
     assert [one["limit"] for one in report["guardrails"]] == ["max_rows"]
