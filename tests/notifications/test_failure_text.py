@@ -43,7 +43,7 @@ def test_a_callback_without_the_error_reads_the_report(deals, update):
     assert len(text.splitlines()) == 5
 
 
-def test_the_commonest_reasons_of_all_rows_are_told(deals, update):
+def test_the_commonest_reasons_of_all_rows_are_in_the_text(deals, update):
     """Not of the first rows only: three reasons with their number of rows and an example, the commonest first."""
     rows = [{"id": f"oppo_inf_{number}", "arr": float("inf")} for number in range(25)]
     rows += [{"id": f"oppo_gone_{number}", "arr": 1} for number in range(30)]
@@ -58,7 +58,7 @@ def test_the_commonest_reasons_of_all_rows_are_told(deals, update):
     ]
 
 
-def test_a_task_callback_tells_the_same(deals, update):
+def test_a_task_callback_gets_the_same_text(deals, update):
     """With the error at hand the text is that of the task's own message."""
     run = failed(update)
     assert failure_text(context_of(run, exception=run.error)) == failure_text(context_of(run))

@@ -1,0 +1,7 @@
+"""The fixtures that run an operator as a worker does."""
+
+from __future__ import annotations
+
+from tests.operators.conftest import deals, update
+
+__all__ = ["deals", "update"]
