@@ -1,9 +1,11 @@
-"""DataFrames, files and cursors to updates: the only place that knows pandas.
+"""Turn DataFrames, files and cursors into updates; the only package that knows pandas.
 
-A column is turned once into a list of plain Python objects that lose nothing (`cells`), each distinct value is fitted
-to its field once, and the rows are put together from those lists (`reader`). Before that, rows can be dealt out to
-several tasks (`shards`). pandas, numpy and pyarrow are imported inside functions: a DAG file that imports an operator
-does not pay for them.
+Each column becomes a list of plain Python objects without loss (`cells`). Each distinct value is fitted to its field
+once (`field_columns`), and the rows are put together from those lists (`reader`). Before that, rows can be divided
+among several tasks (`shards`).
+
+pandas, numpy and pyarrow are imported inside functions, so that a DAG file that imports an operator does not pay for
+them.
 """
 
 from airflow_provider_crm.rows.objects import frame_of_rows, load_pandas

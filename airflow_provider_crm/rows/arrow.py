@@ -1,4 +1,4 @@
-"""Tables of Arrow, polars, DuckDB and whatever else hands over its columns by Arrow's own interface."""
+"""Read tables of Arrow, polars, DuckDB and other libraries that have Arrow's own interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def arrow_frames(data: Any, chunk_rows: int) -> Iterator[pd.DataFrame]:  # noqa:
 
     try:
         stream = pa.RecordBatchReader.from_stream(data)
-    except (ValueError, TypeError, NotImplementedError) as err:  # of which Arrow's own errors are
+    except (ValueError, TypeError, NotImplementedError) as err:  # Arrow's own errors are among them
         msg = f"data is a {type(data).__name__}, which Arrow does not take for a table: {err}"
         raise ConfigurationError(msg) from err
     return _batch_frames(stream, chunk_rows)

@@ -1,4 +1,4 @@
-"""Columns of any type to plain Python objects that lose nothing."""
+"""Convert columns of any type to plain Python objects without loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNREADABLE = (ArithmeticError, LookupError, NotImplementedError, RecursionError
 
 
 class Mark(enum.Enum):
-    """What a cell can be that is no value."""
+    """A cell without a value."""
 
     ABSENT = "the row of a list of dicts or a JSON line has no such key: neither null nor a value"
     SKIP = "the field is left alone"

@@ -1,4 +1,4 @@
-"""Frames of plain Python objects: the rows of cursors, lists and iterators, every value as it came."""
+"""Make frames of plain Python objects, with every value as the cursor, list or iterator gave it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _NO_ROW = (str, bytes, bytearray)
 def load_pandas() -> None:
     """Import pandas, and with it pyarrow, in the calling thread.
 
-    Call it in a thread that lasts before a shorter one needs pandas: pyarrow 25.0.0, which Airflow 3.3.1's constraints
-    install, hangs or crashes when the thread that imported it has ended and another one allocates memory
+    Call it in a long-lived thread before a short-lived one needs pandas. Airflow 3.3.1's constraints install
+    pyarrow 25.0.0, which hangs or crashes once the thread that imported it has ended and another one allocates memory
     (https://github.com/apache/arrow/issues/50471).
     """
     import pandas as pd  # noqa: F401

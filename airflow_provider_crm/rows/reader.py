@@ -32,7 +32,7 @@ class FrameReader:
 
     Args:
         columns: The mapping and its rules.
-        fields: The account's catalogue by field name; holds every field that is mapped.
+        fields: The account's catalogue by field name, with every field that is mapped.
         as_of: Data time of the rows without a column of data times, aware.
         canonical_id: Returns the one spelling of an id, see `Vendor.canonical_id`.
         now: Returns the time, aware; a data time may not lie ahead of it.

@@ -1,4 +1,4 @@
-"""Record ids: one cell as the text that names an opportunity, and which ids came before."""
+"""Read record ids, and find rows that share one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CACHE_KILOBYTES = 8_000
 _PAGE_BYTES = 16_384
 _IDS_AT_ONCE = 10_000
 _SEEN = "CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
-# In the order of the ids, so that those that share a page of the table meet it at once.
+# In the order of the ids, so that ids on one page of the table are inserted together.
 _REMEMBER = """
     INSERT OR IGNORE INTO seen SELECT value, ? + key FROM json_each(?) WHERE value IS NOT NULL ORDER BY value, key
 """
@@ -84,7 +84,7 @@ class SeenIds:
     """The ids of earlier chunks and their rows, in a temporary file: the memory they take does not grow with them."""
 
     def __init__(self) -> None:
-        # The empty name is SQLite's for a database that nobody else sees; any thread may be the one that drops it.
+        # The empty name is SQLite's for a database of this connection alone; any thread may drop it.
         self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._file.close)
         for setting in ("journal_mode = OFF", f"page_size = {_PAGE_BYTES}", f"cache_size = -{_CACHE_KILOBYTES}"):
@@ -125,7 +125,7 @@ def row_names(rows: list[int], own: int) -> str:
 
 
 class _Occurrences(NamedTuple):
-    """Where ids stand in a frame: the first row of each, and all rows of each id that occurs more than once."""
+    """The first row of each id in a frame, and all rows of each id that occurs more than once."""
 
     first: dict[str, int]
     repeated: dict[str, list[int]]

@@ -1,4 +1,4 @@
-"""Which column goes to which field, and what odd cells mean: checked before anything is read."""
+"""Map columns to fields, and check the mapping before a row is read."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _DUPLICATE_RULES = ("error", "last")
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """Which column goes to which field, and what the odd cells mean.
+    """The mapping of columns to fields, and the meaning of empty cells and duplicate ids.
 
     Attributes:
         id_column: Column of record ids: text or whole numbers.
         fields: Field name by column; each field once.
-        nulls: What an empty (null) cell means: "skip" leaves the field alone, "clear" empties it in the CRM, "error"
-            refuses the row. One word for all, or a word by column, where columns not named are "skip".
+        nulls: The meaning of an empty (null) cell: "skip" leaves the field alone, "clear" empties it in the CRM,
+            "error" refuses the row. One word for all, or a word by column, where columns not named are "skip".
         on_duplicate: "error" refuses every row whose id occurs more than once; "last" writes the last of each chunk.
         as_of: Column with the data time of the row, or None to take the run's.
         values: Time zone and rounding.
         null_values: Texts that are missing values in every column, compared without surrounding white space.
-        null_texts: The same, to look them up.
+        null_texts: The same texts, stripped, for look-ups.
 
     Raises:
         ConfigurationError: For an empty mapping or a wrong word, saying what to write instead.
@@ -43,7 +43,7 @@ class ColumnRules:
     null_texts: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the words, not the columns: those are known only when the data is."""
+        """Check the words. The columns are checked when the data is known."""
         if not isinstance(self.id_column, str) or not self.id_column:
             msg = f"id_column is {self.id_column!r}; write the name of the column that holds the record ids."
             raise ConfigurationError(msg)

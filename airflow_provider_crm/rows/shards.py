@@ -1,4 +1,4 @@
-"""Shards: one query's rows dealt out to several tasks, the same way on every machine."""
+"""Divide one query's rows among several tasks, the same way on every machine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _BOTH = "write both, as in .partial(..., shards=8).expand(shard=list(range(8)))"
 class Shard:
     """The rows of one task, where `count` tasks share the rows of one query.
 
-    A row belongs to the shard that the CRC-32 of its record id names: every row to exactly one, all rows of an id to
-    the same one, whatever the process, machine, Python version or order of the rows. An id is taken as the text that
-    the CRM would get, so 17, 17.0 and " 17 " are one, and so are two spellings of one UUID. A row without a good id
-    belongs to the shard of what can be shown of it (nothing at all: shard 0), so it is reported once.
+    A row belongs to the shard that the CRC-32 of its record id names. So every row belongs to exactly one shard, and
+    all rows of an id to the same one. Machine, Python version and the order of the rows make no difference. An id is
+    hashed as the text that the CRM would get: 17, 17.0 and " 17 " are one, and so are two spellings of one UUID. A
+    row without a valid id belongs to the shard of what can be shown of it (shard 0 without any), so it is reported
+    once.
 
     Attributes:
-        number: Which shard, from 0.
+        number: Number of this shard, from 0.
         count: Number of all shards.
     """
 
@@ -40,7 +41,7 @@ class Shard:
 
         Args:
             shard: A whole number from 0, also as text, as templates render it; or None.
-            shards: A whole number from 1, likewise; or None.
+            shards: A whole number from 1, also as text; or None.
 
         Raises:
             ConfigurationError: For one without the other, for other types, and for a shard that there is not.

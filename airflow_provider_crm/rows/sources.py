@@ -1,4 +1,4 @@
-"""Where rows come from: frames, lists, iterators and files, cut into frames that lose nothing."""
+"""Cut sources of rows (frames, lists, iterators and files) into frames without loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _ObjectPath(Protocol):
-    """What is needed of a path: `pathlib.Path` and Airflow's `ObjectStoragePath` have it."""
+    """A path, such as `pathlib.Path` or Airflow's `ObjectStoragePath`."""
 
     @property
     def name(self) -> str: ...
@@ -43,20 +43,19 @@ _TAKEN = (
 def frames(data: object, *, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
     """Cut the data into frames of at most `chunk_rows` rows; files are read piece by piece, never whole.
 
-    Text of a CSV stays text ("NA", "007", an empty cell); numbers of JSON and Parquet keep all digits. A null is None,
-    so NaN is none, except in a frame, where it may be pandas' only way to write one. A key that a dict or JSON line
-    lacks is no null: "clear" leaves such a field alone. In JSON lines a key counts as a column from the chunk on in
-    which it first occurs, so each mapped key has to occur in the first chunk; the same holds for iterators.
+    Text of a CSV stays text ("NA", "007", an empty cell); numbers of JSON and Parquet keep all digits. A null is None.
+    NaN is no null, except in a frame, where it may be pandas' only way to write one. A key that a dict or JSON line
+    lacks is no null either: "clear" leaves such a field alone. In JSON lines and iterators a key counts as a column
+    from the chunk on in which it first occurs. So each mapped key has to occur in the first chunk.
 
     Args:
-        data: A DataFrame; a list of dicts; a table that has the Arrow PyCapsule interface, such as those of pyarrow,
-            polars and DuckDB; a sequence or iterator of dicts, lists of dicts, frames or tables, such as the outputs of
-            mapped tasks; or a path to a Parquet, CSV or JSON lines file: text for a file on disk, or any object with
-            `name` and `open`.
+        data: A DataFrame, a list of dicts, or a table with the Arrow PyCapsule interface (pyarrow, polars, DuckDB).
+            Also a sequence or iterator of these, such as the outputs of mapped tasks. Or a path to a Parquet, CSV or
+            JSON lines file, where a path is text for a file on disk, or any object with `name` and `open`.
         chunk_rows: The most rows of one frame.
 
     Returns:
-        The frames in order. A source without rows gives one frame without rows where it tells its columns, else none.
+        The frames in order. A source without rows gives one empty frame if its columns are known, else no frame.
 
     Raises:
         ConfigurationError: For other types and suffixes at once; for a broken file when it is read.
@@ -147,7 +146,7 @@ def _path(data: str | _ObjectPath) -> _ObjectPath:
 def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
     """Read with Arrow types: a nullable int64 would become a float, and pandas' metadata would hide index columns.
 
-    Files often are one large row group, which Arrow reads ahead as a whole unless it is told otherwise.
+    Files often are one large row group, which Arrow by default reads ahead as a whole.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]

@@ -1,1 +1,1 @@
-"""What a value is, and when two are the same."""
+"""Values: their types, their conversion, and the rules by which two are the same. Nothing here does I/O."""

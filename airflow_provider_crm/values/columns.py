@@ -1,4 +1,4 @@
-"""Rows of values that are kept in columns."""
+"""Rows of values in columns."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _T = TypeVar("_T")
 
 
 class Row(Mapping[str, _T]):
-    """One row, by the names of its columns; nothing is copied until it is asked for.
+    """One row, by the names of its columns; nothing is copied until it is read.
 
-    Alone, as it is pickled, it is a dict.
+    It is pickled as a dict.
 
     Args:
         columns: Values of all rows by name; they no longer change.
-        place: Which row.
+        index: Index of the row in its columns.
     """
 
     __slots__ = ("columns", "index")

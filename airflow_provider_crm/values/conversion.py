@@ -29,7 +29,7 @@ _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TEXTS = frozenset({Kind.TEXT, Kind.STAGE, Kind.USER})
 COLUMN_KINDS = _TEXTS | {Kind.MONEY}
-"""Kinds of which `ValueRules.values` may convert a whole column at once."""
+"""Kinds whose columns `ValueRules.values` may convert as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class ValueRules:
             raws: Plain Python values, none of them None.
 
         Returns:
-            The values in order, or None if they have to be converted one by one, as those of kinds that are not in
-            `COLUMN_KINDS` always have to.
+            The values in order, or None if they have to be converted one by one. Kinds that are not in `COLUMN_KINDS`
+            always have to.
         """
         types = set(map(type, raws))
         if field.choices or field.multiple or field.partial or len(types) != 1:
@@ -127,7 +127,7 @@ class ValueRules:
 def _text(field: Field, raw: object) -> str:
     if isinstance(raw, str):
         if not raw.isascii() and _SURROGATE.search(raw):
-            text = "takes text, the row has characters that are none (a lone surrogate)"
+            text = "takes text, the row has characters that are not text (a lone surrogate)"
             raise invalid_value(field, "NOT_TEXT", text)
         return raw
     if isinstance(raw, (dt.date, dt.datetime)):

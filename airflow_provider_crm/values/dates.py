@@ -86,5 +86,5 @@ def _moment(field: Field, raw: object) -> dt.date | dt.datetime:
 
 
 def _out_of_range(field: Field, raw: object) -> InvalidValueError:
-    text = f"takes dates of the years {_YEARS[0]} to {_YEARS[-1]} (infinity is none), the row has"
+    text = f"takes dates of the years {_YEARS[0]} to {_YEARS[-1]} (infinity is no date), the row has"
     return invalid_value(field, "DATE_RANGE", text, raw)

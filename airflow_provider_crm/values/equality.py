@@ -1,4 +1,4 @@
-"""Whether a record shows what was sent."""
+"""Compare what a record shows with what was sent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airflow_provider_crm.values.time_zones import parse_moment
 def same_value(sent: FieldValue, shown: object) -> bool:
     """Return whether a vendor's record shows the value that was sent, in any of the ways to write it.
 
-    Numbers compare as decimals (also when shown as text), or as the doubles that JSON carries; dates as dates, moments
-    as instants, lists without order, text without surrounding white space; a cleared field shows as null, an empty
-    text or list.
+    Numbers compare as decimals, also when shown as text, or as the doubles that JSON carries. Dates compare as dates,
+    moments as instants, lists without order, and text without surrounding white space. A cleared field shows as null,
+    as empty text or as an empty list.
     """
     if sent is None:
         return shown is None or shown in ("", [])

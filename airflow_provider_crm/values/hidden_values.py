@@ -1,8 +1,8 @@
-"""Values of fields that are to be seen nowhere: which fields those are, and how a vendor's text is freed of them.
+"""Hide the values of some fields: name those fields, and remove their values from a vendor's text.
 
 A field is hidden if the vendor's adapter calls it personal, or if `[crm] ledger_hash_fields` names it. The catalogue
-marks both kinds as `personal`, so that one question answers whether a value may be shown. A vendor that refuses a value
-often repeats it; that is taken out of its answer before an error is made of it.
+marks both as `personal`, so that one flag says whether a value may be shown. A vendor that refuses a value often
+repeats it; the value is removed from the answer before an error is built from it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def without_values(text: str, values: Iterable[object]) -> str:
     separators, or in cents.
 
     Args:
-        text: What the vendor wrote.
+        text: The vendor's text.
         values: Values as they were sent.
     """
     covered = [False] * len(text)

@@ -1,4 +1,4 @@
-"""Show values in messages: shortened, and not at all where a field holds personal data."""
+"""Show values in messages: shortened, and not at all for personal fields."""
 
 from __future__ import annotations
 

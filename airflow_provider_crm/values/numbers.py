@@ -54,7 +54,7 @@ def number_value(field: Field, raw: object) -> Decimal:
         InvalidValueError: It is no number, or has more digits than a double.
     """
     number = _finite_decimal(field, raw)
-    if Decimal(repr(float(number))) == number:  # JSON carries any double exactly, whatever its digits
+    if Decimal(repr(float(number))) == number:  # JSON carries any double exactly, with all of its digits
         return number
     _check_size(field, number, raw)
     raise invalid_value(field, "TOO_PRECISE", "has more digits than a JSON number carries exactly:", raw)

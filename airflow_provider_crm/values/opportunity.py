@@ -21,7 +21,7 @@ FieldValue: TypeAlias = str | int | Decimal | dt.date | dt.datetime | tuple["Fie
 
 
 class Kind(enum.Enum):
-    """What a field holds, as far as the rules for its values go."""
+    """The kind of a field, which decides the rules for its values."""
 
     TEXT = "text"
     NUMBER = "a number"
@@ -39,13 +39,13 @@ class Field:
     """One field that users may map a column to.
 
     Attributes:
-        name: What users write: a canonical name or the vendor's own.
+        name: The name that users write: a canonical one or the vendor's own.
         target: The vendor's key that is written.
         kind: Which rules its values follow.
-        multiple: Whether it holds a list of values.
+        multiple: Whether its value is a list.
         clearable: Whether None may be written to it.
         choices: The only values it takes, or empty for any.
-        personal: Whether it holds data about a person: its values never reach a log, report or message.
+        personal: Whether its values are hidden: they never reach a log, report or message.
         partial: Whether writing it adds to a list, or removes from it, so that a value alone cannot be put back.
         written: Whether it is written at all; if not, its values are only checked against the account.
     """
@@ -63,16 +63,16 @@ class Field:
 
 @dataclass(slots=True)
 class Update:
-    """What one row wants for one opportunity; it is not changed, only replaced.
+    """The field values that one row wants for one opportunity; an update is never changed, only replaced.
 
-    There is one for each row, and `frozen` would make that take three times as long.
+    There is one for each row, and creating frozen ones would take three times as long.
 
     Attributes:
         row: Position of the row in its source, from 0.
         record_id: The vendor's id of the opportunity.
         fields: Value by field name; absent means "leave alone", None means "clear".
         as_of: Data time of the row, aware.
-        approved: Whether a person approved this very change, so that newer data that keeps it out is a failure.
+        approved: Whether a person approved this very change, so that it is a failure if newer data prevents it.
     """
 
     approved: ClassVar[bool] = False

@@ -9,7 +9,7 @@ def require_pyarrow(purpose: str) -> None:
     """Make sure that pyarrow can be imported.
 
     Args:
-        purpose: What needs it, as the beginning of a sentence, such as "data is a Parquet file".
+        purpose: The reason why it is needed, as the beginning of a sentence, such as "data is a Parquet file".
 
     Raises:
         ConfigurationError: Naming the extra that installs it.

@@ -1,4 +1,4 @@
-"""Record ids: which are good ones, and how they become a part of a path that leads nowhere else."""
+"""Check record ids, and make each of them one segment of a path that leads nowhere else."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LONGEST_RECORD_ID = 255  # characters; several times what any vendor uses, and w
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", re.ASCII)
 _PLAIN_SEGMENTS = re.compile(rf"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,{LONGEST_RECORD_ID - 1}}}+\n)++", re.ASCII)
 
-# What PostgreSQL takes for a UUID: any case, braces, and a hyphen after any four digits or after none.
+# The spellings of a UUID that PostgreSQL reads: any case, braces, and a hyphen after any four digits or after none.
 _UUID = re.compile(r"(\{)?(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}(?(1)\})", re.ASCII | re.IGNORECASE)
 _UUID_DIGITS = 32
 
 
 def canonical_uuid(text: str) -> str | None:
-    """Return a UUID as PostgreSQL writes it, whatever the spelling; None for any other text."""
+    """Return a UUID of any spelling as PostgreSQL writes it; None for any other text."""
     if len(text) < _UUID_DIGITS or _UUID.fullmatch(text) is None:
         return None
     digits = text.strip("{}").replace("-", "").lower()
@@ -26,7 +26,7 @@ def canonical_uuid(text: str) -> str | None:
 
 
 def path_segment(record_id: str) -> str:
-    """Percent-encode a record id so that it stays one segment of the path, whatever it holds.
+    """Percent-encode a record id so that it stays one segment of the path.
 
     Raises:
         InvalidValueError: For an empty id, for `.` and `..`, which URL libraries resolve even when encoded, for NUL and
@@ -51,7 +51,7 @@ def path_segment(record_id: str) -> str:
 
 
 def path_segments(record_ids: Sequence[str]) -> list[str]:
-    """Percent-encode many ids; those that need no encoding, nearly all, are checked together.
+    """Percent-encode many ids; plain ones, as nearly all are, are checked together.
 
     Raises:
         InvalidValueError: One of them is no record id.

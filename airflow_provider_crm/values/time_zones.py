@@ -1,4 +1,4 @@
-"""Points in time and their zones: as text, as dates, as offsets."""
+"""Read points in time, and compute dates and offsets in IANA zones."""
 
 from __future__ import annotations
 

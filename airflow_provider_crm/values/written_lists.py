@@ -11,7 +11,7 @@ from typing import NoReturn
 _POSTGRES_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^ \t\n\r\v\f,"\\{}]+)', re.DOTALL)
 _POSTGRES_BOUNDS = re.compile(r"\[-?\d+:-?\d+\]=", re.ASCII)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-# What str() of a Python, numpy or Spark list gives, or PostgreSQL's text of a row: no two readers agree on its quotes.
+# Text by str() of a Python, numpy or Spark list, or PostgreSQL's text of a row: no two readers agree on its quotes.
 _PRINTED = re.compile(r"\(.*[,'\"].*\)|(array|set|frozenset|list|tuple|deque|Wrapped\w*)\s*\(.*\)", re.DOTALL)
 _BRACKETS = {"[": "]", "{": "}"}
 
@@ -67,7 +67,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _postgres_items(text: str) -> list[object]:
-    """Read an array literal, strictly as the server writes it: it quotes whatever could be misread."""
+    """Read an array literal, strictly as the server writes it: it quotes every item that could be misread."""
     items: list[object] = []
     position, end = 1, len(text) - 1
     if end == 1:

@@ -1,8 +1,8 @@
 """The registry of vendors; each part of what they share is imported from its own module.
 
-`VENDORS` is the only list of vendors. To add one, write `vendors/<name>.py` with an object that fits
-`protocol.Vendor`, add it to `_MODULES`, and give it a small hook class and a sandbox file; the contract tests run over
-all of `VENDORS`.
+`VENDORS` is the only list of vendors. To add one, write `vendors/<name>.py` (or a folder of that name) with an object
+`VENDOR` that fits `protocol.Vendor`, and add it to `_MODULES`. Give it a small hook class and a sandbox. The contract
+tests run over all of `VENDORS`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What any vendor's HTTP answer has in common: a body that may not be JSON, texts, numbers, and statuses."""
+"""Read any vendor's HTTP answer: a body that may not be JSON, texts, numbers, and statuses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TITLE = re.compile(rb"<title[^>]*>([^<]{1,1000})", re.IGNORECASE)
 _TEXT_LENGTH, _NAME_LENGTH = 300, 80
 _PAGE_HEAD = 20_000
 _DEEPEST = 50
-# What JSON does not have (NaN, Infinity) is a text like any other: it equals no number and no missing value.
+# NaN and Infinity, which JSON does not have, are read as text: they equal no number and no missing value.
 _DECODER = json.JSONDecoder(parse_constant=str)
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -133,7 +133,7 @@ _BY_STATUS: Mapping[int, type[CrmError]] = {
 def error_class(status: int) -> type[CrmError]:
     """Return what a status means in an answer of the vendor itself: stop, wait, or give up this row.
 
-    A conflict (409) and a lock (423) pass: somebody else is writing the record at this moment.
+    A conflict (409) and a lock (423) are temporary: another program is writing the record at this moment.
     """
     if status in _BY_STATUS:
         return _BY_STATUS[status]
@@ -144,20 +144,20 @@ def error_class(status: int) -> type[CrmError]:
 
 def refusal_text(title: str, status: int, *, code: str, message: str, fields: Mapping[str, str]) -> str:
     """Build the sentence that reports a refusal: `Close answered 400 VALIDATION: text (value: must be ...)`."""
-    told = " ".join(part for part in (f"{title} answered {status}", code) if part)
+    answer = " ".join(part for part in (f"{title} answered {status}", code) if part)
     details = "; ".join(f"{name}: {text}" for name, text in fields.items())
-    text = ": ".join(part for part in (told, message) if part)
+    text = ": ".join(part for part in (answer, message) if part)
     return f"{text} ({details})." if details else f"{text.rstrip('.')}."
 
 
 def foreign_error(vendor: Vendor, response: requests.Response, *, quoted: bool = True) -> TransientError:
     """Return the error for an answer that is not in the vendor's own shape.
 
-    A proxy, a gateway or another server has given it, so it says nothing about the row or the key: the way to the
-    vendor failed, and the same call can succeed later. A 429 makes all threads pause, whoever sent it.
+    A proxy, a gateway or another server has sent it, so it says nothing about the row or the key. The call did not
+    reach the vendor, and can succeed later. A 429 makes all threads pause, even one of a proxy.
 
     Args:
-        vendor: Who should have answered.
+        vendor: The vendor that should have answered.
         response: The answer, of any status.
         quoted: Whether its title or message may be repeated; not where it may echo a secret that was sent.
     """

@@ -1,4 +1,4 @@
-"""Descriptions of HTTP calls, without any I/O."""
+"""Describe HTTP calls, without any I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Call(NamedTuple):
-    """One HTTP call, described.
+    """One HTTP call.
 
     Attributes:
         method: HTTP method.
@@ -21,7 +21,7 @@ class Call(NamedTuple):
         params: Query parameters.
         body: JSON text to send, or None for no body.
         replayable: Whether sending it twice does no harm when the first answer was lost.
-        writes: What the record must show afterwards, by key of the vendor's answer.
+        writes: The values that the record must show afterwards, by key of the vendor's answer.
         fields: Names of the update's fields that this call carries.
     """
 
@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One of the calls that write a row, without what differs from row to row.
+    """One of the calls that write a row, without the values that differ from row to row.
 
     Attributes:
         method: HTTP method.

@@ -1,4 +1,4 @@
-"""What one account offers: fields, stages, currency."""
+"""Describe what one account offers: its fields, stages and currency."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Stage:
 
     Attributes:
         id: The vendor's value to write.
-        label: What people call it.
+        label: Name for people.
         type: `won`, `lost` or `active`.
         pipeline: Name of its pipeline, or empty where the vendor has only one.
-        pipeline_id: The vendor's id of its pipeline, likewise.
+        pipeline_id: The vendor's id of its pipeline, or empty where the vendor has only one.
     """
 
     id: str
@@ -30,14 +30,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What one account offers: its fields, stages, currency and name.
+    """The fields, stages and currency of one account.
 
     Attributes:
         fields: Every writable field, by the names users may write (canonical and the vendor's own).
-        organization: The vendor's id of the customer, or None where the vendor does not tell.
+        organization: The vendor's id of the customer, or None where the vendor does not show it.
         currency: The one currency of the account, or None where each record has its own.
         stages: All stages.
-        labels: What people call a field whose name is only an id, by that name.
+        labels: Names for people of fields whose name is only an id, by that name.
     """
 
     fields: Mapping[str, Field]
@@ -51,5 +51,5 @@ class Catalogue:
         for name, label in self.labels.items():
             if name in text:
                 pattern = rf"{re.escape(name)}(?:\.(?:add|remove))?+(?!\w)(?! \()"
-                text = re.sub(pattern, lambda found, label=label: f"{found[0]} ({label})", text)  # type: ignore[misc]
+                text = re.sub(pattern, lambda match, label=label: f"{match[0]} ({label})", text)  # type: ignore[misc]
         return text

@@ -1,4 +1,4 @@
-"""Compares what a record shows with what was sent, and with what a row wants, kept as JSON text by vendor's key."""
+"""Compare a record with what was sent, and with stored JSON texts, by the vendor's key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
 
 
 def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
-    """Compare the record that came back with what was sent.
+    """Compare the record in an answer with what was sent.
 
     Raises:
         IgnoredError: Naming the fields that the vendor accepted and did not write.
@@ -63,7 +63,7 @@ def stored_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue
 def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
     """Return the keys whose values in a record already are what the calls would write.
 
-    A text that is shown as another text (a user's name, shown as an id) cannot be told to be the same: it is not held.
+    A text that is shown as another text (a user's name, shown as an id) cannot be compared: its key does not match.
     """
     return frozenset(
         key

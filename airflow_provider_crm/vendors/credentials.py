@@ -1,4 +1,4 @@
-"""What authenticates an account: the keys of a connection, and the tokens that OAuth issues."""
+"""Describe how an account authenticates: the keys of its connection, and the tokens that OAuth issues."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ COMMON_EXTRA: Mapping[str, ExtraField] = {
         "Without one, a point in time is refused where the CRM wants a date.",
     ),
     "timeout": ExtraField("Timeout", "Seconds to wait for an answer. Default 30.", type="number"),
-    "account": ExtraField("Account", "Name of the account in reports, where the vendor does not tell one."),
+    "account": ExtraField("Account", "Name of the account in reports, where the vendor does not show one."),
     "budget": ExtraField(
-        "Budget", "The vendor's limit, such as 40/1s or 1000/1h, to start from until its answers tell more."
+        "Budget", "The vendor's limit, such as 40/1s or 1000/1h, to start from until its answers say more."
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What authenticates an account; its repr shows nothing, and it cannot be pickled.
+    """The secrets of an account; the repr shows none of them, and they cannot be pickled.
 
     Attributes:
         api_key: The connection's password, or None.
@@ -49,19 +49,19 @@ class Credentials:
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> NoReturn:
-        """Keep secrets in this process: no XCom, trigger or cache can carry them away."""
+        """Refuse to pickle secrets, so that no XCom, trigger or cache can carry them away."""
         msg = "Credentials are not pickled; read the connection again where they are needed."
         raise TypeError(msg)
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret to hide, as it stands and as Basic authentication sends it."""
-        held = [secret for secret in (self.api_key, *self.extra.values()) if secret]
-        return (*held, *(b64encode(f"{secret}:".encode()).decode() for secret in held))
+        plain = [secret for secret in (self.api_key, *self.extra.values()) if secret]
+        return (*plain, *(b64encode(f"{secret}:".encode()).decode() for secret in plain))
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a token endpoint issued; the repr shows nothing of it.
+    """A pair of tokens that a token endpoint issued; the repr shows neither.
 
     Attributes:
         access_token: Signs calls.
@@ -78,14 +78,14 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How the access token of an account is fetched; its repr shows no secret.
+    """The way to fetch the access token of an account; the repr shows no secret.
 
     Attributes:
         path: Of the token endpoint, on the account's origin.
         client_id: The OAuth application.
-        form: What is posted, but for `refresh_token`.
+        form: The fields to post, without `refresh_token`.
         refresh_token: The connection's: the first of the chain.
-        read: Takes the answer and the time; returns the tokens, or raises a `CrmError` that holds no secret.
+        read: Takes the answer and the time; returns the tokens, or raises a `CrmError` without a secret.
     """
 
     path: str

@@ -1,6 +1,6 @@
-"""What rows write: their values in the vendor's own keys and terms, the JSON text that is sent and kept, the calls.
+"""Encode rows: their values in the vendor's own keys and form, their JSON texts, and the calls that write them.
 
-Rows of one shape are encoded column by column, which takes a fraction of what the rows one by one do.
+Rows of one shape are encoded column by column, which takes a fraction of the time that single rows take.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 @dataclass(frozen=True, slots=True)
 class WriteColumns:
-    """What rows of the same fields write.
+    """Encoded rows of the same fields.
 
     Attributes:
-        vendor: Whose keys and terms these are.
+        vendor: The vendor for which they are encoded.
         names: The field's name, as the mapping has it, by the vendor's key.
-        values: What the records have to show afterwards, by the vendor's key; None clears.
+        values: The values that the records have to show afterwards, by the vendor's key; None clears.
         texts: The same as JSON.
     """
 
@@ -59,11 +59,11 @@ class WriteColumns:
 
 @dataclass(slots=True)
 class Writes:
-    """What one row writes; like an `Update` not to be changed, and there is one for each row.
+    """One encoded row; like an `Update` it is never changed, and there is one for each row.
 
     Attributes:
-        columns: The same along with other rows.
-        place: Which of those rows it is.
+        columns: All rows that were encoded together.
+        index: Index of this row among them.
     """
 
     columns: WriteColumns
@@ -93,8 +93,8 @@ class Writes:
 # Points in time that are equal are written in different ways in two zones.
 _SAME_WHEN_EQUAL = frozenset({str, int, Decimal, dt.date, type(None)})
 
-# Decimals that `str` writes as `repr` does their floats, but for zeros at the end: they have at most 15 digits, and are
-# neither minus zero nor so small that they take an exponent.
+# Decimals whose `str` is the `repr` of their float, except for zeros at the end. They have at most 15 digits, and are
+# neither minus zero nor so small that they need an exponent.
 _END = r"(?:\n|\Z)"
 _FIXED_POINT = re.compile(
     rf"(?:(?!-0\.0++{_END})-?(?=[\d.]{{3,16}}{_END})(?:[1-9]\d*+\.\d++|0\.\d{{1,3}}){_END})++", re.ASCII
@@ -125,7 +125,7 @@ def calls_of(record_id: str, writes: Writes) -> tuple[Call, ...]:
     """Return the calls that write one row, in order; none if it writes no key.
 
     Raises:
-        InvalidValueError: The id is none.
+        InvalidValueError: The id is not valid.
     """
     (calls,) = _calls([record_id], [writes])
     return calls
@@ -136,10 +136,10 @@ def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tupl
 
     Args:
         record_ids: The opportunity of each row.
-        rows: What each writes.
+        rows: The encoded rows.
 
     Raises:
-        InvalidValueError: One of the ids is none.
+        InvalidValueError: One of the ids is not valid.
     """
     positions = positions_by_shape([id(row.columns) for row in rows])
     return merge_parts([(some, _calls(items_at(record_ids, some), items_at(rows, some))) for some in positions])

@@ -1,4 +1,4 @@
-"""Authentication by one header, for vendors that want neither Basic nor Digest."""
+"""Authenticate by one header, for vendors that use neither Basic nor Digest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HeaderAuth(AuthBase):
-    """Signs a request with one header; its repr shows only the header's name."""
+    """A header that signs requests; the repr shows only its name."""
 
     def __init__(self, name: str, value: str) -> None:
         self._name = name

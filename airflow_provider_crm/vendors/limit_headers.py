@@ -1,7 +1,7 @@
-"""Reads what answers say about a limit: counts, waits and moments, in the spellings that are on record for any vendor.
+"""Read the rate limit from answers: counts, waits and moments, in every spelling on record for any vendor.
 
-Each number becomes one that a limit can have, or None for "not said": what is read here ends in sleeps, deferrals,
-dates and the columns of a database.
+A number that no limit can have becomes None, as if it was missing: the numbers end in sleeps, deferrals, dates and
+the columns of a database.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Number = TypeVar("_Number", int, float)
 
 MOST_CALLS = 1_000_000_000
-"""A limit of more calls than that in a window is none."""
+"""A number of calls per window above this is not read as a limit."""
 LONGEST_WAIT = 31 * 86_400.0
 """Seconds: no vendor counts by more than a month."""
 
@@ -34,7 +34,7 @@ _ITEM = re.compile(r'((?:"[^"]*"|[^,;"])*)(?:([,;])|$)')
 
 
 class Quota(NamedTuple):
-    """What one answer says of one limit; None where it says nothing.
+    """One limit as one answer shows it; None for each part that is missing.
 
     Attributes:
         limit: Calls per window.
@@ -71,7 +71,7 @@ def seconds_until(value: object, now: dt.datetime) -> float | None:
 
     Args:
         value: The moment; one that has just passed is now.
-        now: The time on the clock of whoever wrote it.
+        now: The time on the clock of the server that wrote it.
     """
     number = number_of(value)
     if number is None:
@@ -104,7 +104,7 @@ def standard_quota(headers: Mapping[str, str]) -> Quota:
 
     These are `limit=100, remaining=50, reset=30`, with commas or semicolons; three headers of one number each; and
     named policies, `"default";r=50;t=30` with `RateLimit-Policy: "default";q=100;w=60`. Of several policies the first
-    counts of which all is said, so that it is the same one in every answer, unless another one is used up.
+    complete one counts, so that it is the same one in every answer, unless another one is used up.
     """
     items = _items(headers.get("RateLimit", ""))
     flat = {name: value for item in items for name, value in item.items()}

@@ -1,4 +1,4 @@
-"""Describe what an answer says of the rate limit."""
+"""Describe the rate limit that an answer shows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one answer says about the budget; None where it says nothing.
+    """The rate limit as one answer shows it; None for each part that is missing.
 
     Attributes:
         wait: Seconds until the next call may be sent; only set on a refusal.
         limit: Calls per window.
         remaining: Calls left in this window.
-        reset: Seconds until the window opens anew.
+        reset: Seconds until the next window opens.
     """
 
     wait: float | None = None

@@ -1,4 +1,4 @@
-"""What a vendor is: an object without I/O and without Airflow that knows one API to the letter."""
+"""Define what a vendor is: an object without I/O and without Airflow that follows one API to the letter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Vendor(Protocol):
-    """One CRM API. All methods are pure; those that read a `requests.Response` only look at it."""
+    """One CRM API. All methods are pure; a `requests.Response` is only read."""
 
     name: str
     """Connection type, such as `close`."""
@@ -34,13 +34,13 @@ class Vendor(Protocol):
     id_key: str
     """Key of the record's id in the vendor's answers."""
     late_win_advice: str
-    """What to write when a won stage without a date comes from old data, as a sentence."""
+    """A sentence that says how to write a won stage without a date from old data."""
     extra: Mapping[str, ExtraField]
     """Allowed keys of a connection's extra beyond `COMMON_EXTRA`."""
     api_key_label: str
-    """What the form calls the password."""
+    """Label of the password in the connection form."""
     documented_fields: tuple[Field, ...]
-    """The fields that every account has; those of one account are in its catalogue."""
+    """The fields that every account has; the catalogue has all fields of one account."""
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
         """Say what is missing or contradictory, one sentence each."""
@@ -112,7 +112,7 @@ class Vendor(Protocol):
     def canonical_id(self, record_id: str) -> str:
         """Return the canonical spelling of a record's id, which all spellings of one record share.
 
-        Whatever comes from outside is brought into it at once, so that ids are compared as texts everywhere.
+        Each id from outside gets it at once, so that ids are compared as texts everywhere.
         """
         ...
 

@@ -1,8 +1,8 @@
 """Everything that is true only of Raze (https://developer.getraze.co).
 
 Sources of the rules: the vendor's pages "Update Opportunity" and "Update Stage", and its pages on authentication,
-errors and rate limits. A published version of its server differs from them; where it does, the documents are followed
-and the difference is survived: what the answer does not show as written is never reported as written.
+errors and rate limits. A published version of its server differs from them. There the documents are followed, and the
+difference does no harm: a value that an answer does not show is never reported as written.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Raze:
         return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages)
 
     def unknown_field(self, name: str, catalogue: Catalogue) -> str:
-        """Name the writable fields, and the reason why the date of a win is none of them."""
+        """Name the writable fields, and say why the date of a win is not among them."""
         known = ", ".join(catalogue.fields)
         if name in ("date_won", "won_at"):
             return f"Raze has no writable {name!r}: its server stamps won_at when the stage becomes won; leave it out"
@@ -193,7 +193,7 @@ class Raze:
         return found, bool(found) and page is not None and pages is not None and page < pages
 
     def headers(self, offset: str) -> Mapping[str, str]:  # noqa: ARG002 - part of the protocol
-        """Return no header: Raze keeps instants in UTC."""
+        """Return no header: Raze stores instants in UTC."""
         return {}
 
     def read(self, response: requests.Response) -> Record:
@@ -263,7 +263,7 @@ class Raze:
         )
 
     def budget_group(self, call: Call) -> str:  # noqa: ARG002 - part of the protocol
-        """Return one group for all calls: those of a key share one limit."""
+        """Return one group for all calls: the calls of a key share one limit."""
         return ""
 
     def limits(self, response: requests.Response, now: dt.datetime) -> Limits:

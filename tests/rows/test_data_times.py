@@ -34,10 +34,10 @@ AS_OF_COLUMNS: dict[str, tuple[Any, ValueRules, list[dt.datetime | str]]] = {
         pd.Series([dt.date.max, dt.date.min, dt.datetime.max, pd.Timestamp.min, "infinity", np.inf, ""], dtype=object),  # noqa: DTZ901
         ZONED,
         [
-            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '9999-12-31",
-            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '0001-01-01",
-            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '9999-12-31",
-            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '1677-09-21",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is no date), the row has '9999-12-31",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is no date), the row has '0001-01-01",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is no date), the row has '9999-12-31",
+            "column 'at': as_of takes dates of the years 1900 to 2200 (infinity is no date), the row has '1677-09-21",
             "column 'at': as_of takes a point in time (ISO, such as 2026-03-01), the row has 'infinity'.",
             "column 'at': as_of takes a point in time (ISO, such as 2026-03-01), the row has 'inf'.",
             "column 'at': the data time is empty (null); fill it, or leave as_of out.",
@@ -47,7 +47,7 @@ AS_OF_COLUMNS: dict[str, tuple[Any, ValueRules, list[dt.datetime | str]]] = {
     "end of the calendar": (
         pd.Series(["9999-12-31T23:59:59-05:00"]),
         ZONED,
-        ["column 'at': as_of takes dates of the years 1900 to 2200 (infinity is none), the row has '9999-12-31T2"],
+        ["column 'at': as_of takes dates of the years 1900 to 2200 (infinity is no date), the row has '9999-12-31T2"],
     ),
     "twice": (pd.Series([dt.datetime(2026, 11, 1, 1, 30)]), ZONED, ["column 'at': as_of happens twice or never"]),  # noqa: DTZ001
     "both folds": (

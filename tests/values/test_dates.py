@@ -47,7 +47,7 @@ def test_no_deal_is_won_in_a_year_that_stands_for_infinity(raw: object) -> None:
     for field in (DATE, *([DATETIME] if moment else []), *([] if isinstance(raw, str) else [TEXT])):
         err = refusal(field, raw, NEW_YORK)
         assert err.code == "DATE_RANGE"
-        assert "takes dates of the years 1900 to 2200 (infinity is none), the row has" in str(err)
+        assert "takes dates of the years 1900 to 2200 (infinity is no date), the row has" in str(err)
 
 
 def test_the_years_that_are_taken() -> None:

@@ -1,7 +1,7 @@
 """Everything that is true only of Close (https://developer.close.com).
 
 Sources of the rules: the vendor's page "Update an opportunity" with its OpenAPI schema, and its pages on
-authentication, rate limits, custom fields and pipelines. Where the vendor is silent, the choice made here says so.
+authentication, rate limits, custom fields and pipelines. Where they say nothing, a comment names the choice made here.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Close:
         "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),
         "client_secret": ExtraField("OAuth client secret", "Of the same OAuth application.", secret=True),
         "refresh_token": ExtraField(
-            "OAuth refresh token", "The first one; its successors are kept in the ledger.", secret=True
+            "OAuth refresh token", "The first one; its successors are stored in the ledger.", secret=True
         ),
     }
 
@@ -165,7 +165,7 @@ class Close:
         )
 
     def unknown_field(self, name: str, catalogue: Catalogue) -> str:
-        """Name the writable fields; for a custom field, those of this organization."""
+        """Name the writable fields; for a custom field, the custom fields of this organization."""
         if name.startswith("custom."):
             known = sorted(field for field in catalogue.fields if field.startswith("custom."))
             custom = catalogue.with_labels(", ".join(known)) or "none"
@@ -201,7 +201,7 @@ class Close:
         return values
 
     def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
-        """Use one `PUT`, which changes only the keys that it holds."""
+        """Use one `PUT`, which changes only the keys in it."""
         once = any(key.endswith(LIST_ITEM_SUFFIXES) for key in keys)
         return (Route("PUT", _RECORD, keys, replayable=not once),) if keys else ()
 

@@ -58,7 +58,7 @@ def _is_own_error(body: Json) -> bool:
     """Return whether an error body has a shape that is on record for Close, and nothing beside it.
 
     These are `{"errors": [text], "field-errors": {field: text}}`, `{"error": text}`, and the old 429 with an object in
-    `error`. The schema types 400, 401 and 404 as anything, but whatever a gateway sends would pass as anything, too.
+    `error`. The schema types 400, 401 and 404 as anything, but then the answer of any gateway would be one, too.
     """
     if not isinstance(body, dict) or not body or not body.keys() <= {"error", "errors", "field-errors"}:
         return False

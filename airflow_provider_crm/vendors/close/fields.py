@@ -39,8 +39,8 @@ LIST_ITEM_SUFFIXES = (".add", ".remove")
 
 _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
 
-# Close keeps money as an integer "in cents"; what it does for currencies with another number of decimals is not
-# documented, so those are refused rather than written a hundred times too large or small.
+# Close stores money as an integer "in cents", and does not document currencies with another number of decimals. Those
+# are refused rather than written a hundred times too large or small.
 # fmt: off
 _NOT_TWO_DECIMALS = frozenset({
     "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD",
@@ -66,7 +66,7 @@ def custom_fields(definition: Record) -> list[Field]:
 def find_stage(field: Field, label: str, catalogue: Catalogue) -> Stage:
     """Find a stage by id or by `Pipeline/Label`, or by its label alone where the organization has one pipeline.
 
-    With several pipelines a label alone could move a deal into another one: a row does not tell in which its deal is.
+    With several pipelines a label alone could move a deal into another one: a row does not say in which its deal is.
     """
     wanted = label.strip()
     found = [stage for stage in catalogue.stages if wanted in (stage.id, f"{stage.pipeline}/{stage.label}")]
@@ -79,7 +79,7 @@ def find_stage(field: Field, label: str, catalogue: Catalogue) -> Stage:
         problem = "names no pipeline, and this organization has several; write"
     else:
         problem = "stands for several stages; write one of" if found else "is no stage of this organization; it has"
-    # Those that come close would tell what a hidden value is.
+    # Similar stages would reveal a hidden value.
     candidates = catalogue.stages if field.personal else found or labelled or catalogue.stages
     choices = " or ".join(f"{stage.pipeline}/{stage.label} ({stage.id})" for stage in candidates)
     msg = f"stage {shown_value(field, wanted)} {problem} {choices}."
@@ -101,7 +101,7 @@ def check_currency(field: Field, value: FieldValue, catalogue: Catalogue) -> Non
 
 
 def in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldValue]:
-    """Return amounts as Close keeps them.
+    """Return amounts as Close stores them.
 
     Raises:
         ConfigurationError: Close does not document the minor unit of the organization's currency.

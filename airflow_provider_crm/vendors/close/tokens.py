@@ -1,4 +1,4 @@
-"""The answer of Close's token endpoint."""
+"""Read the answers of Close's token endpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Json
 
 _ENDPOINT = "Close's token endpoint"
-# These apply where the answer names no time, or one that no token lives.
+# These apply where the answer names no lifetime, or one that no token has.
 _DEFAULT_SECONDS, _MOST_SECONDS = 3600.0, 366 * 86_400.0
 
 
