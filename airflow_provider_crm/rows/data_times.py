@@ -17,8 +17,8 @@ from airflow_provider_crm.values.time_zones import future_data_time, parse_momen
 _FUTURE = "FUTURE_AS_OF"
 _RUN_CURE = "start the run for a date that has come, or pass as_of with the column that says when the data was read."
 _COLUMN_CURE = (
-    "write when the value was read or last changed, or leave as_of out. An open end such as 9999-12-31 is no such time, "
-    "and a local time needs its zone or the argument timezone."
+    "write when the value was read or last changed, or leave as_of out. An open end such as 9999-12-31 is no such "
+    "time, and a local time needs its zone or the argument timezone."
 )
 _AS_OF = Field("as_of", "as_of", Kind.DATETIME)
 
