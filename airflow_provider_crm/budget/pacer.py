@@ -183,7 +183,7 @@ class Pacer:
             self._found.sent(now, self._found.gap(self._share), share=self._share)
         return Reservation(now, 0 if self._plan is None else self._plan.sent(now))
 
-    def unused(self, reservation: Reservation) -> None:
+    def cancel(self, reservation: Reservation) -> None:
         """Take a ticket back: its call was not sent."""
         with self._lock:
             self._in_flight -= 1
@@ -192,7 +192,7 @@ class Pacer:
             if self._leases is not None:
                 self._leases.back(reservation.window)
 
-    def answered(self, reservation: Reservation, limits: Limits | None, *, refused: bool = False) -> None:
+    def record_answer(self, reservation: Reservation, limits: Limits | None, *, refused: bool = False) -> None:
         """Learn from what became of a call.
 
         Args:
@@ -216,7 +216,7 @@ class Pacer:
             else:
                 self._found.accept(reservation.sent_at)
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let nobody pass for that long; a shorter hold never ends a longer one."""
         with self._lock:
             self._held_until = max(self._held_until, self._clock.monotonic() + seconds)

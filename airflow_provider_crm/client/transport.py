@@ -46,12 +46,22 @@ class Signature(AuthBase):
         self.origin = origin_of(account)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign; a request to another origin stays as it is."""
+        """Sign a request that `requests` has prepared."""
+        return self.sign(request, None)
+
+    def sign(self, request: requests.PreparedRequest, timezone: str | None) -> requests.PreparedRequest:
+        """Sign a request; one to another origin stays as it is.
+
+        Args:
+            request: The request.
+            timezone: IANA zone of the offset header; None for the account's, unless the request has that header.
+        """
         if _origin_of(request.url or "") != self.origin:
             return request
-        offset = offset_hours(self._clock.now(), self._account.timezone or "UTC")
+        offset = offset_hours(self._clock.now(), timezone or self._account.timezone or "UTC")
         for name, value in self._account.vendor.headers(offset).items():
-            request.headers.setdefault(name, value)
+            if timezone is not None or name not in request.headers:
+                request.headers[name] = value
         credentials = self._account.credentials
         if self._account.tokens is not None:
             credentials = Credentials(extra={"access_token": self._account.tokens.token()})

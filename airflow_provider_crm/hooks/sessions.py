@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.budget.pacer import Budget
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 
 if TYPE_CHECKING:

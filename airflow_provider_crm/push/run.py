@@ -12,7 +12,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from airflow_provider_crm.client.session import BeforeAttempt
+from airflow_provider_crm.client.attempts import BeforeAttempt
 from airflow_provider_crm.exceptions import (
     ClaimLostError,
     ConfigurationError,

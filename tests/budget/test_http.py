@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from airflow_provider_crm.budget.pacer import Budget
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.exceptions import RateLimitedError
@@ -104,7 +105,9 @@ def test_a_long_wait_is_the_callers(sandbox):
     with Session(account(sandbox, "raze"), retry=RetryRules(defer_after=0.0)) as session:
         for _ in range(3):
             session.read("opp_1")
-        with pytest.raises(RateLimitedError, match=r"^Raze's budget is used up") as used_up:
+        with pytest.raises(
+            RateLimitedError, match=r"^Raze's rate limit is used up; the next call is allowed in"
+        ) as used_up:
             session.read("opp_1")
     assert (0 < used_up.value.retry_after <= 3600, used_up.value.code) == (True, "BUDGET_USED_UP")
     assert [call.status for call in sandbox.audit.calls] == [200] * 3

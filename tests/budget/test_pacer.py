@@ -34,7 +34,7 @@ def time():
 def pacer(time):
     """A pacer that has learned a limit of 10 calls per window, 5 of which are used; the window ends in 8 s."""
     pacer = Pacer(time.clock())
-    pacer.answered(pacer.acquire(), Limits(limit=10, remaining=5, reset=8.123))
+    pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=5, reset=8.123))
     return pacer
 
 
@@ -71,7 +71,7 @@ def test_calls_in_flight_count(pacer):
 def test_a_used_up_window_is_waited_for_to_its_end(pacer, time):
     """With nothing in flight, the wait lasts until the window is surely over; then there are calls again."""
     for remaining in (4, 3, 2, 1, 0):
-        pacer.answered(pacer.acquire(), Limits(limit=10, remaining=remaining, reset=8.123))
+        pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=remaining, reset=8.123))
     assert pacer.acquire() == pytest.approx(8.123)
     time.seconds = 8.124
     assert isinstance(pacer.acquire(), Reservation)
@@ -81,7 +81,7 @@ def test_an_unused_ticket_comes_back(pacer):
     """A call that was not sent after all costs nothing."""
     for _ in range(5):
         reservation = pacer.acquire()
-    pacer.unused(reservation)
+    pacer.cancel(reservation)
     assert isinstance(pacer.acquire(), Reservation)
 
 
@@ -89,7 +89,7 @@ def test_an_unused_ticket_comes_back(pacer):
 def test_a_429_holds_everybody(time, remaining):
     """After a refusal nobody gets a ticket until the vendor's wait is over, also when calls are said to remain."""
     pacer = Pacer(time.clock())
-    pacer.answered(pacer.acquire(), Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0), refused=True)
+    pacer.record_answer(pacer.acquire(), Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0), refused=True)
     assert pacer.acquire() == 3.0
     time.seconds = 2.9
     assert pacer.acquire() == pytest.approx(0.1)
@@ -99,8 +99,8 @@ def test_a_429_holds_everybody(time, remaining):
 
 def test_a_shorter_hold_never_ends_a_longer_one(pacer, time):
     """Of several holds the longest counts."""
-    pacer.hold(10)
-    pacer.hold(1)
+    pacer.pause(10)
+    pacer.pause(1)
     time.seconds = 5.0
     assert pacer.acquire() == 5.0
 
@@ -109,33 +109,33 @@ def test_a_stated_hour_is_a_start(time):
     """Without any header, a stated limit of an hour gives its share of calls, then the wait for the rest of it."""
     pacer = Pacer(time.clock(), share=0.5, stated=StatedLimit(10, 3600))
     for _ in range(5):
-        pacer.answered(pacer.acquire(), Limits())
+        pacer.record_answer(pacer.acquire(), Limits())
     assert pacer.acquire() == 3600.0
 
 
 def test_a_stated_rate_spaces_calls(time):
     """Without any header, a stated limit per second spaces calls evenly, a little below it."""
     pacer = Pacer(time.clock(), stated=StatedLimit(40, 1))
-    pacer.answered(pacer.acquire(), Limits())
+    pacer.record_answer(pacer.acquire(), Limits())
     assert 1 / 40 < pacer.acquire() < 1.1 / 40
 
 
 def test_answers_count_more_than_what_was_stated(time):
     """The first answer with a header replaces what the connection says."""
     pacer = Pacer(time.clock(), stated=StatedLimit(1, 3600))
-    pacer.answered(pacer.acquire(), Limits(limit=10, remaining=9, reset=1.5))
+    pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=9, reset=1.5))
     assert isinstance(pacer.acquire(), Reservation)
 
 
 def test_a_ticket_costs_microseconds():
     """Taking a ticket and taking in its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
     pacer = Pacer(Clock())
-    pacer.answered(pacer.acquire(), Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5))
+    pacer.record_answer(pacer.acquire(), Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5))
     limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
 
     def work():
         for _ in range(2_500):
-            pacer.answered(pacer.acquire(), limits)
+            pacer.record_answer(pacer.acquire(), limits)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     started = real_time.process_time()

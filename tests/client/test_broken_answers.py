@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.client.transport import Wire
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import (
@@ -57,7 +58,7 @@ def session_with(url, *, vendor="raze", timeout=2.0, largest=None, **retry):
     account = Account(VENDORS[vendor], url, Credentials(KEY), timeout=timeout)
     session = Session(account, retry=RetryRules(**{"attempts": 1, **retry}), clock=clock)
     if largest is not None:
-        session._wire = Wire(account, session.http, timeout, largest)
+        session._sender.wire = Wire(account, session.http, timeout, largest)
     return session
 
 

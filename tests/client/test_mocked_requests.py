@@ -76,7 +76,7 @@ def test_responses(session, address, crm_sandbox):
 def test_responses_without_an_answer(session, crm_sandbox):
     """A call that no mock expects fails with the mock's own words."""
     with responses.RequestsMock(), pytest.raises(TransientError, match="Connection refused by Responses"):
-        session._send(session.account.vendor.read_call("oppo_1"), None, None)
+        session.probe()
     assert crm_sandbox.audit.calls == []
 
 
@@ -196,5 +196,5 @@ def test_errors_of_mocks(session, crm_sandbox):
         (requests.ConnectionError("down"), "CONNECTION_CUT"),
     ):
         with mock.patch("requests.Session.send", side_effect=raised), pytest.raises(TransientError) as failed:
-            session._send(session.account.vendor.read_call("oppo_1"), None, None)
+            session.probe()
         assert failed.value.code == code

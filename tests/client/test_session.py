@@ -24,7 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import (
     AuthenticationError,
@@ -436,7 +437,7 @@ def test_adding_a_value_is_not_replayable(sandbox, connect, fault, puts):
 # Transport
 
 
-def test_what_the_permit_raises_ends_the_attempts(sandbox, connect):
+def test_what_before_attempt_raises_ends_the_attempts(sandbox, connect):
     """A row that may not be sent is not tried again: its claim is gone, or the ledger's database is."""
     asked = []
 
@@ -447,6 +448,24 @@ def test_what_the_permit_raises_ends_the_attempts(sandbox, connect):
     with pytest.raises(TransientError, match="The ledger cannot be used") as failed:
         connect(sandbox.url, attempts=5).write(PUT, "opp_1", before_attempt=refuse)
     assert (len(asked), sandbox.audit.calls, failed.value.maybe_written) == (1, [], False)
+
+
+@pytest.mark.parametrize(("timezone", "offset"), [(None, "0"), ("Asia/Kolkata", "5.5")])
+def test_the_offset_is_computed_once_per_call(sandbox, connect, timezone, offset):
+    """The zone of a call, else the account's, else UTC: it makes one header, and no other one is made for it."""
+    made = []
+
+    class Counted(type(CLOSE)):
+        def headers(self, offset):
+            made.append(offset)
+            return super().headers(offset)
+
+    session = connect(sandbox.url, vendor=Counted(), key=sandbox.close.api_key)
+    update = Update(0, "oppo_1", {"note": "x"})
+    call = calls_of("oppo_1", writes_of(update, CLOSE, session.catalogue(("note",))))[0]
+    made.clear()
+    session.write(call, "oppo_1", timezone=timezone)
+    assert (made, sandbox.audit.calls[-1].headers["x-tz-offset"]) == ([offset], offset)
 
 
 def test_the_timeout_reaches_the_wire(sandbox, connect):
@@ -762,7 +781,7 @@ def test_a_transport_error_keeps_no_request(crm_sandbox, monkeypatch):
     crm_sandbox.close.add_opportunity("oppo_1")
     crm_sandbox.script(vendor="close", method="GET", faults=["reset_before"])
     with pytest.raises(TransientError) as cut:
-        hook.session._send(hook.vendor.read_call("oppo_1"), "oppo_1", None)
+        hook.session.probe()
     key = hook.session.account.credentials.secrets()
     assert not [secret for secret in key if secret in repr(vars(cut.value.__cause__)) + repr(cut.value.__cause__)]
     assert not hasattr(cut.value.__cause__, "request")

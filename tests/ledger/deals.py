@@ -7,7 +7,8 @@ from collections import Counter
 from contextlib import contextmanager
 
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger.ledger import Ledger

@@ -21,7 +21,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import prepare_engine
 from airflow_provider_crm.exceptions import TransientError

@@ -16,7 +16,8 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider_crm.budget.pacer import Budget
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.ledger.claims import Verdict

@@ -13,7 +13,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_crm.budget.windows import POLL
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.hooks.ledger import ledger_engine
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator

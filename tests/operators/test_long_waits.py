@@ -215,7 +215,7 @@ def test_a_plan_of_values_that_may_not_be_kept_does_not_wait_for_ever(crowded, l
     rows = [{"id": f"opp_{number}", "mail": "jane@example.com"} for number in range(ROWS)]
     hours = Plans(crowded, ledger_conn_id, stored, data=rows, fields={"mail": "email"})
     run = hours.until_done()
-    assert "budget is used up" in str(run.error)
+    assert "rate limit is used up" in str(run.error)
     assert hours.reports == []
     assert stored(plan_reads) == []
 

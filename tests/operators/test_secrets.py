@@ -10,6 +10,7 @@ import traceback
 
 import pytest
 
+from airflow_provider_crm.client.redaction import Redactor
 from airflow_provider_crm.exceptions import RejectedError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
@@ -99,6 +100,6 @@ def test_a_vendor_that_repeats_the_key_is_redacted(connections):
     hook = CrmHook.for_connection("raze")
     session = hook.session
     error = RejectedError(f"bad key {RAZE_KEY}", code=RAZE_KEY, field_errors={"key": RAZE_KEY})
-    session._redact(error, "opp_0")
+    Redactor(session.account).redact(error, "opp_0")
     assert str(error) == "bad key ***"
     assert error.field_errors == {"key": "***"}

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import RetryRules, Session
+from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RateLimitedError, UnknownFieldError
 from airflow_provider_crm.push.rules import PushRules, check_fields

@@ -115,7 +115,7 @@ def test_whatever_is_read_can_be_obeyed(engine, vendor, shared, answers):
         reservation = ticket_of(pacer, seconds)
         seconds[0] += 0.05
         said = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
-        pacer.answered(reservation, said, refused=refused)
+        pacer.record_answer(reservation, said, refused=refused)
     assert pacer.use("").calls == len(answers)
     pacer.close()
 
@@ -130,7 +130,7 @@ def test_the_largest_limit_fits_into_the_database(new_database):
     engine = prepare_engine(sa.create_engine(new_database()))
     pacer = Pacer(Clock(), leases=Leases(BudgetStore(engine, Clock()), "one", 1.0))
     for _ in range(3):
-        pacer.answered(ticket_of(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
+        pacer.record_answer(ticket_of(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
     engine.dispose()
 
 

@@ -1,0 +1,145 @@
+"""Try a call until it is answered.
+
+Temporary errors are retried. If a call got no answer and is not safe to repeat, the record is read first to see whether
+the write landed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from airflow_provider_crm.exceptions import CrmError, RateLimitedError, TransientError
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_crm.client.rate_limits import RateLimits
+    from airflow_provider_crm.client.redaction import Redactor
+    from airflow_provider_crm.client.retry import RetryRules
+    from airflow_provider_crm.client.sender import OutgoingCall, Sender
+    from airflow_provider_crm.clock import Clock
+
+_T = TypeVar("_T")
+
+BeforeAttempt: TypeAlias = Callable[[], None]
+"""Called before each attempt; what it raises ends the call, of which nothing is sent then."""
+
+# How long a refusal that names no wait pauses all calls: as long as after so many failed attempts.
+_FAILED_ATTEMPTS = 3
+
+
+def always() -> None:
+    """Allow every attempt."""
+
+
+def _never(err: TransientError) -> None:
+    """Say of no call that it has landed: the call is safe to repeat."""
+
+
+class Attempts:
+    """Sends calls, each as often as the retry rules allow; safe for many threads.
+
+    Args:
+        sender: Sends each attempt.
+        limits: The vendor's rate limits.
+        redactor: Takes secrets out of errors.
+        retry: How long a call is tried.
+        clock: Time.
+    """
+
+    def __init__(self, sender: Sender, limits: RateLimits, redactor: Redactor, retry: RetryRules, clock: Clock) -> None:
+        self._sender = sender
+        self._limits = limits
+        self._redactor = redactor
+        self._retry = retry
+        self._clock = clock
+
+    def answered(
+        self,
+        outgoing: OutgoingCall,
+        read: Callable[[requests.Response], _T],
+        *,
+        landed: Callable[[TransientError], _T | None] = _never,
+        before_attempt: BeforeAttempt = always,
+        attempts: int | None = None,
+    ) -> _T:
+        """Try a call until its answer can be read.
+
+        Args:
+            outgoing: The call.
+            read: Reads the answer, or raises an error that is treated like a refusal.
+            landed: Called before a call is repeated; what it returns, if not None, is the result.
+            before_attempt: Called before each attempt, as the last thing.
+            attempts: Maximum number of attempts; default: that of the retry rules.
+
+        Raises:
+            CrmError: There is no answer, or none that can be read.
+        """
+        started, failed, renewed = self._clock.monotonic(), 0, False
+        while True:
+            token, answer = self._attempt(outgoing, started, before_attempt)
+            try:
+                if isinstance(answer, CrmError):
+                    raise answer
+                return self._redactor.read(read, answer)
+            except RateLimitedError as err:
+                self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                self._pause(err, outgoing, started)
+            except TransientError as err:
+                self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                failed += 1
+                if (result := landed(err)) is not None:
+                    return result
+                if failed >= (attempts or self._retry.attempts):
+                    raise
+                self._back_off(err, failed, started)
+            except CrmError as err:
+                if token is None or renewed or err.status != HTTPStatus.UNAUTHORIZED:
+                    self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                    raise
+                renewed = True
+                self._sender.refuse_token(token)
+
+    def _attempt(
+        self, outgoing: OutgoingCall, started: float, before_attempt: BeforeAttempt
+    ) -> tuple[str | None, requests.Response | CrmError]:
+        """Send a call once.
+
+        Returns:
+            The access token, and the answer or why there is none.
+
+        Raises:
+            CrmError: The rate limit or `before_attempt` did not allow the attempt: nothing was sent.
+        """
+        with self._limits.passage(outgoing.call, started) as passage:
+            try:
+                token = self._sender.token()  # before `before_attempt`: fetching one takes time
+            except CrmError as err:
+                return None, err
+            try:
+                before_attempt()
+            except CrmError as err:
+                self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                raise
+            try:
+                return token, self._sender.send_allowed(outgoing, passage)
+            except CrmError as err:
+                return token, err
+
+    def _pause(self, err: RateLimitedError, outgoing: OutgoingCall, started: float) -> None:
+        """Pause all threads. Without a wait, or with one that is over by our clock, calls would repeat without end."""
+        wait = err.retry_after or self._retry.backoff(_FAILED_ATTEMPTS, self._clock.jitter())
+        self._limits.pause(outgoing.call, wait)
+        if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
+            err.retry_after = wait
+            raise err
+
+    def _back_off(self, err: TransientError, failed: int, started: float) -> None:
+        wait = max(self._retry.backoff(failed, self._clock.jitter()), err.retry_after or 0.0)
+        if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
+            if err.retry_after is not None:  # a pause of our own is nothing that the vendor asks for
+                err.retry_after = wait
+            raise err
+        self._clock.sleep(wait)

@@ -1,0 +1,124 @@
+"""The rate limits of one session's calls: a pacer for each endpoint group."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.exceptions import RateLimitedError, TransientError
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.budget.pacer import Budget
+    from airflow_provider_crm.budget.usage import GroupUse
+    from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.client.retry import RetryRules
+    from airflow_provider_crm.client.waiting import Waiting
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.limits import Limits
+
+log = logging.getLogger(__name__)
+
+# A wait of less than a float's precision would never pass.
+_SHORTEST_SLEEP = 0.001
+
+
+@dataclass(slots=True)
+class Passage:
+    """One attempt that the rate limit allows; whoever sends it notes here what became of it.
+
+    Attributes:
+        sent: Whether the call was sent.
+        limits: The limits that its answer names; None without an answer.
+        refused: Whether the rate limit was the reason of a refusal (429).
+    """
+
+    sent: bool = False
+    limits: Limits | None = None
+    refused: bool = False
+
+
+class RateLimits:
+    """Lets calls go when the vendor's rate limit allows; safe for many threads.
+
+    Args:
+        account: The account; calls are limited by its key.
+        budget: How much of the limit may be used, and where it is shared.
+        retry: How long a call may wait.
+        waiting: Time, and the measure of waits.
+    """
+
+    def __init__(self, account: Account, budget: Budget, retry: RetryRules, waiting: Waiting) -> None:
+        self._account = account
+        self._budget = budget
+        self._retry = retry
+        self._waiting = waiting
+        self._clock = waiting.clock
+        self._lock = threading.Lock()
+        self._pacers: dict[str, Pacer] = {}
+
+    @contextmanager
+    def passage(self, call: Call, started: float) -> Iterator[Passage]:
+        """Wait until a call may go, and report to its pacer what became of it, however the block ends.
+
+        Args:
+            call: The call.
+            started: Monotonic seconds at which its first attempt began.
+
+        Raises:
+            RateLimitedError: The wait is longer than the retry rules allow.
+            TransientError: The store of a shared budget cannot be used.
+        """
+        pacer = self._pacer(call)
+        with self._waiting.for_limit():
+            reservation = self._reservation(pacer, started)
+        passage = Passage()
+        try:
+            yield passage
+        finally:
+            if passage.sent:
+                pacer.record_answer(reservation, passage.limits, refused=passage.refused)
+            else:
+                pacer.cancel(reservation)
+
+    def pause(self, call: Call, seconds: float) -> None:
+        """Let no call of the same endpoint group go for that many seconds."""
+        self._pacer(call).pause(seconds)
+
+    def used(self) -> tuple[GroupUse, ...]:
+        """Return what was used so far, by endpoint group."""
+        with self._lock:
+            pacers = dict(self._pacers)
+        return tuple(pacer.use(group) for group, pacer in pacers.items())
+
+    def close(self) -> None:
+        """Give back the leased calls that were not used."""
+        for group, pacer in self._pacers.items():
+            try:
+                pacer.close()
+            except TransientError as err:
+                log.warning("Unused calls of %r are free again only when their window ends: %s", group, err)
+
+    def _pacer(self, call: Call) -> Pacer:
+        group = self._account.vendor.budget_group(call)
+        with self._lock:
+            if group not in self._pacers:
+                share, store = self._budget.share, self._budget.store
+                leases = None if store is None else Leases(store, self._account.budget_name(group), share)
+                self._pacers[group] = Pacer(self._clock, share=share, stated=self._account.stated, leases=leases)
+            return self._pacers[group]
+
+    def _reservation(self, pacer: Pacer, started: float) -> Reservation:
+        while not isinstance(wait := pacer.acquire(), Reservation):
+            if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
+                vendor = self._account.vendor
+                msg = f"{vendor.display_name}'s rate limit is used up; the next call is allowed in {wait:.0f} seconds."
+                raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
+            if wait > 0:
+                self._clock.sleep(max(wait, _SHORTEST_SLEEP))
+        return wait
