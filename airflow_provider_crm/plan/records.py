@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
 from airflow_provider_crm.plan.reads import Listed
-from airflow_provider_crm.push.concurrency import Concurrency, FirstError, Workers, Written
+from airflow_provider_crm.push.concurrency import Concurrency, RowTiming
+from airflow_provider_crm.push.stops import FirstError
+from airflow_provider_crm.push.workers import Workers
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -25,7 +27,7 @@ class _Answer(NamedTuple):
 
     record_id: str
     shown: Record | CrmError | None
-    took: Written
+    took: RowTiming
 
 
 class RecordReader:
@@ -149,7 +151,7 @@ class RecordReader:
         ended = monotonic()
         if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
             self._failed.add(shown)
-        return _Answer(record_id, shown, Written(ended, ended - began, limit_seconds() - waited))
+        return _Answer(record_id, shown, RowTiming(ended, ended - began, limit_seconds() - waited))
 
     def _shown(self, record_id: str) -> Record | CrmError | None:
         try:

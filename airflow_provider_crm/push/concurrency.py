@@ -1,21 +1,14 @@
-"""How many rows are written at once: found while the run goes, between one and a largest number.
+"""Find the number of threads while the run goes on, between one and a largest number.
 
-The right number of threads is the latency of the vendor times the rate that its budget, its server and this process
-bear. None of the four is known, and all of them change, so `Concurrency` tries: more threads stay if they bring more
-rows per second, fewer stay if they cost none. `Workers` are the threads.
+The right number of threads is the latency of the vendor times the rate that its limit, its server and this process
+allow. These four are unknown and change, so `Concurrency` tries: more threads stay if they bring more rows per second,
+fewer stay if they cost none.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
-
-if TYPE_CHECKING:
-    from airflow_provider_crm.exceptions import CrmError
+from typing import NamedTuple
 
 FIRST_SIZE = 16
 # Rows per second that a process writes at most, more or less: to begin with there are no more threads than that needs.
@@ -25,8 +18,8 @@ _SHORTEST_ROUND = 0.1
 _FEWEST_ROWS = 8  # the mean of fewer says little
 _SHORTEST_PACED_ROUND = 5.0
 _REST = 10.0
-# Parts of the threads' time that they wait for the budget: below the first they are all needed, above the second too
-# many; with the one between, the budget is used in full although latencies vary.
+# Parts of the threads' time that they wait for the rate limit: below the first all are needed, above the last there are
+# too many; with the one between, the limit is used in full although latencies vary.
 _SCARCE, _ENOUGH, _PLENTY = 0.1, 0.15, 0.3
 _BUSY = 0.75
 _CROWDED = 2.0
@@ -34,21 +27,14 @@ _GAIN = 0.15
 _LOSS = 0.9
 _SLOWER = 0.75
 
-# Results are taken together when there are so many, or so many seconds after the first: to take them costs the same.
-_TOGETHER = 32
-_MOMENT = 0.01
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-
-
-class Written(NamedTuple):
+class RowTiming(NamedTuple):
     """How long one row took.
 
     Attributes:
         at: When it ended, in monotonic seconds.
         seconds: How long a thread had it.
-        waited: How many of these it waited for the budget.
+        waited: How many of these it waited for the rate limit.
     """
 
     at: float
@@ -64,7 +50,7 @@ class _Tried(NamedTuple):
 
 
 class Concurrency:
-    """Finds the number of threads; not safe for threads itself, and never asks a clock.
+    """Finds the number of threads; not safe for threads, and reads no clock.
 
     The first row goes alone. How long it takes says with how many threads to begin; they are doubled with each round,
     as long as rows take less than twice what they took at first, when the vendor had nothing else to do. A round is a
@@ -73,10 +59,10 @@ class Concurrency:
     From then on it looks at longer rounds; rows that had begun before the number was changed do not count. After each,
     one of these is done:
 
-    - Threads that waited for the budget are not needed: so many are taken away that the others just use it.
-    - Threads that waited for rows tell nothing: the source is slower than the vendor.
-    - Twice as many are tried, and kept if they bring some of what they could: twice as many threads at least
-      15% more rows per second. Otherwise the vendor, or this process, is at its limit, and only answers got slower.
+    - Threads that only wait for the rate limit are removed.
+    - Threads that wait for rows change nothing: the source is slower than the vendor.
+    - Twice as many are tried, and kept if twice as many threads bring at least 15% more rows per second. Otherwise the
+      vendor, or this process, is at its limit, and only answers got slower.
     - Where more bring nothing, a third fewer are tried, and kept as long as that costs nothing: rows that wait for the
       vendor's server or for this process need no thread.
     - The same when the rows per second fall by a quarter: a server that is overloaded gets relief. If it does cost, the
@@ -103,8 +89,8 @@ class Concurrency:
         self._began: float | None = None
         self._rows, self._seconds, self._waited = 0, 0.0, 0.0
 
-    def ended(self, row: Written) -> None:
-        """Learn from a row that ended, and choose the number of threads anew when that was a round."""
+    def ended(self, row: RowTiming) -> None:
+        """Learn from a row that ended, and choose the number of threads again after each round."""
         if self._old_rows > 0:
             self._old_rows -= 1
             self._begin(row.at)
@@ -201,145 +187,3 @@ class Concurrency:
     def _resize(self, size: int) -> None:
         self._old_rows = self.size
         self.size = max(1, min(size, self._largest))
-
-
-class FirstError:
-    """Why the work of several threads ends: the first error stands, whatever comes later.
-
-    A later one is mostly a consequence, or an accident of what was still in flight: after a key was refused, a wait
-    that the vendor asks of another call must not turn a wrong key into a pause.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._error: CrmError | None = None
-
-    @property
-    def error(self) -> CrmError | None:
-        """The first error, or None so far."""
-        return self._error
-
-    def add(self, err: CrmError) -> CrmError:
-        """Note an error unless there is one; return the one that stands."""
-        with self._lock:
-            if self._error is None:
-                self._error = err
-            return self._error
-
-
-class _Raised(NamedTuple):
-    """What a job ended with that has no result."""
-
-    error: BaseException
-
-
-class Workers(Generic[Job, Result]):
-    """Threads that do jobs; one more is started only for a job that comes while there may be more.
-
-    Args:
-        work: Does one job.
-        name: What the threads' names begin with.
-    """
-
-    def __init__(self, work: Callable[[Job], Result], name: str) -> None:
-        self._work = work
-        self._name = name
-        self._size = 1
-        self._alive = 0
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._jobs: SimpleQueue[tuple[Job] | None] = SimpleQueue()
-        self._ended: SimpleQueue[Result | _Raised] = SimpleQueue()
-        self._several = threading.Event()
-
-    def add(self, job: Job) -> None:
-        """Have a job done."""
-        self._jobs.put((job,))
-        self._start(1)
-
-    def resize(self, size: int) -> None:
-        """Have so many threads from now on, at most; those too many end with the job that they have."""
-        self._size = size
-        self._start(self._jobs.qsize())
-
-    def _start(self, most: int) -> None:
-        """Start threads, one for each job."""
-        with self._lock:
-            new = min(most, self._size - self._alive)
-            self._alive += max(new, 0)
-        for _ in range(new):
-            thread = threading.Thread(target=self._run, name=f"{self._name}_{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def ended(self) -> list[Result]:
-        """The results of the jobs that have ended since, waiting for the first, and a moment for others.
-
-        Raises:
-            BaseException: What a job raised.
-        """
-        self._several.clear()
-        first = self._ended.get()
-        if not self._enough():
-            self._several.wait(_MOMENT)
-        ended = [first, *self._drained()]
-        results = [one for one in ended if not isinstance(one, _Raised)]
-        for one in ended:
-            if isinstance(one, _Raised):
-                for result in results:
-                    self._ended.put(result)  # they are still there when it is closed
-                raise one.error
-        return results
-
-    def close(self, *, wait: bool = True) -> list[Result]:
-        """End all threads, each after the job that it has; jobs that no thread has are dropped.
-
-        Args:
-            wait: Whether to return only when they have ended.
-
-        Returns:
-            The results that nobody has taken.
-        """
-        try:
-            while True:
-                self._jobs.get_nowait()
-        except Empty:
-            for _ in self._threads:
-                self._jobs.put(None)
-        for thread in self._threads if wait else ():
-            thread.join()
-        return [one for one in self._drained() if not isinstance(one, _Raised)]
-
-    def _drained(self) -> list[Result | _Raised]:
-        """What has ended by now."""
-        ended = []
-        with suppress(Empty):
-            while True:
-                ended.append(self._ended.get_nowait())
-        return ended
-
-    def _run(self) -> None:
-        over = False
-        while not over and (job := self._jobs.get()) is not None:
-            try:
-                ended: Result | _Raised = self._work(job[0])
-            except BaseException as err:  # noqa: BLE001 - raised again where the results are taken
-                ended = _Raised(err)
-            over = self._superfluous()
-            self._ended.put(ended)
-            if self._enough():
-                self._several.set()
-
-    def _enough(self) -> bool:
-        """Whether the results are worth taking: there are several, or a thread may have nothing to do until then."""
-        return self._jobs.empty() or self._ended.qsize() >= _TOGETHER
-
-    def _superfluous(self) -> bool:
-        """Whether this thread is one too many; then it no longer counts."""
-        if self._alive <= self._size:
-            return False
-        with self._lock:
-            if self._alive <= self._size:
-                return False
-            self._alive -= 1
-            return True

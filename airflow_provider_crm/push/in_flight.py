@@ -1,4 +1,4 @@
-"""The rows that threads are writing at the moment, and how they end when the run does."""
+"""The rows that threads are writing at the moment, and how they end with the run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.push.concurrency import Concurrency, Workers, Written
+from airflow_provider_crm.push.concurrency import Concurrency, RowTiming
+from airflow_provider_crm.push.workers import Workers
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.waiting import Waiting
-    from airflow_provider_crm.push.write import Ended, Job
+    from airflow_provider_crm.push.results import Job, RowResult
+    from airflow_provider_crm.push.row_writer import MaySend
 
 
 class InFlight:
@@ -20,12 +22,12 @@ class InFlight:
     until it is `recorded`: a signal may raise between any two steps of the main thread, and loses no row.
 
     Args:
-        write: Writes one row.
+        write: Writes one row; its last argument is called before each attempt.
         largest: Rows at most.
         waiting: Time, and how long the threads wait for the rate limit.
     """
 
-    def __init__(self, write: Callable[[Job], Ended], largest: int, waiting: Waiting) -> None:
+    def __init__(self, write: Callable[[Job, MaySend], RowResult], largest: int, waiting: Waiting) -> None:
         self._write = write
         self._largest = largest
         self._waiting = waiting
@@ -33,41 +35,41 @@ class InFlight:
         self._jobs: dict[str, Job] = {}
         self._begun: set[str] = set()
         self._sent: set[str] = set()
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[str, RowResult] = {}
         self._ending = False
         self._changed = threading.Condition()
-        self._workers: Workers[Job, tuple[Ended, Written]] = Workers(self._timed, "crm-push")
+        self._workers: Workers[Job, tuple[RowResult, RowTiming]] = Workers(self._timed, "crm-push")
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def accepts(self, record_id: str) -> bool:
-        """Whether a row may come now: there is room, and none of the same record is here."""
+        """Return whether a row may come now: there is room, and none of the same record is here."""
         return len(self._jobs) < self._largest and record_id not in self._jobs
 
     def add(self, job: Job) -> None:
-        """Have one more written."""
+        """Have one more row written."""
         self._jobs[job.update.record_id] = job
         self._workers.add(job)
 
-    def ended(self) -> list[Ended]:
-        """All rows that have ended, waiting for the first; they are here until they are `recorded`."""
+    def ended(self) -> list[RowResult]:
+        """Return all rows that have ended, waiting for the first; they stay here until they are `recorded`."""
         batch = self._workers.ended()
-        for _, written in batch:
-            self._concurrency.ended(written)
+        for _, timing in batch:
+            self._concurrency.ended(timing)
         self._workers.resize(self._concurrency.size)
-        return [ended for ended, _ in batch]
+        return [result for result, _ in batch]
 
-    def recorded(self, batch: Iterable[Ended]) -> None:
-        """Make room for others."""
+    def recorded(self, batch: Iterable[RowResult]) -> None:
+        """Make room for other rows."""
         with self._changed:
-            for record_id in [ended.job.update.record_id for ended in batch]:
+            for record_id in [result.settlement.row.record_id for result in batch]:
                 self._ended.pop(record_id, None)
                 self._jobs.pop(record_id, None)
                 self._begun.discard(record_id)
                 self._sent.discard(record_id)
 
-    def may_send(self, job: Job) -> bool:
+    def _may_send(self, job: Job) -> bool:
         """Note that a call of a row is sent now; False if none may be sent any more."""
         with self._changed:
             if not self._ending:
@@ -80,7 +82,7 @@ class InFlight:
             self._ending = True
             return frozenset(self._sent | self._ended.keys())
 
-    def wait(self, seconds: float) -> tuple[list[Ended], list[Job]]:
+    def wait(self, seconds: float) -> tuple[list[RowResult], list[Job]]:
         """Wait for the calls that are on their way, after `end`.
 
         Args:
@@ -100,15 +102,15 @@ class InFlight:
         """End the threads of a run of which all rows are on record."""
         self._workers.close()
 
-    def _timed(self, job: Job) -> tuple[Ended, Written]:
+    def _timed(self, job: Job) -> tuple[RowResult, RowTiming]:
         record_id = job.update.record_id
         with self._changed:
             self._begun.add(record_id)
         monotonic, limit_seconds = self._waiting.clock.monotonic, self._waiting.limit_seconds
         began, waited = monotonic(), limit_seconds()
-        ended = self._write(job)
+        result = self._write(job, self._may_send)
         now = monotonic()
         with self._changed:
-            self._ended[record_id] = ended
+            self._ended[record_id] = result
             self._changed.notify_all()
-        return ended, Written(now, now - began, limit_seconds() - waited)
+        return result, RowTiming(now, now - began, limit_seconds() - waited)

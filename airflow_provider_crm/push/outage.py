@@ -1,43 +1,41 @@
-"""Whether the vendor is down, or only some rows always fail: found by asking it."""
+"""Find out whether the vendor is down, or only some rows always fail, by calling it."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import OutageError
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.exceptions import ClaimLostError, CrmError, OutageError
+from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.push.results import RowResult
 
 log = logging.getLogger(__name__)
 
-UNEXPECTED = "UNEXPECTED"
-"""Code of a row that met an exception which is none of this package."""
-
 _FAILED_IN_A_ROW = 5
 _ATTEMPTS_WHILE_ALL_FAIL = 2
-# What ended these rows says nothing of the vendor.
-_SAY_NOTHING = frozenset({"TAKEN_OVER", UNEXPECTED})
 
 
 class OutageWatch:
-    """Tells a vendor that is down from rows that it always answers with an error.
+    """Distinguishes a vendor that is down from rows that it always answers with an error; safe for threads.
 
-    A failed call here is one that failed in every attempt. After five in a row, whatever their rows, the vendor is
-    asked by the call that tests a connection. If that fails, too, the vendor is down. Else the rows are at fault, and
-    the run goes on; until another row is answered each call has two attempts, and every fifth failure asks again. So
-    80 such rows among good ones cost 8 calls for each of the first five and of those in flight then, 2 for each other,
-    and 16 questions.
+    A failed call here is one that failed in every attempt. After five in a row, whatever their rows, the call that
+    tests a connection is made. If that fails, too, the vendor is down. Else the rows are at fault, and the run goes on:
+    until another row is answered each call has two attempts, and every fifth failure makes that call again. So 80 such
+    rows among good ones cost 8 calls for each of the first five and of those in flight then, 2 for each other row, and
+    16 tests of the connection.
 
     Args:
-        session: Asks the vendor.
+        session: Makes the call.
         probing: Whether the vendor was down a while ago: then the first failed call is enough to ask.
     """
 
     def __init__(self, session: Session, *, probing: bool) -> None:
         self._session = session
+        self._lock = threading.Lock()
         self._probing = probing
         self._failed = 0
         self._suspicious = False
@@ -45,26 +43,33 @@ class OutageWatch:
     @property
     def attempts(self) -> int | None:
         """How often a call may be tried now; None for as often as usual."""
-        return _ATTEMPTS_WHILE_ALL_FAIL if self._suspicious else None
+        with self._lock:
+            return _ATTEMPTS_WHILE_ALL_FAIL if self._suspicious else None
 
-    def add(self, outcome: Outcome) -> OutageError | None:
-        """Note what became of a row that was sent; return the reason to stop if the vendor is down."""
-        if outcome.word is OutcomeWord.NOT_SENT or outcome.code in _SAY_NOTHING:
+    def add(self, result: RowResult) -> OutageError | None:
+        """Note the result of a row that was sent; return the reason to stop if the vendor is down."""
+        outcome = result.outcome
+        if outcome.word is OutcomeWord.NOT_SENT or not _is_of_the_vendor(result.cause):
             return None
-        if outcome.word not in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN):
-            self._failed, self._suspicious, self._probing = 0, False, False
-            return None
-        self._failed += 1
-        if self._failed < (1 if self._probing else _FAILED_IN_A_ROW):
-            return None
-        rows = "a row" if self._failed == 1 else f"{self._failed} rows one after another"
+        with self._lock:
+            if outcome.word not in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN):
+                self._failed, self._suspicious, self._probing = 0, False, False
+                return None
+            self._failed += 1
+            if self._failed < (1 if self._probing else _FAILED_IN_A_ROW):
+                return None
+            rows = "a row" if self._failed == 1 else f"{self._failed} rows one after another"
+            self._failed, self._probing = 0, False
         vendor = self._session.account.vendor
-        self._failed, self._probing = 0, False
-        if not self._session.is_down():
-            log.warning(
-                "%s failed %s, every attempt, and answers otherwise: the run goes on.", vendor.display_name, rows
-            )
+        if self._session.is_down():
+            msg = f"{vendor.display_name} failed {rows}, every attempt; {outcome.reason}"
+            return OutageError(msg, vendor=vendor.name)
+        log.warning("%s failed %s, every attempt, and answers otherwise: the run goes on.", vendor.display_name, rows)
+        with self._lock:
             self._suspicious = True
-            return None
-        msg = f"{vendor.display_name} failed {rows}, every attempt; {outcome.reason}"
-        return OutageError(msg, vendor=vendor.name)
+        return None
+
+
+def _is_of_the_vendor(cause: Exception | None) -> bool:
+    """Return whether the end of a row says anything of the vendor; a lost claim and an unexpected exception do not."""
+    return cause is None or (isinstance(cause, CrmError) and not isinstance(cause, ClaimLostError))

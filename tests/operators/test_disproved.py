@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_crm.exceptions import IgnoredError, OutcomeUnknownError, RejectedError, TransientError
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.push.write import is_gone
+from airflow_provider_crm.push.outcomes import is_gone
 from airflow_provider_crm.vendors import VENDORS
 
 CLOSE = {"id_column": "id", "fields": {"arr": "deal_value"}}

@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from airflow_provider_crm.push.concurrency import FIRST_SIZE, Concurrency, Workers, Written
+from airflow_provider_crm.push.concurrency import FIRST_SIZE, Concurrency, RowTiming
+from airflow_provider_crm.push.workers import Workers
 
 
 class Simulation:
@@ -74,7 +75,7 @@ class Simulation:
                 self.start()
             self.now, _, began, sent = heapq.heappop(self.in_flight)
             self.done += 1
-            self.concurrency.ended(Written(self.now, self.now - began, sent - began))
+            self.concurrency.ended(RowTiming(self.now, self.now - began, sent - began))
             self.sizes.append(self.concurrency.size)
         return (self.done - before) / seconds
 
@@ -187,7 +188,7 @@ def test_a_clock_that_stands_still_tells_nothing():
     """Without a duration there is no rate, and the number stays."""
     concurrency = Concurrency(64)
     for _ in range(1_000):
-        concurrency.ended(Written(5.0, 0.0, 0.0))
+        concurrency.ended(RowTiming(5.0, 0.0, 0.0))
     assert concurrency.size == 1
 
 

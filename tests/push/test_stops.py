@@ -18,9 +18,9 @@ from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, RateLimitedError, TransientError
-from airflow_provider_crm.push.concurrency import FirstError
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.push.stops import FirstError
 from airflow_provider_crm.values.opportunity import OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials

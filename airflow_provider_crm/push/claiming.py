@@ -1,0 +1,152 @@
+"""Turn prepared rows into rows to write: compare them with the ledger, batch by batch, and claim what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, Settlement, Verdict
+from airflow_provider_crm.push.outcomes import claim_outcome, invalid, not_sent, outdated_approval, unchanged
+from airflow_provider_crm.push.prepare import ROWS_AT_ONCE, RowPreparer
+from airflow_provider_crm.push.results import Job, PreparedRow, RowResult
+from airflow_provider_crm.push.rules import PushRules, check_won_date
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.vendors.encoding import calls_of_all
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.push.run_ledger import RunLedger
+    from airflow_provider_crm.push.stops import Stops
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+
+_COMPARED_AT_ONCE = 2_000
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+class Pause(NamedTuple):
+    """Time that has to pass before rows are claimed that other runs have claimed."""
+
+    seconds: float
+
+
+class _Claimed(NamedTuple):
+    """A prepared row, what it wants, and the ledger's answer: None once the run ends."""
+
+    row: PreparedRow
+    desired: DesiredRow
+    claim: Claim | None
+
+
+class RowClaimer:
+    """Claims rows batch by batch; rows whose record another run is writing are claimed again later.
+
+    Args:
+        session: The account.
+        catalogue: What the account offers.
+        rules: How rows are written.
+        preparer: Prepares the rows.
+        ledger: Claims them.
+        stops: Why the run ends.
+        compares: Whether there is a ledger: then rows are compared by thousands, else they go one by one.
+    """
+
+    def __init__(  # noqa: PLR0917 - the parts of one push
+        self,
+        session: Session,
+        catalogue: Catalogue,
+        rules: PushRules,
+        preparer: RowPreparer,
+        ledger: RunLedger,
+        stops: Stops,
+        *,
+        compares: bool,
+    ) -> None:
+        self._clock = session.clock
+        self._vendor = session.account.vendor
+        self._catalogue = catalogue
+        self._rules = rules
+        self._preparer = preparer
+        self._ledger = ledger
+        self._stops = stops
+        self._compares = compares
+
+    def jobs(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | Pause]:
+        """Yield the outcomes of rows that need no call, the rows to write, and pauses that other runs ask for."""
+        size = _COMPARED_AT_ONCE if self._compares else 1
+        postponed: list[PreparedRow] = []
+        while batch := list(islice(source, size)):
+            prepared = self._preparer.prepare(batch)
+            known = [item for item in prepared if isinstance(item, Outcome)]
+            self._ledger.note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
+            yield from known
+            changed = yield from self._changed([item for item in prepared if isinstance(item, PreparedRow)])
+            for first in range(0, len(changed), ROWS_AT_ONCE):
+                postponed, _ = yield from self._claimed(postponed + changed[first : first + ROWS_AT_ONCE])
+        while postponed:
+            postponed, seconds = yield from self._claimed(postponed)
+            if postponed:
+                yield Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+
+    def _changed(self, rows: list[PreparedRow]) -> Generator[Outcome, None, list[PreparedRow]]:
+        """Yield the outcomes of rows of which the CRM holds all values already; return the other rows."""
+        known = self._ledger.unchanged(rows)
+        for number in sorted(known):
+            yield unchanged(rows[number].update)
+        return [row for number, row in enumerate(rows) if number not in known] if known else rows
+
+    def _claimed(self, ready: list[PreparedRow]) -> Generator[Outcome | Job, None, tuple[list[PreparedRow], float]]:
+        """Claim prepared rows; return those that have to wait, and for how many seconds at least."""
+        postponed, shortest = [], _LONGEST_PAUSE
+        desired = [row.desired() for row in ready]
+        claimed = list(map(_Claimed, ready, desired, self._ledger.claim(desired)))
+        self._note_refused(claimed)
+        jobs = self._jobs(claimed)
+        for row, _, claim in claimed:
+            if claim is not None and claim.verdict is Verdict.SEND:
+                yield next(jobs)
+            elif (reason := self._stops.reason) is not None:
+                yield not_sent(row.update, reason)
+            elif claim is not None and claim.verdict is Verdict.BUSY:
+                postponed.append(row)
+                shortest = min(shortest, claim.busy_seconds)
+            elif claim is not None:
+                yield claim_outcome(row.update, claim)
+        return postponed, shortest
+
+    def _note_refused(self, claimed: Sequence[_Claimed]) -> None:
+        """Note the rows that rest: the change log of this run would otherwise not name them."""
+        self._ledger.note(
+            claim_outcome(row.update, claim)
+            for row, _, claim in claimed
+            if claim is not None and (claim.verdict is Verdict.REFUSED_BEFORE or _is_outdated(row.update, claim))
+        )
+
+    def _jobs(self, claimed: Sequence[_Claimed]) -> Iterator[Outcome | Job]:
+        """Yield each row that is to be sent, with the fields that were claimed."""
+        to_send = [
+            (row.update, row.writes.only(claim.fields), ClaimedRow(desired, claim))
+            for row, desired, claim in claimed
+            if claim is not None and claim.verdict is Verdict.SEND
+        ]
+        calls = calls_of_all([update.record_id for update, _, _ in to_send], [writes for _, writes, _ in to_send])
+        for (update, writes, row), made in zip(to_send, calls, strict=True):
+            yield self._checked(Job(update, writes, made, row))
+
+    def _checked(self, job: Job) -> Outcome | Job:
+        """Refuse a win whose date is open."""
+        update = job.update
+        if self._compares and self._catalogue.fields["stage"].target in job.claimed.claim.fields:
+            try:
+                check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
+            except InvalidValueError as err:
+                outcome = invalid(update, err)
+                self._ledger.settle([RowResult(Settlement(job.claimed, outcome, rests=False), err)])
+                return outcome
+        return job
+
+
+def _is_outdated(update: Update, claim: Claim) -> bool:
+    """Return whether newer data keeps out all of an approved change."""
+    return claim.verdict is Verdict.STALE and outdated_approval(update, claim) is not None

@@ -1,0 +1,100 @@
+"""Check the rows of a run, and encode what they want in the vendor's own keys and values. Nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.push.outcomes import invalid, not_sent
+from airflow_provider_crm.push.results import PreparedRow
+from airflow_provider_crm.push.rules import PushRules, check_won_date, dated
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.record_ids import path_segment
+from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_of_all
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.push.stops import Stops
+    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+
+ROWS_AT_ONCE = 200
+
+
+class RowPreparer:
+    """Prepares rows to be sent.
+
+    Args:
+        session: The account; only its vendor and clock are used.
+        catalogue: What the account offers.
+        rules: How rows are written.
+        stops: Why the run ends; rows that come later are not sent.
+        checks_won_date: Whether to refuse a win whose date is open. With a ledger that has to wait for the claim, as
+            the stage may be in place already.
+    """
+
+    def __init__(
+        self, session: Session, catalogue: Catalogue, rules: PushRules, stops: Stops, *, checks_won_date: bool
+    ) -> None:
+        self._clock = session.clock
+        self._vendor = session.account.vendor
+        self._catalogue = catalogue
+        self._rules = rules
+        self._stops = stops
+        self._checks_won_date = checks_won_date
+
+    def prepare(self, rows: Sequence[Update | Outcome]) -> list[Outcome | PreparedRow]:
+        """Return the outcome of each row that needs no call, else what it wants."""
+        reason = self._stops.reason
+        checked = [self._checked(row, reason) for row in rows]
+        try:
+            updates = [row for row in checked if isinstance(row, Update)]
+            writes = iter(writes_of_all(updates, self._vendor, self._catalogue))
+        except ConfigurationError as err:
+            stop = self._stops.add(err)
+            return [row if isinstance(row, Outcome) else not_sent(row, stop) for row in checked]
+        return [row if isinstance(row, Outcome) else self._wanted(row, next(writes)) for row in checked]
+
+    def rehearse(self, rows: Iterable[Update | Outcome]) -> Iterator[tuple[Outcome, tuple[Call, ...]]]:
+        """Check every row and make its calls, and send none.
+
+        Yields:
+            The outcome (`not_sent` with code `DRY_RUN` where calls would be made) and those calls.
+        """
+        source = iter(rows)
+        while batch := list(islice(source, ROWS_AT_ONCE)):
+            prepared = self.prepare(batch)
+            sendable = [item for item in prepared if isinstance(item, PreparedRow)]
+            calls = calls_of_all([one.update.record_id for one in sendable], [one.writes for one in sendable])
+            made = iter(calls)
+            for known in prepared:
+                if isinstance(known, Outcome):
+                    yield known, ()
+                    continue
+                update = known.update
+                yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), next(made)
+
+    def _checked(self, row: Update | Outcome, reason: CrmError | None) -> Update | Outcome:
+        """Return the row with the date of its win, or the outcome that says why it is not written."""
+        if isinstance(row, Outcome):
+            return row
+        if reason is not None:
+            return not_sent(row, reason)
+        try:
+            update = dated(row, self._vendor, self._catalogue, self._rules)
+            if self._checks_won_date:
+                check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
+            path_segment(update.record_id)  # an id that cannot be in a path is none for the ledger, either
+        except InvalidValueError as err:
+            return invalid(row, err)
+        return update
+
+    def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | PreparedRow:
+        if isinstance(writes, InvalidValueError):
+            return invalid(update, writes)
+        if not writes.names:
+            return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
+        return PreparedRow(update, writes, update.as_of or self._clock.now())

@@ -1,0 +1,229 @@
+"""Write one row: read the record first if need be, send its calls, and say what the ledger is to store of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
+from airflow_provider_crm.ledger.claims import Settlement
+from airflow_provider_crm.push.outcomes import (
+    UNEXPECTED,
+    failure,
+    is_about_values,
+    is_gone,
+    not_sent,
+    outdated_approval,
+    unchanged,
+    updated,
+)
+from airflow_provider_crm.push.results import Job, RowResult
+from airflow_provider_crm.push.write import write_update
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
+from airflow_provider_crm.vendors.encoding import calls_of
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.client.session import BeforeAttempt, Session
+    from airflow_provider_crm.push.outage import OutageWatch
+    from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.push.run_ledger import RunLedger
+    from airflow_provider_crm.push.stops import Stops
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Record
+
+log = logging.getLogger(__name__)
+
+Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
+"""Looks at the record before a row is written; the outcome of a row that is not to be written, else None."""
+MaySend: TypeAlias = "Callable[[Job], bool]"
+"""Notes that a call of a row is sent now; False if none may be sent any more."""
+
+
+class RowWriter:
+    """Writes one row at a time, in any of several threads.
+
+    Args:
+        session: The account.
+        catalogue: What the account offers.
+        rules: How rows are written.
+        ledger: Renews claims.
+        inspect: See `Push`.
+        outages: Says how often a call is tried.
+        stops: Why the run ends.
+        resumed: Whether an earlier try may have written rows, of which no ledger knows.
+    """
+
+    def __init__(  # noqa: PLR0917 - the parts of one push
+        self,
+        session: Session,
+        catalogue: Catalogue,
+        rules: PushRules,
+        ledger: RunLedger,
+        inspect: Inspect | None,
+        outages: OutageWatch,
+        stops: Stops,
+        *,
+        resumed: bool,
+    ) -> None:
+        self._session = session
+        self._vendor = session.account.vendor
+        self._catalogue = catalogue
+        self._rules = rules
+        self._ledger = ledger
+        self._inspect = inspect
+        self._outages = outages
+        self._stops = stops
+        self._resumed = resumed
+        self._unexpected = _SeenTypes()
+
+    def write(self, job: Job, may_send: MaySend) -> RowResult:
+        """Write one row; whatever it meets becomes its outcome."""
+        try:
+            return self._write(job, may_send)
+        # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
+        except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
+            outcome = self._failed_unexpectedly(job.update, err)
+            return RowResult(Settlement(job.claimed, outcome, doubtful=True, rests=False), err)
+
+    def _write(self, job: Job, may_send: MaySend) -> RowResult:
+        if (reason := self._stops.reason) is not None:
+            return RowResult(Settlement(job.claimed, not_sent(job.update, reason), rests=False), reason)
+        tried = False
+        try:
+            record = self._read_before(job)
+            if record is not None:
+                job = self._compared(job, record)
+                if (known := self._known_outcome(job, record)) is not None:
+                    return RowResult(Settlement(job.claimed, known, sent=False, rests=False))
+            tried = True
+            answer = write_update(
+                self._session,
+                job.calls,
+                job.update.record_id,
+                self._rules,
+                doubtful=self._resumed or bool(job.claimed.claim.doubtful),
+                before_attempt=self._before_attempt(job, may_send),
+                seen=record,
+                attempts=self._outages.attempts,
+            )
+        except CrmError as err:
+            return self._failed(job, err, tried=tried)
+        self._stops.note_landed()
+        return self._landed(job, answer)
+
+    def _landed(self, job: Job, answer: Record) -> RowResult:
+        """Return the result of a row whose calls were all acknowledged."""
+        update, claim = job.update, job.claimed.claim
+        outdated = outdated_approval(update, claim, tuple(job.writes.names.values()))
+        settlement = Settlement(
+            job.claimed,
+            outdated or updated(update),
+            claim.fields if outdated is None else self._targets(outdated),
+            sent=outdated is None,
+            disproved=_disproved_keys(job, answer, self._vendor, self._catalogue),
+            rests=False,
+        )
+        return RowResult(settlement)
+
+    def _failed(self, job: Job, err: CrmError, *, tried: bool) -> RowResult:
+        """Return the result of a row of which a call failed."""
+        if self._stops.ends_run(err):
+            reason = self._stops.add(err)
+            outcome = not_sent(job.update, reason, err.applied)
+            written = self._targets(outcome)
+            settlement = Settlement(job.claimed, outcome, written, doubtful=err.maybe_written, rests=False)
+            return RowResult(settlement, reason)
+        outcome = failure(job.update, err)
+        settlement = Settlement(
+            job.claimed,
+            outcome,
+            self._targets(outcome),
+            sent=tried or not isinstance(err, TransientError),
+            doubtful=err.maybe_written,
+            gone=is_gone(err, self._vendor),
+            rests=is_about_values(err),
+        )
+        return RowResult(settlement, err)
+
+    def _targets(self, outcome: Outcome) -> frozenset[str]:
+        """Return the keys that were written although the row failed."""
+        return frozenset(self._catalogue.fields[name].target for name in outcome.applied)
+
+    def _failed_unexpectedly(self, update: Update, err: Exception) -> Outcome:
+        """Return the outcome of a row that met an exception which is none of this package; log the first of its type.
+
+        The reason names the type only, as such a message may hold anything.
+        """
+        name = type(err).__name__
+        if self._unexpected.add(type(err)):
+            log.error("Row %s met an unexpected %s.", update.record_id, name, exc_info=err)
+        reason = f"An unexpected {name} ended this row; the task's log has the traceback of the first of its kind."
+        return Outcome(update.row, update.record_id, OutcomeWord.FAILED, UNEXPECTED, reason)
+
+    def _read_before(self, job: Job) -> Record | None:
+        """Read the record before writing it, for plans and for `capture_before`; else return None."""
+        unknown = job.claimed.claim.fields - set(job.claimed.claim.before)
+        if self._inspect is None and not (self._rules.capture_before and unknown):
+            return None
+        return self._session.read(job.update.record_id)
+
+    def _compared(self, job: Job, record: Record) -> Job:
+        """Note what the record showed; with an inspection, leave out the values that it holds already."""
+        fields = job.claimed.claim.fields
+        seen = stored_values(fields, record, self._vendor, self._catalogue)
+        matching = matching_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
+        left = job.writes.only(fields - matching)
+        calls = calls_of(job.update.record_id, left) if matching else job.calls
+        claimed = replace(job.claimed, matching_keys=matching, seen=seen)
+        return Job(job.update, left, calls, claimed)
+
+    def _known_outcome(self, job: Job, record: Record) -> Outcome | None:
+        """Return the outcome of a row that needs no write after all, or must not be written."""
+        if self._inspect is None:
+            return None
+        if not job.calls:
+            return outdated_approval(job.update, job.claimed.claim) or unchanged(job.update)
+        left = {name: job.update.fields[name] for name in job.writes.names.values()}
+        return self._inspect(replace(job.update, fields=left), record)
+
+    def _before_attempt(self, job: Job, may_send: MaySend) -> BeforeAttempt:
+        """Allow an attempt only while the run goes on and the claim outlasts the attempt."""
+        renew = self._ledger.renewer(job.claimed, self._session)
+
+        def before_attempt() -> None:
+            if not may_send(job):
+                msg = "The run was ended before this row was sent."
+                raise NotReachedError(msg, record_id=job.update.record_id)
+            renew()
+
+        return before_attempt
+
+
+def _disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogue) -> frozenset[str]:
+    """Return the keys that were not sent, as the CRM was known to hold them, and that its answer shows otherwise."""
+    desired, claim = job.claimed.desired, job.claimed.claim
+    return frozenset(
+        key
+        for key in desired.values.keys() - claim.fields - claim.stale
+        if vendor.stored_value(key, record) and not still_shows(key, desired.values[key], record, vendor, catalogue)
+    )
+
+
+class _SeenTypes:
+    """The types of exceptions that were logged already; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._types: set[type[Exception]] = set()
+
+    def add(self, kind: type[Exception]) -> bool:
+        """Note a type; return whether it is new."""
+        with self._lock:
+            new = kind not in self._types
+            self._types.add(kind)
+            return new
