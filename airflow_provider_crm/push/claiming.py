@@ -7,17 +7,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
 from airflow_provider_crm.push.outcomes import claim_outcome, invalid, not_sent, outdated_approval, unchanged
-from airflow_provider_crm.push.prepare import ROWS_AT_ONCE, RowPreparer
-from airflow_provider_crm.push.results import Job, PreparedRow, RowResult
+from airflow_provider_crm.push.prepare import ROWS_AT_ONCE, PreparedRow, RowPreparer
 from airflow_provider_crm.push.rules import PushRules, check_won_date
+from airflow_provider_crm.push.run_ledger import RunLedger, desired_row
+from airflow_provider_crm.push.write import Job, RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.encoding import calls_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.push.run_ledger import RunLedger
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
@@ -29,14 +29,6 @@ class Pause(NamedTuple):
     """Time that has to pass before rows are claimed that other runs have claimed."""
 
     seconds: float
-
-
-class _Claimed(NamedTuple):
-    """A prepared row, what it wants, and the ledger's answer: None once the run ends."""
-
-    row: PreparedRow
-    desired: DesiredRow
-    claim: Claim | None
 
 
 class RowClaimer:
@@ -81,7 +73,7 @@ class RowClaimer:
             known = [item for item in prepared if isinstance(item, Outcome)]
             self._ledger.note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
-            changed = yield from self._changed([item for item in prepared if isinstance(item, PreparedRow)])
+            changed = yield from self._changed([item for item in prepared if not isinstance(item, Outcome)])
             for first in range(0, len(changed), ROWS_AT_ONCE):
                 postponed, _ = yield from self._claimed(postponed + changed[first : first + ROWS_AT_ONCE])
         while postponed:
@@ -93,56 +85,58 @@ class RowClaimer:
         """Yield the outcomes of rows of which the CRM holds all values already; return the other rows."""
         known = self._ledger.unchanged(rows)
         for number in sorted(known):
-            yield unchanged(rows[number].update)
+            yield unchanged(rows[number][0])
         return [row for number, row in enumerate(rows) if number not in known] if known else rows
 
     def _claimed(self, ready: list[PreparedRow]) -> Generator[Outcome | Job, None, tuple[list[PreparedRow], float]]:
         """Claim prepared rows; return those that have to wait, and for how many seconds at least."""
         postponed, shortest = [], _LONGEST_PAUSE
-        desired = [row.desired() for row in ready]
-        claimed = list(map(_Claimed, ready, desired, self._ledger.claim(desired)))
-        self._note_refused(claimed)
-        jobs = self._jobs(claimed)
-        for row, _, claim in claimed:
+        desired = [desired_row(row) for row in ready]
+        claims = self._ledger.claim(desired)
+        self._note_refused(ready, claims)
+        jobs = self._jobs(ready, desired, claims)
+        for row, claim in zip(ready, claims, strict=True):
             if claim is not None and claim.verdict is Verdict.SEND:
                 yield next(jobs)
             elif (reason := self._stops.reason) is not None:
-                yield not_sent(row.update, reason)
+                yield not_sent(row[0], reason)
             elif claim is not None and claim.verdict is Verdict.BUSY:
                 postponed.append(row)
                 shortest = min(shortest, claim.busy_seconds)
             elif claim is not None:
-                yield claim_outcome(row.update, claim)
+                yield claim_outcome(row[0], claim)
         return postponed, shortest
 
-    def _note_refused(self, claimed: Sequence[_Claimed]) -> None:
+    def _note_refused(self, rows: Sequence[PreparedRow], claims: Sequence[Claim | None]) -> None:
         """Note the rows that rest: the change log of this run would otherwise not name them."""
         self._ledger.note(
-            claim_outcome(row.update, claim)
-            for row, _, claim in claimed
-            if claim is not None and (claim.verdict is Verdict.REFUSED_BEFORE or _is_outdated(row.update, claim))
+            claim_outcome(update, claim)
+            for (update, _), claim in zip(rows, claims, strict=True)
+            if claim is not None and (claim.verdict is Verdict.REFUSED_BEFORE or _is_outdated(update, claim))
         )
 
-    def _jobs(self, claimed: Sequence[_Claimed]) -> Iterator[Outcome | Job]:
+    def _jobs(
+        self, rows: Sequence[PreparedRow], desired: Sequence[DesiredRow], claims: Sequence[Claim | None]
+    ) -> Iterator[Outcome | Job]:
         """Yield each row that is to be sent, with the fields that were claimed."""
         to_send = [
-            (row.update, row.writes.only(claim.fields), ClaimedRow(desired, claim))
-            for row, desired, claim in claimed
+            (update, writes.only(claim.fields), one, claim)
+            for (update, writes), one, claim in zip(rows, desired, claims, strict=True)
             if claim is not None and claim.verdict is Verdict.SEND
         ]
-        calls = calls_of_all([update.record_id for update, _, _ in to_send], [writes for _, writes, _ in to_send])
-        for (update, writes, row), made in zip(to_send, calls, strict=True):
-            yield self._checked(Job(update, writes, made, row))
+        calls = calls_of_all([update.record_id for update, *_ in to_send], [writes for _, writes, *_ in to_send])
+        for (update, writes, one, claim), made in zip(to_send, calls, strict=True):
+            yield self._checked(Job(one, claim, update=update, writes=writes, calls=made))
 
     def _checked(self, job: Job) -> Outcome | Job:
         """Refuse a win whose date is open."""
         update = job.update
-        if self._compares and self._catalogue.fields["stage"].target in job.claimed.claim.fields:
+        if self._compares and self._catalogue.fields["stage"].target in job.claim.fields:
             try:
                 check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
             except InvalidValueError as err:
                 outcome = invalid(update, err)
-                self._ledger.settle([RowResult(Settlement(job.claimed, outcome, rests=False), err)])
+                self._ledger.settle([RowResult(job, outcome, cause=err)])
                 return outcome
         return job
 

@@ -11,8 +11,8 @@ from airflow_provider_crm.push.workers import Workers
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.waiting import Waiting
-    from airflow_provider_crm.push.results import Job, RowResult
     from airflow_provider_crm.push.row_writer import MaySend
+    from airflow_provider_crm.push.write import Job, RowResult
 
 
 class InFlight:
@@ -63,7 +63,7 @@ class InFlight:
     def recorded(self, batch: Iterable[RowResult]) -> None:
         """Make room for other rows."""
         with self._changed:
-            for record_id in [result.settlement.row.record_id for result in batch]:
+            for record_id in [result.row.record_id for result in batch]:
                 self._ended.pop(record_id, None)
                 self._jobs.pop(record_id, None)
                 self._begun.discard(record_id)

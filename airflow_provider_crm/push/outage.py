@@ -11,7 +11,6 @@ from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.push.results import RowResult
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +45,18 @@ class OutageWatch:
         with self._lock:
             return _ATTEMPTS_WHILE_ALL_FAIL if self._suspicious else None
 
-    def add(self, result: RowResult) -> OutageError | None:
-        """Note the result of a row that was sent; return the reason to stop if the vendor is down."""
-        outcome = result.outcome
-        if outcome.word is OutcomeWord.NOT_SENT or not _is_of_the_vendor(result.cause):
+    def add(self, word: OutcomeWord, cause: Exception | None, reason: str) -> OutageError | None:
+        """Note the end of a row that was sent; return the reason to stop if the vendor is down.
+
+        Args:
+            word: What became of the row.
+            cause: The error that ended it, or None.
+            reason: The same as a sentence.
+        """
+        if word is OutcomeWord.NOT_SENT or not _is_of_the_vendor(cause):
             return None
         with self._lock:
-            if outcome.word not in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN):
+            if word not in (OutcomeWord.FAILED, OutcomeWord.UNKNOWN):
                 self._failed, self._suspicious, self._probing = 0, False, False
                 return None
             self._failed += 1
@@ -62,7 +66,7 @@ class OutageWatch:
             self._failed, self._probing = 0, False
         vendor = self._session.account.vendor
         if self._session.is_down():
-            msg = f"{vendor.display_name} failed {rows}, every attempt; {outcome.reason}"
+            msg = f"{vendor.display_name} failed {rows}, every attempt; {reason}"
             return OutageError(msg, vendor=vendor.name)
         log.warning("%s failed %s, every attempt, and answers otherwise: the run goes on.", vendor.display_name, rows)
         with self._lock:

@@ -36,11 +36,6 @@ _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
 )
 
 
-def updated(update: Update) -> Outcome:
-    """Return the outcome of a row that was written."""
-    return Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
-
-
 def unchanged(update: Update) -> Outcome:
     """Return the outcome of a row whose values the CRM holds already."""
     return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.push.outcomes import invalid, not_sent
-from airflow_provider_crm.push.results import PreparedRow
 from airflow_provider_crm.push.rules import PushRules, check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
 ROWS_AT_ONCE = 200
+
+PreparedRow: TypeAlias = tuple[Update, Writes]
+"""A row that passed its checks and has a data time, and what it wants in the vendor's own keys and values."""
 
 
 class RowPreparer:
@@ -67,15 +70,15 @@ class RowPreparer:
         source = iter(rows)
         while batch := list(islice(source, ROWS_AT_ONCE)):
             prepared = self.prepare(batch)
-            sendable = [item for item in prepared if isinstance(item, PreparedRow)]
-            calls = calls_of_all([one.update.record_id for one in sendable], [one.writes for one in sendable])
-            made = iter(calls)
-            for known in prepared:
-                if isinstance(known, Outcome):
-                    yield known, ()
-                    continue
-                update = known.update
-                yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), next(made)
+            sendable = [item for item in prepared if not isinstance(item, Outcome)]
+            record_ids, writes = [update.record_id for update, _ in sendable], [one for _, one in sendable]
+            calls = iter(calls_of_all(record_ids, writes))
+            for item in prepared:
+                if isinstance(item, Outcome):
+                    yield item, ()
+                else:
+                    update = item[0]
+                    yield Outcome(update.row, update.record_id, OutcomeWord.NOT_SENT, "DRY_RUN", "dry run"), next(calls)
 
     def _checked(self, row: Update | Outcome, reason: CrmError | None) -> Update | Outcome:
         """Return the row with the date of its win, or the outcome that says why it is not written."""
@@ -97,4 +100,4 @@ class RowPreparer:
             return invalid(update, writes)
         if not writes.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
-        return PreparedRow(update, writes, update.as_of or self._clock.now())
+        return update if update.as_of is not None else replace(update, as_of=self._clock.now()), writes

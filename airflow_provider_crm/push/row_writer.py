@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
-from airflow_provider_crm.ledger.claims import Settlement
 from airflow_provider_crm.push.outcomes import (
     UNEXPECTED,
     failure,
@@ -18,10 +17,8 @@ from airflow_provider_crm.push.outcomes import (
     not_sent,
     outdated_approval,
     unchanged,
-    updated,
 )
-from airflow_provider_crm.push.results import Job, RowResult
-from airflow_provider_crm.push.write import write_update
+from airflow_provider_crm.push.write import Job, RowResult, write_update
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of
@@ -88,25 +85,25 @@ class RowWriter:
         # One row must not end the run, whatever it meets: what the transport can raise is mapped, other code has bugs.
         except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
             outcome = self._failed_unexpectedly(job.update, err)
-            return RowResult(Settlement(job.claimed, outcome, doubtful=True, rests=False), err)
+            return RowResult(job, outcome, doubtful=True, cause=err)
 
     def _write(self, job: Job, may_send: MaySend) -> RowResult:
         if (reason := self._stops.reason) is not None:
-            return RowResult(Settlement(job.claimed, not_sent(job.update, reason), rests=False), reason)
+            return RowResult(job, not_sent(job.update, reason), cause=reason)
         tried = False
         try:
             record = self._read_before(job)
             if record is not None:
                 job = self._compared(job, record)
                 if (known := self._known_outcome(job, record)) is not None:
-                    return RowResult(Settlement(job.claimed, known, sent=False, rests=False))
+                    return RowResult(job, known, sent=False)
             tried = True
             answer = write_update(
                 self._session,
                 job.calls,
                 job.update.record_id,
                 self._rules,
-                doubtful=self._resumed or bool(job.claimed.claim.doubtful),
+                doubtful=self._resumed or bool(job.claim.doubtful),
                 before_attempt=self._before_attempt(job, may_send),
                 seen=record,
                 attempts=self._outages.attempts,
@@ -118,17 +115,13 @@ class RowWriter:
 
     def _landed(self, job: Job, answer: Record) -> RowResult:
         """Return the result of a row whose calls were all acknowledged."""
-        update, claim = job.update, job.claimed.claim
-        outdated = outdated_approval(update, claim, tuple(job.writes.names.values()))
-        settlement = Settlement(
-            job.claimed,
-            outdated or updated(update),
-            claim.fields if outdated is None else self._targets(outdated),
-            sent=outdated is None,
-            disproved=_disproved_keys(job, answer, self._vendor, self._catalogue),
-            rests=False,
-        )
-        return RowResult(settlement)
+        update, claim = job.update, job.claim
+        disproved = _disproved_keys(job, answer, self._vendor, self._catalogue)
+        outdated = outdated_approval(update, claim, tuple(job.writes.names.values())) if claim.stale else None
+        if outdated is not None:
+            return RowResult(job, outdated, self._targets(outdated), sent=False, disproved=disproved)
+        outcome = Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
+        return RowResult(job, outcome, claim.fields, disproved=disproved)
 
     def _failed(self, job: Job, err: CrmError, *, tried: bool) -> RowResult:
         """Return the result of a row of which a call failed."""
@@ -136,19 +129,18 @@ class RowWriter:
             reason = self._stops.add(err)
             outcome = not_sent(job.update, reason, err.applied)
             written = self._targets(outcome)
-            settlement = Settlement(job.claimed, outcome, written, doubtful=err.maybe_written, rests=False)
-            return RowResult(settlement, reason)
+            return RowResult(job, outcome, written, doubtful=err.maybe_written, cause=reason)
         outcome = failure(job.update, err)
-        settlement = Settlement(
-            job.claimed,
+        return RowResult(
+            job,
             outcome,
             self._targets(outcome),
             sent=tried or not isinstance(err, TransientError),
             doubtful=err.maybe_written,
             gone=is_gone(err, self._vendor),
             rests=is_about_values(err),
+            cause=err,
         )
-        return RowResult(settlement, err)
 
     def _targets(self, outcome: Outcome) -> frozenset[str]:
         """Return the keys that were written although the row failed."""
@@ -167,33 +159,32 @@ class RowWriter:
 
     def _read_before(self, job: Job) -> Record | None:
         """Read the record before writing it, for plans and for `capture_before`; else return None."""
-        unknown = job.claimed.claim.fields - set(job.claimed.claim.before)
+        unknown = job.claim.fields - set(job.claim.before)
         if self._inspect is None and not (self._rules.capture_before and unknown):
             return None
         return self._session.read(job.update.record_id)
 
     def _compared(self, job: Job, record: Record) -> Job:
         """Note what the record showed; with an inspection, leave out the values that it holds already."""
-        fields = job.claimed.claim.fields
+        fields = job.claim.fields
         seen = stored_values(fields, record, self._vendor, self._catalogue)
         matching = matching_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
         left = job.writes.only(fields - matching)
         calls = calls_of(job.update.record_id, left) if matching else job.calls
-        claimed = replace(job.claimed, matching_keys=matching, seen=seen)
-        return Job(job.update, left, calls, claimed)
+        return replace(job, writes=left, calls=calls, matching_keys=matching, seen=seen)
 
     def _known_outcome(self, job: Job, record: Record) -> Outcome | None:
         """Return the outcome of a row that needs no write after all, or must not be written."""
         if self._inspect is None:
             return None
         if not job.calls:
-            return outdated_approval(job.update, job.claimed.claim) or unchanged(job.update)
+            return outdated_approval(job.update, job.claim) or unchanged(job.update)
         left = {name: job.update.fields[name] for name in job.writes.names.values()}
         return self._inspect(replace(job.update, fields=left), record)
 
     def _before_attempt(self, job: Job, may_send: MaySend) -> BeforeAttempt:
         """Allow an attempt only while the run goes on and the claim outlasts the attempt."""
-        renew = self._ledger.renewer(job.claimed, self._session)
+        renew = self._ledger.renewer(job, self._session)
 
         def before_attempt() -> None:
             if not may_send(job):
@@ -206,7 +197,7 @@ class RowWriter:
 
 def _disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogue) -> frozenset[str]:
     """Return the keys that were not sent, as the CRM was known to hold them, and that its answer shows otherwise."""
-    desired, claim = job.claimed.desired, job.claimed.claim
+    desired, claim = job.desired, job.claim
     return frozenset(
         key
         for key in desired.values.keys() - claim.fields - claim.stale

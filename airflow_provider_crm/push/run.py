@@ -19,9 +19,9 @@ from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.push.results import Job, RowResult
     from airflow_provider_crm.push.row_writer import Inspect
     from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.push.write import Job, RowResult
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
@@ -148,9 +148,12 @@ class Push:
 
     def _counted(self, result: RowResult) -> Outcome:
         """Stop the run if the vendor is down."""
-        if self._stops.reason is None and (outage := self._outages.add(result)) is not None:
-            self._stops.add(outage)
-        return result.outcome
+        outcome = result.outcome
+        if self._stops.reason is None:
+            outage = self._outages.add(outcome.word, result.cause, outcome.reason)
+            if outage is not None:
+                self._stops.add(outage)
+        return outcome
 
     def _end_early(self, err: BaseException) -> None:
         """Leave ledger and CRM consistent when the run is ended by a signal, or by the code that reads its outcomes.

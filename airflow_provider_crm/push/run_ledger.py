@@ -7,18 +7,43 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ClaimLostError, LedgerUnavailableError, TransientError
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
-from airflow_provider_crm.push.results import PreparedRow, RowResult, desired_rows
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
+from airflow_provider_crm.values.columns import rows_at
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.ledger.claims import ClaimedRow
     from airflow_provider_crm.ledger.ledger import Ledger
+    from airflow_provider_crm.push.prepare import PreparedRow
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.stops import Stops
+    from airflow_provider_crm.push.write import RowResult
     from airflow_provider_crm.values.opportunity import Outcome
 
 _RENEWALS = 5  # a database that is slow for a moment, as after a restart, stops no run
+
+
+def desired_row(row: PreparedRow) -> DesiredRow:
+    """Return a row as the ledger claims it."""
+    update, writes = row
+    if update.as_of is None:
+        raise ValueError(update.record_id)
+    return DesiredRow(update.record_id, writes.texts, update.as_of)
+
+
+def desired_rows(rows: Sequence[PreparedRow]) -> DesiredRows:
+    """Return rows as the ledger compares them; columns that were encoded together stay together."""
+    record_ids = [update.record_id for update, _ in rows]
+    as_of = [update.as_of for update, _ in rows if update.as_of is not None]
+    encoded = {id(writes.columns): writes.columns for _, writes in rows}
+    if len(encoded) == 1:
+        (columns,) = encoded.values()
+        return DesiredRows(record_ids, rows_at(columns.texts, [writes.index for _, writes in rows]), as_of)
+    values: dict[str, list[str | None]] = {key: [None] * len(rows) for one in encoded.values() for key in one.texts}
+    for number, (_, writes) in enumerate(rows):
+        for key, column in writes.columns.texts.items():
+            values[key][number] = column[writes.index]
+    return DesiredRows(record_ids, values, as_of)
 
 
 class RunLedger:
@@ -104,7 +129,7 @@ class RunLedger:
             results: The rows.
             once_more: Whether a signal may have interrupted this when it was stored already.
         """
-        settlements = [result.settlement for result in results if not result.keeps_claim]
+        settlements = [result for result in results if not result.keeps_claim]
         if self._ledger is None or not settlements:
             return
         try:

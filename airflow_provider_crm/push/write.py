@@ -1,18 +1,21 @@
-"""One row on its way: its calls, and what becomes of them."""
+"""One row that is written: what is sent for it, its calls in order, and the result."""
 
 from __future__ import annotations
 
 import json
 import logging
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.client.attempts import BeforeAttempt, always
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
     CrmError,
+    LedgerUnavailableError,
     RejectedError,
 )
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
+from airflow_provider_crm.values.opportunity import OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import check_echo
 
 if TYPE_CHECKING:
@@ -20,13 +23,44 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.encoding import Writes
     from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
-_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_ABOUT_VALUES = frozenset(
-    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(ClaimedRow):
+    """A claimed row, and what is sent for it.
+
+    Attributes:
+        update: The row.
+        writes: The values that are sent.
+        calls: The calls that send them, in order.
+    """
+
+    update: Update
+    writes: Writes
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult(Settlement):
+    """What became of a row, and why; not on record yet.
+
+    Attributes:
+        rests: See `Settlement`.
+        cause: The error that ended the row, or None.
+    """
+
+    rests: bool = False
+    cause: Exception | None = None
+
+    @property
+    def keeps_claim(self) -> bool:
+        """Whether the row was left alone because the ledger had failed: its claim may as well run out."""
+        failed = isinstance(self.cause, LedgerUnavailableError) and self.outcome.word is OutcomeWord.NOT_SENT
+        return failed and not (self.doubtful or self.outcome.applied)
 
 
 def write_update(
@@ -43,18 +77,18 @@ def write_update(
     """Send the calls of one row, in order.
 
     Args:
-        session: Where to.
-        calls: What.
+        session: The account to write to.
+        calls: The calls.
         record_id: The opportunity.
-        rules: How.
-        doubtful: Whether an earlier attempt may have written some of it: what may not be written twice is then read
-            first.
+        rules: How rows are written.
+        doubtful: Whether an earlier attempt may have written part of the row. Then the record is read before a call
+            that may not be sent twice.
         before_attempt: Called before each attempt; raises if the row may not be sent any more.
         seen: The record, if it was read a moment ago.
         attempts: How often each call is tried at most; default: the session's.
 
     Returns:
-        The vendor's record: what all answers show, later ones on top.
+        The vendor's record: the values that all answers show, later ones on top.
 
     Raises:
         CrmError: A call failed; `applied` names the fields that earlier calls of the row have written.
@@ -86,7 +120,7 @@ def write_update(
 
 
 def _read_if_allowed(session: Session, record_id: str) -> Record | None:
-    """The record before a resumed row is written; None if this key may not read."""
+    """Read the record before a resumed row is written; return None if this key may not read."""
     try:
         return session.read(record_id)
     except (ConfigurationError, RejectedError) as err:
@@ -95,7 +129,7 @@ def _read_if_allowed(session: Session, record_id: str) -> Record | None:
 
 
 def shown_payload(call: Call, catalogue: Catalogue) -> str:
-    """The body of a call for a log, with the values of personal fields left out."""
+    """Return the body of a call for a log, with the values of personal fields left out."""
     personal = {field.target for field in catalogue.fields.values() if field.personal}
     return json.dumps(
         {key: "(hidden)" if key in personal else value for key, value in json.loads(call.body or "{}").items()}
