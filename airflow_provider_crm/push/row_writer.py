@@ -24,7 +24,8 @@ from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, 
 from airflow_provider_crm.vendors.encoding import calls_of
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.client.session import BeforeAttempt, Session
+    from airflow_provider_crm.client.attempts import BeforeAttempt
+    from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.push.outage import OutageWatch
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.run_ledger import RunLedger
