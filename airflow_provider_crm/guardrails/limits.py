@@ -6,13 +6,28 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from airflow_provider_crm.exceptions import ConfigurationError, GuardrailError
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 
-if TYPE_CHECKING:
-    from airflow_provider_crm.guardrails.measure import ImpactEstimate
+
+class Impact(Protocol):
+    """The numbers of one run that guardrails limit; see `ImpactEstimate`."""
+
+    rows: int
+    invalid: int
+    changed: int
+    total_delta: Decimal
+
+    @property
+    def valid(self) -> int:
+        """Number of rows that are not refused."""
+        ...
+
+    def worst_column(self) -> tuple[str, int]:
+        """Return the field with most missing values, and their number."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +86,7 @@ class Guardrails:
             msg = f"guardrails: {'; '.join(problems)}."
             raise ConfigurationError(msg)
 
-    def measurements(self, measured: ImpactEstimate) -> tuple[GuardrailCheck, ...]:
+    def measurements(self, measured: Impact) -> tuple[GuardrailCheck, ...]:
         """What a run would do beside the limits that there are."""
         column, nulls = measured.worst_column()
         found: dict[str, tuple[Decimal | int, str]] = {

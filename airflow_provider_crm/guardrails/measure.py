@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
-from airflow_provider_crm.plan.summary import Money
+from airflow_provider_crm.plan.money import Money
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.push.rules import dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment

@@ -9,11 +9,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.hooks.ledger import hashed_fields
+from airflow_provider_crm.hooks.ledger import hashed_fields, with_tokens
 from airflow_provider_crm.values.time_zones import zone
+from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
 
 if TYPE_CHECKING:
@@ -25,6 +28,52 @@ if TYPE_CHECKING:
 
 _HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 _USER = re.compile(r"^(\w+://)?.*@")
+
+
+def crm_account(crm_conn_id: str, ledger_conn_id: str | None) -> Account:
+    """Read and check a connection to any vendor, and hide its secrets from logs.
+
+    Args:
+        crm_conn_id: Airflow connection.
+        ledger_conn_id: The ledger that keeps OAuth tokens, for a connection that needs one.
+
+    Raises:
+        ConfigurationError: Naming everything in the connection that is missing or wrong.
+    """
+    connection = read_connection(crm_conn_id)
+    return with_tokens(account_of(connection, vendor_of(connection)), ledger_conn_id)
+
+
+def read_connection(crm_conn_id: str) -> Connection:
+    """Return an Airflow connection.
+
+    Raises:
+        ConfigurationError: If it is not defined.
+    """
+    try:
+        return BaseHook.get_connection(crm_conn_id)
+    except AirflowNotFoundException as err:
+        msg = (
+            f"There is no connection {crm_conn_id!r}; create one of type {' or '.join(VENDORS)}, "
+            f"or set AIRFLOW_CONN_{crm_conn_id.upper()}."
+        )
+        raise ConfigurationError(msg) from err
+
+
+def vendor_of(connection: Connection) -> Vendor:
+    """Return the vendor that a connection's type names.
+
+    Raises:
+        ConfigurationError: If the connection is of another type.
+    """
+    vendor = VENDORS.get(connection.conn_type or "")
+    if vendor is None:
+        msg = (
+            f"Connection {connection.conn_id!r} is of type {connection.conn_type!r}; an opportunity can be written to "
+            f"a connection of type {' or '.join(VENDORS)}."
+        )
+        raise ConfigurationError(msg)
+    return vendor
 
 
 def account_of(connection: Connection, vendor: Vendor) -> Account:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_provider_crm.exceptions import ConfigurationError, CrmError
-from airflow_provider_crm.hooks.connection import account_of
+from airflow_provider_crm.exceptions import CrmError
+from airflow_provider_crm.hooks.connection import account_of, read_connection, vendor_of
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, with_tokens
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
@@ -18,7 +17,6 @@ from airflow_provider_crm.vendors import VENDORS
 if TYPE_CHECKING:
     import pandas as pd
     import requests
-    from airflow.sdk import Connection
 
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
@@ -58,13 +56,8 @@ class CrmHook(BaseHook):
         Raises:
             ConfigurationError: If the connection is of another type.
         """
-        connection = _connection(crm_conn_id)
-        if connection.conn_type not in VENDORS:
-            msg = (
-                f"Connection {crm_conn_id!r} is of type {connection.conn_type!r}; an opportunity can be written to "
-                f"a connection of type {' or '.join(VENDORS)}."
-            )
-            raise ConfigurationError(msg)
+        connection = read_connection(crm_conn_id)
+        vendor_of(connection)
         hook: CrmHook = connection.get_hook()  # type: ignore[no-untyped-call]
         hook.ledger_conn_id = ledger_conn_id
         return hook
@@ -93,7 +86,7 @@ class CrmHook(BaseHook):
         Raises:
             ConfigurationError: Naming everything in the connection that is missing or wrong.
         """
-        return with_tokens(account_of(_connection(self.crm_conn_id), self.vendor), self.ledger_conn_id)
+        return with_tokens(account_of(read_connection(self.crm_conn_id), self.vendor), self.ledger_conn_id)
 
     def get_conn(self) -> requests.Session:
         """Return the authenticated session: it signs requests to the account's own host and to no other.
@@ -173,17 +166,6 @@ class CrmHook(BaseHook):
             return True, self.session.probe()
         except CrmError as err:
             return False, str(err)
-
-
-def _connection(crm_conn_id: str) -> Connection:
-    try:
-        return BaseHook.get_connection(crm_conn_id)
-    except AirflowNotFoundException as err:
-        msg = (
-            f"There is no connection {crm_conn_id!r}; create one of type {' or '.join(VENDORS)}, "
-            f"or set AIRFLOW_CONN_{crm_conn_id.upper()}."
-        )
-        raise ConfigurationError(msg) from err
 
 
 def _query_value(value: object) -> str:

@@ -11,7 +11,7 @@ from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES
 
 if TYPE_CHECKING:
     from airflow_provider_crm.exceptions import CrmError
-    from airflow_provider_crm.sync.row_run import RunResult
+    from airflow_provider_crm.sync.run_result import RunResult
     from airflow_provider_crm.sync.settings import Settings
 
 

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.operators.source_data import DataOperator, shielded
+from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
+from airflow_provider_crm.operators.source_data import DataRows, shielded
 
 if TYPE_CHECKING:
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.row_stream import Source
-    from airflow_provider_crm.sync.segment import Segment
+    from airflow_provider_crm.sync.task_run import Segment
 
 
-class UpdateOpportunityOperator(DataOperator):
+class UpdateOpportunityOperator(DataRows, OpportunityOperator):
     """Write the rows of a frame, a list or a file into CRM opportunities; or apply a plan that was made of them.
 
     Args:
@@ -32,7 +33,7 @@ class UpdateOpportunityOperator(DataOperator):
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own.
     """
 
-    template_fields: Sequence[str] = ("plan", "digest", *DataOperator.template_fields)
+    template_fields: Sequence[str] = ("plan", "digest", "data", *OpportunityOperator.template_fields)
 
     def __init__(
         self,
@@ -53,9 +54,9 @@ class UpdateOpportunityOperator(DataOperator):
 
     def argument_checks(self) -> Mapping[str, Check]:
         """Return the check of each argument by its name."""
-        from airflow_provider_crm.sync.arguments import APPLYING
+        from airflow_provider_crm.sync.arguments import APPLYING, DATA
 
-        return {**super().argument_checks(), **APPLYING}
+        return {**super().argument_checks(), **DATA, **APPLYING}
 
     def source(self, segment: Segment) -> Source:
         """Open the data, or the plan.

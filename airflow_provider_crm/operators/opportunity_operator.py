@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.hooks.sessions import Account, Budget, Session
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.row_run import RunResult
     from airflow_provider_crm.sync.row_stream import Source
-    from airflow_provider_crm.sync.segment import Segment
+    from airflow_provider_crm.sync.run_result import RunResult
     from airflow_provider_crm.sync.settings import Guardrails
-    from airflow_provider_crm.sync.task_run import TaskRun
+    from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
 Flag: TypeAlias = Any
 """True or False, or a template that renders to one of them; a boolean once the arguments were checked."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.operators.opportunity_operator import Flag, OpportunityOperator
-from airflow_provider_crm.operators.source_data import DataOperator, shielded
+from airflow_provider_crm.operators.source_data import DataRows, shielded
 
 if TYPE_CHECKING:
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.row_stream import Source
-    from airflow_provider_crm.sync.segment import Segment
-    from airflow_provider_crm.sync.task_run import TaskRun
+    from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
 
 class PlanningOperator(OpportunityOperator):
@@ -29,7 +28,7 @@ class PlanningOperator(OpportunityOperator):
             return plan_run.store(source, session)
 
 
-class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
+class PlanOpportunityUpdatesOperator(DataRows, PlanningOperator):
     """Compare rows with the CRM and the ledger, and store the difference as a plan; write nothing to the CRM.
 
     The plan has for each field its present value, the value that would be written, and a verdict: `update`,
@@ -43,9 +42,17 @@ class PlanOpportunityUpdatesOperator(DataOperator, PlanningOperator):
         kwargs: The arguments of `OpportunityOperator`, then Airflow's own. Those about writing have no effect here.
     """
 
+    template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
+
     def __init__(self, *, data: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a frame, a list, a path or an XComArg
         super().__init__(**kwargs)
         self.data = shielded(data, rendered=False)
+
+    def argument_checks(self) -> Mapping[str, Check]:
+        """Return the check of each argument by its name."""
+        from airflow_provider_crm.sync.arguments import DATA
+
+        return {**super().argument_checks(), **DATA}
 
     @property
     def sends(self) -> bool:

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.deferral import DeferralState
-    from airflow_provider_crm.sync.segment import Segment
     from airflow_provider_crm.sync.settings import Settings
-    from airflow_provider_crm.sync.task_run import TaskRun
+    from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
 _LONGEST_DEFERRAL = 86_400.0
 
@@ -104,9 +103,8 @@ class SegmentedOperator(BaseOperator):
         from airflow_provider_crm.operators.failures import airflow_error
         from airflow_provider_crm.sync.gc_tuning import freeze_imports
         from airflow_provider_crm.sync.ledger_access import LedgerAccess
-        from airflow_provider_crm.sync.segment import Segment
         from airflow_provider_crm.sync.spans import span
-        from airflow_provider_crm.sync.task_run import TaskRun
+        from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
         self.take_arguments()
         with closing(LedgerAccess(self.ledger_conn_id)) as ledger:

@@ -7,18 +7,15 @@ it can be the output of another task. Airflow stores a summary of the rows, with
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
 
 if TYPE_CHECKING:
     import jinja2
     import pandas as pd
     from airflow.sdk import Context
 
-    from airflow_provider_crm.sync.arguments import Check
 
 _COLUMNS_SHOWN = 50
 _ROWS_LOOKED_AT = 1_000
@@ -82,17 +79,10 @@ def shielded(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
     return SourceData(value)
 
 
-class DataOperator(OpportunityOperator):
-    """An operator whose rows are the argument `data`; for the other arguments see `OpportunityOperator`."""
+class DataRows:
+    """Lets an operator read its rows from its argument `data`, a template field; a mixin of `OpportunityOperator`."""
 
-    template_fields: Sequence[str] = ("data", *OpportunityOperator.template_fields)
     data: Any
-
-    def argument_checks(self) -> Mapping[str, Check]:
-        """Return the check of each argument by its name."""
-        from airflow_provider_crm.sync.arguments import DATA
-
-        return {**super().argument_checks(), **DATA}
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:  # noqa: ARG002 - part of the interface
         """Return the data, chunk by chunk; a text with a scheme is a path on an object store.
@@ -134,7 +124,9 @@ class DataOperator(OpportunityOperator):
         seen_oids: set[int],
     ) -> None:
         """Render as Airflow does, then wrap the rows, so that Airflow stores and shows their summary."""
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        super()._do_render_template_fields(  # type: ignore[misc]  # of the operator that this is mixed into
+            parent, template_fields, context, jinja_env, seen_oids
+        )
         if parent is self:
             self.data = shielded(self.data, rendered=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.ledger.claims import DesiredRow
-from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import field_value, stored_values
 from airflow_provider_crm.vendors.encoding import writes_of

@@ -6,14 +6,14 @@ An undo is a plan whose wishes come from the change log instead of from rows.
 from __future__ import annotations
 
 import datetime as dt
-import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, Written, WrittenRecord
 from airflow_provider_crm.plan.records import RecordReader
 from airflow_provider_crm.plan.spool import LastRows
 from airflow_provider_crm.push.rules import check_won_date, dated
@@ -34,67 +34,6 @@ if TYPE_CHECKING:
 
 _READ_AT_ONCE = 200
 _T = TypeVar("_T")
-
-
-class PlanVerdict(enum.StrEnum):
-    """What would come of one field of one row."""
-
-    UPDATE = "update"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    INVALID = "invalid"
-    MISSING = "missing"
-    CONFLICT = "conflict"
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRow:
-    """One field of one row.
-
-    Attributes:
-        row: Position of the row in its source, from 0.
-        record_id: The opportunity.
-        field: The vendor's key; empty if it is about the whole row.
-        verdict: What would come of it.
-        before: JSON text of what the CRM holds; None if it does not tell.
-        after: JSON text of what is to be written; None if there is no such value.
-        as_of: Data time of the row.
-        code: Machine-readable cause; empty for `update` and `unchanged`.
-        reason: One sentence for a person.
-    """
-
-    row: int
-    record_id: str
-    field: str
-    verdict: PlanVerdict
-    before: str | None = None
-    after: str | None = None
-    as_of: dt.datetime | None = None
-    code: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one run did to one field.
-
-    Attributes:
-        key: The vendor's key.
-        before: What stood there before the run, as it was kept; None if that is not known.
-        values: What the run wrote, or may have written, in order, as it was kept.
-    """
-
-    key: str
-    before: str | None
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenRecord:
-    """What one run did to one opportunity."""
-
-    record_id: str
-    fields: tuple[Written, ...]
 
 
 class _Wanted(NamedTuple):

@@ -20,7 +20,7 @@ from airflow_provider_crm.database.schema import changes, migrate, plan_rows, pl
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.ledger.ledger import ledger_errors
 from airflow_provider_crm.ledger.row_sets import storable
-from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict, Written, WrittenRecord
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, Written, WrittenRecord
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.values.opportunity import OutcomeWord
 

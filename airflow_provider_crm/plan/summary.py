@@ -6,12 +6,12 @@ import heapq
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.database.field_hashes import is_hash
-from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
+from airflow_provider_crm.plan.money import Money
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
 
 if TYPE_CHECKING:
@@ -28,30 +28,6 @@ _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
 _PLAIN = re.compile(r"[.,:;'?%/ -]")
 _CHANGES = (PlanVerdict.UPDATE, PlanVerdict.CONFLICT)
 _HEADS = ("record", "field", "before", "after", "difference", "verdict")
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """Reads amounts of money in plan rows.
-
-    Attributes:
-        vendor: Which knows its units.
-    """
-
-    vendor: Vendor
-
-    def amount(self, key: str, text: str | None) -> Decimal | None:
-        """An amount in major units, or None if the field holds no money or the value is not known."""
-        if text is None or is_hash(text):
-            return None
-        return self.vendor.amount(key, json.loads(text, parse_float=Decimal))
-
-    def change(self, row: PlanRow) -> Decimal | None:
-        """By how much a row changes an amount, where both are known; an empty one counts as nothing."""
-        before, after = (self.amount(row.field, text) for text in (row.before, row.after))
-        if before is None and after is None:
-            return None
-        return (after or Decimal()) - (before or Decimal())
 
 
 class PlanSummary:

@@ -14,7 +14,7 @@ from airflow_provider_crm.plan.summary import PlanSummary
 from airflow_provider_crm.sync.row_stream import RowStream
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.plan.planner import PlanRow
+    from airflow_provider_crm.plan.plan_row import PlanRow
     from airflow_provider_crm.plan.store import Plan, PlanStore
     from airflow_provider_crm.sync.run_context import RunContext
 

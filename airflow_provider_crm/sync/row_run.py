@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import OutageError
@@ -23,6 +23,7 @@ from airflow_provider_crm.sync.ends import ending, source_error
 from airflow_provider_crm.sync.finished_rows import FinishedRows
 from airflow_provider_crm.sync.metrics import record_run, record_waits
 from airflow_provider_crm.sync.object_files import open_rejects
+from airflow_provider_crm.sync.run_result import RunResult
 from airflow_provider_crm.sync.spans import describe_run, span
 from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
 
@@ -34,23 +35,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _PREVIEWED_ROWS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """The result of a run of rows.
-
-    Attributes:
-        report: What became of the rows.
-        stopped: Why the run ended before its last row, or None.
-        wait: Seconds after which the task is to go on, or None if it is over.
-        deferral: The state that it needs then.
-    """
-
-    report: SyncReport
-    stopped: Exception | None
-    wait: float | None
-    deferral: DeferralState
 
 
 class RowRun:

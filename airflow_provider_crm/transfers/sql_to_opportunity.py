@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.sync.arguments import Check
     from airflow_provider_crm.sync.row_stream import Source
-    from airflow_provider_crm.sync.segment import Segment
+    from airflow_provider_crm.sync.task_run import Segment
 
 _QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
@@ -101,14 +101,14 @@ class SqlToOpportunityOperator(OpportunityOperator):
             ConfigurationError: If the connection runs no SQL, the statement returns no result, or there is no such
                 shard.
         """
-        from airflow_provider_crm.hooks.crm import CrmHook
+        from airflow_provider_crm.hooks.connection import read_connection, vendor_of
         from airflow_provider_crm.rows import Shard
 
         shard = Shard.from_arguments(self.shard, self.shards)
         if shard is None:
             yield from self._chunks()
             return
-        canonical_id = CrmHook.for_connection(self.crm_conn_id).vendor.canonical_id
+        canonical_id = vendor_of(read_connection(self.crm_conn_id)).canonical_id
         for frame in self._chunks():
             yield shard.part(frame, self.id_column, canonical_id)
 

@@ -15,7 +15,7 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.database.schema import plan_rows, plans, prepare_engine
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.plan.planner import PlanRow, PlanVerdict
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.plan.reads import PlanReads
 from airflow_provider_crm.plan.records import RecordReader
 from airflow_provider_crm.plan.spool import LastRows, Spool

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import plan_rows
-from airflow_provider_crm.plan.planner import PlanVerdict
+from airflow_provider_crm.plan.plan_row import PlanVerdict
 from airflow_provider_crm.ui.queries.changes import Page, Search
 from airflow_provider_crm.ui.queries.expressions import number
 from airflow_provider_crm.ui.values import amount

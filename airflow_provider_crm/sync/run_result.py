@@ -1,0 +1,27 @@
+"""The result of one run of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.report.report import SyncReport
+    from airflow_provider_crm.sync.deferral import DeferralState
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The result of a run of rows.
+
+    Attributes:
+        report: What became of the rows.
+        stopped: Why the run ended before its last row, or None.
+        wait: Seconds after which the task is to go on, or None if it is over.
+        deferral: The state that it needs then.
+    """
+
+    report: SyncReport
+    stopped: Exception | None
+    wait: float | None
+    deferral: DeferralState
