@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.attempts import BeforeAttempt
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.push.outage import OutageWatch
-    from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.push.rules import Inspect, PushRules
     from airflow_provider_crm.push.run_ledger import RunLedger
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
-"""Looks at the record before a row is written; the outcome of a row that is not to be written, else None."""
 MaySend: TypeAlias = "Callable[[Job], bool]"
 """Notes that a call of a row is sent now; False if none may be sent any more."""
 

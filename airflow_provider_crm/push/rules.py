@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.client.transport import LARGEST_POOL
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, UnknownFieldError
-from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.values.opportunity import Outcome, Update
 from airflow_provider_crm.values.time_zones import local_date
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
+    from airflow_provider_crm.vendors.records import Record
+
+Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
+"""Looks at the record before a row is written; returns the outcome of a row that is not to be written, else None."""
 
 DATE_WON_DEFAULTS = ("server", "as_of")
 LARGEST_CONCURRENCY = LARGEST_POOL

@@ -19,8 +19,7 @@ from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.push.row_writer import Inspect
-    from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.push.rules import Inspect, PushRules
     from airflow_provider_crm.push.write import Job, RowResult
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue

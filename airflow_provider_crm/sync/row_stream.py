@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from airflow_provider_crm.sync.ends import source_error
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.push.row_writer import Inspect
+    from airflow_provider_crm.push.rules import Inspect
     from airflow_provider_crm.sync.run_context import RunContext
     from airflow_provider_crm.values.opportunity import Outcome, Update
 
