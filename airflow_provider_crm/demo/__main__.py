@@ -68,7 +68,7 @@ class Demo:
     """One run of the demo.
 
     Args:
-        screen: Where to print.
+        screen: The terminal.
         folder: An empty folder for warehouse and Airflow home.
         sandbox: A running sandbox.
     """

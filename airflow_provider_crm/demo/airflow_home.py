@@ -61,10 +61,10 @@ class DagProcess:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        told = self._answer()
-        if told["import_errors"]:
-            raise AirflowHomeError("\n".join(told["import_errors"].values()))
-        self.dag_ids: tuple[str, ...] = tuple(told["dag_ids"])
+        answer = self._answer()
+        if answer["import_errors"]:
+            raise AirflowHomeError("\n".join(answer["import_errors"].values()))
+        self.dag_ids: tuple[str, ...] = tuple(answer["dag_ids"])
 
     def run(
         self, dag_id: str, logical_date: str, *, conf: Mapping[str, str] | None = None, until: str | None = None
@@ -75,7 +75,7 @@ class DagProcess:
             dag_id: Which.
             logical_date: ISO with offset; the same one twice is the same run twice.
             conf: The run's configuration, which sets its params.
-            until: The last task to run, after all those that it needs; default: the whole DAG.
+            until: The last task to run, after all tasks that it needs; default: the whole DAG.
 
         Raises:
             EOFError: The process ended before it answered.
@@ -85,23 +85,23 @@ class DagProcess:
         step = {"dag_id": dag_id, "logical_date": logical_date, "conf": dict(conf or {}), "until": until}
         self._process.stdin.write(json.dumps(step) + "\n")
         self._process.stdin.flush()
-        told = self._answer()
-        tasks = told["tasks"]
+        answer = self._answer()
+        tasks = answer["tasks"]
         return DemoRun(
-            dag_id=told["dag_id"],
-            logical_date=told["logical_date"],
-            state=told["state"],
+            dag_id=answer["dag_id"],
+            logical_date=answer["logical_date"],
+            state=answer["state"],
             reports={name: task["report"] for name, task in tasks.items() if task["report"]},
             states={name: task["state"] for name, task in tasks.items()},
-            seconds=told["seconds"],
+            seconds=answer["seconds"],
         )
 
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise EOFError
-        told: dict[str, Any] = json.loads(line)
-        return told
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 def example_dags() -> Path:

@@ -28,13 +28,13 @@ BEFORE: dict[str, Record] = {
     },
     "raze": {"deal_value": Decimal("1000.00"), "deal_currency": "BRL", "status": "new", "notes": None},
 }
-"""What each opportunity holds before the runs, in the vendor's own words: 1,000 in cents and in major units."""
+"""The fields of each opportunity before the runs, by the vendor's keys: 1,000 in cents and in major units."""
 
 _TIMEOUT = 10.0
 
 
 def fill(sandbox: Sandbox, deals: Iterable[Deal]) -> int:
-    """Add every deal to both CRMs, except those that no CRM is to know; returns the number of opportunities."""
+    """Add every deal to both CRMs, except deals whose id no CRM knows, and return the number of opportunities."""
     ids = {(deal.close_id, deal.raze_id) for deal in deals if deal.flaw is not Flaw.UNKNOWN_ID}
     for close_id, raze_id in sorted(ids):
         sandbox.close.add_opportunity(close_id, **BEFORE["close"])

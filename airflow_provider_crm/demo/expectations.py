@@ -1,6 +1,6 @@
-"""What has to come of every run: worked out from what was planted, and compared with what came.
+"""Compute the outcome of every run from the planted deals, and compare it with the real one.
 
-Nothing here asks the provider what is right: money, dates and outcomes follow from the deals alone.
+Nothing here asks the provider for the right result: money, dates and outcomes follow from the deals alone.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ TASKS: Mapping[str, Mapping[str, Mapped]] = {
 
 @dataclass(slots=True)
 class Expected:
-    """What has to come of one task.
+    """The expected outcome of one task.
 
     Attributes:
-        vendor: Where it writes.
+        vendor: The CRM that it writes to.
         outcomes: Rows by outcome.
         rejects: How often each (record id, outcome, code) is reported.
         records: The fields that the CRM has to show afterwards, by record id.
@@ -112,16 +112,16 @@ class Expected:
 
 def expected(task: Mapped, deals: Iterable[Deal]) -> Expected:
     """Compute what one task has to do with the deals of its day."""
-    told = Expected(task.vendor)
+    found = Expected(task.vendor)
     for deal in deals:
         record_id = deal.close_id if task.vendor == "close" else deal.raze_id
         word, code = _FATES[task.vendor].get(deal.flaw, ("updated", "")) if deal.flaw else ("updated", "")
-        told.outcomes[word] += 1
+        found.outcomes[word] += 1
         if word in FAILURES:
-            told.rejects[record_id, word, code] += 1
+            found.rejects[record_id, word, code] += 1
         if deal.flaw is not Flaw.UNKNOWN_ID:
-            told.records[record_id] = {**BEFORE[task.vendor], **_landed(task, deal, word)}
-    return told
+            found.records[record_id] = {**BEFORE[task.vendor], **_landed(task, deal, word)}
+    return found
 
 
 def _landed(task: Mapped, deal: Deal, word: str) -> Record:
@@ -198,11 +198,11 @@ def plan_differences(run: DemoRun, task_id: str, counts: Mapping[str, int], diff
 
 
 def write_differences(name: str, seen: Sequence[Write], planned: Mapping[str, Record]) -> list[str]:
-    """Compare the writes that the sandbox saw during one run with those that were planned, each of them once.
+    """Compare the writes that the sandbox saw during one run with the planned ones, each of them once.
 
     Args:
         name: The run, for the sentences.
-        seen: What reached either CRM.
+        seen: The writes that reached either CRM.
         planned: The fields that Close has to receive, by record id; Raze is to receive nothing.
     """
     lacking = dict(planned)

@@ -1,6 +1,6 @@
-"""What the ledger is for, act by act: the deals of one day are run again, changed, overtaken, planned and taken back.
+"""Show the ledger act by act: the deals of one day are run again, changed, overtaken, planned and reverted.
 
-Each act is one run of an example DAG. What it wrote is counted where it arrives, by the sandbox, and every deal of the
+Each act is one run of an example DAG. The sandbox counts the writes that arrive, and every deal of the
 day is read back afterwards. The warehouse changes between the acts, so a run starts only when the last one was seen.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.audit import Write
 
 DAY, OLDER_DAY = "2026-03-09", "2026-03-07"
-"""The day whose deals were written before the story starts, and one of which the warehouse tells older values."""
+"""The day whose deals were written before the story starts, and a day for which the warehouse has older values."""
 
 CORRECTED = {"oppo_0309_007": "10000.00"}
 PLANNED = {"oppo_0309_003": "900.00", "oppo_0309_010": "-20000.00", "oppo_0309_021": "50000.00"}
@@ -51,7 +51,7 @@ class Act:
     """One run, and what has to come of it.
 
     Attributes:
-        title: What happens, for a person; short, as it stands in a narrow column.
+        title: A short text for a narrow column.
         dag_id: The example DAG.
         task_id: The task of it that is looked at.
         counts: Rows by outcome; for a plan, fields by verdict.
@@ -94,8 +94,8 @@ class Played:
 
     Attributes:
         act: Which.
-        run: What Airflow tells of it.
-        writes: What the sandbox received during the run.
+        run: The run as Airflow reports it.
+        writes: The writes that the sandbox received during the run.
         problems: One sentence for each difference from what was planned.
     """
 
@@ -117,7 +117,7 @@ class LedgerStory:
         process: Runs the DAGs.
         sandbox: The CRM that they write to.
         path: The warehouse.
-        deals: What is in it.
+        deals: The deals in it.
     """
 
     def __init__(self, process: DagProcess, sandbox: Sandbox, path: Path, deals: Sequence[Deal]) -> None:

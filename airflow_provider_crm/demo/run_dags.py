@@ -1,7 +1,7 @@
-"""Runs DAGs with `dag.test()` on demand; the process that a throw-away Airflow home starts.
+"""Run DAGs with `dag.test()` on demand, in the process that a throw-away Airflow home starts.
 
 Each line of stdin is one run, as JSON: `{"dag_id": "...", "logical_date": "2026-03-08T05:00:00+00:00", "conf": {...},
-"until": null}`; `until` names the last task to run. The first line of stdout tells the import errors of all DAG files,
+"until": null}`; `until` names the last task to run. The first line of stdout has the import errors of all DAG files,
 each other line one run that ended. Everything that Airflow and the tasks print goes to stderr.
 """
 
@@ -26,7 +26,7 @@ def main() -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag()
-    _tell(out, {"import_errors": bag.import_errors, "dag_ids": sorted(bag.dags)})
+    _write(out, {"import_errors": bag.import_errors, "dag_ids": sorted(bag.dags)})
     for line in steps:
         step = json.loads(line)
         started = time.monotonic()
@@ -34,8 +34,8 @@ def main() -> None:
         if step["until"] is not None:
             dag = dag.partial_subset([step["until"]])
         run = dag.test(logical_date=dt.datetime.fromisoformat(step["logical_date"]), run_conf=step["conf"])
-        told = {"dag_id": step["dag_id"], "logical_date": step["logical_date"], **_result(run)}
-        _tell(out, {**told, "seconds": round(time.monotonic() - started, 3)})
+        result = {"dag_id": step["dag_id"], "logical_date": step["logical_date"], **_result(run)}
+        _write(out, {**result, "seconds": round(time.monotonic() - started, 3)})
 
 
 def _own_streams() -> tuple[IO[str], IO[str]]:
@@ -61,7 +61,7 @@ def _result(run: DagRun) -> dict[str, Any]:
     return {"state": str(run.state), "tasks": tasks}
 
 
-def _tell(out: IO[str], line: dict[str, Any]) -> None:
+def _write(out: IO[str], line: dict[str, Any]) -> None:
     out.write(json.dumps(line) + "\n")
     out.flush()
 

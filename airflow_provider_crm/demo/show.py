@@ -1,4 +1,4 @@
-"""What the demo prints: a line per step, then tables that fit the terminal."""
+"""Print the demo: a line per step, then tables that fit the terminal."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ class Screen:
             table.add_column("task", no_wrap=True)
             for dag_id, day, report in chosen:
                 outcomes = report["outcomes"]
-                told = ", ".join(f"{count} {word}" for word, count in outcomes.items())
+                counted = ", ".join(f"{count} {word}" for word, count in outcomes.items())
                 state = "failed" if FAILURES & outcomes.keys() else "success"
-                table.add_row(dag_id, day, str(report["rows"]), str(report["calls"]), told, state)
+                table.add_row(dag_id, day, str(report["rows"]), str(report["calls"]), counted, state)
             self._console.print(table)
             self._console.print()
             self._rejects(report for _, _, report in chosen)
@@ -120,9 +120,9 @@ class Screen:
             table.add_column(name, justify="right")
         for played in acts:
             counts = played.report.get("outcomes") or played.report.get("counts") or {}
-            told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            counted = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
             calls, writes = str(played.report.get("calls", "")), str(len(played.writes))
-            table.add_row(played.act.title, played.act.dag_id, told, calls, writes)
+            table.add_row(played.act.title, played.act.dag_id, counted, calls, writes)
         self._console.print(table)
         for plan in (played.report["summary"] for played in acts if "summary" in played.report):
             self.heading("The plan, as its approver sees it")

@@ -40,7 +40,7 @@ _ZONE = ZoneInfo(TIMEZONE)
 
 
 class Flaw(enum.StrEnum):
-    """What is wrong with a planted row."""
+    """The flaw of a planted row."""
 
     NO_VALUE = "no value"
     EMPTY = "no values at all"
@@ -66,7 +66,7 @@ class Deal:
         changed_at: When the row last changed, in UTC.
         health: Text for a custom field.
         note: Text.
-        flaw: What was planted.
+        flaw: The planted flaw.
         won_on: New York's date of the win: what must land.
     """
 

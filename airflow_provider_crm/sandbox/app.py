@@ -1,4 +1,4 @@
-"""The ASGI application: reads a call, lets the vendor answer it, acts out the fault, and keeps the audit."""
+"""The ASGI application: it reads a call, lets the vendor answer it, acts out the fault, and writes the audit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RAZE_ROOTS = ("external", "health")
 
 
 class Api(Protocol):
-    """What a vendor does: answer a call, and tell an injected error in its own words."""
+    """A vendor's API: it answers calls, and writes injected errors in the vendor's own form."""
 
     def handle(self, request: Request) -> Response:
         """Answer one call."""
@@ -38,7 +38,7 @@ class Api(Protocol):
 
 
 class Link(Protocol):
-    """What the server lets the application do to connections and time."""
+    """The server, as far as the application needs it: connections and time."""
 
     async def pause(self, seconds: float) -> None:
         """Wait in real time, but no longer than the server runs."""

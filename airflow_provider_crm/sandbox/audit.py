@@ -19,8 +19,8 @@ class AuditedCall:
     """One call, as received.
 
     Attributes:
-        number: 1 for the first call, counted over both vendors.
-        path: as on the wire, percent-encoding kept, without the query.
+        number: 1 for the first call, counted across both vendors.
+        path: as on the wire, with its percent-encoding, without the query.
         headers: names in lower case.
         body: the parsed JSON (numbers with a fraction are `Decimal`, with every digit of the wire), or None.
         status: the status that was sent, or None if the connection was cut before any answer.
@@ -60,7 +60,7 @@ class Audit:
         """Start empty.
 
         Args:
-            keep: how many calls and how many writes are held; older ones are dropped but still counted.
+            keep: how many calls, and how many writes, stay in memory; older ones are dropped but still counted.
         """
         self._lock = threading.Lock()
         self._calls: deque[AuditedCall] = deque(maxlen=keep)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class SandboxClock:
-    """What time the sandbox believes it is. Every stamp, expiry, limit window and "today" is read from here."""
+    """The time in the sandbox. Every stamp, expiry, limit window and "today" is read from here."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -9,9 +9,9 @@
 | `reset_before` | no | a TCP reset and no answer |
 | `reset_after` | yes | a TCP reset and no answer |
 | `truncated` | yes | half of the body, then the connection closes |
-| `http_<status>_after`, `html_<status>_after` | yes | that error all the same |
+| `http_<status>_after`, `html_<status>_after` | yes | that error |
 | `slow` | yes, at once | the right answer, after the switch `slow_seconds` |
-| `late` | yes, after `slow_seconds` | the right answer; calls that arrive meanwhile overtake this one |
+| `late` | yes, after `slow_seconds` | the right answer; calls that arrive in between overtake this one |
 | `ignore` | no | 2xx with the record as it was |
 | `stale` | no | a read answers the record as it was before its last write |
 """
@@ -44,7 +44,7 @@ _ANY_ANSWER = range(200, 600)
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault. `applied` tells whether the call takes effect; `remaining` whether a 429 claims that calls remain."""
+    """One fault. `applied`: the call takes effect. `remaining`: a 429 says that calls remain."""
 
     name: str
     kind: FaultKind

@@ -1,7 +1,7 @@
 """The HTTP server: uvicorn's protocol on an event loop of its own, in a background thread, on the loopback interface.
 
-uvicorn's `Server` looks for its stop flag ten times a second and waits for connections; here start and stop take
-milliseconds, and the application can reach the connection that a call came by.
+uvicorn's `Server` reads its stop flag ten times a second and waits for connections. Here start and stop take
+milliseconds, and the application can reach the connection of a call.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BACKLOG = 1024
 
 
 class Connection(Protocol):
-    """What is used of a uvicorn protocol."""
+    """A uvicorn protocol, as far as it is used here."""
 
     client: tuple[str, int] | None
     cycle: Any
@@ -37,7 +37,7 @@ class Connection(Protocol):
 
 
 class Loopback:
-    """Serves one application until it is stopped."""
+    """A server of one application, until it is stopped."""
 
     def __init__(self, app: App, *, port: int, on_connect: Callable[[], None]) -> None:
         """Bind the port; 0 takes a free one.
@@ -133,7 +133,7 @@ class Loopback:
             self._on_connect()
             protocol: Any = AutoHTTPProtocol
             made = protocol(config=config, server_state=self._state, app_state={})
-            # The setting above silences uvicorn's logger, and whoever configures logging later wakes it up again.
+            # The setting above silences uvicorn's logger, but a later configuration of logging enables it again.
             made.access_log = False
             silent: asyncio.Protocol = made
             return silent

@@ -1,4 +1,4 @@
-"""Counting calls against a limit, by fixed windows or by a token bucket."""
+"""Count calls against a limit, by fixed windows or by a token bucket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class CallsLeft:
-    """What is left of a limit: calls remaining, and the seconds until there are more."""
+    """The rest of a limit: calls remaining, and the seconds until there are more."""
 
     limit: int
     remaining: int
@@ -88,11 +88,11 @@ class Limiter:
         """Use one call of every named counter, or of none of them if one refuses.
 
         Args:
-            rules: rule and counter name; the first one is the one that the headers tell about.
+            rules: rule and counter name; the headers show the first one.
             now: epoch seconds.
 
         Returns:
-            What is left of the first, or of the one that refused.
+            The calls left of the first rule, or of the one that refused.
         """
         counters = [self._counter(rule, name) for rule, name in rules]
         for counter in counters:

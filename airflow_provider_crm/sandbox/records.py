@@ -1,4 +1,4 @@
-"""The sandbox's memory of records, with enough history to answer stale reads."""
+"""Store records, with enough history to answer stale reads."""
 
 from __future__ import annotations
 

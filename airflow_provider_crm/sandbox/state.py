@@ -76,7 +76,7 @@ class SandboxState:
             path: the exact path as on the wire; None matches all.
 
         Returns:
-            The script, whose `left` tells how many entries have not been used.
+            The script, whose `left` counts the entries that have not been used.
 
         Raises:
             ValueError: a fault that doesn't exist.

@@ -1,4 +1,4 @@
-"""The switches: everything about the two vendors that is unknown, drifting or can fail."""
+"""Switches for all that is unknown, drifts or can fail in the two vendors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Switches:
     | `redirect_to` | target of the redirect faults; None: the same path on the host name `localhost` |
     | `stale_seconds` | reads answer the state of so many seconds ago, in the sandbox's time |
     | `ignored_ids` | writes to these records answer 2xx and change nothing |
-    | `ignored_fields` | these fields are dropped from every write, without a word |
+    | `ignored_fields` | these fields are dropped from every write without an error |
 
     | Close | effect |
     |---|---|
@@ -57,13 +57,13 @@ class Switches:
     | `raze_ignores_deal_value` | PUT drops `deal_value` and `deal_currency`; alone they are 400 "No fields to update" |
     | `raze_string_numbers` | money is a JSON string |
     | `raze_postgres_timestamps` | times are raw PostgreSQL text |
-    | `raze_value_keys` | money is told as `value` and `currency` |
+    | `raze_value_keys` | money is shown as `value` and `currency` |
     | `raze_top_level_pagination` | the list is `data` itself, with `pagination` beside it and a page of 50 |
     | `raze_uuid_ids` | an id that is no UUID is a 500 |
     | `raze_stages` | stages as `documented`, by the server's nine `names`, or by `stage_id`, both with `stage_change` |
     | `raze_restamps_won_at` | `won` again sets `won_at` again |
     | `raze_clears_won_at` | leaving `won` or `lost` clears its time |
-    | `raze_expired_is_invalid` | an expired key is told as `INVALID_API_KEY` |
+    | `raze_expired_is_invalid` | an expired key is refused as `INVALID_API_KEY` |
     | `raze_shared_contacts` | name, email, phone and company are written to every opportunity of the same contact |
     """
 
@@ -128,7 +128,7 @@ class Switches:
 
 
 class Panel:
-    """Holds the switches as they are set now."""
+    """The switches as they are set now."""
 
     def __init__(self) -> None:
         self.current = Switches()

@@ -1,4 +1,4 @@
-"""Keeps web pages from driving the sandbox: a browser on the same machine sends to it whatever any page asks for."""
+"""Prevent web pages from driving the sandbox: a browser on this machine would send it the calls of any page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def refused_to_pages(request: Request) -> Response | None:
     """Refuse a call that a page of another site may have caused; None for any other.
 
-    A page whose host name was made to point here names that host; a page that sends here from its own site names that
-    as its origin; and the control routes take JSON only, which a page may not send without asking first.
+    A page whose host name was made to resolve to this machine sends that host. A page of another site sends that site
+    as its origin. The control routes take JSON only, which a page may not send without a preflight request.
     """
     host = request.headers.get("host", "")
     if not _is_local(f"http://{host}"):

@@ -1,4 +1,4 @@
-"""What arrives and what leaves over HTTP: requests, responses, and JSON that keeps decimals exact."""
+"""Requests, responses, and JSON with exact decimals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = Any
-"""Whatever JSON can say, or a value to be written as JSON."""
+"""Any value of JSON, or a value to be written as JSON."""
 
 JSON_TYPE = "application/json"
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -51,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppliedChange:
-    """What an applied write changed: the record and the values as they were sent."""
+    """The effect of an applied write: the record, and the values as they were sent."""
 
     record_id: str
     fields: Mapping[str, Any]

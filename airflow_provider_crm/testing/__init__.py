@@ -1,1 +1,1 @@
-"""What users test their Dags with."""
+"""Tools with which users test their Dags."""

@@ -1,1 +1,1 @@
-"""The CRM page inside the Airflow UI: what the ledger knows, for people; it reads and never writes."""
+"""The CRM pages inside the Airflow UI, which show the ledger to people; they read and never write."""

@@ -1,6 +1,6 @@
-"""Who may see what: a logged-in user of Airflow, and of the ledger only what came from Dags that the user may read.
+"""Decide who may see which rows: a logged-in user sees what Dags wrote that the user may read.
 
-Airflow's own permission to see plugins is not asked for: under FAB the roles Viewer and User lack it, though they read
+Airflow's own permission to see plugins is not required: under FAB the roles Viewer and User lack it, though they read
 every Dag. It only decides whether Airflow shows the entry in its navigation.
 """
 
@@ -20,10 +20,10 @@ from airflow_provider_crm.ui.run_keys import RunKey
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """What one user may read.
+    """The Dags that one user may read.
 
     Attributes:
-        dags: Ids of the Dags. What an unknown or deleted Dag wrote is shown to nobody.
+        dags: Ids of the Dags. Rows that an unknown or deleted Dag wrote are shown to no user.
     """
 
     dags: frozenset[str]

@@ -1,4 +1,4 @@
-"""Addresses on the page, in Airflow and in the CRMs; right under any path prefix."""
+"""Build addresses on the pages, in Airflow and in the CRMs; they are right under any path prefix."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import quote, urlencode
 if TYPE_CHECKING:
     from airflow_provider_crm.ui.run_keys import RunKey
 
-# Close shows an opportunity to people at this address of its web application; Raze documents none.
+# Close's web application shows an opportunity at this address; Raze documents none.
 _FOR_PEOPLE = {"close:api.close.com:": "https://app.close.com/opportunity/{record_id}/"}
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Makes addresses.
+    """Addresses under one prefix.
 
     Attributes:
         page: Path under which the pages are served, without a slash at the end.

@@ -35,10 +35,10 @@ _A_DAY = "private, max-age=86400"
 _MESSAGES = {
     HTTPStatus.UNAUTHORIZED: "Log in to Airflow to see this page.",
     HTTPStatus.FORBIDDEN: "Airflow did not accept your login. Log in again.",
-    HTTPStatus.NOT_FOUND: "There is nothing here, or it takes the permission to read the Dag, which you lack.",
+    HTTPStatus.NOT_FOUND: "There is nothing here, or you lack the permission to read the Dag.",
 }
 _NO_DAG = (
-    "This page shows what Dags wrote that you may read, and you may read none. Ask whoever gives out roles in this "
+    "This page shows the rows of Dags that you may read, and you may read no Dag. Ask an administrator of this "
     "Airflow for a role that may read a Dag (under FAB: can read on DAGs, or on one Dag)."
 )
 
@@ -47,7 +47,7 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
     """Build the application.
 
     Args:
-        ledger: Where the ledger is; default: what Airflow's configuration says.
+        ledger: Reads the ledger; default: the one in Airflow's configuration.
     """
     app = FastAPI(
         title="CRM",

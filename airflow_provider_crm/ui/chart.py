@@ -1,4 +1,4 @@
-"""Runs as stacked bars, measured here so that the page needs no script for them."""
+"""Draw runs as stacked bars, measured here so that the page needs no script for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every page needs: the ledger, the templates, and the addresses for one request."""
+"""Make pages from the ledger, the templates, and the addresses of one request."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What all requests share.
+    """The parts that all requests share.
 
     Attributes:
-        ledger: Gives connections.
-        templates: The pages' forms.
-        values: Shows kept values.
-        threads: Where pages are made.
+        ledger: Opens connections.
+        templates: The templates of the pages.
+        values: Shows stored values.
+        threads: The threads in which pages are made.
     """
 
     ledger: LedgerReader
@@ -37,10 +37,10 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class PageMaker:
-    """Makes the pages of one request.
+    """A maker of the pages of one request.
 
     Attributes:
-        pages: What all requests share.
+        pages: The parts that all requests share.
         addresses: Under the prefix of this request.
     """
 
@@ -61,7 +61,7 @@ class PageMaker:
             title: In a few words.
             text: As a sentence.
             status: HTTP status.
-            login: Where to log in, if that is what helps.
+            login: Address of the login page, if logging in helps.
         """
         return self.page("message.html", status=status, title=title, text=text, login=login)
 
@@ -69,7 +69,7 @@ class PageMaker:
 def page_of(request: Request) -> PageMaker:
     """Return the maker of this request's pages.
 
-    Starlette tells the prefixes: of this mounted application, and of the one that it is mounted in.
+    Starlette has both prefixes: of this mounted application, and of the one that it is mounted in.
     """
     addresses = Addresses(request.scope.get("root_path", ""), request.scope.get("app_root_path", ""))
     return PageMaker(request.app.state.pages, addresses)

@@ -1,4 +1,4 @@
-"""How Airflow finds the page. Every process of Airflow imports this, tasks included, so it costs next to nothing."""
+"""Register the pages with Airflow. Every process of Airflow imports this, so it imports next to nothing itself."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _VIEWS: list[Any] = [
 class CrmPlugin(AirflowPlugin):
     """The pages under `/crm`, in the navigation and as a tab of each Dag run and task instance.
 
-    Nothing of it with `[crm] page = False`, which is read once: a process loads its plugins when it starts.
+    With `[crm] page = False` it registers nothing. The option is read once: a process loads its plugins at its start.
     """
 
     name = "crm"

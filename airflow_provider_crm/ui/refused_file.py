@@ -1,4 +1,4 @@
-"""The refused rows of a run as a CSV file that no spreadsheet takes for formulas."""
+"""Write the refused rows of a run as a CSV file without formulas for spreadsheets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates, and how numbers, times and durations are written on the pages."""
+"""Load the templates, and write numbers, times and durations for the pages."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What a run key says: Dag, task, map index and run."""
+"""Read run keys, which name Dag, task, map index and run."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Airflow lets neither slash nor bracket into the ids of Dags and tasks; a run id may hold whatever it was given.
+# Airflow lets neither slash nor bracket into the ids of Dags and tasks; a run id may have any characters.
 _FORM = re.compile(r"([^/\[\]]+)/([^/\[\]]+)(?:\[(\d+)\])?/(.+)", re.DOTALL)
 
 

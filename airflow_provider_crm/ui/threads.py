@@ -1,6 +1,6 @@
-"""The threads in which pages are made: a few of their own, so that a slow ledger takes none from Airflow's API.
+"""Make pages in a few threads of their own, so that a slow ledger blocks none of Airflow's API.
 
-FastAPI runs a route that may block in a pool that the whole API server shares, heartbeats of tasks included.
+FastAPI runs a route that may block in a pool that the whole API server shares, also with heartbeats of tasks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BUSY = (
 
 
 class PageThreads:
-    """Runs what may block in a bounded number of threads.
+    """A bounded number of threads for jobs that may block.
 
     Args:
         threads: How many there are.

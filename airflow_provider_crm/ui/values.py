@@ -1,4 +1,4 @@
-"""How a kept value is shown: money in major units, personal data not at all."""
+"""Show stored values: money in major units, and hidden values not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shown:
     """One value as a page shows it.
 
     Attributes:
-        text: For people.
+        text: The value for people.
         kind: `value`, `money`, `hidden`, `empty` or `unknown`.
     """
 
@@ -42,7 +42,7 @@ class Values:
     """Shows values.
 
     Attributes:
-        hidden: Fields that `[crm] ledger_hash_fields` names; what was kept in clear before is hidden as well.
+        hidden: Fields that `[crm] ledger_hash_fields` names. Their older values, stored in clear, are hidden as well.
     """
 
     hidden: frozenset[str]

@@ -73,7 +73,7 @@ def test_a_run_leads_to_its_record_and_its_task(screen, place):
     screen.open(place.run_page() + "&show=written")
     screen.enter()
     screen.one("tbody td a").click()
-    screen.says("What happened to it")
+    screen.says("History")
     assert "updated" in screen.text()
     screen.picture("record")
     assert screen.barriers() == []
@@ -218,7 +218,7 @@ def test_a_plan_tells_its_guardrails(screen, place):
     """What was measured before the plan was stored stands beside what is allowed."""
     screen.open(place.run_page(PLANNED, "plan", "approved"))
     screen.enter()
-    assert re.search(r"max_rows kept\s[\d,]+ [\d,]+ rows", screen.one("[aria-label=Guardrails]").text)
+    assert re.search(r"max_rows within the limit\s[\d,]+ [\d,]+ rows", screen.one("[aria-label=Guardrails]").text)
 
 
 def test_a_real_worker_tells_openlineage_what_it_wrote(place):

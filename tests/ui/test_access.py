@@ -89,7 +89,7 @@ def test_a_record_shows_own_dags_only(browser, two_teams):
 def test_a_record_of_others_is_not_found(browser, two_teams):
     """The id of a record that only others have written tells nothing."""
     shown = browser("ben").text("record", record_id="oppo_sales_sync")
-    assert "Nothing known of this record" in shown
+    assert "This record is not known" in shown
 
 
 def test_the_answers_carry_a_strict_policy(browser, two_teams):

@@ -140,7 +140,7 @@ def test_the_overview_shows_the_budget_of_own_accounts(browser, log, window):
     log.run("finance_sync/t/r", account="close:theirs:orga", outcomes={"updated": 1}, budget=theirs)
     anna = plain(browser("anna").text(""))
     assert "opportunity write 40 per 1 min 10 of 40, until" in anna
-    assert f"{RAZE} all of it 1,000 per at least 41 min 3 s not shared through the ledger 62%" in anna
+    assert f"{RAZE} all endpoints 1,000 per at least 41 min 3 s not shared through the ledger 62%" in anna
     assert ("secret" in anna, "theirs" in anna) == (False, False)
     assert "55 of 77" in plain(browser("ben").text(""))
     assert RAZE not in plain(browser("anna").text("", account=CLOSE)).split("Budget used")[1].split("Runs")[0]
@@ -148,22 +148,22 @@ def test_the_overview_shows_the_budget_of_own_accounts(browser, log, window):
 
 
 def test_the_run_shows_its_budget(browser, log):
-    """What it used of which limit, the share, and how long it stood still."""
+    """What it used of which limit, the share, and how long it waited."""
     log.run("sales_sync/t/r", outcomes={"updated": 1}, budget=used(WRITES, READS))
     shown = plain(browser("anna").text("run", run_key="sales_sync/t/r"))
-    assert "opportunity write 40 per 1 s 120 30% of 400 calls allowed meanwhile" in shown
-    assert "opportunity read no answer told one 1 not known" in shown
-    assert "may use 90% of the limit together. The run stood still for 3.2 s" in shown
+    assert "opportunity write 40 per 1 s 120 30% of 400 calls allowed during the run" in shown
+    assert "opportunity read not known 1 not known" in shown
+    assert "may use 90% of the limit together. The run waited 3.2 s" in shown
 
 
 def test_the_run_shows_its_guardrails(browser, log):
-    """ImpactEstimate beside allowed, and whether the limit was kept; text is escaped."""
-    kept = {"limit": "max_rows", "measured": "1200", "allowed": "5000", "unit": "rows"}
+    """ImpactEstimate beside allowed, and whether it is within the limit; text is escaped."""
+    within = {"limit": "max_rows", "measured": "1200", "allowed": "5000", "unit": "rows"}
     null = {"limit": "max_null_fraction", "measured": "0.1234567", "allowed": "0.5", "unit": "of <b>'x'</b>"}
-    log.run("sales_sync/t/r", outcomes={"updated": 1}, guardrails=[kept, null])
+    log.run("sales_sync/t/r", outcomes={"updated": 1}, guardrails=[within, null])
     page = browser("anna").text("run", run_key="sales_sync/t/r")
-    assert "max_rows kept 1,200 5,000 rows" in plain(page)
-    assert "max_null_fraction kept 0.1235 0.5 of" in plain(page)
+    assert "max_rows within the limit 1,200 5,000 rows" in plain(page)
+    assert "max_null_fraction within the limit 0.1235 0.5 of" in plain(page)
     assert "<b>" not in page
     assert "all landed" in page
 

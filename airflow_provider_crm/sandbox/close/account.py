@@ -41,7 +41,7 @@ _STORED = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class CloseKey:
-    """Who a key or token acts for."""
+    """A key or token, and the user for whom it acts."""
 
     name: str
     user_id: str

@@ -1,8 +1,11 @@
 """The Close API over HTTP: `/api/v1/...` and `/oauth2/...`.
 
-Where the vendor's documents are silent the sandbox does this: an absent `x-tz-offset` is UTC, an update may move an
-opportunity to another pipeline by its status, `pipeline_id` and `date_lost` can't be updated, negative values are
-accepted, a multi-value field takes only a list, and adding a value that is there changes nothing.
+The vendor's documents say nothing about some cases, for which the sandbox makes these choices:
+
+- an absent `x-tz-offset` is UTC;
+- an update may move an opportunity to another pipeline by its status;
+- `pipeline_id` and `date_lost` can't be updated, and negative values are accepted;
+- a multi-value field takes only a list, and adding a value that is there changes nothing.
 """
 
 from __future__ import annotations

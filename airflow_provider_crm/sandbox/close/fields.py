@@ -1,4 +1,4 @@
-"""What values Close takes for each field of an opportunity."""
+"""Check the values of each field of an opportunity as Close does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FieldError(ValueError):
 
 
 class PlainFields:
-    """Checks and converts the plain fields of one call."""
+    """The plain fields of one call, checked and converted."""
 
     def __init__(self, account: CloseAccount, switches: Switches, offset: timedelta) -> None:
         self._account = account

@@ -1,4 +1,4 @@
-"""Close's rate limit: three counters for each call, and every spelling in which it has been told."""
+"""Close's rate limit: two counters for each call, and every spelling of its headers on record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ORGANIZATION_FACTOR = 3
 
 
 class CloseLimits:
-    """Counts every authenticated call by key and endpoint group, and by organization and endpoint group."""
+    """Counters of every authenticated call, by key and endpoint group, and by organization and endpoint group."""
 
     def __init__(self) -> None:
         self._limiter = Limiter()

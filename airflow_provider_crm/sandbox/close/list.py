@@ -1,4 +1,4 @@
-"""Close's list of opportunities: filters, order, page, totals."""
+"""List opportunities as Close does: filters, order, page, totals."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class Organization:
         """Return the id of a status by its label and its pipeline's name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no status has them.
         """
         for one in self.pipelines.values():
             for status in one.statuses:

@@ -1,4 +1,4 @@
-"""How a write changes a stored Close opportunity, with the rules that run on it."""
+"""Apply a write to a stored Close opportunity, with the rules that run on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READ_ONLY = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who calls what, when, and how far from UTC."""
+    """One call: its key, its time, and its distance from UTC."""
 
     key: CloseKey
     account: CloseAccount
@@ -117,13 +117,15 @@ def refuse_errors(errors: Mapping[str, FieldError], switches: Switches) -> None:
     """
     if not errors:
         return
-    told = {name: error.pydantic if switches.close_pydantic_errors else error.message for name, error in errors.items()}
+    messages = {
+        name: error.pydantic if switches.close_pydantic_errors else error.message for name, error in errors.items()
+    }
     if switches.close_flat_errors:
-        raise RefusalError(400, {"error": "; ".join(f"{name}: {message}" for name, message in told.items())})
-    nested: dict[str, Any] = dict(told)
+        raise RefusalError(400, {"error": "; ".join(f"{name}: {message}" for name, message in messages.items())})
+    nested: dict[str, Any] = dict(messages)
     if switches.close_nested_field_errors:
-        nested = {name: message for name, message in told.items() if not name.startswith(CUSTOM)}
-        custom = {name[len(CUSTOM) :]: message for name, message in told.items() if name.startswith(CUSTOM)}
+        nested = {name: message for name, message in messages.items() if not name.startswith(CUSTOM)}
+        custom = {name[len(CUSTOM) :]: message for name, message in messages.items() if name.startswith(CUSTOM)}
         nested |= {"custom": custom} if custom else {}
     raise RefusalError(400, {"errors": [], "field-errors": nested})
 

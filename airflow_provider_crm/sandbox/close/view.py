@@ -1,4 +1,4 @@
-"""How Close shows a stored opportunity: names looked up, amounts derived, times written out."""
+"""Show a stored opportunity as Close does: names looked up, amounts derived, times written out."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _amounts(stored: Fields, currency: str) -> dict[str, Any]:
 
 
 def totals(found: list[Fields], currency: str) -> dict[str, Any]:
-    """Sum up all matches of a list, not only those of the page."""
+    """Sum up all matches of a list, not only the page's."""
     sums: dict[str, Any] = {"count_by_value_period": dict.fromkeys(_PERIOD_WORDS, 0)}
     for period in (*_PERIOD_WORDS, "annualized"):
         sums[f"total_value_{period}"] = sums[f"expected_value_{period}"] = 0

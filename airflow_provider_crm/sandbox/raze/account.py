@@ -41,7 +41,7 @@ class RazeAccount:
 
     Attributes:
         api_key: a key with every permission.
-        users, campaigns: id to name. An opportunity may name others; their names are unknown then.
+        users, campaigns: id to name. An opportunity may name other ids; their names are unknown then.
     """
 
     def __init__(self, *, clock: SandboxClock, lock: AbstractContextManager[Any], panel: Panel) -> None:

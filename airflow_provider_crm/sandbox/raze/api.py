@@ -1,7 +1,8 @@
 """The Raze API over HTTP: `/external/v1/...` and `/health`.
 
-Where the vendor's documents are silent the sandbox does this: null clears, an unknown field is ignored, an update
-without any known field is 400 "No fields to update", negative money is accepted, a user id is not checked.
+The vendor's documents say nothing about some cases, for which the sandbox makes these choices: null clears, an unknown
+field is ignored, and an update without any known field is 400 "No fields to update". Negative money is accepted, and a
+user id is not checked.
 """
 
 from __future__ import annotations

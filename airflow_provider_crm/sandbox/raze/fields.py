@@ -1,4 +1,4 @@
-"""What values Raze takes for each field of an opportunity."""
+"""Check the values of each field of an opportunity as Raze does."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ _TOO_MUCH = Decimal(10) ** 13
 
 def error(code: str, message: str, details: Json = None) -> dict[str, Any]:
     """Build Raze's error envelope."""
-    told = {"code": code, "message": message}
-    return {"success": False, "error": told if details is None else told | {"details": details}}
+    content = {"code": code, "message": message}
+    return {"success": False, "error": content if details is None else content | {"details": details}}
 
 
 def checked(sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Raze's list of opportunities: filters, order, page."""
+"""List opportunities as Raze does: filters, order, page."""
 
 from __future__ import annotations
 

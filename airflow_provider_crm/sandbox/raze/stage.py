@@ -1,4 +1,4 @@
-"""Raze's stage change: as documented, or in one of the two forms of its published server."""
+"""Change a stage as Raze documents it, or in one of the two forms of its published server."""
 
 from __future__ import annotations
 

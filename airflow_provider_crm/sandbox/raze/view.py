@@ -1,4 +1,4 @@
-"""How Raze shows a stored opportunity, as documented or as its published server does."""
+"""Show a stored opportunity as Raze documents it, or as its published server does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.switches import Switches
 
 UPDATE_KEYS = ("id", "name", "email", "company", "status", "deal_value", "deal_currency", "notes", "updated_at")
-"""What the answer of an update holds: less than what can be written."""
+"""Keys in the answer of an update: fewer than can be written."""
 
 STAGE_KEYS = ("id", "name", "status", "won_at", "updated_at")
 _RENAMED = {"deal_value": "value", "deal_currency": "currency"}

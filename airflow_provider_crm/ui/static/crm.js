@@ -13,13 +13,13 @@
     follow();
     new MutationObserver(follow).observe(shell.documentElement, { attributes: true, attributeFilter: ["class"] });
   } else {
-    const kept = window.localStorage.getItem("theme");
-    if (kept === "dark" || kept === "light") {
-      root.dataset.theme = kept;
+    const stored = window.localStorage.getItem("theme");
+    if (stored === "dark" || stored === "light") {
+      root.dataset.theme = stored;
     }
   }
 
-  // Airflow's frame lets no link of ours replace its window or open one, so a link of Airflow's document is followed.
+  // Airflow's frame lets no link inside replace its window or open one, so a link of Airflow's document is clicked.
   const leave = (event) => {
     const link = event.target.closest("a[data-leaves]");
     if (link === null || shell === null) {
