@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.cli.cli_config import CLICommand
-    from sqlalchemy.engine import Engine
+
+    from airflow_provider_crm.database.database import Database
 
 
 def get_crm_commands() -> list[CLICommand]:
@@ -69,8 +70,8 @@ def clear_fence(args: Namespace) -> None:
 
     vendor = VENDORS.get(args.account.partition(":")[0])
     records = {record_id if vendor is None else vendor.canonical_id(record_id) for record_id in args.record_ids}
-    with _ledger(args) as engine:
-        fences = clear_fences(engine, args.account, records, by=_user(), now=Clock().now())
+    with _ledger(args) as database:
+        fences = clear_fences(database, args.account, records, by=_user(), now=Clock().now())
     for fence in fences:
         what = "is being written by a run now, and was left" if fence.busy else "cleared"
         print(f"{fence.record_id} {fence.field}: data time {fence.as_of:%Y-%m-%d %H:%M} UTC {what}")  # noqa: T201
@@ -85,31 +86,31 @@ def confirm_account(args: Namespace) -> None:
     from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
     from airflow_provider_crm.ledger.accounts import AccountNames
 
-    with _ledger(args) as engine:
+    with _ledger(args) as database:
         hook = CrmHook.for_connection(args.crm_conn_id, ledger_conn_id=args.ledger_conn_id or DEFAULT_LEDGER)
         with hook.session as session:
             organization = session.catalogue(()).organization
         if organization is None:
-            sentence = AccountNames(engine, Clock()).confirm(session.account, _user())
+            sentence = AccountNames(database, Clock()).confirm(session.account, _user())
         else:
             sentence = f"{hook.vendor.display_name} tells whose key it is ({organization}): nothing to confirm."
     print(sentence)  # noqa: T201
 
 
 @contextmanager
-def _ledger(args: Namespace) -> Iterator[Engine]:
-    """The ledger's database; what goes wrong ends the command with a sentence."""
+def _ledger(args: Namespace) -> Iterator[Database]:
+    """Open the ledger's database; an error of this package ends the command with its message."""
     from airflow_provider_crm.exceptions import CrmError
-    from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_engine
+    from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_database
 
     # As Airflow's own commands do: else connections in its metadata database are not found.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
-        engine = cast("Engine", ledger_engine(args.ledger_conn_id or DEFAULT_LEDGER))  # None is for no name only
+        database = cast("Database", ledger_database(args.ledger_conn_id or DEFAULT_LEDGER))  # None is for no name only
         try:
-            yield engine
+            yield database
         finally:
-            engine.dispose()
+            database.close()
     except CrmError as err:
         raise SystemExit(str(err)) from None
 

@@ -89,9 +89,9 @@ def new_database(postgres):
 @pytest.fixture
 def engine(tmp_path):
     """An empty SQLite database, ready to be shared."""
-    from airflow_provider_crm.database.schema import prepare_engine
+    from airflow_provider_crm.database.database import Database
 
-    made = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}"))
+    made = Database(sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")).engine
     yield made
     made.dispose()
 

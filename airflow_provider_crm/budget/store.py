@@ -17,23 +17,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import threading
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_crm.budget.lease import Lease
 from airflow_provider_crm.budget.rate import DiscoveredRate
-from airflow_provider_crm.database.schema import budgets, migrate
-from airflow_provider_crm.ledger.ledger import ledger_errors
+from airflow_provider_crm.database.schema import budgets
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
 
     from airflow_provider_crm.budget.lease import LeaseRequest
-    from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.database.database import Database
 
 _BATCHES = 8
 _SMALLEST_BATCH = 1 / 40
@@ -133,15 +130,11 @@ class BudgetStore:
     """The shared budgets in one database; safe for many threads, processes and machines.
 
     Args:
-        engine: The ledger's database, prepared by `ledger_schema.prepare_engine`.
-        clock: Time.
+        database: Where they are.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self._engine = engine
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._ready = False
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def acquire(self, name: str, ask: LeaseRequest) -> Lease:
         """Tell the store what a worker knows, and take a batch of calls, in one transaction.
@@ -149,10 +142,9 @@ class BudgetStore:
         Raises:
             TransientError: With code `LEDGER`, if the database cannot be used.
         """
-        self._prepare()
-        with ledger_errors(self._engine), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             before = self._locked(connection, name)
-            now, read_at = self._now(connection), self._clock.monotonic()
+            now, read_at = self._database.now(connection).timestamp(), self._database.clock.monotonic()
             after, calls, begin, gap = _granted(before.informed(ask, now), ask, now)
             if after != before:
                 self._store(connection, name, after)
@@ -169,17 +161,10 @@ class BudgetStore:
             gap=gap,
         )
 
-    def _prepare(self) -> None:
-        with self._lock:
-            if not self._ready:
-                with ledger_errors(self._engine):
-                    migrate(self._engine)
-                self._ready = True
-
     def _locked(self, connection: Connection, name: str) -> SharedWindow:
         """The row of that name, in the hands of this transaction alone."""
         columns = [
-            budgets.c.number,
+            budgets.c.window_number,
             budgets.c.call_limit,
             budgets.c.granted,
             budgets.c.counted,
@@ -187,16 +172,16 @@ class BudgetStore:
             budgets.c.opened_at,
             budgets.c.ends_at,
             budgets.c.length,
-            budgets.c.found,
+            budgets.c.discovered,
         ]
         query = sa.select(*columns).where(budgets.c.name == name).with_for_update()
         row = connection.execute(query).one_or_none()
         if row is None:
-            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(budgets)
+            insert = self._database.insert(budgets)
             connection.execute(insert.values(_values(name, SharedWindow())).on_conflict_do_nothing())
             row = connection.execute(query).one()
         return SharedWindow(
-            row.number,
+            row.window_number,
             row.call_limit,
             row.granted,
             row.counted,
@@ -204,14 +189,8 @@ class BudgetStore:
             row.opened_at.timestamp(),
             None if row.ends_at is None else row.ends_at.timestamp(),
             row.length,
-            DiscoveredRate(**json.loads(row.found)),
+            DiscoveredRate(**json.loads(row.discovered)),
         )
-
-    def _now(self, connection: Connection) -> float:
-        """Epoch seconds of the one clock that all workers share: the database's; a file has this machine's."""
-        if connection.dialect.name == "postgresql":
-            return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
-        return self._clock.now().timestamp()
 
     def _store(self, connection: Connection, name: str, window: SharedWindow) -> None:
         connection.execute(sa.update(budgets).where(budgets.c.name == name).values(_values(name, window)))
@@ -240,7 +219,7 @@ def _granted(window: SharedWindow, ask: LeaseRequest, now: float) -> tuple[Share
 def _values(name: str, window: SharedWindow) -> dict[str, object]:
     return {
         "name": name,
-        "number": window.number,
+        "window_number": window.number,
         "call_limit": window.limit,
         "granted": window.granted,
         "counted": window.counted,
@@ -248,5 +227,5 @@ def _values(name: str, window: SharedWindow) -> dict[str, object]:
         "opened_at": dt.datetime.fromtimestamp(window.opened_at, dt.UTC),
         "ends_at": None if window.ends_at is None else dt.datetime.fromtimestamp(window.ends_at, dt.UTC),
         "length": window.length,
-        "found": json.dumps(asdict(window.found)),
+        "discovered": json.dumps(asdict(window.found)),
     }

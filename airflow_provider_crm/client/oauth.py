@@ -13,24 +13,22 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_crm.client.transport import post_form
-from airflow_provider_crm.database.schema import migrate, tokens
+from airflow_provider_crm.database.schema import tokens
 from airflow_provider_crm.exceptions import LedgerUnavailableError, TransientError
-from airflow_provider_crm.ledger.ledger import ledger_errors
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
 
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.vendors.credentials import Grant, Tokens
 
 _MARGIN = dt.timedelta(seconds=60)
@@ -61,7 +59,7 @@ class StoredTokens:
     the ledger waits for it.
 
     Args:
-        engine: The ledger's database, prepared by `ledger_schema.prepare_engine`.
+        database: Where they are stored.
         account: Whose tokens they are; called without them.
         grant: How tokens are fetched, and the first refresh token.
         cipher: Encrypts them in the database.
@@ -71,7 +69,7 @@ class StoredTokens:
 
     def __init__(
         self,
-        engine: Engine,
+        database: Database,
         *,
         account: Account,
         grant: Grant,
@@ -79,7 +77,7 @@ class StoredTokens:
         clock: Clock,
         hide: Callable[[str], None],
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._account = account
         self._grant = grant
         self._cipher = cipher
@@ -88,7 +86,6 @@ class StoredTokens:
         first = hashlib.sha256(grant.refresh_token.encode()).hexdigest()
         self._name = f"{account.place}{grant.client_id}:{first}"
         self._lock = threading.Lock()
-        self._ready = False
         self._held: Tokens | None = None
         self._unsaved: Tokens | None = None
         self._refused = ""
@@ -142,12 +139,8 @@ class StoredTokens:
 
     def _shared(self) -> Tokens:
         """The token that all workers share: the stored one, or a new one that is stored before it is told."""
-        if not self._ready:
-            with ledger_errors(self._engine):
-                migrate(self._engine)
-            self._ready = True
         try:
-            with self._transaction() as connection:
+            with self._database.transaction(lock=self._name) as connection:
                 stored = self._stored(connection)
                 if stored is not None and self._fresh(stored) and self._unsaved is None:
                     return stored
@@ -158,16 +151,7 @@ class StoredTokens:
             saved, self._unsaved = self._unsaved, None
             return saved
         finally:
-            self._engine.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """A transaction in which nobody else refreshes this chain: SQLite's own lock, or one of PostgreSQL's."""
-        with ledger_errors(self._engine), self._engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                key = int.from_bytes(hashlib.blake2b(self._name.encode(), digest_size=8).digest(), signed=True)
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-            yield connection
+            self._database.close()
 
     def _stored(self, connection: Connection) -> Tokens | None:
         from airflow_provider_crm.vendors.credentials import Tokens
@@ -181,7 +165,7 @@ class StoredTokens:
 
     def _touch(self, connection: Connection) -> None:
         """Write before the vendor is asked: a full or read-only database fails while the old token still holds."""
-        insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(tokens)
+        insert = self._database.insert(tokens)
         values = {"name": self._name, "asked_at": self._clock.now()}
         connection.execute(
             insert.values(values).on_conflict_do_update(

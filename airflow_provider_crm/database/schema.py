@@ -1,47 +1,24 @@
-"""The tables of the ledger. They are public: users query them, so they are versioned and only ever migrated forward."""
+"""The tables of the ledger. They are public: users query them, so they are versioned and only ever migrated forward.
+
+A change of a table needs a new `VERSION` and a script of that number in `migrations/versions/`, see `versions.py`.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Dialect, Engine
-
-VERSION = 1
-_SECONDS_TO_WAIT_FOR_A_LOCK = 30
-_POSTGRES_LOCK = 7_205_551  # any number that is this package's own
-
-
-class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
-    """A moment: `timestamptz` in PostgreSQL; in SQLite, which has no zones, text in UTC that sorts by time."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
-        """Store UTC."""
-        if value is None:
-            return None
-        moment = value.astimezone(dt.UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's interface
-        """Read UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-
+VERSION = 2
+"""Of these tables; `crm_schema_version` has the version of the tables in a database."""
+REVISIONS = "crm_alembic_version"
 
 metadata = sa.MetaData()
 
 schema_version = sa.Table("crm_schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+# Alembic's own, under a name of ours: the database may have tables of others that alembic migrates, too.
+revisions = sa.Table(REVISIONS, metadata, sa.Column("version_num", sa.String(32), nullable=False, primary_key=True))
 
 runs = sa.Table(
     "crm_runs",
@@ -61,7 +38,9 @@ tries = sa.Table(
     metadata,
     sa.Column("run_key", sa.Text, primary_key=True),
     sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False, comment="From 1; a deferral begins none."),
+    sa.Column(
+        "try_number", sa.Integer, primary_key=True, autoincrement=False, comment="From 1; a deferral begins none."
+    ),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime, comment="Null while it runs or is deferred, and of one that was killed."),
     sa.Column("report", sa.Text, comment="JSON: of this try alone."),
@@ -87,7 +66,7 @@ field_states = sa.Table(
 changes = sa.Table(
     "crm_changes",
     metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("id", BigSerial, primary_key=True, autoincrement=True),
     sa.Column("run_key", sa.Text, nullable=False),
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("record_id", sa.Text, nullable=False),
@@ -165,7 +144,9 @@ plan_rows = sa.Table(
     sa.Column("field", sa.Text, primary_key=True, comment="The vendor's key; empty if it is about the whole row."),
     sa.Column("record_id", sa.Text, nullable=False),
     sa.Column("verdict", sa.Text, nullable=False, comment="update, unchanged, stale, invalid, missing or conflict."),
-    sa.Column("before", sa.Text, comment="JSON: what the CRM held at the time; SQL null if it did not tell."),
+    sa.Column(
+        "before", sa.Text, comment="JSON: what the CRM held at the time; SQL null if its answer had no such field."
+    ),
     sa.Column("after", sa.Text, comment="JSON: what is to be written; SQL null if there is no such value."),
     sa.Column("as_of", UtcDateTime, comment="Data time of the row."),
     sa.Column("code", sa.Text, nullable=False),
@@ -187,65 +168,18 @@ budgets = sa.Table(
     "crm_budgets",
     metadata,
     sa.Column("name", sa.Text, primary_key=True, comment="Vendor, host, SHA-256 of the key, endpoint group."),
-    sa.Column("number", sa.BigInteger, nullable=False, comment="Of the vendor's present window, counted here."),
-    sa.Column("call_limit", sa.BigInteger, nullable=False, comment="Calls per window, as the vendor told."),
+    sa.Column("window_number", sa.BigInteger, nullable=False, comment="Of the vendor's present window, counted here."),
+    sa.Column("call_limit", sa.BigInteger, nullable=False, comment="Calls per window, as its answers say."),
     sa.Column("granted", sa.BigInteger, nullable=False, comment="Calls given to workers in this window."),
     sa.Column("counted", sa.BigInteger, nullable=False, comment="Calls that the vendor has counted in it."),
     sa.Column("external_calls", sa.BigInteger, nullable=False, comment="Calls of other programs, expected in it."),
     sa.Column("opened_at", UtcDateTime, nullable=False),
-    sa.Column("ends_at", UtcDateTime, comment="Its latest end; null until an answer tells."),
+    sa.Column("ends_at", UtcDateTime, comment="Its latest end; null until an answer names it."),
     sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last."),
-    sa.Column("found", sa.Text, nullable=False, comment="What refusals tell of a limit that no answer tells: JSON."),
+    sa.Column(
+        "discovered",
+        sa.Text,
+        nullable=False,
+        comment="JSON: the rate that refusals show, where no answer names a limit.",
+    ),
 )
-
-
-def prepare_engine(engine: Engine) -> Engine:
-    """Make an engine safe for several processes.
-
-    In SQLite every transaction takes the write lock when it begins, and waits for it, instead of failing half-way. In
-    PostgreSQL each statement sees what was committed before it, whatever the server's default is: a claim that has
-    waited for another one has to see it.
-    """
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_immediately)
-    else:
-        event.listen(engine, "connect", partial(_configure_postgresql, engine.dialect))
-    return engine
-
-
-def migrate(engine: Engine) -> None:
-    """Create the tables, or bring an older version up to this one.
-
-    Raises:
-        ConfigurationError: If the tables are of a newer version of this package.
-    """
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
-        metadata.create_all(connection)
-        found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar()
-        if found is not None and found > VERSION:
-            msg = f"The ledger is of version {found}, this package knows up to {VERSION}; upgrade airflow-provider-crm."
-            raise ConfigurationError(msg)
-        if found is None:
-            connection.execute(sa.insert(schema_version).values(version=VERSION))
-            if engine.dialect.name == "postgresql":
-                # An unchanged run only moves `as_of`: with room left in the page, PostgreSQL touches no index. It is a
-                # statement of its own, because SQLAlchemy 2.0 has no argument for it.
-                connection.execute(sa.text("ALTER TABLE crm_field_states SET (fillfactor = 70)"))
-
-
-def _configure_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute(f"PRAGMA busy_timeout={_SECONDS_TO_WAIT_FOR_A_LOCK * 1000}")
-
-
-def _configure_postgresql(dialect: Dialect, connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
-    dialect.set_isolation_level(connection, "READ COMMITTED")
-
-
-def _begin_immediately(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
     from airflow_provider_crm.values.opportunity import Field
 
@@ -31,11 +32,10 @@ _MAKE_HASH_KEY = (
     'python -c "import secrets; print(secrets.token_urlsafe(32))"'
 )
 _LOCAL_EXECUTORS = frozenset({"LocalExecutor"})
-_DIALECTS = frozenset({"postgresql", "sqlite"})
 
 
-def ledger_engine(ledger_conn_id: str | None) -> Engine | None:
-    """The ledger's database, ready for several processes.
+def ledger_database(ledger_conn_id: str | None) -> Database | None:
+    """Return the ledger's database; nothing connects to it before it is used.
 
     Args:
         ledger_conn_id: An Airflow connection to PostgreSQL or SQLite; `DEFAULT_LEDGER` for what `[crm] ledger_conn_id`
@@ -45,14 +45,13 @@ def ledger_engine(ledger_conn_id: str | None) -> Engine | None:
         ConfigurationError: If workers on several machines would each have a SQLite file of their own, or the database
             is of another kind.
     """
-    from airflow_provider_crm.database.schema import prepare_engine
+    from airflow_provider_crm.database.database import Database
 
     if ledger_conn_id is None:
         return None
     if ledger_conn_id == DEFAULT_LEDGER:
         ledger_conn_id = conf.get("crm", "ledger_conn_id", fallback=None)
-    engine = _engine_of(ledger_conn_id) if ledger_conn_id else _engine_of_this_machine()
-    return prepare_engine(engine)
+    return Database(_engine_of(ledger_conn_id) if ledger_conn_id else _engine_of_this_machine())
 
 
 def hashed_fields() -> frozenset[str]:
@@ -125,12 +124,12 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
         "ledger_conn_id, the same for every task on this connection; or use an API key instead."
     )
     try:
-        engine = ledger_engine(ledger_conn_id)
+        database = ledger_database(ledger_conn_id)
     except ConfigurationError as err:
         raise ConfigurationError(need if ledger_conn_id == DEFAULT_LEDGER else str(err)) from err
-    if engine is None:
+    if database is None:
         raise ConfigurationError(need)
-    tokens = StoredTokens(engine, account=account, grant=grant, cipher=_Fernet(name), clock=Clock(), hide=mask_secret)
+    tokens = StoredTokens(database, account=account, grant=grant, cipher=_Fernet(name), clock=Clock(), hide=mask_secret)
     return replace(account, tokens=tokens)
 
 
@@ -187,6 +186,8 @@ class _Fernet:
 
 
 def _engine_of(ledger_conn_id: str) -> Engine:
+    from airflow_provider_crm.database.dialects import DIALECTS
+
     connection = BaseHook.get_connection(ledger_conn_id)
     try:
         hook = connection.get_hook()  # type: ignore[no-untyped-call]  # of Airflow
@@ -195,13 +196,14 @@ def _engine_of(ledger_conn_id: str) -> Engine:
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise _wrong_kind(connection.conn_type)
     engine: Engine = hook.get_sqlalchemy_engine()
-    if engine.dialect.name not in _DIALECTS:
+    dialect = DIALECTS.get(engine.dialect.name)
+    if dialect is None:
         raise _wrong_kind(engine.dialect.name)
-    return engine if engine.dialect.name == "sqlite" else _with_extra(engine, connection, hook)
+    return engine if dialect.is_file else _with_extra(engine, connection, hook)
 
 
 def _with_extra(engine: Engine, connection: Connection, hook: BaseHook) -> Engine:
-    """The same PostgreSQL, with what the connection's extra says about it: `sslmode`, `host` of a socket, and so on.
+    """Return the same server, with what the connection's extra says about it: `sslmode`, `host` of a socket, and so on.
 
     Airflow's hook passes the extra to connections of its own, and not to engines.
     """

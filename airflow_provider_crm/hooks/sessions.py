@@ -9,10 +9,9 @@ from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
-from airflow_provider_crm.clock import Clock
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from airflow_provider_crm.database.database import Database
 
 __all__ = ["Account", "Budget", "Session", "budget_of", "open_session"]
 
@@ -28,11 +27,11 @@ def open_session(account: Account, *, defer_after: float, budget: Budget) -> Ses
     return Session(account, retry=RetryRules(defer_after=defer_after), budget=budget)
 
 
-def budget_of(share: float, engine: Engine | None) -> Budget:
+def budget_of(share: float, database: Database | None) -> Budget:
     """Return the part of the vendor's rate limit that a run may use.
 
     Args:
         share: That part, from above 0 to 1.
-        engine: The ledger's database, through which all workers share the limit; None to share it with no other run.
+        database: The ledger's, through which all workers share the limit; None to share it with no other run.
     """
-    return Budget(share) if engine is None else Budget(share, BudgetStore(engine, Clock()))
+    return Budget(share) if database is None else Budget(share, BudgetStore(database))

@@ -8,25 +8,62 @@ the connection that was used first. All of this is kept beside the ledger, so th
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import accounts, field_states, migrate, plans, rejects, runs
+from airflow_provider_crm.database.schema import accounts, field_states, plan_reads, plans, rejects, runs
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.ledger.ledger import ledger_errors
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.database.database import Database
 
 _CONNECTION, _KEY = "connection", "key"
 _JUST_NOTED = dt.timedelta(minutes=1)  # far more than passes until a run that has noted its key is on record itself
+
+
+class VendorName(Protocol):
+    """The vendor of an account: its name here, and the one that people read."""
+
+    @property
+    def name(self) -> str:
+        """Such as `close`."""
+        ...
+
+    @property
+    def display_name(self) -> str:
+        """Such as `Close`."""
+        ...
+
+
+class CrmAddress(Protocol):
+    """What a connection says about where it leads to.
+
+    Attributes:
+        vendor: Its vendor.
+        connection: Id of the connection; empty if the account was made without one.
+        name: What the connection calls the account, else the connection's id.
+        host: Host and port.
+        place: Vendor and host, which begin the account's name.
+        key_fingerprint: A slow hash of the key.
+    """
+
+    @property
+    def vendor(self) -> VendorName: ...  # noqa: D102 - above
+    @property
+    def connection(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def host(self) -> str: ...  # noqa: D102
+    @property
+    def place(self) -> str: ...  # noqa: D102
+    @property
+    def key_fingerprint(self) -> str: ...  # noqa: D102
 
 
 class _Known(NamedTuple):
@@ -42,15 +79,15 @@ class AccountNames:
     Every method raises `TransientError` if the database cannot be used.
 
     Args:
-        engine: The ledger's database.
+        database: The ledger's.
         clock: Time.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
 
-    def resolve(self, account: Account, *, note: bool) -> str:
+    def resolve(self, account: CrmAddress, *, note: bool) -> str:
         """Name of the account that a connection leads to.
 
         Args:
@@ -76,7 +113,7 @@ class AccountNames:
                 self._put(connection, account, _KEY, fingerprint, name)
         return name
 
-    def confirm(self, account: Account, by: str) -> str:
+    def confirm(self, account: CrmAddress, by: str) -> str:
         """Take a connection's present key as right; returns what that means, as a sentence.
 
         Args:
@@ -96,20 +133,12 @@ class AccountNames:
             self._put(connection, account, _CONNECTION, account.name, known.of_key, by=by)
             return f"Connection {account.connection!r} leads to {known.of_key} from now on, whose key it has."
 
-    @contextmanager
-    def _transaction(self, account: Account) -> Iterator[Connection]:
-        """A transaction in which no other worker decides about accounts at this host; SQLite has one writer anyway."""
-        with ledger_errors(self._engine):
-            migrate(self._engine)
-            with self._engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    digest = hashlib.blake2b(f"accounts {account.place}".encode(), digest_size=8).digest()
-                    key = int.from_bytes(digest, signed=True)
-                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-                yield connection
+    def _transaction(self, account: CrmAddress) -> AbstractContextManager[Connection]:
+        """Begin a transaction in which no other worker decides about accounts at this host."""
+        return self._database.transaction(lock=f"accounts {account.place}")
 
     @staticmethod
-    def _known(connection: Connection, account: Account, fingerprint: str) -> _Known:
+    def _known(connection: Connection, account: CrmAddress, fingerprint: str) -> _Known:
         query = sa.select(accounts.c.kind, accounts.c.account).where(
             accounts.c.vendor == account.vendor.name,
             accounts.c.host == account.host,
@@ -118,7 +147,7 @@ class AccountNames:
         found: dict[str, str] = {row.kind: row.account for row in connection.execute(query)}
         return _Known(found.get(_CONNECTION), found.get(_KEY))
 
-    def _is_in_use(self, connection: Connection, account: Account, name: str) -> bool:
+    def _is_in_use(self, connection: Connection, account: CrmAddress, name: str) -> bool:
         """Whether the ledger believes anything of an account, or a run with its key may be about to write."""
         state = field_states.c
         believed = state.known | state.as_of.is_not(None) | state.claim_token.is_not(None)
@@ -137,13 +166,13 @@ class AccountNames:
         return any(connection.execute(query.limit(1)).first() is not None for query in queries)
 
     @staticmethod
-    def _forget_keys(connection: Connection, account: Account, name: str | None) -> None:
+    def _forget_keys(connection: Connection, account: CrmAddress, name: str | None) -> None:
         """Drop the keys of an account that has nothing on record."""
         keys = (accounts.c.vendor == account.vendor.name, accounts.c.host == account.host, accounts.c.kind == _KEY)
         connection.execute(sa.delete(accounts).where(*keys, accounts.c.account == name))
 
     def _put(
-        self, connection: Connection, account: Account, kind: str, name: str, leads_to: str, *, by: str | None = None
+        self, connection: Connection, account: CrmAddress, kind: str, name: str, leads_to: str, *, by: str | None = None
     ) -> None:
         """Note what a connection or a key leads to, in place of what was noted before."""
         place = {"vendor": account.vendor.name, "host": account.host, "kind": kind, "name": name}
@@ -152,7 +181,7 @@ class AccountNames:
         connection.execute(sa.insert(accounts), row)
 
 
-def _changed(account: Account, known: _Known) -> str:
+def _changed(account: CrmAddress, known: _Known) -> str:
     connection, title = f"Connection {account.connection or account.name!r}", account.vendor.display_name
     confirm = f"airflow crm confirm-account {account.connection or account.name}"
     if known.of_key is not None:
@@ -166,3 +195,25 @@ def _changed(account: Account, known: _Known) -> str:
         f"Nothing was sent. If it is a new key of the same organization, run `{confirm}`; if it is another "
         "organization, use another connection id, or another name in the key `account` of the connection's extra."
     )
+
+
+def has_seen_host(database: Database, host_prefix: str) -> bool:
+    """Return whether a vendor's host has ever shown a record to a run.
+
+    Args:
+        database: The ledger's.
+        host_prefix: Vendor and host, see `Account.place`.
+
+    Raises:
+        LedgerUnavailableError: The database cannot be used.
+    """
+    shown = (
+        sa.select(field_states.c.account).where(field_states.c.acknowledged_at.is_not(None)),
+        sa.select(plan_reads.c.account).where(plan_reads.c.record_id != ""),
+        sa.select(plans.c.account),
+    )
+    with database.transaction() as connection:
+        of_host = (
+            query.where(query.selected_columns.account.startswith(host_prefix, autoescape=True)) for query in shown
+        )
+        return any(connection.execute(query.limit(1)).first() is not None for query in of_host)

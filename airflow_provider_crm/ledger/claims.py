@@ -11,8 +11,8 @@ from typing import NamedTuple
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
-Place = tuple[str, str]
-"""Record id and key."""
+FieldKey = tuple[str, str]
+"""Record id, and the vendor's key of one of its fields."""
 
 
 class Verdict(enum.Enum):
@@ -78,7 +78,7 @@ class DesiredRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PastRejection:
     """The last time the CRM refused a row.
 
     Attributes:
@@ -120,7 +120,7 @@ class Claim:
     before: Mapping[str, str] = field(default_factory=dict)
     deadline: float = 0.0
     busy_seconds: float = 0.0
-    refused: Refusal | None = None
+    refused: PastRejection | None = None
 
     def still_valid(self, key: str, word: OutcomeWord) -> bool:
         """Whether the value on record still is what the CRM holds after the row ended without being written."""
@@ -230,12 +230,12 @@ class ClaimBatch:
     def __init__(
         self,
         now: dt.datetime,
-        states: Mapping[Place, StateOnRecord],
-        refusals: Mapping[str, Refusal],
+        states: Mapping[FieldKey, StateOnRecord],
+        refusals: Mapping[str, PastRejection],
         hashes: FieldHashes,
     ) -> None:
-        self.claimed: dict[Place, dt.datetime] = {}
-        self.confirmed: dict[Place, dt.datetime] = {}
+        self.claimed: dict[FieldKey, dt.datetime] = {}
+        self.confirmed: dict[FieldKey, dt.datetime] = {}
         self._now = now
         self._states = states
         self._refusals = refusals
@@ -277,17 +277,17 @@ class ClaimBatch:
         """Whether a value on record says anything; a hash that was made with another key does not."""
         return value is not None and self._hashes.comparable(value)
 
-    def _is_refused_before(self, desired: DesiredRow, refused: Refusal) -> bool:
+    def _is_refused_before(self, desired: DesiredRow, refused: PastRejection) -> bool:
         return refused.rests and refused.fingerprint == self._hashes.fingerprint(desired.values)
 
     def _verdict(self, desired: DesiredRow, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
-        place = (desired.record_id, key)
-        if place in self.claimed:
-            return (Verdict.STALE, 0.0) if desired.as_of < self.claimed[place] else (Verdict.BUSY, 0.0)
-        row = self._states.get(place)
+        field_key = (desired.record_id, key)
+        if field_key in self.claimed:
+            return (Verdict.STALE, 0.0) if desired.as_of < self.claimed[field_key] else (Verdict.BUSY, 0.0)
+        row = self._states.get(field_key)
         if row is None:
             return Verdict.SEND, 0.0
-        moments = (row.as_of, row.claim_as_of, self.confirmed.get(place))
+        moments = (row.as_of, row.claim_as_of, self.confirmed.get(field_key))
         newest = max((moment for moment in moments if moment is not None), default=None)
         if newest is not None and desired.as_of < newest:
             return Verdict.STALE, 0.0
@@ -298,6 +298,6 @@ class ClaimBatch:
         return (Verdict.UNCHANGED if same and changes_only else Verdict.SEND), 0.0
 
     def _confirm(self, desired: DesiredRow, keys: frozenset[str]) -> None:
-        for place in ((desired.record_id, key) for key in keys):
-            if self._states[place].as_of != desired.as_of:
-                self.confirmed[place] = desired.as_of
+        for field_key in ((desired.record_id, key) for key in keys):
+            if self._states[field_key].as_of != desired.as_of:
+                self.confirmed[field_key] = desired.as_of

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import changes, field_states, migrate
+from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.ledger.ledger import ledger_errors
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_crm.database.database import Database
 
 RUN_KEY = "airflow crm clear-fence"
 """Run key of these lines in the change log."""
@@ -36,14 +37,16 @@ class Fence(NamedTuple):
     busy: bool
 
 
-def clear_fences(engine: Engine, account: str, records: Collection[str], *, by: str, now: dt.datetime) -> list[Fence]:
+def clear_fences(
+    database: Database, account: str, records: Collection[str], *, by: str, now: dt.datetime
+) -> list[Fence]:
     """Take back the data times of some records, or all that lie in the future, so that the next run writes.
 
     The values stay known: a run that wants the same is `unchanged`, and sets the data time again. What a killed run has
     claimed with such a data time is free again, and counts as unknown.
 
     Args:
-        engine: The ledger's database.
+        database: The ledger's.
         account: Name of the account.
         records: Ids of the records, in the vendor's one spelling; empty for whatever lies ahead of `now`.
         by: Who does it.
@@ -57,38 +60,35 @@ def clear_fences(engine: Engine, account: str, records: Collection[str], *, by: 
         TransientError: The database cannot be used.
     """
     table = field_states.c
-    with ledger_errors(engine):
-        migrate(engine)
-        with engine.begin() as connection:
-            mine = table.account == account
-            _check_known(connection, account, records)
-            if records:
-                asked = table.record_id.in_(sorted(records)) & (
-                    table.as_of.is_not(None) | table.claim_as_of.is_not(None)
-                )
-            else:
-                asked = (table.as_of > now) | (table.claim_as_of > now)
-            query = sa.select(table.record_id, table.field, table.as_of, table.claim_as_of, table.claimed_until)
-            query = query.where(mine, asked)
-            if connection.dialect.name == "postgresql":
-                query = query.order_by(table.record_id.collate("C"), table.field.collate("C")).with_for_update()
-            found = [_fence(row, now) for row in connection.execute(query)]
-            for fence in found:
-                if not fence.busy:
-                    place = (mine, table.record_id == fence.record_id, table.field == fence.field)
-                    claimed = table.claim_token.is_not(None)
-                    connection.execute(sa.update(field_states).where(*place, claimed).values(known=False, **_NO_CLAIM))
-                    connection.execute(sa.update(field_states).where(*place).values(as_of=None))
-            lines = [_line(account, fence, by, now) for fence in found if not fence.busy]
-            if lines:
-                connection.execute(sa.insert(changes), lines)
-    return found
+    if records:
+        asked = table.record_id.in_(sorted(records)) & (table.as_of.is_not(None) | table.claim_as_of.is_not(None))
+    else:
+        asked = (table.as_of > now) | (table.claim_as_of > now)
+    query = sa.select(table.record_id, table.field, table.as_of, table.claim_as_of, table.claimed_until)
+    query = database.dialect.lock_rows(query.where(table.account == account, asked), table.record_id, table.field)
+    with database.transaction() as connection:
+        _check_known(connection, account, records)
+        fences = [_fence(row, now) for row in connection.execute(query)]
+        _clear(connection, account, [fence for fence in fences if not fence.busy], by, now)
+    return fences
+
+
+def _clear(connection: Connection, account: str, fences: Sequence[Fence], by: str, now: dt.datetime) -> None:
+    """Take back these data times, and note that in the change log."""
+    table = field_states.c
+    for fence in fences:
+        of_field = (table.account == account, table.record_id == fence.record_id, table.field == fence.field)
+        claimed = table.claim_token.is_not(None)
+        connection.execute(sa.update(field_states).where(*of_field, claimed).values(known=False, **_NO_CLAIM))
+        connection.execute(sa.update(field_states).where(*of_field).values(as_of=None))
+    if fences:
+        connection.execute(sa.insert(changes), [_line(account, fence, by, now) for fence in fences])
 
 
 _NO_CLAIM: dict[str, Any] = dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until"))
 
 
-def _check_known(connection: sa.Connection, account: str, records: Collection[str]) -> None:
+def _check_known(connection: Connection, account: str, records: Collection[str]) -> None:
     table = field_states.c
     known = set(
         connection.execute(

@@ -1,135 +1,132 @@
 """What was acknowledged by the CRM, by account, record and field: the guard of order, the memory of a killed run.
 
 A field is **claimed** with a lease before it is sent, and **acknowledged** after the CRM showed it as written. An older
-data time never gets past a newer one that was claimed or acknowledged. A value is stored only with its acknowledgement;
-where the last word is missing (a killed worker, an answer that never came), the value counts as unknown and is sent
-again. So does a value that an answer shows to be no longer true: of a record that the CRM does not find, or shows with
-another value.
+data time never gets past a newer one that was claimed or acknowledged. A value is stored only when it is acknowledged.
+Where no acknowledgement came (a killed worker, a lost answer), the value counts as unknown and is sent again. So does a
+value that an answer disproves: the CRM does not find the record, or shows another value.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.held_signals import held_signals
-from airflow_provider_crm.database.schema import field_states, migrate, plan_reads, plans, rejects
-from airflow_provider_crm.exceptions import LedgerUnavailableError
+from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.ledger.claims import (
     Claim,
     ClaimBatch,
     DesiredRow,
     DesiredRows,
+    FieldKey,
     FieldState,
-    Place,
-    Refusal,
     Settlement,
     StateOnRecord,
 )
-from airflow_provider_crm.ledger.row_sets import EndedField, claim, confirm, end_claims, storable
-from airflow_provider_crm.ledger.statements import LOG, forget, observe, refuse
+from airflow_provider_crm.ledger.on_record import claimed_records, lock_claimed, read_rejections, read_states
+from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
+from airflow_provider_crm.ledger.settling import ended_fields, log_line, store_rejections
+from airflow_provider_crm.ledger.statements import LOG, forget, observe
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 from airflow_provider_crm.ledger.unchanged import confirm_unchanged
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
-from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Connection, Engine
+    from sqlalchemy.engine import Connection
 
     from airflow_provider_crm.clock import Clock
+    from airflow_provider_crm.database.database import Database
+    from airflow_provider_crm.ledger.tries import CombineReports
+    from airflow_provider_crm.values.opportunity import Outcome
 
 
 class Ledger:
-    """The ledger of one account, in the hands of one try of one run.
+    """The ledger of one account, used by one try of one run.
 
     Safe for many threads, processes and machines. Every method raises `LedgerUnavailableError` if the database cannot
     be reached or written: then nothing more may be sent, because it could not be recorded.
 
     Args:
-        engine: The database, prepared by `ledger_schema.prepare_engine`.
+        database: Where it is stored.
         account: Name of the account, see `Account.key`.
         run_key: Name of the run, the same for all its tries.
         lease: Seconds for which a claim keeps others away; longer than any call may take.
         clock: Time.
-        hashes: Which fields are kept as hashes only, and with which key.
+        combine: Makes the report of a run from the reports of its tries.
+        hashes: Which fields are stored as hashes only, and with which key.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        database: Database,
         *,
         account: str,
         run_key: str,
         lease: float,
         clock: Clock,
+        combine: CombineReports,
         hashes: FieldHashes | None = None,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._account = account
         self._run_key = run_key
         self._lease = lease
         self._clock = clock
+        self._combine = combine
         self.hashes = hashes or FieldHashes()
         self._token = uuid.uuid4().hex
         self._try = 1
 
     def open(self, as_of: dt.datetime | None, *, resumed: bool = False) -> None:
-        """Create or migrate the tables, and note that a try of the run begins.
+        """Open the database, and note that a try of the run begins.
 
         Args:
             as_of: Data time of the run.
             resumed: Whether the try goes on after a deferral.
         """
-        with held_signals(), self._errors():
-            migrate(self._engine)
         with self._transaction() as connection:
-            now = self._now(connection)
+            now = self._database.now(connection)
             self._try = begin_try(connection, self._run_key, self._account, as_of=as_of, now=now, resumed=resumed)
 
     def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> None:
-        """Store the report of this try, and what all tries of the run come to.
+        """Store the report of this try, and the one of the run.
 
         Args:
             report: Of this try.
             deferred: Whether the try goes on later.
         """
         with self._transaction() as connection:
-            now = None if deferred else self._now(connection)
-            end_try(connection, self._run_key, self._account, self._try, report=report, now=now)
+            now = None if deferred else self._database.now(connection)
+            end_try(connection, self._run_key, self._account, self._try, report=report, combine=self._combine, now=now)
 
     def claim(
         self, desired_rows: Sequence[DesiredRow], *, changes_only: bool = True, retry_rejected: bool = False
     ) -> list[Claim]:
-        """Say for each row what may be sent now, and claim it, in one transaction.
+        """Decide for each row what may be sent now, and claim it, in one transaction.
 
         Args:
-            wishes: One per row; at most some hundreds at once.
+            desired_rows: At most some hundreds at once.
             changes_only: Leave out what the CRM is known to hold already.
-            retry_rejected: Claim also rows whose very values the CRM has refused before.
+            retry_rejected: Claim also rows whose very values the CRM has rejected before.
 
         Returns:
-            One claim per wish, in order.
+            One claim per row, in order.
         """
-        with self._transaction() as connection:
-            self._serialize(connection)
-            records = sorted({desired.record_id for desired in desired_rows})
-            states, refusals = self._states(connection, records, lock=True), self._refusals(connection, records)
-            started, now = self._clock.monotonic(), self._now(connection)
-            batch = ClaimBatch(now, states, refusals, self.hashes)
+        with self._transaction(exclusive=True) as connection:
+            records = sorted({row.record_id for row in desired_rows})
+            states = read_states(connection, self._account, records, lock=True)
+            rejections = read_rejections(connection, self._account, records)
+            deadline, now = self._clock.monotonic() + self._lease, self._database.now(connection)
+            batch = ClaimBatch(now, states, rejections, self.hashes)
             claims = [
-                batch.decide(
-                    desired, changes_only=changes_only, retry_rejected=retry_rejected, deadline=started + self._lease
-                )
-                for desired in desired_rows
+                batch.decide(row, changes_only=changes_only, retry_rejected=retry_rejected, deadline=deadline)
+                for row in desired_rows
             ]
             claim(
                 connection,
@@ -143,105 +140,89 @@ class Ledger:
         return claims
 
     def settled(self, desired_rows: DesiredRows) -> frozenset[int]:
-        """Which rows want only what the CRM is known to hold, by position.
+        """Return the positions of the rows that want only what the CRM is known to hold, and confirm these fields.
 
-        Older data does not get past them any more, nor past those fields of other rows that are held as wanted. A
-        record that occurs twice is not among them: its rows have to be decided one after another.
+        Older data does not get past confirmed fields any more; fields that are as wanted are confirmed in the other
+        rows, too. A record that occurs twice is not among them: its rows have to be decided one after another.
 
         Args:
-            wishes: Some thousands of rows.
+            desired_rows: Some thousands of rows.
         """
-        kept = {
+        stored = {
             key: [None if text is None else self.stored_form(key, text) for text in column]
             if key in self.hashes.fields
             else column
             for key, column in desired_rows.values.items()
         }
-        with self._transaction() as connection:
-            self._serialize(connection)
-            return confirm_unchanged(connection, self._account, replace(desired_rows, values=kept))
+        with self._transaction(exclusive=True) as connection:
+            return confirm_unchanged(connection, self._account, replace(desired_rows, values=stored))
 
     def renew(self, desired: DesiredRow, claim: Claim) -> float | None:
-        """Extend a claim; the new deadline in monotonic seconds, or None if somebody has taken it over."""
+        """Extend a claim; return the new deadline in monotonic seconds, or None if another run has taken it over."""
         with self._transaction() as connection:
-            self._lock_mine(connection, [desired.record_id])
+            lock_claimed(connection, self._account, self._token, [desired.record_id])
             started = self._clock.monotonic()
-            until = self._now(connection) + dt.timedelta(seconds=self._lease)
-            renewed = connection.execute(
-                sa.update(field_states)
-                .where(
-                    field_states.c.account == self._account,
-                    field_states.c.record_id == desired.record_id,
-                    field_states.c.field.in_(claim.fields),
-                    field_states.c.claim_token == self._token,
-                )
-                .values(claimed_until=until)
-            ).rowcount
+            until = self._database.now(connection) + dt.timedelta(seconds=self._lease)
+            claimed = self._claimed([desired.record_id]).where(field_states.c.field.in_(claim.fields))
+            renewed = connection.execute(claimed.values(claimed_until=until)).rowcount
         return started + self._lease if renewed == len(claim.fields) else None
 
     def release(self, records: Iterable[str]) -> None:
         """Give back the claims of rows that were never sent, so that others may claim them at once.
 
-        What is known of these records stays as it was before the claims. What this holder has not claimed stays, too.
+        What is known of these records stays as it was before the claims. Claims of others stay, too.
 
         Args:
             records: At most some hundreds.
         """
         released = list(records)
-        with self._transaction() as connection:
-            self._serialize(connection)  # a claim that a signal has interrupted may be stored only now
-            self._lock_mine(connection, released)
-            connection.execute(
-                sa.update(field_states)
-                .where(
-                    field_states.c.account == self._account,
-                    field_states.c.record_id.in_(released),
-                    field_states.c.claim_token == self._token,
-                )
-                .values(claim_token=None, claim_as_of=None, claim_run_key=None, claimed_until=None)
-            )
+        # Exclusive: a signal may have interrupted our own claim, which is then stored only now.
+        with self._transaction(exclusive=True) as connection:
+            lock_claimed(connection, self._account, self._token, released)
+            no_claim = dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until"))
+            connection.execute(self._claimed(released).values(no_claim))
 
     def settle(self, batch: Sequence[Settlement], *, once_more: bool = False) -> None:
-        """Record what became of claimed rows; returns when it is stored.
+        """Record the outcomes of claimed rows; they are stored when this returns.
 
         Args:
             batch: The rows.
-            once_more: Whether a signal may have interrupted this when it was stored already; then rows without a claim
-                are left alone, so that none stands twice in the change log.
+            once_more: Whether a signal may have interrupted this when it was stored already. Then rows without a claim
+                are left alone, so that none is logged twice.
         """
         gone = {settlement.row.record_id for settlement in batch if settlement.gone}
         disproved = {(settlement.row.record_id, key) for settlement in batch for key in settlement.disproved}
         with self._transaction() as connection:
             records = {settlement.row.record_id for settlement in batch}
-            self._lock_mine(connection, records, whole=gone | {record_id for record_id, _ in disproved})
+            whole = gone | {record_id for record_id, _ in disproved}
+            lock_claimed(connection, self._account, self._token, records, whole=whole)
             if once_more:
-                claimed = self._claimed_of(connection, records)
+                claimed = claimed_records(connection, self._account, self._token, records)
                 batch = [settlement for settlement in batch if settlement.row.record_id in claimed]
-            now = self._now(connection)
-            ended = [self._ended(settlement, key) for settlement in batch for key in settlement.row.claim.fields]
-            end_claims(connection, self._account, ended, token=self._token, run_key=self._run_key, now=now)
-            self._store_refusals(connection, batch, now)
+            now, fields = self._database.now(connection), ended_fields(batch, self.hashes)
+            end_claims(connection, self._account, fields, token=self._token, run_key=self._run_key, now=now)
+            store_rejections(connection, self._account, batch, self.hashes, now)
             forget(connection, self._account, gone, disproved)
 
     def forget(self, records: Iterable[str]) -> None:
-        """Count what these records hold as unknown: the CRM said that there are none of these ids.
+        """Count all values of these records as unknown: the CRM answered that it has no such records.
 
-        What is written to them next is sent, whatever it is. No data time moves.
+        Their next values are sent, whatever they are. No data time moves.
         """
         gone = set(records)
         if gone:
             with self._transaction() as connection:
-                self._lock_mine(connection, gone, whole=gone)
+                lock_claimed(connection, self._account, self._token, gone, whole=gone)
                 forget(connection, self._account, gone)
 
-    def states(self, records: Iterable[str]) -> dict[Place, FieldState]:
-        """What is on record for these opportunities, by record and key; at most some hundreds of records at once."""
+    def states(self, records: Iterable[str]) -> dict[FieldKey, FieldState]:
+        """Read the state of each field of these records; at most some hundreds of records at once."""
         with self._transaction() as connection:
-            rows = self._states(connection, sorted(set(records)))
-        return {place: FieldState(row.value if self._says(row) else None, row.newest) for place, row in rows.items()}
+            rows = read_states(connection, self._account, sorted(set(records)))
+        return {key: FieldState(row.value if self._is_known(row) else None, row.newest) for key, row in rows.items()}
 
-    def _says(self, row: StateOnRecord) -> bool:
-        """Whether a state says what the CRM holds; a hash that was made with another key says nothing."""
+    def _is_known(self, row: StateOnRecord) -> bool:
+        """Return whether a state shows what the CRM holds; a hash that was made with another key does not."""
         if row.value is None or not row.known or row.claim_token is not None:
             return False
         return self.hashes.comparable(row.value)
@@ -249,241 +230,61 @@ class Ledger:
     def observe(self, desired_rows: Sequence[DesiredRow], seen_at: dt.datetime) -> None:
         """Note values that the CRM was seen to hold already, so that older data does not get past them.
 
-        Where newer data is on record, a claim, or what was written since, that stays.
+        Newer data on record stays, as do claims and values that were written since.
 
         Args:
-            wishes: The values.
+            desired_rows: The values.
             seen_at: When they were seen.
         """
-        with self._transaction() as connection:
-            self._serialize(connection)
-            rows = [
-                {
-                    "account": self._account,
-                    "record_id": desired.record_id,
-                    "field": key,
-                    "value": self.stored_form(key, value),
-                    "known": True,
-                    "as_of": desired.as_of,
-                    "run_key": self._run_key,
-                    "acknowledged_at": seen_at,
-                }
-                for desired in desired_rows
-                for key, value in desired.values.items()
-            ]
+        rows = [
+            {
+                "account": self._account,
+                "record_id": row.record_id,
+                "field": key,
+                "value": self.stored_form(key, value),
+                "known": True,
+                "as_of": row.as_of,
+                "run_key": self._run_key,
+                "acknowledged_at": seen_at,
+            }
+            for row in desired_rows
+            for key, value in row.values.items()
+        ]
+        if rows:
             rows.sort(key=lambda row: (row["record_id"], row["field"]))
-            _each(connection, observe(connection.dialect.name), rows)
+            with self._transaction(exclusive=True) as connection:
+                connection.execute(observe(connection.dialect.name), rows)
 
     def note(self, outcomes: Iterable[tuple[Outcome, Iterable[str]]]) -> None:
         """Write outcomes of rows that were never claimed into the change log, with the keys they are about."""
         with self._transaction() as connection:
-            now = self._now(connection)
-            rows = [self._line(outcome, key, now) for outcome, keys in outcomes for key in tuple(keys) or ("",)]
-            _each(connection, LOG, rows)
-
-    def _line(self, outcome: Outcome, key: str, now: dt.datetime) -> dict[str, Any]:
-        return {
-            "run_key": self._run_key,
-            "account": self._account,
-            "record_id": storable(outcome.record_id[:LONGEST_RECORD_ID]),
-            "field": key,
-            "before_known": False,
-            "outcome": outcome.word.value,
-            "code": storable(outcome.code),
-            "reason": storable(outcome.reason),
-            "at": now,
-        }
+            now = self._database.now(connection)
+            lines = [
+                log_line(self._run_key, self._account, outcome, key, now)
+                for outcome, keys in outcomes
+                for key in tuple(keys) or ("",)
+            ]
+            if lines:
+                connection.execute(LOG, lines)
 
     def stored_form(self, key: str, value: str) -> str:
-        """The form in which a value is kept: a hash, for the fields that were named for it."""
+        """Return the form in which a value is stored: a hash, for the fields that were named for it."""
         return self.hashes.stored_form(key, value)
 
-    def _ended(self, settlement: Settlement, key: str) -> EndedField:
-        """What is to be stored of one field."""
-        desired, claimed, outcome = settlement.row.desired, settlement.row.claim, settlement.outcome
-        after = self.stored_form(key, desired.values[key])
-        unsent = outcome.word is OutcomeWord.FAILED and not settlement.sent
-        word = OutcomeWord.UPDATED if key in settlement.written else outcome.word
-        word = OutcomeWord.NOT_SENT if unsent else word
-        word = OutcomeWord.UNCHANGED if key in settlement.row.matching_keys else word
-        held = word in _HELD
-        doubtful = not held and (word in _DOUBTFUL or settlement.doubtful)
-        seen = settlement.row.seen.get(key)
-        return EndedField(
-            desired.record_id,
-            key,
-            known=held or (not doubtful and claimed.still_valid(key, word)),
-            value=after if held else None,
-            as_of=desired.as_of if held or doubtful else None,
-            before=claimed.before.get(key) if seen is None else self.stored_form(key, seen),
-            after=after,
-            outcome=word.value,
-            code="" if held else outcome.code,
-            reason="" if held else outcome.reason,
-        )
-
-    def _store_refusals(self, connection: Connection, batch: Sequence[Settlement], now: dt.datetime) -> None:
-        refused = [
-            self._refusal(settlement, now)
-            for settlement in sorted(batch, key=lambda settlement: settlement.row.record_id)
-            if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
-        ]
-        healed = [
-            settlement.row.record_id
-            for settlement in batch
-            if settlement.outcome.word is OutcomeWord.UPDATED and settlement.row.claim.refused is not None
-        ]
-        if not refused and not healed:
-            return
-        self._lock_rejects(connection, [*(row["record_id"] for row in refused), *healed])
-        _each(connection, refuse(connection.dialect.name), refused)
-        connection.execute(
-            sa.delete(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(healed))
-        )
-
-    def _refusal(self, settlement: Settlement, now: dt.datetime) -> dict[str, Any]:
-        desired, outcome = settlement.row.desired, settlement.outcome
-        return {
-            "account": self._account,
-            "record_id": desired.record_id,
-            "fingerprint": self.hashes.fingerprint(desired.values),
-            "outcome": outcome.word.value,
-            "code": storable(outcome.code),
-            "reason": storable(outcome.reason),
-            "rests": settlement.rests,
-            "attempts": 1,
-            "first_at": now,
-            "last_at": now,
-        }
-
-    def _states(
-        self, connection: Connection, records: Sequence[str], *, lock: bool = False
-    ) -> dict[Place, StateOnRecord]:
-        columns = [field_states.c[name] for name in ("record_id", "field", *StateOnRecord._fields)]
-        query = sa.select(*columns).where(
-            field_states.c.account == self._account, field_states.c.record_id.in_(records)
-        )
-        if lock and connection.dialect.name == "postgresql":
-            # What is decided here stays true until it is written: a holder whose lease ran out may be renewing it.
-            order = field_states.c.record_id.collate("C"), field_states.c.field.collate("C")
-            query = query.order_by(*order).with_for_update()
-        return {(record_id, key): StateOnRecord(*state) for record_id, key, *state in connection.execute(query)}
-
-    def _refusals(self, connection: Connection, records: Sequence[str]) -> dict[str, Refusal]:
-        query = sa.select(rejects).where(rejects.c.account == self._account, rejects.c.record_id.in_(records))
-        return {
-            row.record_id: Refusal(row.fingerprint, row.code, row.reason, row.attempts, row.first_at, row.rests)
-            for row in connection.execute(query)
-        }
-
-    def _lock_rejects(self, connection: Connection, records: Iterable[str]) -> None:
-        """The same for the rejects that are to be changed: one thread may refuse what another one heals."""
-        if connection.dialect.name == "postgresql":
-            connection.execute(
-                sa.select(rejects.c.record_id)
-                .where(rejects.c.account == self._account, rejects.c.record_id.in_(list(records)))
-                .order_by(rejects.c.record_id.collate("C"))
-                .with_for_update()
-            )
-
-    def _lock_mine(self, connection: Connection, records: Iterable[str], whole: Iterable[str] = ()) -> None:
-        """Lock the rows that we have claimed, in the order of `claim`, so that two workers cannot deadlock.
-
-        Args:
-            connection: In a transaction.
-            records: Whose rows.
-            whole: Records of which all rows are locked.
-        """
-        if connection.dialect.name == "postgresql":
-            mine = field_states.c.record_id.in_(list(records)) & (field_states.c.claim_token == self._token)
-            connection.execute(
-                sa.select(field_states.c.field)
-                .where(field_states.c.account == self._account, mine | field_states.c.record_id.in_(list(whole)))
-                .order_by(field_states.c.record_id.collate("C"), field_states.c.field.collate("C"))
-                .with_for_update()
-            )
-
-    def _claimed_of(self, connection: Connection, records: Iterable[str]) -> frozenset[str]:
-        """Return the records of which we have a claim."""
-        query = sa.select(field_states.c.record_id).where(
+    def _claimed(self, records: Sequence[str]) -> sa.Update:
+        """Return an update of the fields of these records that this try has claimed."""
+        return sa.update(field_states).where(
             field_states.c.account == self._account,
-            field_states.c.record_id.in_(list(records)),
+            field_states.c.record_id.in_(records),
             field_states.c.claim_token == self._token,
         )
-        return frozenset(connection.execute(query).scalars())
-
-    def _serialize(self, connection: Connection) -> None:
-        """Let claims of one account happen one after another; SQLite's write lock does so by itself."""
-        if connection.dialect.name == "postgresql":
-            key = int.from_bytes(hashlib.blake2b(self._account.encode(), digest_size=8).digest(), signed=True)
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-
-    def _now(self, connection: Connection) -> dt.datetime:
-        """The database's clock, which all workers share; SQLite is on this machine and has the machine's."""
-        if connection.dialect.name == "postgresql":
-            now: dt.datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-            return now
-        return self._clock.now()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with held_signals(), self._errors(), self._engine.begin() as connection:
+    def _transaction(self, *, exclusive: bool = False) -> Iterator[Connection]:
+        """Begin a transaction that no signal interrupts.
+
+        Args:
+            exclusive: Whether it and the other exclusive ones of this account run one after another.
+        """
+        with held_signals(), self._database.transaction(lock=self._account if exclusive else None) as connection:
             yield connection
-
-    def _errors(self) -> AbstractContextManager[None]:
-        return ledger_errors(self._engine)
-
-
-def has_seen_host(engine: Engine, place: str) -> bool:
-    """Whether a vendor's host has ever shown a record to a run.
-
-    Args:
-        engine: The ledger's database.
-        place: See `Account.place`.
-
-    Raises:
-        LedgerUnavailableError: The database cannot be used.
-    """
-    shown = (
-        sa.select(field_states.c.account).where(field_states.c.acknowledged_at.is_not(None)),
-        sa.select(plan_reads.c.account).where(plan_reads.c.record_id != ""),
-        sa.select(plans.c.account),
-    )
-    with ledger_errors(engine):
-        migrate(engine)
-        with engine.begin() as connection:
-            there = (query.where(query.selected_columns.account.startswith(place, autoescape=True)) for query in shown)
-            return any(connection.execute(query.limit(1)).first() is not None for query in there)
-
-
-@contextmanager
-def ledger_errors(engine: Engine) -> Iterator[None]:
-    """Turn what goes wrong with the database into an error of this package that names the database.
-
-    Raises:
-        LedgerUnavailableError: For any error of the database.
-    """
-    try:
-        yield
-    except SQLAlchemyError as err:
-        cause = str(getattr(err, "orig", None) or type(err).__name__).strip().splitlines()[0]
-        msg = (
-            f"The ledger cannot be used: {cause} ({engine.dialect.name}, {_place(engine.url)}). Nothing is sent that "
-            "could not be recorded; run again when its database is back."
-        )
-        raise LedgerUnavailableError(msg) from err
-
-
-def _place(url: URL) -> str:
-    """Where a database is, without its user, password and certificates."""
-    host = url.host or url.query.get("host")
-    return f"{url.database} on {host}" if host else str(url.database)
-
-
-_HELD = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})
-_DOUBTFUL = frozenset({OutcomeWord.FAILED, OutcomeWord.UNKNOWN})
-
-
-def _each(connection: Connection, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.execute(statement, rows)

@@ -15,19 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import UtcDateTime
+from airflow_provider_crm.database.dialects import DIALECTS, UtcDateTime, dialect_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.ledger.claims import Place
+    from airflow_provider_crm.ledger.claims import FieldKey
 
-_ITEMS = {"sqlite": "json_each(:rows) AS item", "postgresql": "jsonb_array_elements(CAST(:rows AS jsonb)) AS item"}
-_ITEM = {"sqlite": "json_extract(item.value, '$[{place}]')", "postgresql": "CAST(item ->> {place} AS {kind})"}
-_PLACE = (("record_id", "text"), ("field", "text"))
-_DATED = (*_PLACE, ("as_of", "timestamptz"))
-_STATE = (*_PLACE, ("known", "boolean"), ("value", "text"), ("as_of", "timestamptz"), ("run_key", "text"))
-_LINE = (*_PLACE, *((name, "text") for name in ("before", "after", "outcome", "code", "reason")))
+_FIELD_KEY = (("record_id", "text"), ("field", "text"))
+_DATED = (*_FIELD_KEY, ("as_of", "timestamptz"))
+_STATE = (*_FIELD_KEY, ("known", "boolean"), ("value", "text"), ("as_of", "timestamptz"), ("run_key", "text"))
+_LINE = (*_FIELD_KEY, *((name, "text") for name in ("before", "after", "outcome", "code", "reason")))
 _CONFIRM = """
     INSERT INTO crm_field_states (account, record_id, field, known, as_of)
     SELECT :account, record_id, field, true, as_of FROM ({rows}) AS w WHERE true
@@ -93,22 +91,22 @@ class EndedField(NamedTuple):
     reason: str
 
 
-def confirm(connection: Connection, account: str, places: Mapping[Place, dt.datetime]) -> None:
+def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, dt.datetime]) -> None:
     """Note newer data that agrees with what the CRM holds, so that older data does not get past it.
 
     Args:
         connection: In a transaction that keeps claims of the account away.
         account: Whose ledger.
-        places: Data time of each field; all of them are on record.
+        data_times: Data time of each field; all of them are on record.
     """
-    if places:
-        execute_rows(connection, _CONFIRM, _DATED, _dated(connection, places), account=account)
+    if data_times:
+        execute_rows(connection, _CONFIRM, _DATED, _dated(connection, data_times), account=account)
 
 
 def claim(
     connection: Connection,
     account: str,
-    places: Mapping[Place, dt.datetime],
+    data_times: Mapping[FieldKey, dt.datetime],
     *,
     token: str,
     run_key: str,
@@ -121,14 +119,14 @@ def claim(
     Args:
         connection: In a transaction that keeps other claims of the account away.
         account: Whose ledger.
-        places: Data time of each field.
+        data_times: Data time of each field.
         token: Whose claim it is.
         run_key: The run.
         until: End of the lease.
     """
     names = {"account": account, "token": token, "run_key": run_key}
-    if places:
-        execute_rows(connection, _CLAIM, _DATED, _dated(connection, places), **names, until=until)
+    if data_times:
+        execute_rows(connection, _CLAIM, _DATED, _dated(connection, data_times), **names, until=until)
 
 
 def end_claims(
@@ -166,9 +164,9 @@ def storable(text: str) -> str:
     return text if text.isascii() and "\0" not in text else text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
-def _dated(connection: Connection, places: Mapping[Place, dt.datetime]) -> str:
-    text = moment_texts(connection, set(places.values()))
-    return json.dumps([(record_id, key, text[as_of]) for (record_id, key), as_of in sorted(places.items())])
+def _dated(connection: Connection, data_times: Mapping[FieldKey, dt.datetime]) -> str:
+    text = moment_texts(connection, set(data_times.values()))
+    return json.dumps([(record_id, key, text[as_of]) for (record_id, key), as_of in sorted(data_times.items())])
 
 
 def execute_rows(
@@ -188,17 +186,12 @@ def execute_rows(
 
 @lru_cache(maxsize=16)
 def _text(statement: str, columns: tuple[tuple[str, str], ...], dialect: str) -> sa.TextClause:
-    items = ", ".join(
-        f"{_ITEM[dialect].format(place=place, kind=kind)} AS {name}" for place, (name, kind) in enumerate(columns)
-    )
-    text = sa.text(statement.format(rows=f"SELECT {items} FROM {_ITEMS[dialect]}"))  # noqa: S608 - of constants only
+    text = sa.text(statement.format(rows=DIALECTS[dialect].json_rows(columns)))
     moments = [sa.bindparam(name, type_=UtcDateTime) for name in ("now", "until") if f":{name}" in statement]
     return text.bindparams(*moments)
 
 
 def moment_texts(connection: Connection, moments: Iterable[dt.datetime]) -> dict[dt.datetime, str]:
-    """Moments as the database reads them; SQLite keeps them as text, see `UtcDateTime`."""
-    utc = {moment: moment.astimezone(dt.UTC) for moment in moments}
-    if connection.dialect.name == "sqlite":
-        return {moment: told.replace(tzinfo=None).isoformat(" ", "microseconds") for moment, told in utc.items()}
-    return {moment: told.isoformat() for moment, told in utc.items()}
+    """Return the text of each moment as a JSON row must have it."""
+    dialect = dialect_of(connection)
+    return {moment: dialect.moment_text(moment) for moment in moments}

@@ -7,26 +7,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from airflow_provider_crm.database.dialects import DIALECTS
 from airflow_provider_crm.database.schema import changes, field_states, rejects, runs
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-_PLACE = [field_states.c.account, field_states.c.record_id, field_states.c.field]
+_FIELD_KEY = [field_states.c.account, field_states.c.record_id, field_states.c.field]
 
 LOG = sa.insert(changes)
-
-
-def _insert(dialect: str, table: sa.Table) -> Any:  # noqa: ANN401 - two dialects' classes with one interface
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 @lru_cache(maxsize=4)
 def begin_run(dialect: str, *, resumed: bool) -> sa.Executable:
     """Note that a try of a run begins, or goes on after a deferral; return how many there were."""
-    insert: Any = _insert(dialect, runs)
+    insert: Any = DIALECTS[dialect].insert(runs)
     number = runs.c.tries if resumed else runs.c.tries + 1
     upsert: sa.Executable = insert.on_conflict_do_update(
         index_elements=[runs.c.run_key, runs.c.account], set_={"tries": number, "finished_at": None}
@@ -37,10 +33,10 @@ def begin_run(dialect: str, *, resumed: bool) -> sa.Executable:
 @lru_cache(maxsize=2)
 def observe(dialect: str) -> sa.Executable:
     """Note what a field was seen to hold, unless it is claimed, newer data is on record, or it was written since."""
-    insert = _insert(dialect, field_states)
+    insert = DIALECTS[dialect].insert(field_states)
     names = ("value", "known", "as_of", "run_key", "acknowledged_at")
     upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=_PLACE,
+        index_elements=_FIELD_KEY,
         set_={name: insert.excluded[name] for name in names},
         where=field_states.c.claim_token.is_(None)
         & (field_states.c.as_of.is_(None) | (field_states.c.as_of <= insert.excluded.as_of))
@@ -68,14 +64,14 @@ def forget(
     if records:
         connection.execute(known.where(field_states.c.record_id.in_(sorted(records))))
     if fields:
-        place = sa.tuple_(field_states.c.record_id, field_states.c.field)
-        connection.execute(known.where(place.in_(sorted(fields))))
+        field_key = sa.tuple_(field_states.c.record_id, field_states.c.field)
+        connection.execute(known.where(field_key.in_(sorted(fields))))
 
 
 @lru_cache(maxsize=2)
 def refuse(dialect: str) -> sa.Executable:
     """Count a refusal; of other values than the last time, anew."""
-    insert = _insert(dialect, rejects)
+    insert = DIALECTS[dialect].insert(rejects)
     again = rejects.c.fingerprint == insert.excluded.fingerprint
     upsert: sa.Executable = insert.on_conflict_do_update(
         index_elements=[rejects.c.account, rejects.c.record_id],

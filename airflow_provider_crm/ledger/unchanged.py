@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import chain, count, repeat
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.ledger.claims import DesiredRows
 from airflow_provider_crm.ledger.row_sets import execute_rows, moment_texts
 
@@ -86,7 +87,8 @@ def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> fr
     text = moment_texts(connection, set(desired_rows.as_of))
     moments = [text[moment] for moment in desired_rows.as_of]
     wanted = sum(len(column) - column.count(None) for column in desired_rows.values.values())
-    if connection.dialect.name == "sqlite" and _confirmed_by_row(connection, account, desired_rows, moments) == wanted:
+    dialect = dialect_of(connection)
+    if dialect.updates_by_row and _confirmed_by_row(connection, account, desired_rows, moments) == wanted:
         return frozenset()
     keys = {f"key_{place}": key for place, key in enumerate(desired_rows.values)}
     names = {
@@ -96,9 +98,8 @@ def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> fr
     }
     columns = (*_ROW, *((f"value_{place}", "text") for place in range(len(keys))))
     rows = json.dumps(list(zip(count(), desired_rows.record_ids, moments, *desired_rows.values.values(), strict=False)))
-    if connection.dialect.name != "sqlite":
-        # A plan that was made while the ledger was small is not kept: it may read all of it.
-        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+    if not dialect.updates_by_row:
+        dialect.plan_by_values(connection)
         confirmed = execute_rows(connection, _CONFIRM.format(**names), columns, rows, account=account, **keys)
         if confirmed.rowcount == wanted:
             return frozenset()

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import plan_reads
-from airflow_provider_crm.ledger.ledger import ledger_errors
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
 
     from airflow_provider_crm.vendors.records import Record
 
@@ -42,7 +39,7 @@ class PlanReads:
     Every method raises `TransientError` if the database cannot be reached or written.
 
     Args:
-        engine: The database, with the tables of the ledger.
+        database: Where they are stored.
         account: Name of the account.
         run_key: The run that makes the plan.
         resumed: Whether it goes on after a deferral; otherwise it begins anew.
@@ -52,8 +49,8 @@ class PlanReads:
         resumed: Whether some of it may have been read before a deferral.
     """
 
-    def __init__(self, engine: Engine, account: str, run_key: str, *, resumed: bool = False) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, account: str, run_key: str, *, resumed: bool = False) -> None:
+        self._database = database
         self._mine = (plan_reads.c.run_key == run_key) & (plan_reads.c.account == account)
         self._key = {"run_key": run_key, "account": account}
         self.resumed = resumed
@@ -62,12 +59,7 @@ class PlanReads:
     @classmethod
     def temporary(cls) -> PlanReads:
         """Reads in a file of this process's own, for values that the ledger must not keep."""
-        # The empty name is SQLite's for a database that nobody else sees.
-        engine = sa.create_engine(
-            "sqlite://", creator=lambda: sqlite3.connect("", check_same_thread=False), poolclass=StaticPool
-        )
-        plan_reads.create(engine)
-        reads = cls(engine, "", "")
+        reads = cls(Database.temporary(plan_reads), "", "")
         reads.lasting = False
         return reads
 
@@ -79,7 +71,7 @@ class PlanReads:
             now: The time.
         """
         wanted = json.dumps(sorted(keys))
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(sa.delete(plan_reads).where(plan_reads.c.read_at < now - _KEPT_FOR))
             told = self._found(connection, [_NO_RECORD_ID]).get(_NO_RECORD_ID)
             if self.resumed and told is not None and told["keys"] == wanted:
@@ -91,34 +83,34 @@ class PlanReads:
     def listed(self, found: Mapping[str, Record], keys: Collection[str], state: Listed, now: dt.datetime) -> None:
         """Keep what a page of the list showed, and how far it was read now."""
         told: Record = {"keys": json.dumps(sorted(keys)), "pages": state.pages, "over": state.over}
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             self._put(connection, {**found, _NO_RECORD_ID: told}, now)
 
     def add(self, found: Mapping[str, Record | None], now: dt.datetime) -> None:
         """Keep records that were read one by one; None for an opportunity that there is not."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             self._put(connection, found, now)
 
     def of(self, record_ids: Iterable[str]) -> dict[str, Record | None]:
         """The records among these that were read; at most some hundreds at once."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return self._found(connection, list(record_ids))
 
     def count(self) -> int:
         """How many records were read."""
         query = sa.select(sa.func.count()).select_from(plan_reads).where(self._mine, plan_reads.c.record_id != "")
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return connection.execute(query).scalar_one()
 
     def clear(self) -> None:
         """Forget all of it: the plan is made, or will not be."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(sa.delete(plan_reads).where(self._mine))
 
     def close(self) -> None:
         """Give a temporary file back."""
         if not self.lasting:
-            self._engine.dispose()
+            self._database.close()
 
     def _found(self, connection: Connection, record_ids: list[str]) -> dict[str, Record | None]:
         query = sa.select(plan_reads.c.record_id, plan_reads.c.record)
@@ -134,8 +126,3 @@ class PlanReads:
         ]
         connection.execute(sa.delete(plan_reads).where(self._mine, plan_reads.c.record_id.in_(found)))
         connection.execute(sa.insert(plan_reads), rows)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with ledger_errors(self._engine), self._engine.begin() as connection:
-            yield connection

@@ -9,23 +9,23 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import changes, migrate, plan_rows, plans, runs
+from airflow_provider_crm.database.schema import changes, plan_rows, plans, runs
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.ledger.ledger import ledger_errors
 from airflow_provider_crm.ledger.row_sets import storable
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, Written, WrittenRecord
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine, Row
+    from sqlalchemy.engine import Connection, Row
+
+    from airflow_provider_crm.database.database import Database
 
 _ROWS_AT_ONCE = 500
 _MAY_HAVE_LANDED = (OutcomeWord.UPDATED.value, OutcomeWord.UNKNOWN.value, OutcomeWord.FAILED.value)
@@ -78,13 +78,11 @@ class PlanStore:
     Every method raises `TransientError` if the database cannot be reached or written.
 
     Args:
-        engine: The ledger's database, prepared by `ledger_schema.prepare_engine`.
+        database: Where they are stored.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        with ledger_errors(self._engine):
-            migrate(engine)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def save(
         self, rows: Iterable[PlanRow], *, account: str, run_key: str, now: dt.datetime, reverts: str | None = None
@@ -100,7 +98,7 @@ class PlanStore:
         """
         plan_id, digest = uuid.uuid4().hex, PlanDigest(account)
         source = iter(rows)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             while batch := [_storable(row) for row in islice(source, _ROWS_AT_ONCE)]:
                 for row in batch:
                     digest.add(row)
@@ -127,7 +125,7 @@ class PlanStore:
         Raises:
             ConfigurationError: If there is none.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             plan = stored_plan(connection, plan_id)
         if plan is None:
             msg = (
@@ -140,7 +138,7 @@ class PlanStore:
     def applied_by(self, run_key: str) -> Plan | None:
         """The newest plan that a run has begun to apply."""
         query = sa.select(plans).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc()).limit(1)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _plan(row)
 
@@ -152,7 +150,7 @@ class PlanStore:
                 plan_rows.c.row_number >= start,
                 plan_rows.c.row_number < start + _ROWS_AT_ONCE,
             )
-            with self._transaction() as connection:
+            with self._database.transaction() as connection:
                 found = [_plan_row(row) for row in connection.execute(query)]
             # Sorted here: databases sort text in many ways.
             yield sorted(found, key=lambda row: (row.row, row.field))
@@ -198,7 +196,7 @@ class PlanStore:
         """
         mine = plans.c.applied_by.is_(None) | (plans.c.applied_by == run_key)
         update = sa.update(plans).where(plans.c.plan_id == plan.plan_id, mine).values(applied_by=run_key)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             taken = connection.execute(update).rowcount
         if not taken:
             applied_by = self.load(plan.plan_id).applied_by
@@ -207,13 +205,13 @@ class PlanStore:
 
     def finish(self, plan: Plan, now: dt.datetime) -> None:
         """Note that all rows of a plan have their outcome."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(sa.update(plans).where(plans.c.plan_id == plan.plan_id).values(applied_at=now))
 
     def written_fields(self, run_key: str) -> tuple[str, ...]:
         """The vendor's keys that a run wrote, in whatever account."""
         query = sa.select(changes.c.field).where(changes.c.run_key == run_key, changes.c.field != "").distinct()
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return tuple(sorted(connection.execute(query).scalars()))
 
     def written(self, run_key: str, account: str) -> Iterator[WrittenRecord]:
@@ -228,7 +226,7 @@ class PlanStore:
             .where(*of_run, changes.c.field != "", changes.c.outcome.in_(_MAY_HAVE_LANDED))
             .order_by(changes.c.record_id, changes.c.id)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             if (
                 connection.execute(
                     sa.select(runs.c.run_key).where(runs.c.run_key == run_key, runs.c.account == account)
@@ -248,11 +246,6 @@ class PlanStore:
             f"The ledger has no run {run_key!r} of account {account!r}; a run key is 'dag/task/run', as the task's "
             f"report tells it. The latest: {known}."
         )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with ledger_errors(self._engine), self._engine.begin() as connection:
-            yield connection
 
 
 def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:

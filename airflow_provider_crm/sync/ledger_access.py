@@ -6,15 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_engine
+from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_database
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy.engine import Engine
-
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.plan.store import PlanStore
@@ -33,28 +32,28 @@ class LedgerAccess:
 
     def __init__(self, ledger_conn_id: str | None) -> None:
         self._ledger_conn_id = ledger_conn_id
-        self._engine: Engine | None = None
+        self._database: Database | None = None
 
     @property
-    def engine(self) -> Engine | None:
+    def database(self) -> Database | None:
         """The database, or None for no ledger."""
-        if self._engine is None:
-            self._engine = ledger_engine(self._ledger_conn_id)
-        return self._engine
+        if self._database is None:
+            self._database = ledger_database(self._ledger_conn_id)
+        return self._database
 
-    def required(self) -> Engine:
-        """The database.
+    def required(self) -> Database:
+        """Return the database.
 
         Raises:
             ConfigurationError: If there is no ledger.
         """
-        if self.engine is None:
+        if self.database is None:
             msg = (
                 "Plans, capture_before and the guardrails max_changed_fraction and max_total_delta need the ledger, "
                 "and ledger_conn_id is None; name a connection to PostgreSQL or SQLite."
             )
             raise ConfigurationError(msg)
-        return self.engine
+        return self.database
 
     def set_up_file(self) -> None:
         """Let SQLite set up the ledger's file, before a query is open that may read the same file.
@@ -62,10 +61,8 @@ class LedgerAccess:
         Raises:
             TransientError: If it cannot be opened.
         """
-        from airflow_provider_crm.ledger.ledger import ledger_errors
-
-        if self.engine is not None and self.engine.dialect.name == "sqlite":
-            with ledger_errors(self.engine), self.engine.connect():
+        if self.database is not None and self.database.dialect.is_file:
+            with self.database.errors(), self.database.engine.connect():
                 pass
 
     def plan_store(self) -> PlanStore:
@@ -76,7 +73,9 @@ class LedgerAccess:
         """
         from airflow_provider_crm.plan.store import PlanStore
 
-        return PlanStore(self.required())
+        database = self.required()
+        database.open()
+        return PlanStore(database)
 
     def plan_reads(
         self, account: str, run_key: str, catalogue: Catalogue, keys: Collection[str], *, resumed: bool
@@ -109,9 +108,9 @@ class LedgerAccess:
         """
         from airflow_provider_crm.ledger.accounts import AccountNames
 
-        if catalogue.organization is not None or self.engine is None:
+        if catalogue.organization is not None or self.database is None:
             return session.account.key(catalogue)
-        return AccountNames(self.engine, session.clock).resolve(session.account, note=note)
+        return AccountNames(self.database, session.clock).resolve(session.account, note=note)
 
     def open_ledger(self, session: Session, catalogue: Catalogue, account: str, run_key: str) -> Ledger:
         """The ledger of an account, in the hands of a run.
@@ -120,9 +119,11 @@ class LedgerAccess:
             ConfigurationError: If there is no ledger.
         """
         from airflow_provider_crm.ledger.ledger import Ledger
+        from airflow_provider_crm.report.combined import combined
 
         return Ledger(
             self.required(),
+            combine=combined,
             account=account,
             run_key=run_key,
             lease=2 * session.account.timeout + _LEASE_MARGIN,
@@ -132,16 +133,16 @@ class LedgerAccess:
 
     def knows(self, account: Account) -> bool:
         """Whether the host of an account is known to have shown a record before."""
-        from airflow_provider_crm.ledger.ledger import has_seen_host
+        from airflow_provider_crm.ledger.accounts import has_seen_host
 
         try:
-            return self.engine is not None and has_seen_host(self.engine, account.place)
+            return self.database is not None and has_seen_host(self.database, account.place)
         except TransientError as err:
             log.warning("It is not known whether %s ever answered: %s", account.origin, err)
             return False
 
     def close(self) -> None:
         """Close the database."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None

@@ -139,7 +139,7 @@ class RowRun:
         Where they would, the deferral state has to list the finished rows.
         """
         settings = self._settings
-        has_ledger = settings.sends and self._segment.ledger.engine is not None
+        has_ledger = settings.sends and self._segment.ledger.database is not None
         return has_ledger and settings.changes_only and not settings.retry_rejected and not source.inspects
 
     def _tally(self, write: WriteReject | None) -> Tally:

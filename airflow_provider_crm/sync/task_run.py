@@ -120,7 +120,7 @@ class Segment:
         settings = self.settings
         is_backfill = self.context["dag_run"].run_type == "backfill"
         share = settings.backfill_budget_share if is_backfill else settings.budget_share
-        return budget_of(share, self.ledger.engine if settings.sends else None)
+        return budget_of(share, self.ledger.database if settings.sends else None)
 
 
 class TaskRun:
@@ -176,7 +176,7 @@ class TaskRun:
             catalogue = session.catalogue(source.names)
         account = ledger_access.account_name(session, catalogue, note=sends)
         run_context = RunContext(session, catalogue, account, segment.push_rules, run_key, warnings=self.warnings)
-        if not sends or ledger_access.engine is None:
+        if not sends or ledger_access.database is None:
             yield run_context
             return
         ledger = ledger_access.open_ledger(session, catalogue, account, run_key)

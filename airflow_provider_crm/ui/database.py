@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from airflow_provider_crm.database.schema import VERSION, schema_version
+from airflow_provider_crm.database.dialects import dialect_of
+from airflow_provider_crm.database.schema import VERSION
+from airflow_provider_crm.database.versions import refuse_newer, stored_version
 from airflow_provider_crm.exceptions import ConfigurationError, LedgerUnavailableError
-from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_engine
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_database
 from airflow_provider_crm.ui.threads import THREADS
 
 if TYPE_CHECKING:
@@ -33,7 +29,6 @@ CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10.0
 """How long all statements of one page may take together."""
 _AWAY_SECONDS = 5.0
-_MILLISECONDS_TO_WAIT = 5_000
 _UNREADABLE = "The ledger's database cannot be read now; the log of the API server says why. Try again later."
 _NONE_YET = (
     "There is no ledger yet. The first run of a task that writes opportunities makes it: with the LocalExecutor as a "
@@ -49,13 +44,13 @@ def configured_ledger() -> Engine:
         ConfigurationError: If there is none, or none that the API server can open.
     """
     try:
-        engine = ledger_engine(DEFAULT_LEDGER)
+        database = ledger_database(DEFAULT_LEDGER)
     except AirflowException as err:
         msg = f"The ledger's connection, which [crm] ledger_conn_id names, cannot be read: {err}."
         raise ConfigurationError(msg) from err
-    if engine is None:
+    if database is None:
         raise ConfigurationError(_NONE_YET)
-    return read_only(engine)
+    return read_only(database.engine)
 
 
 def read_only(engine: Engine) -> Engine:
@@ -64,24 +59,12 @@ def read_only(engine: Engine) -> Engine:
     Raises:
         ConfigurationError: If it is a SQLite file that does not exist: opening it would make an empty one.
     """
-    url = engine.url
     engine.dispose()
-    if url.get_backend_name() != "sqlite":
-        readable = sa.create_engine(
-            url, pool_size=THREADS, pool_timeout=CONNECT_SECONDS, connect_args={"connect_timeout": CONNECT_SECONDS}
-        )
-        return readable.execution_options(postgresql_readonly=True)
-    if not Path(re.sub(r"^file:|\?.*$", "", url.database or "")).is_file():
+    dialect = dialect_of(engine)
+    if not dialect.exists(engine.url):
         raise ConfigurationError(_NONE_YET)
-    # An engine of its own: that of the tasks takes the write lock at the beginning of every transaction.
-    readable = sa.create_engine(url)
-    event.listen(readable, "connect", _forbid_writes)
-    return readable
-
-
-def _forbid_writes(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute(f"PRAGMA busy_timeout = {_MILLISECONDS_TO_WAIT}")
+    # An engine of its own: that of the tasks may take a write lock at the beginning of every transaction.
+    return dialect.reading_engine(engine.url, connect_seconds=CONNECT_SECONDS, connections=THREADS)
 
 
 class LedgerReader:
@@ -149,37 +132,25 @@ def _is_away(err: SQLAlchemyError) -> bool:
 @contextmanager
 def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
     """Open a connection, and cut it after some seconds: a server that is silent would hold the thread for ever."""
-    connection = engine.connect()
-    timer = threading.Timer(seconds, _cut, [connection.connection.driver_connection])
+    dialect, connection = dialect_of(engine), engine.connect()
+    timer = threading.Timer(seconds, dialect.cut, [connection.connection.driver_connection])
     timer.daemon = True
     timer.start()
     try:
-        if engine.dialect.name == "postgresql":
-            # For this transaction only: a pooler such as PgBouncer hands the connection on to others.
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+        dialect.limit_statements(connection, seconds)
         yield connection
     finally:
         connection.close()  # asks the server, too
         timer.cancel()
 
 
-def _cut(connection: Any) -> None:  # noqa: ANN401 - the driver's connection
-    """End what another thread is waiting for."""
-    if hasattr(connection, "interrupt"):  # SQLite
-        connection.interrupt()
-        return
-    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
-        copy.shutdown(socket.SHUT_RDWR)
-
-
 def _check(engine: Engine) -> None:
-    """Refuse a database without the ledger's tables, or with those of a newer version."""
+    """Refuse a database without the ledger's tables, or with those of another version."""
     with _cut_after(ANSWER_SECONDS, engine) as connection:
-        found = None
-        if sa.inspect(connection).has_table(schema_version.name):
-            found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar()
+        found = stored_version(connection)
     if found is None:
         raise ConfigurationError(_NONE_YET)
-    if found > VERSION:
-        msg = f"The ledger is of version {found}, this package knows up to {VERSION}; upgrade airflow-provider-crm."
+    refuse_newer(found)
+    if found < VERSION:
+        msg = f"The ledger is of version {found}, this package needs {VERSION}; the next run of a task migrates it."
         raise ConfigurationError(msg)

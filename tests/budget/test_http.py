@@ -15,7 +15,7 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import RateLimitedError
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
@@ -89,8 +89,8 @@ def test_half_of_the_budget(sandbox):
 def test_sessions_on_one_store(sandbox, tmp_path):
     """Three sessions that share a store use the budget together, and there is no 429."""
     sandbox.set(close_limit=40)
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
-    store = BudgetStore(engine, Clock())
+    engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
+    store = BudgetStore(Database(engine, clock=Clock()))
     calls = read_for(4.2, sandbox, "close", [Budget(1.0, store)] * 3, threads=3)
     engine.dispose()
     windows = by_window(calls, 1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.pacer import StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore
+from airflow_provider_crm.database.database import Database
 
 from .simulation import CloseServer, RazeServer, Simulation
 
@@ -171,7 +172,7 @@ def test_four_workers_without_a_store(limit, window):
 def test_four_workers_with_a_store(engine, limit, window, share):
     """Workers that share a store use exactly the share together, and none of their calls is refused."""
     simulation = Simulation(CloseServer(limit, window, phase=0.37))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for number in range(4):
         simulation.worker(share=share, store=store, begins=0.7 * number)
     simulation.run(window * 6)
@@ -182,7 +183,7 @@ def test_four_workers_with_a_store(engine, limit, window, share):
 def test_a_backfill_leaves_room_to_the_runs_of_today(engine):
     """On one store, a run with half of the limit stops where all runs together have used half of it."""
     simulation = Simulation(CloseServer(100, 1, phase=0.37))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     simulation.worker(share=0.5, store=store)
     simulation.worker(share=0.9, store=store, begins=0.1)
     simulation.run(20)

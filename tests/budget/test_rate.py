@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.budget.store import BudgetStore
+from airflow_provider_crm.database.database import Database
 
 from .simulation import CloseServer, Simulation
 
@@ -25,7 +26,7 @@ def found():
 def workers(engine, server, *, seed=0, number=4):
     """A simulation of workers that share a store."""
     simulation = Simulation(server, seed=seed, latency=(0.02, 0.06), slow=0.002)
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for one in range(number):
         simulation.worker(store=store, begins=0.05 * one)
     return simulation, store
@@ -123,7 +124,7 @@ def test_a_found_rate_only_falls_by_refusals(limit, share, wait, accepted, waits
 def test_workers_share_what_one_of_them_found(engine):
     """With one store the refusals of one worker hold for all: a new one begins at the rate that was found."""
     simulation = Simulation(CloseServer(50, 1, phase=0.37, close_rate_limit_header="absent"))
-    store = BudgetStore(engine, simulation.clock())
+    store = BudgetStore(Database(engine, clock=simulation.clock()))
     for _ in range(3):
         simulation.worker(store=store)
     simulation.run(120)

@@ -17,7 +17,8 @@ from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import budgets, prepare_engine
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.database.schema import budgets
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
@@ -30,13 +31,13 @@ ASK = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, en
 def engine(request, tmp_path):
     """An empty database of each kind."""
     if request.param == "sqlite":
-        engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
+        engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
     else:
         admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
         name = f"budget_{uuid.uuid4().hex}"
         with admin.connect() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        engine = prepare_engine(sa.create_engine(admin.url.set(database=name)))
+        engine = Database(sa.create_engine(admin.url.set(database=name))).engine
         admin.dispose()
     yield engine
     engine.dispose()
@@ -45,7 +46,7 @@ def engine(request, tmp_path):
 @pytest.fixture
 def store(engine):
     """A store in that database."""
-    return BudgetStore(engine, Clock())
+    return BudgetStore(Database(engine, clock=Clock()))
 
 
 def test_batches_get_smaller_as_the_window_is_used_up(store):
@@ -129,7 +130,7 @@ def test_the_name_of_a_budget_holds_no_secret(engine, store, crm_sandbox):
 
 def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
     """A store that cannot be used stops the call, as a ledger that cannot be used does."""
-    away = BudgetStore(prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/no/such/folder.db")), Clock())
+    away = BudgetStore(Database(sa.create_engine(f"sqlite:///{tmp_path}/no/such/folder.db")))
     pacer = Pacer(Clock(), leases=Leases(away, "key", 1.0))
     for _ in range(2):
         with pytest.raises(TransientError) as failed:
@@ -140,9 +141,9 @@ def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
 def test_a_store_that_fails_at_the_end_fails_nobody(tmp_path, crm_sandbox, caplog):
     """What cannot be given back is told, and is free again when its window ends: the calls have landed."""
     crm_sandbox.raze.add_opportunity("opp_1")
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db"))
+    engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
     account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
-    with Session(account, budget=Budget(1.0, BudgetStore(engine, Clock()))) as session:
+    with Session(account, budget=Budget(1.0, BudgetStore(Database(engine, clock=Clock())))) as session:
         for _ in range(2):
             session.read("opp_1")
         with engine.begin() as connection:

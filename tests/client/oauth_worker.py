@@ -16,7 +16,7 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.oauth import StoredTokens
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
 
@@ -38,11 +38,11 @@ class Cipher:
 
 def main(job):
     """Read, and print what was read."""
-    engine = prepare_engine(sa.create_engine(job["database"]))
+    engine = Database(sa.create_engine(job["database"])).engine
     account = Account(VENDORS["close"], job["url"], Credentials(extra=job["extra"]), timeout=5.0)
     grant = account.vendor.grant(account.credentials)
     source = StoredTokens(
-        engine, account=account, grant=grant, cipher=Cipher(job["key"]), clock=Clock(), hide=lambda _: None
+        Database(engine), account=account, grant=grant, cipher=Cipher(job["key"]), clock=Clock(), hide=lambda _: None
     )
     with Session(replace(account, tokens=source)) as session:
         print(json.dumps([session.read(job["record_id"])["value"] for _ in range(job["times"])]))  # noqa: T201 - the result

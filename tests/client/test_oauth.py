@@ -30,7 +30,8 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.oauth import StoredTokens
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine, tokens
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.database.schema import tokens
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import _Fernet
@@ -77,7 +78,7 @@ def source(engine, account, *, clock=None):
     grant = account.vendor.grant(account.credentials)
     cipher = _Fernet("Connection 'test'")
     return StoredTokens(
-        engine, account=account, grant=grant, cipher=cipher, clock=clock or Clock(), hide=lambda _: None
+        Database(engine), account=account, grant=grant, cipher=cipher, clock=clock or Clock(), hide=lambda _: None
     )
 
 
@@ -212,7 +213,7 @@ def test_a_worker_that_dies_in_a_refresh_leaves_the_lock_to_others(crm_sandbox, 
     crm_sandbox.set(slow_seconds=60.0)
     script = crm_sandbox.script(faults=["late"], path="/oauth2/token/")
     worker = start(database, account, 1)
-    engine = prepare_engine(sa.create_engine(database))
+    engine = Database(sa.create_engine(database)).engine
     assert wait_for(lambda: not script.left)  # the call has come, and is not answered
     worker.kill()
     worker.communicate()
@@ -265,7 +266,7 @@ def test_a_wrong_client_secret_is_a_matter_of_the_set_up(oauth, engine, account)
 def test_a_database_that_cannot_be_written_asks_the_vendor_nothing(crm_sandbox, account, tmp_path):
     """The write comes first, so that no refresh token is spent whose successor could not be kept."""
     path = tmp_path / "tokens.db"
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
+    engine = Database(sa.create_engine(f"sqlite:///{path}")).engine
     source(engine, account).token()
     connection = sqlite3.connect(path)
     connection.execute("CREATE TRIGGER t BEFORE UPDATE ON crm_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END")
@@ -280,7 +281,7 @@ def test_a_database_that_cannot_be_written_asks_the_vendor_nothing(crm_sandbox, 
 def test_a_token_that_could_not_be_stored_is_stored_later(crm_sandbox, oauth, account, tmp_path):
     """A database that fails after the vendor has answered does not break the chain while the worker lives."""
     path = tmp_path / "tokens.db"
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
+    engine = Database(sa.create_engine(f"sqlite:///{path}")).engine
     source(engine, account).token()
     execute(path, "CREATE TRIGGER t BEFORE UPDATE OF access_token ON crm_tokens BEGIN SELECT RAISE(ABORT, 'away'); END")
     later = Clock(now=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=2))

@@ -12,9 +12,11 @@ import sys
 import pytest
 
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.held_signals import held_signals
 from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.report.combined import combined
 
 
 class Ended(BaseException):
@@ -144,7 +146,9 @@ def test_a_ledger_can_be_written_after_a_signal(ending, engine):
             ledger.claim(desired_rows)
 
     for number in range(20):
-        ledger = Ledger(engine, account="close:h:o", run_key=f"d/t/{number}", lease=90, clock=Clock())
+        ledger = Ledger(
+            Database(engine), combine=combined, account="close:h:o", run_key=f"d/t/{number}", lease=90, clock=Clock()
+        )
         ledger.open(None)
         with pytest.raises(Ended):
             claim_until_the_end(ledger)

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_engine
-from airflow_provider_crm.ledger.ledger import ledger_errors
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.exceptions import ConfigurationError, LedgerUnavailableError
+from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_database
 from airflow_provider_crm.values.opportunity import Field
 
 
@@ -23,7 +23,7 @@ def connect(monkeypatch):
             "AIRFLOW_CONN_CRM_LEDGER",
             settings if isinstance(settings, str) else json.dumps(settings),
         )
-        return ledger_engine("crm_ledger")
+        return ledger_database("crm_ledger").engine
 
     return engine
 
@@ -68,8 +68,8 @@ def test_another_kind_of_database_is_refused_by_name(connect, kind):
 )
 def test_an_error_tells_which_database_and_no_secret(url, place):
     """The log names the file or the server."""
-    engine = sa.create_engine(url)
-    with pytest.raises(TransientError, match=place) as raised, ledger_errors(engine), engine.connect():
+    database = Database(sa.create_engine(url))
+    with pytest.raises(LedgerUnavailableError, match=place) as raised, database.transaction():
         pass
     assert "secret" not in str(raised.value)
 

@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
-from airflow_provider_crm.database.schema import migrate, prepare_engine
 from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.report.combined import combined
 
 from .race import Racer
 
@@ -25,8 +26,8 @@ def engine(request, tmp_path):
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
         url = request.getfixturevalue("new_database")()
-    made = prepare_engine(sa.create_engine(url))
-    migrate(made)
+    made = Database(sa.create_engine(url)).engine
+    Database(made).open()
     yield made
     made.dispose()
 
@@ -45,7 +46,8 @@ def ledger(engine):
 
     def make(run_key="run", *, lease=60.0, hashed=frozenset(), key=b"key", account="close:test:orga"):
         return Ledger(
-            engine,
+            Database(engine),
+            combine=combined,
             account=account,
             run_key=run_key,
             lease=lease,

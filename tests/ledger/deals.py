@@ -10,10 +10,12 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
@@ -79,7 +81,14 @@ class Deals:
         )
         with Session(account, retry=RetryRules(first_wait=0.01)) as session:
             catalogue = session.catalogue(("value",))
-            ledger = Ledger(engine, account="close:test", run_key=f"day {day}", lease=self.lease, clock=Clock())
+            ledger = Ledger(
+                Database(engine),
+                combine=combined,
+                account="close:test",
+                run_key=f"day {day}",
+                lease=self.lease,
+                clock=Clock(),
+            )
             ledger.open(DAY + dt.timedelta(days=day))
             yield Push(session, catalogue, PushRules(concurrency=CONCURRENCY), ledger)
 

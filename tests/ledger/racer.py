@@ -24,11 +24,12 @@ from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
@@ -46,13 +47,20 @@ def push(job):
     retry = RetryRules(first_wait=0.01, longest_wait=0.1, total=job["timeout"] * 10)
     credentials = Credentials(api_key=job["key"])
     account = Account(ADAPTERS[job["vendor"]], job["url"], credentials, timeout=job["timeout"], name=job["account"])
-    engine = prepare_engine(sa.create_engine(job["ledger"]))
+    engine = Database(sa.create_engine(job["ledger"])).engine
     as_of = dt.datetime.fromisoformat(job["as_of"])
     rules = PushRules(concurrency=job["concurrency"], date_won_default="server")
     with Session(account, retry=retry) as session, Path(job["out"]).open("a", buffering=1) as out:
         session.http.headers["X-Label"] = job.get("label", "")
         catalogue = session.catalogue(tuple(job["fields"]))
-        ledger = Ledger(engine, account=job["account"], run_key=job["run_key"], lease=job["lease"], clock=Clock())
+        ledger = Ledger(
+            Database(engine),
+            combine=combined,
+            account=job["account"],
+            run_key=job["run_key"],
+            lease=job["lease"],
+            clock=Clock(),
+        )
         ledger.open(as_of)
         values = ValueRules()
         rows = [

@@ -9,6 +9,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
@@ -206,10 +207,9 @@ def test_a_claim_sees_the_one_it_has_waited_for(ledger, engine, level):
             f"ALTER DATABASE {engine.url.database} SET default_transaction_isolation = '{level}'"
         )
     engine.dispose()
-    first, second, claims = ledger("first"), ledger("second"), []
+    second, claims = ledger("second"), []
     waiting = threading.Thread(target=lambda: claims.extend(second.claim([desired(value=6, day=6)])))
-    with engine.begin() as connection:
-        first._serialize(connection)
+    with Database(engine).transaction(lock="close:test:orga") as connection:
         waiting.start()
         while not connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
             pass

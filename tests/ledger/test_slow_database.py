@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.schema import field_states, migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ledger.claims import Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.report.combined import combined
 
 from .conftest import DAY, desired
 from .deals import Deals
@@ -49,7 +51,7 @@ TRIGGERS = {
 
 def write_down_leases(engine):
     """Let the database write down who holds which record until when."""
-    migrate(engine)
+    Database(engine).open()
     kind = engine.dialect.name
     time_type = "timestamptz" if kind == "postgresql" else "text"
     columns = f"record_id text, run_key text, until {time_type}, at {time_type}"
@@ -95,7 +97,7 @@ def deals(crm_sandbox):
 @pytest.fixture
 def direct(new_database):
     """The engine of a PostgreSQL database that is as fast as it is."""
-    engine = prepare_engine(sa.create_engine(new_database()))
+    engine = Database(sa.create_engine(new_database())).engine
     write_down_leases(engine)
     yield engine
     engine.dispose()
@@ -105,7 +107,7 @@ def direct(new_database):
 def slow(direct):
     """The same database through a slow socket: the socket, and the engine."""
     with slow_server(direct.url) as (server, url):
-        engine = prepare_engine(sa.create_engine(url))
+        engine = Database(sa.create_engine(url)).engine
         yield server, engine
         engine.dispose()
 
@@ -164,7 +166,9 @@ def ledger_of():
     """Make a ledger of another run on an engine."""
 
     def make(engine):
-        return Ledger(engine, account="close:test", run_key="run", lease=60.0, clock=Clock())
+        return Ledger(
+            Database(engine), combine=combined, account="close:test", run_key="run", lease=60.0, clock=Clock()
+        )
 
     return make
 
@@ -192,7 +196,7 @@ def test_a_renewal_and_a_take_over_at_once(ledger_of, direct, slow, step):
 def held_up(tmp_path):
     """A SQLite file that somebody else writes to nearly all the time, longer than a lease each time."""
     path = tmp_path / "ledger.db"
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
+    engine = Database(sa.create_engine(f"sqlite:///{path}")).engine
     event.listen(engine, "connect", tell_microseconds)
     write_down_leases(engine)
     over = threading.Event()

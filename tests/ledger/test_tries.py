@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import changes, runs, tries
 from airflow_provider_crm.ledger.ledger import Ledger
-from airflow_provider_crm.ledger.tries import total
+from airflow_provider_crm.report.combined import combined
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
@@ -33,7 +34,9 @@ def begin(engine):
     """Open a try of one run."""
 
     def opened(**also):
-        ledger = Ledger(engine, account="close:h:o", run_key="d/t/r", lease=90, clock=Clock())
+        ledger = Ledger(
+            Database(engine), combine=combined, account="close:h:o", run_key="d/t/r", lease=90, clock=Clock()
+        )
         ledger.open(DAY, **also)
         return ledger
 
@@ -73,7 +76,7 @@ def test_a_deferral_is_one_try(begin, stored):
     begin(resumed=True).close(report(updated=5))
     (run,) = stored(runs)
     assert (run["tries"], json.loads(run["report"])["outcomes"]) == (1, {"updated": 5})
-    assert [one["number"] for one in stored(tries)] == [1]
+    assert [one["try_number"] for one in stored(tries)] == [1]
 
 
 def test_a_killed_try_counts_what_it_wrote(begin, stored, engine):
@@ -89,26 +92,3 @@ def test_a_killed_try_counts_what_it_wrote(begin, stored, engine):
     killed, _ = stored(tries)
     assert killed["finished_at"] is None
     assert "without a report" in json.loads(killed["report"])["ended_early"]
-
-
-def test_refusals_that_a_try_did_not_reach_stay():
-    """A try that ended early says nothing of the rows that it did not reach."""
-    told = total([report(updated=56, rejected=5), report("broke", unchanged=10)])
-    assert told["outcomes"] == {"updated": 56, "rejected": 5}
-    told = total([report(updated=56, rejected=5), report("broke", unchanged=56, updated=4)])
-    assert told["outcomes"] == {"updated": 60, "rejected": 1}
-
-
-def test_rows_that_landed_and_were_overtaken_are_counted_once():
-    """A try that comes after newer data finds `stale` what an earlier one wrote, as a retry or a cleared run does."""
-    told = total([report("killed", updated=2), report(updated=3, stale=169)])
-    assert (told["outcomes"], told["rows"]) == ({"updated": 5, "stale": 167}, 172)
-    assert total([report(updated=56, rejected=5), report(stale=61)])["outcomes"] == {"updated": 56, "stale": 5}
-    told = total([report("killed", updated=50), report(updated=2, unchanged=40, stale=60)])
-    assert told["outcomes"] == {"updated": 52, "stale": 50}
-
-
-def test_plans_do_not_add_up():
-    """A run that made its plan anew has the last one's report."""
-    plans = [{"plan_id": "a", "rows": 3}, {"plan_id": "b", "rows": 4}]
-    assert total(plans) == plans[1]

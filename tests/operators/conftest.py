@@ -16,7 +16,7 @@ from airflow_provider_crm.budget.windows import POLL
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
@@ -154,7 +154,7 @@ def stored(ledger_conn_id):
     """All rows of a table of the ledger."""
 
     def rows(table):
-        engine = ledger_engine(ledger_conn_id)
+        engine = ledger_database(ledger_conn_id).engine
         with engine.connect() as connection:
             found = connection.execute(sa.select(table)).mappings().all()
         engine.dispose()

@@ -13,9 +13,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import accounts
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.ledger.accounts import AccountNames
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
@@ -172,9 +173,9 @@ def test_first_runs_at_the_same_time_agree(ledger_conn_id, stored, names):
     ready = [Account(VENDORS["raze"], "https://a.example", Credentials("key"), name=name) for name in names * 4]
 
     def resolve(account):
-        engine = ledger_engine(ledger_conn_id)
+        engine = ledger_database(ledger_conn_id).engine
         try:
-            return AccountNames(engine, Clock()).resolve(account, note=True)
+            return AccountNames(Database(engine), Clock()).resolve(account, note=True)
         finally:
             engine.dispose()
 
@@ -190,9 +191,9 @@ def test_two_first_runs_with_two_keys_cannot_both_be_right(ledger_conn_id, store
     pair = [Account(VENDORS["raze"], "https://a.example", Credentials(key), name="one") for key in ("key 1", "key 2")]
 
     def resolve(account):
-        engine = ledger_engine(ledger_conn_id)
+        engine = ledger_database(ledger_conn_id).engine
         try:
-            return AccountNames(engine, Clock()).resolve(account, note=True)
+            return AccountNames(Database(engine), Clock()).resolve(account, note=True)
         except ConfigurationError as err:
             return err.code
         finally:
@@ -201,7 +202,7 @@ def test_two_first_runs_with_two_keys_cannot_both_be_right(ledger_conn_id, store
     with ThreadPoolExecutor(2) as pool:
         found = set(pool.map(resolve, pair))
     assert found == {"raze:a.example:one", "ACCOUNT_CHANGED"}
-    engine = ledger_engine(ledger_conn_id)
+    engine = ledger_database(ledger_conn_id).engine
     with engine.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(accounts)).scalar_one() == 2
     engine.dispose()

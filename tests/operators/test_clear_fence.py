@@ -9,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 ACCOUNT = "raze:a.example:one"
@@ -24,8 +26,10 @@ ID = "6f1c1f5e-9f0b-4a55-8a0e-1f2d3c4b5a69"
 @pytest.fixture
 def book(ledger_conn_id):
     """A ledger that takes any data time, as one of an earlier version did."""
-    engine = ledger_engine(ledger_conn_id)
-    made = Ledger(engine, account=ACCOUNT, run_key="dag/task/run", lease=60.0, clock=Clock())
+    engine = ledger_database(ledger_conn_id).engine
+    made = Ledger(
+        Database(engine), combine=combined, account=ACCOUNT, run_key="dag/task/run", lease=60.0, clock=Clock()
+    )
     made.open(NOW)
     yield made
     engine.dispose()
@@ -89,7 +93,7 @@ def test_what_a_killed_run_has_claimed_is_freed(book, write, crm_command, stored
     assert "opp_2 value: data time 9999-12-31 00:00 UTC is being written by a run now" in crm_command(
         "clear-fence", ACCOUNT
     )
-    engine = book._engine
+    engine = book._database.engine
     with engine.begin() as connection:
         connection.execute(sa.update(field_states).values(claimed_until=NOW - dt.timedelta(hours=1)))
     assert crm_command("clear-fence", ACCOUNT).count("cleared") == 2

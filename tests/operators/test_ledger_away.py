@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
 
 WHEN = {"in the middle": "NEW.record_id = 'oppo_3'", "at the last row": "NEW.record_id = 'oppo_9'"}
 
@@ -17,8 +17,8 @@ WHEN = {"in the middle": "NEW.record_id = 'oppo_3'", "at the last row": "NEW.rec
 def broken(tmp_path, monkeypatch):
     """A ledger that fails on request, as a disk does."""
     path = tmp_path / "ledger.db"
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{path}"))
-    migrate(engine)
+    engine = Database(sa.create_engine(f"sqlite:///{path}")).engine
+    Database(engine).open()
     engine.dispose()
     monkeypatch.setenv("AIRFLOW_CONN_AWAY", f"sqlite:///{path}")
 

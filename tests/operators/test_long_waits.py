@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import budgets, plan_reads, plan_rows, plans
 from airflow_provider_crm.guardrails.limits import Guardrails
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
@@ -54,7 +54,7 @@ class Hours:
 
     def window_ends(self):
         """The same time passes for the shared budget."""
-        engine = ledger_engine(self.ledger_conn_id)
+        engine = ledger_database(self.ledger_conn_id).engine
         if engine is not None:
             with engine.begin() as connection:
                 connection.execute(sa.update(budgets).values(ends_at=dt.datetime.now(dt.UTC)))

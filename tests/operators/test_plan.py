@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_crm.database.schema import changes, plan_rows, plans
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 from airflow_provider_crm.plan.store import PlanDigest, _plan_row
@@ -267,7 +267,7 @@ def tamper(ledger_conn_id):
     """Change rows in the ledger's database, as a person with access to it could."""
 
     def change(*statements):
-        engine = ledger_engine(ledger_conn_id)
+        engine = ledger_database(ledger_conn_id).engine
         with engine.begin() as connection:
             for statement in statements:
                 connection.execute(statement)

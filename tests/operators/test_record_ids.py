@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.hooks.raze import RazeHook
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
@@ -112,7 +112,7 @@ def test_the_hook_takes_any_spelling(deal):
 def test_the_page_finds_the_record_by_any_spelling(deal, task, ledger_conn_id):
     """An id that is pasted from another system finds the same history."""
     report = task(UpdateOpportunityOperator, **ARGUMENTS, data=rows(44)).report
-    engine = ledger_engine(ledger_conn_id)
+    engine = ledger_database(ledger_conn_id).engine
     with engine.connect() as connection:
         for spelling in SPELLINGS:
             found = RecordChanges(connection, {"dag"}, spelling)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.report.report import SyncReport
 from airflow_provider_crm.ui.queries.changes import RunChanges
@@ -36,7 +36,7 @@ def table(ledger_conn_id):
     """The rows that the query finds of a run, and those that the page shows of it."""
 
     def rows(run_key):
-        engine = ledger_engine(ledger_conn_id)
+        engine = ledger_database(ledger_conn_id).engine
         with engine.connect() as connection:
             found = connection.execute(sa.text(query()), {"run_key": run_key}).all()
             page = list(RunChanges(connection, run_key, retried=False).all_refused())
@@ -94,7 +94,7 @@ def test_a_retry_tells_each_row_once_on_the_page(deals, ran, ledger_conn_id):
     """The page shows of a row what the last try did: that it was refused before is no second refusal."""
     for _ in range(2):
         ran("run", "csv", [row for row in BAD if row["id"]])
-    engine = ledger_engine(ledger_conn_id)
+    engine = ledger_database(ledger_conn_id).engine
     with engine.connect() as connection:
         page = list(RunChanges(connection, "dag/task/run", retried=True).all_refused())
     engine.dispose()

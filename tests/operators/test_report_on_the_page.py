@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import runs
 from airflow_provider_crm.guardrails.limits import Guardrails
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 from airflow_provider_crm.report.report import SyncReport
@@ -23,7 +23,7 @@ def kept(ledger_conn_id):
     """The report of a run in the ledger."""
 
     def report(run_key):
-        engine = ledger_engine(ledger_conn_id)
+        engine = ledger_database(ledger_conn_id).engine
         with engine.connect() as connection:
             text = connection.execute(sa.select(runs.c.report).where(runs.c.run_key == run_key)).scalar_one()
         engine.dispose()

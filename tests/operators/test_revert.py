@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_crm.database.schema import budgets, plans
 from airflow_provider_crm.guardrails.limits import Guardrails
-from airflow_provider_crm.hooks.ledger import ledger_engine
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
@@ -241,7 +241,7 @@ def test_an_undo_that_had_to_wait_goes_on_with_its_plan(deals, write, revert, le
     assert run.deferred is not None
     deals.clock.advance(2_700)
     deals.set(raze_limit=None)
-    engine = ledger_engine(ledger_conn_id)
+    engine = ledger_database(ledger_conn_id).engine
     with engine.begin() as connection:  # the same time passes for the shared budget
         connection.execute(sa.update(budgets).values(ends_at=dt.datetime.now(dt.UTC)))
     operator = RevertOpportunityUpdatesOperator(

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
-from airflow_provider_crm.database.schema import plan_rows, plans, prepare_engine
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.database.schema import plan_rows, plans
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.plan.reads import PlanReads
@@ -48,8 +49,9 @@ def store(request, tmp_path):
     else:
         url = request.getfixturevalue("new_database")()
     engine = sa.create_engine(url)
-    made = PlanStore(prepare_engine(engine))
+    made = PlanStore(Database(engine))
     made.engine = engine
+    Database(engine).open()
     yield made
     engine.dispose()
 

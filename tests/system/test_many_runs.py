@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.sandbox import Sandbox
 
 from .running import Running, environment, make_home
@@ -143,8 +143,8 @@ def seed_of(key):
 @pytest.fixture(scope="module")
 def ledger(new_database):
     """The engine of an empty ledger."""
-    engine = prepare_engine(sa.create_engine(new_database()))
-    migrate(engine)
+    engine = Database(sa.create_engine(new_database())).engine
+    Database(engine).open()
     yield engine
     engine.dispose()
 

@@ -11,13 +11,12 @@ import requests
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import (
     changes,
     field_states,
-    migrate,
     plan_rows,
     plans,
-    prepare_engine,
     runs,
     tries,
 )
@@ -126,10 +125,10 @@ def mounted(pages, root_path=""):
 def database(request, tmp_path):
     """The engine of an empty ledger, of each kind of database."""
     if request.param == "sqlite":
-        engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / 'crm_ledger.db'}"))
+        engine = Database(sa.create_engine(f"sqlite:///{tmp_path / 'crm_ledger.db'}")).engine
     else:
         engine = sa.create_engine(request.getfixturevalue("new_database")())
-    migrate(engine)
+    Database(engine).open()
     yield engine
     engine.dispose()
 
@@ -188,7 +187,7 @@ class Log:
 
     def attempt(self, run_key, number, *, account=CLOSE, **report):
         """One try of a run."""
-        fixed = {"run_key": run_key, "account": account, "number": number, "started_at": NOW, "finished_at": NOW}
+        fixed = {"run_key": run_key, "account": account, "try_number": number, "started_at": NOW, "finished_at": NOW}
         self._insert(tries, **fixed, report=json.dumps(report))
 
     def change(self, run_key, record_id="oppo_1", field="value", **row):

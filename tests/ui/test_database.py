@@ -7,7 +7,7 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.ledger import FILE_NAME
 from airflow_provider_crm.ui.database import LedgerReader, configured_ledger
@@ -25,8 +25,8 @@ def test_the_file_in_the_airflow_home_is_the_default(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="There is no ledger yet"):
         configured_ledger()
     assert list(tmp_path.iterdir()) == []
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{tmp_path / FILE_NAME}"))
-    migrate(engine)
+    engine = Database(sa.create_engine(f"sqlite:///{tmp_path / FILE_NAME}")).engine
+    Database(engine).open()
     engine.dispose()
     found = configured_ledger()
     assert readable(LedgerReader(lambda: found))
@@ -42,8 +42,8 @@ def test_a_named_connection_is_read(request, tmp_path, monkeypatch, kind):
     else:
         url = request.getfixturevalue("new_database")()
         connection = {"host": url.query["host"], "login": url.username, "schema": url.database}
-    engine = prepare_engine(sa.create_engine(url))
-    migrate(engine)
+    engine = Database(sa.create_engine(url)).engine
+    Database(engine).open()
     engine.dispose()
     monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", json.dumps({"conn_type": kind, **connection}))
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_CONN_ID", "crm_ledger")

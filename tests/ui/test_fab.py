@@ -13,7 +13,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
 
 from .conftest import CLOSE, Log
 from .fab_server import PASSWORD
@@ -38,8 +38,8 @@ PAGES = {
 def home(tmp_path_factory):
     """A home of Airflow, with FAB's tables and a ledger to which two Dags have written."""
     folder = tmp_path_factory.mktemp("fab")
-    engine = prepare_engine(sa.create_engine(f"sqlite:///{folder / 'crm_ledger.db'}"))
-    migrate(engine)
+    engine = Database(sa.create_engine(f"sqlite:///{folder / 'crm_ledger.db'}")).engine
+    Database(engine).open()
     log = Log(engine)
     for dag_id, amount in (("sales_sync", "11100"), ("finance_sync", "99900")):
         log.run(f"{dag_id}/t/r", outcomes={"updated": 1})

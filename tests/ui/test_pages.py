@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.ui.database import LedgerReader, read_only
 
 from .conftest import CLOSE, Browser, mounted, served
@@ -201,7 +202,6 @@ def test_a_ledger_that_is_not_there_yet_is_explained_and_then_found(airflow_with
     """Without a ledger the page says how to get one; once a run has made it, no restart is needed."""
     import sqlalchemy as sa
 
-    from airflow_provider_crm.database.schema import migrate, prepare_engine
     from airflow_provider_crm.ui.app import make_app
 
     url, made = f"sqlite:///{tmp_path / 'crm_ledger.db'}", []
@@ -214,8 +214,8 @@ def test_a_ledger_that_is_not_there_yet_is_explained_and_then_found(airflow_with
         anna = Browser(place, "anna")
         before = anna.get("")
         assert (before.status_code, "There is no ledger yet" in before.text) == (404, True)
-        engine = prepare_engine(sa.create_engine(url))
-        migrate(engine)
+        engine = Database(sa.create_engine(url)).engine
+        Database(engine).open()
         engine.dispose()
         assert "No runs yet" in anna.text("")
     for engine in made:

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import prepare_engine, runs, schema_version
+from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.database.schema import runs, schema_version
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.plan.store import stored_plan
 from airflow_provider_crm.ui.database import LedgerReader, read_only
@@ -150,7 +151,7 @@ def test_a_ledger_that_is_not_there_is_not_made(tmp_path):
     """Looking for a SQLite ledger makes no file; the message says how to get one."""
     place = tmp_path / "none.db"
     with pytest.raises(ConfigurationError, match="There is no ledger yet"):
-        read_only(prepare_engine(sa.create_engine(f"sqlite:///{place}")))
+        read_only(Database(sa.create_engine(f"sqlite:///{place}")).engine)
     assert not place.exists()
 
 

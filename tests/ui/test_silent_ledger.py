@@ -13,7 +13,7 @@ import requests
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.ui.app import make_app
 from airflow_provider_crm.ui.database import CONNECT_SECONDS, LedgerReader, read_only
@@ -126,8 +126,8 @@ def test_a_page_is_cut_when_its_time_is_over(request, tmp_path, kind, caplog):
         pytest.importorskip(kind.partition("+")[2])  # Airflow's constraints for 3.2 have one driver only
         url = request.getfixturevalue("new_database")().set(drivername=kind)
         slow = "SELECT pg_sleep(60)"
-    engine = prepare_engine(sa.create_engine(url))
-    migrate(engine)
+    engine = Database(sa.create_engine(url)).engine
+    Database(engine).open()
     reading = read_only(engine)
     now = [0.0]
     reader = LedgerReader(lambda: reading, monotonic=lambda: now[0])
@@ -142,8 +142,8 @@ def test_a_page_is_cut_when_its_time_is_over(request, tmp_path, kind, caplog):
 
 def test_postgresql_itself_knows_the_limit(new_database):
     """The server is told the limit, for this transaction only, so that it ends what nobody waits for."""
-    engine = prepare_engine(sa.create_engine(new_database()))
-    migrate(engine)
+    engine = Database(sa.create_engine(new_database())).engine
+    Database(engine).open()
     reading = read_only(engine)
     with LedgerReader(lambda: reading).connection(7.0) as connection:
         assert connection.execute(sa.text("SHOW statement_timeout")).scalar() == "7s"

@@ -10,7 +10,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import migrate, prepare_engine
+from airflow_provider_crm.database.database import Database
 
 from .conftest import CLOSE, NOW, Browser, mounted
 
@@ -77,7 +77,7 @@ PAGES = {
 
 def fill(engine):
     """Generate the rows inside the database."""
-    migrate(engine)
+    Database(engine).open()
     with engine.begin() as connection:
         for statement in (CHANGE, STATE, PLANNED):
             moment = NOW.replace(tzinfo=None).isoformat(" ", "microseconds") if engine.dialect.name == "sqlite" else NOW
@@ -127,7 +127,7 @@ def large(request, tmp_path_factory, airflow_with_teams):
 
     if request.param == "sqlite":
         place = tmp_path_factory.mktemp("large") / "crm_ledger.db"
-        engine = prepare_engine(sa.create_engine(f"sqlite:///{place}"))
+        engine = Database(sa.create_engine(f"sqlite:///{place}")).engine
     else:
         engine = sa.create_engine(request.getfixturevalue("new_database")())
     fill(engine)

@@ -15,6 +15,7 @@ from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
 from airflow_provider_crm.vendors.limits import Limits
@@ -109,7 +110,7 @@ def test_whatever_is_read_can_be_obeyed(engine, vendor, shared, answers):
     """Waits, shared windows and spaced calls that come of odd headers are finite, and nothing overflows on the way."""
     seconds = [0.0]
     clock = Clock(monotonic=lambda: seconds[0], now=lambda: NOW + dt.timedelta(seconds=seconds[0]), jitter=lambda: 0.5)
-    store = BudgetStore(engine, clock)
+    store = BudgetStore(Database(engine, clock=clock))
     pacer = Pacer(clock, leases=Leases(store, repr(answers)[:200], 1.0) if shared else None)
     for headers, refused in answers:
         reservation = ticket_of(pacer, seconds)
@@ -125,10 +126,8 @@ def test_the_largest_limit_fits_into_the_database(new_database):
     """On PostgreSQL, whose columns have bounds, workers share a limit of the largest number that counts as one."""
     import sqlalchemy as sa
 
-    from airflow_provider_crm.database.schema import prepare_engine
-
-    engine = prepare_engine(sa.create_engine(new_database()))
-    pacer = Pacer(Clock(), leases=Leases(BudgetStore(engine, Clock()), "one", 1.0))
+    engine = Database(sa.create_engine(new_database())).engine
+    pacer = Pacer(Clock(), leases=Leases(BudgetStore(Database(engine, clock=Clock())), "one", 1.0))
     for _ in range(3):
         pacer.record_answer(ticket_of(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
     engine.dispose()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plan_rows
 from airflow_provider_crm.plan.plan_row import PlanVerdict
 from airflow_provider_crm.ui.queries.changes import Page, Search
-from airflow_provider_crm.ui.queries.expressions import number
 from airflow_provider_crm.ui.values import amount
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class PlanRows:
         units = sa.case(
             *((plan_rows.c.field == name, int(unit * _SMALLEST)) for name, unit in self._units.items()), else_=None
         )
-        parts = sa.func.round(number(self._connection, column) * units)
+        parts = sa.func.round(dialect_of(self._connection).json_number(column) * units)
         return sa.case((units.is_not(None), sa.func.coalesce(parts, 0)))
 
     def _names(self) -> set[str]:

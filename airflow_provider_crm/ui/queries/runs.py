@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_crm.budget.usage import BudgetUse
+from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plans, runs, tries
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
-from airflow_provider_crm.ui.queries.expressions import json_part, of_dags
+from airflow_provider_crm.ui.queries.expressions import of_dags
 from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.values.opportunity import FAILURES, OutcomeKind, OutcomeWord
 
@@ -223,7 +224,7 @@ class Runs:
 
     def since(self, moment: dt.datetime) -> list[Counted]:
         """What all runs that began at a moment or later came to."""
-        outcomes = json_part(self._connection, runs.c.report, "outcomes").label("outcomes")
+        outcomes = dialect_of(self._connection).json_member(runs.c.report, "outcomes").label("outcomes")
         query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
         return [
             Counted(row.account, row.started_at, _outcomes(row.outcomes)) for row in self._connection.execute(query)
@@ -250,7 +251,7 @@ class Runs:
     def tries(self, run_key: str) -> list[Try]:
         """The tries of a run that the reader may read, in their order."""
         query = sa.select(tries).where(tries.c.run_key == run_key, self._of_dags(tries.c.run_key))
-        found = self._connection.execute(query.order_by(tries.c.account, tries.c.number))
+        found = self._connection.execute(query.order_by(tries.c.account, tries.c.try_number))
         return [_try(row) for row in found]
 
     def plan_applied_by(self, run_key: str) -> str | None:
@@ -262,7 +263,8 @@ class Runs:
         return of_dags(self._connection, run_key, self._dags)
 
     def _query(self) -> sa.Select[Any]:
-        parts = [json_part(self._connection, runs.c.report, name).label(name) for name in _REPORTED]
+        member = dialect_of(self._connection).json_member
+        parts = [member(runs.c.report, name).label(name) for name in _REPORTED]
         names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at")
         return sa.select(*(runs.c[name] for name in names), *parts).where(self._mine)
 
@@ -300,7 +302,7 @@ def _try(row: Row[Any]) -> Try:
     ended_early = [report["ended_early"]] if report.get("ended_early") else []
     notes = (*ended_early, *report.get("warnings", ()))
     outcomes = _outcomes(json.dumps(report.get("outcomes", {})))
-    return Try(row.account, row.number, row.started_at, row.finished_at, outcomes, notes)
+    return Try(row.account, row.try_number, row.started_at, row.finished_at, outcomes, notes)
 
 
 def _outcomes(text: str | None) -> Mapping[str, int]:

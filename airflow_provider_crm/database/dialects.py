@@ -1,0 +1,322 @@
+"""Everything that differs between databases: one class for each of them, and nothing of the kind anywhere else.
+
+Another database needs a class of its own in `DIALECTS`. The statements in `ledger/row_sets.py` and
+`ledger/unchanged.py` are the same for all databases that know `INSERT ... ON CONFLICT`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import socket
+import sqlite3
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import URL, Connection, Engine
+
+_SECONDS_TO_WAIT_FOR_A_LOCK = 30
+_SECONDS_A_READER_WAITS = 5
+_FIRST_OF_A_NUMBER = tuple("-0123456789")  # no other JSON text begins like one
+
+BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""A number that the database counts up; SQLite does so for its plain integers only."""
+
+
+class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
+    """A moment: `timestamptz` in PostgreSQL; in SQLite, which has no zones, text in UTC that sorts by time."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """Store UTC."""
+        if value is None:
+            return None
+        moment = value.astimezone(dt.UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's interface
+        """Read UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+class Dialect(ABC):
+    """One kind of database.
+
+    Attributes:
+        is_file: Whether the database is a file on this machine, which one transaction at a time may write.
+        updates_by_row: Whether an update of many rows is faster row by row, with `?` for each value.
+        after_create: Statements that follow the creation of the tables.
+    """
+
+    is_file: ClassVar[bool] = False
+    updates_by_row: ClassVar[bool] = False
+    after_create: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def prepare(self, engine: Engine) -> None:
+        """Make an engine safe for several processes; a second time changes nothing."""
+
+    @abstractmethod
+    def reading_engine(self, url: URL, *, connect_seconds: int, connections: int) -> Engine:
+        """Return an engine that cannot change the database, and that waits for it for a few seconds only."""
+
+    @abstractmethod
+    def exists(self, url: URL) -> bool:
+        """Return whether there is such a database, as far as that is known without opening it."""
+
+    @abstractmethod
+    def cut(self, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+        """End a statement that another thread waits for."""
+
+    @abstractmethod
+    def limit_statements(self, connection: Connection, seconds: float) -> None:
+        """Let the database end each statement of this transaction after some seconds, if it can."""
+
+    @abstractmethod
+    def plan_by_values(self, connection: Connection) -> None:
+        """Let the database plan each statement of this transaction for its own values, if it would not."""
+
+    @abstractmethod
+    def now(self, connection: Connection) -> dt.datetime | None:
+        """Return the database's own time, or None if it has this machine's."""
+
+    @abstractmethod
+    def lock(self, connection: Connection, key: int) -> None:
+        """Keep out all other transactions that lock the same key, until this one ends."""
+
+    @abstractmethod
+    def lock_rows(self, query: sa.Select[Any], *order: sa.ColumnElement[str]) -> sa.Select[Any]:
+        """Return a query that locks its rows in the order of these texts, byte by byte; two workers never deadlock."""
+
+    @property
+    @abstractmethod
+    def locks_rows(self) -> bool:
+        """Whether single rows are locked, so that a query that only locks is worth its time."""
+
+    @abstractmethod
+    def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - the databases' classes share no base
+        """Return an insert with `on_conflict_do_update` and `on_conflict_do_nothing`."""
+
+    @abstractmethod
+    def json_rows(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Return a SELECT of the rows in the parameter `rows`: a JSON list of lists.
+
+        Args:
+            columns: Name and type of each column, in the order of the inner lists.
+        """
+
+    @abstractmethod
+    def moment_text(self, moment: dt.datetime) -> str:
+        """Return a moment as a JSON row must have it."""
+
+    @abstractmethod
+    def text_before(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
+        """Return the part of a text before the first separator."""
+
+    @abstractmethod
+    def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
+        """Return a member of a JSON object that is stored as text: as text, or as a number where texts have no type."""
+
+    @abstractmethod
+    def json_number(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a JSON number that is stored as text; null for every other JSON text, such as a hash."""
+
+
+class Sqlite(Dialect):
+    """A SQLite file. Every transaction takes the only write lock when it begins, so that no row needs a lock."""
+
+    is_file = True
+    updates_by_row = True
+    locks_rows = False
+
+    def prepare(self, engine: Engine) -> None:
+        """Take the write lock when a transaction begins, and wait for it, instead of failing half-way."""
+        if not event.contains(engine, "begin", _begin_immediately):
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_immediately)
+
+    def reading_engine(self, url: URL, *, connect_seconds: int, connections: int) -> Engine:  # noqa: ARG002 - a file is never away
+        """Forbid writes, connection by connection."""
+        engine = sa.create_engine(url)
+        event.listen(engine, "connect", _forbid_writes)
+        return engine
+
+    def exists(self, url: URL) -> bool:
+        """Look for the file: opening it would make an empty one."""
+        return Path(re.sub(r"^file:|\?.*$", "", url.database or "")).is_file()
+
+    def cut(self, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+        """Interrupt the statement."""
+        connection.interrupt()
+
+    def limit_statements(self, connection: Connection, seconds: float) -> None:
+        """Do nothing: `cut` is enough."""
+
+    def plan_by_values(self, connection: Connection) -> None:
+        """Do nothing: SQLite plans each statement by itself."""
+
+    def now(self, connection: Connection) -> dt.datetime | None:  # noqa: ARG002 - the others ask the database
+        """Return None: the file is on this machine."""
+        return None
+
+    def lock(self, connection: Connection, key: int) -> None:
+        """Do nothing: this transaction has the write lock."""
+
+    def lock_rows(self, query: sa.Select[Any], *order: sa.ColumnElement[str]) -> sa.Select[Any]:  # noqa: ARG002 - nothing to lock
+        """Return the query: this transaction has the write lock."""
+        return query
+
+    def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - see Dialect
+        """Return SQLite's insert."""
+        return sqlite.insert(table)
+
+    def json_rows(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Extract each column by its position."""
+        items = (f"json_extract(item.value, '$[{index}]') AS {name}" for index, (name, _) in enumerate(columns))
+        return f"SELECT {', '.join(items)} FROM json_each(:rows) AS item"  # noqa: S608 - of constants only
+
+    def moment_text(self, moment: dt.datetime) -> str:
+        """Return the text that `UtcDateTime` stores."""
+        return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+    def text_before(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
+        """Cut the text at the separator's index."""
+        return sa.func.substr(column, 1, sa.func.instr(column, separator) - 1)
+
+    def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
+        """Extract the member."""
+        return sa.func.json_extract(column, f"$.{key}")
+
+    def json_number(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Read the number as a float."""
+        return sa.case((sa.func.substr(column, 1, 1).in_(_FIRST_OF_A_NUMBER), sa.cast(column, sa.Float())))
+
+
+class Postgresql(Dialect):
+    """PostgreSQL. Each statement sees what was committed before it, whatever the server's default is.
+
+    A claim that has waited for another one has to see it. Work that is done one after another takes an advisory lock.
+    """
+
+    locks_rows = True
+    # An unchanged run only moves `as_of`: with room left in the page, PostgreSQL touches no index. It is a statement of
+    # its own, because SQLAlchemy 2.0 has no argument for it.
+    after_create = ("ALTER TABLE crm_field_states SET (fillfactor = 70)",)
+
+    def prepare(self, engine: Engine) -> None:
+        """Set the isolation level of each connection."""
+        event.listen(engine, "connect", partial(_configure_postgresql, engine.dialect))
+
+    def reading_engine(self, url: URL, *, connect_seconds: int, connections: int) -> Engine:
+        """Begin read-only transactions only."""
+        connect_args = {"connect_timeout": connect_seconds}
+        engine = sa.create_engine(url, pool_size=connections, pool_timeout=connect_seconds, connect_args=connect_args)
+        return engine.execution_options(postgresql_readonly=True)
+
+    def exists(self, url: URL) -> bool:  # noqa: ARG002 - only the server knows
+        """Return True: connecting shows it, and makes none."""
+        return True
+
+    def cut(self, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+        """Shut the socket down: a silent server answers no cancellation either."""
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+            copy.shutdown(socket.SHUT_RDWR)
+
+    def limit_statements(self, connection: Connection, seconds: float) -> None:
+        """Limit this transaction only: a pooler such as PgBouncer hands the connection on to others."""
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+
+    def plan_by_values(self, connection: Connection) -> None:
+        """Reuse no plan that was made while the ledger was small: it may read all of it."""
+        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+
+    def now(self, connection: Connection) -> dt.datetime | None:
+        """Return the server's time at this moment, not that of the transaction's beginning."""
+        now: dt.datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(dt.UTC)
+
+    def lock(self, connection: Connection, key: int) -> None:
+        """Take an advisory lock."""
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    def lock_rows(self, query: sa.Select[Any], *order: sa.ColumnElement[str]) -> sa.Select[Any]:
+        """Lock in the order of bytes, which is the same in every database."""
+        return query.order_by(*(column.collate("C") for column in order)).with_for_update()
+
+    def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - see Dialect
+        """Return PostgreSQL's insert."""
+        return postgresql.insert(table)
+
+    def json_rows(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Cast each column to its type."""
+        items = (f"CAST(item ->> {index} AS {kind}) AS {name}" for index, (name, kind) in enumerate(columns))
+        return f"SELECT {', '.join(items)} FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS item"  # noqa: S608 - of constants only
+
+    def moment_text(self, moment: dt.datetime) -> str:
+        """Return ISO 8601 in UTC."""
+        return moment.astimezone(dt.UTC).isoformat()
+
+    def text_before(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
+        """Split the text."""
+        return sa.func.split_part(column, separator, 1)
+
+    def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
+        """Read the member as text."""
+        return sa.cast(column, sa.JSON).op("->>")(key)
+
+    def json_number(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Read the number exactly."""
+        return sa.case((sa.func.substr(column, 1, 1).in_(_FIRST_OF_A_NUMBER), sa.cast(column, sa.Numeric())))
+
+
+DIALECTS: dict[str, Dialect] = {"postgresql": Postgresql(), "sqlite": Sqlite()}
+"""The databases in which the ledger can be stored, by SQLAlchemy's name for them."""
+
+
+def dialect_of(connection: Connection | Engine) -> Dialect:
+    """Return what is special about the database behind a connection or an engine."""
+    return DIALECTS[connection.dialect.name]
+
+
+def temporary_engine() -> Engine:
+    """Return an engine of a database in a temporary file of this process, which any of its threads may use."""
+    # The empty name is SQLite's for a database that no other connection sees.
+    return sa.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect("", check_same_thread=False), poolclass=StaticPool
+    )
+
+
+def _configure_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA busy_timeout={_SECONDS_TO_WAIT_FOR_A_LOCK * 1000}")
+
+
+def _begin_immediately(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _forbid_writes(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA busy_timeout = {_SECONDS_A_READER_WAITS * 1000}")
+
+
+def _configure_postgresql(dialect: sa.Dialect, connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
+    dialect.set_isolation_level(connection, "READ COMMITTED")

@@ -1,0 +1,100 @@
+"""Versions of the ledger's tables: a new database gets the present ones, an older one is migrated, a newer one refused.
+
+Whoever comes first migrates, under a lock that all processes take: the write lock of a SQLite file, an advisory lock in
+PostgreSQL. The others find nothing left to do. `crm_schema_version` has the number, which older packages read, too;
+alembic's own table has the same number as text.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from airflow_provider_crm.database.dialects import dialect_of
+from airflow_provider_crm.database.schema import REVISIONS, VERSION, metadata, revisions, schema_version
+from airflow_provider_crm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+_LOCK = 7_205_551  # any number that is this package's own; version 1 took the same
+_ALEMBIC = threading.Lock()  # it keeps the script that runs in variables of its modules
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_NEWEST = sa.select(sa.func.max(schema_version.c.version))
+
+
+def migrate(engine: Engine) -> None:
+    """Create the tables, or bring those of an older version up to this one; one query if they are of this one.
+
+    Raises:
+        ConfigurationError: The tables are of a newer version than this package knows.
+    """
+    if _found(engine) == VERSION:
+        return
+    with engine.begin() as connection:
+        dialect = dialect_of(connection)
+        dialect.lock(connection, _LOCK)
+        found = stored_version(connection)
+        if found is None:
+            metadata.create_all(connection)
+            connection.execute(sa.insert(revisions).values(version_num=_revision(VERSION)))
+            connection.execute(sa.insert(schema_version).values(version=VERSION))
+            for statement in dialect.after_create:
+                connection.exec_driver_sql(statement)
+            return
+        refuse_newer(found)
+        if found < VERSION:
+            _run_scripts(connection, found)
+
+
+def stored_version(connection: Connection) -> int | None:
+    """Return the version of the tables, or None if there are none."""
+    if not sa.inspect(connection).has_table(schema_version.name):
+        return None
+    return connection.execute(_NEWEST).scalar()
+
+
+def refuse_newer(found: int) -> None:
+    """Refuse tables of a newer version than this package knows.
+
+    Raises:
+        ConfigurationError: They are.
+    """
+    if found > VERSION:
+        msg = f"The ledger is of version {found}, this package knows up to {VERSION}; upgrade airflow-provider-crm."
+        raise ConfigurationError(msg)
+
+
+def _found(engine: Engine) -> int | None:
+    """Return the version, in one query; None also if that fails: then the steps that follow show why."""
+    with engine.begin() as connection:
+        try:
+            return connection.execute(_NEWEST).scalar()
+        except DBAPIError:
+            return None
+
+
+def _run_scripts(connection: Connection, found: int) -> None:
+    """Run alembic's scripts of the versions after the one that was found; 0 for none at all."""
+    from alembic import command
+    from alembic.config import Config
+
+    revisions.create(connection, checkfirst=True)
+    connection.execute(sa.delete(revisions))
+    if found:
+        connection.execute(sa.insert(revisions).values(version_num=_revision(found)))
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes.update(connection=connection, version_table=REVISIONS)
+    with _ALEMBIC:
+        command.upgrade(config, _revision(VERSION))
+    connection.execute(sa.update(schema_version).values(version=VERSION))
+
+
+def _revision(version: int) -> str:
+    """Return alembic's name of a version."""
+    return f"{version:04}"

@@ -1,0 +1,65 @@
+"""A ledger of version 1, with rows of every table, as that version of the package wrote them.
+
+A table of it is never changed: `version_1.sql` is a dump of a SQLite file that two Dags had written on a sandbox, and
+`version_1_postgresql.sql` has the same tables in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sqlalchemy as sa
+
+FOLDER = Path(__file__).parent
+ACCOUNT = "close:127.0.0.1:39879:orga_sandbox"
+HOST = "127.0.0.1:39879"
+PLAN = "1006c4b14b1142f194cbb399f15aaa6e"
+"""A plan that nobody has applied."""
+DIGEST = "d847ec6e6d374495928fc8a95cb4127f4c6fdc8deab546a01eeca33228512413"
+
+
+def fill(engine):
+    """Create the tables of version 1 with all rows, in an empty database."""
+    dump = (FOLDER / "version_1.sql").read_text(encoding="utf-8")
+    if engine.dialect.name == "sqlite":
+        with closing(sqlite3.connect(engine.url.database)) as connection:
+            connection.executescript(dump)
+        return
+    with closing(sqlite3.connect(":memory:")) as source, engine.begin() as connection:
+        source.executescript(dump)
+        connection.exec_driver_sql((FOLDER / "version_1_postgresql.sql").read_text(encoding="utf-8"))
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        for table in metadata.tables.values():
+            connection.execute(sa.insert(table), list(_rows(source, table)))
+        connection.exec_driver_sql("SELECT setval('crm_changes_id_seq', (SELECT max(id) FROM crm_changes))")
+
+
+def _rows(source, table):
+    """The rows of a table; SQLite has neither booleans nor zones."""
+    found = source.execute(f"SELECT * FROM {table.name}")
+    names = [column[0] for column in found.description]
+    for row in found:
+        yield {name: _typed(value, table.c[name].type) for name, value in zip(names, row, strict=True)}
+
+
+def _typed(value, kind):
+    if value is None:
+        return None
+    if isinstance(kind, sa.Boolean):
+        return bool(value)
+    return dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC) if isinstance(kind, sa.DateTime) else value
+
+
+def rows(engine):
+    """All rows by table, with the columns that a database really has."""
+    metadata = sa.MetaData()
+    with engine.connect() as connection:
+        metadata.reflect(connection)
+        return {
+            name: sorted((dict(row) for row in connection.execute(sa.select(table)).mappings()), key=repr)
+            for name, table in metadata.tables.items()
+        }
