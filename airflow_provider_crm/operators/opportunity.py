@@ -11,7 +11,7 @@ from airflow_provider_crm.operators.source_data import DataRows, shielded
 
 if TYPE_CHECKING:
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.row_stream import Source
+    from airflow_provider_crm.sync.run_context import Source
     from airflow_provider_crm.sync.task_run import Segment
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.hooks.sessions import Account, Budget, Session
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.row_stream import Source
+    from airflow_provider_crm.sync.run_context import Source
     from airflow_provider_crm.sync.run_result import RunResult
     from airflow_provider_crm.sync.settings import Guardrails
     from airflow_provider_crm.sync.task_run import Segment, TaskRun

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.hooks.sessions import Session
     from airflow_provider_crm.plan.store import Plan
     from airflow_provider_crm.report.guardrail_check import GuardrailCheck
-    from airflow_provider_crm.sync.row_stream import Source
-    from airflow_provider_crm.sync.run_context import RunContext
+    from airflow_provider_crm.sync.run_context import RunContext, Source
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _XCOMS = ("plan_id", "digest", "counts", "summary")

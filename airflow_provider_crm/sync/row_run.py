@@ -30,8 +30,8 @@ from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome,
 if TYPE_CHECKING:
     from airflow_provider_crm.hooks.sessions import Session
     from airflow_provider_crm.report.rejects_file import WriteReject
-    from airflow_provider_crm.sync.row_stream import RowStream, Source
-    from airflow_provider_crm.sync.run_context import RunContext
+    from airflow_provider_crm.sync.row_stream import RowStream
+    from airflow_provider_crm.sync.run_context import RunContext, Source
     from airflow_provider_crm.sync.task_run import TaskRun
 
 _PREVIEWED_ROWS = 20

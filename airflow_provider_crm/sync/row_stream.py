@@ -1,15 +1,14 @@
-"""The rows of a run on their way from the source to the CRM, and the protocol of sources."""
+"""The rows of a run on their way from the source to the CRM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_crm.sync.ends import source_error
 
 if TYPE_CHECKING:
     from airflow_provider_crm.push.rules import Inspect
-    from airflow_provider_crm.sync.run_context import RunContext
     from airflow_provider_crm.values.opportunity import Outcome, Update
 
 
@@ -58,24 +57,3 @@ class RowStream:
         """Raise what the source raised, if it broke, as an error that says what to do."""
         if self.broke is not None:
             raise source_error(self.broke, self.rows) from self.broke
-
-
-class Source(Protocol):
-    """The source of a run's rows; opened before the first call, and read after it."""
-
-    names: tuple[str, ...]
-    """The fields that the rows write, as far as the vendor has to be asked about them."""
-    inspects: bool
-    """Whether each record is read before it is written."""
-
-    def rows(self, run_context: RunContext) -> RowStream:
-        """Return the rows.
-
-        Raises:
-            ConfigurationError: They do not fit the account.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the files, cursors and threads of the source."""
-        ...

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sync.data_time import DataTime
     from airflow_provider_crm.sync.deferral import DeferralState
     from airflow_provider_crm.sync.ledger_access import LedgerAccess
-    from airflow_provider_crm.sync.row_stream import Source
+    from airflow_provider_crm.sync.run_context import Source
     from airflow_provider_crm.sync.settings import Settings
 
 

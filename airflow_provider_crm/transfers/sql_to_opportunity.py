@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_crm.sync.arguments import Check
-    from airflow_provider_crm.sync.row_stream import Source
+    from airflow_provider_crm.sync.run_context import Source
     from airflow_provider_crm.sync.task_run import Segment
 
 _QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL)
