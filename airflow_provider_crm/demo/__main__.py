@@ -192,7 +192,7 @@ class Demo:
             for problem in self._problems:
                 self._screen.say(f"- {problem}")
             return 1
-        self._screen.say("Everything came as planned. Where a run failed, it had to: rows did not land.")
+        self._screen.say("Everything came as planned. Each run that failed had to fail: rows did not land.")
         self._screen.say(f"Done in {seconds:.0f} s.")
         return 0
 

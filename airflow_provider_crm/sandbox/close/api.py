@@ -2,10 +2,10 @@
 
 The vendor's documents say nothing about some cases, for which the sandbox makes these choices:
 
-- an absent `x-tz-offset` is UTC;
-- an update may move an opportunity to another pipeline by its status;
-- `pipeline_id` and `date_lost` can't be updated, and negative values are accepted;
-- a multi-value field takes only a list, and adding a value that is there changes nothing.
+- An absent `x-tz-offset` is UTC.
+- An update may move an opportunity to another pipeline by its status.
+- `pipeline_id` and `date_lost` can't be updated, and negative values are accepted.
+- A multi-value field takes only a list, and adding a value that is there changes nothing.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class CloseApi:
         if self._is_ignored(request, stored["id"]):
             return represent(stored, self._account), None
         self._account.records.write(stored["id"], draft.fields, request.at)
-        return represent(draft.fields, self._account), AppliedChange(record_id=stored["id"], fields=draft.taken)
+        return represent(draft.fields, self._account), AppliedChange(record_id=stored["id"], fields=draft.accepted)
 
     def _create(self, request: Request, key: CloseKey) -> Answer:
         account = self._account
@@ -175,14 +175,14 @@ class CloseApi:
         lead_id = draft.fields.get("lead_id") or account.new_lead("Untitled")
         fields = draft.fields | {"id": record_id, "lead_id": lead_id}
         account.records.write(record_id, fields, request.at)
-        return represent(fields, account), AppliedChange(record_id=record_id, fields=draft.taken)
+        return represent(fields, account), AppliedChange(record_id=record_id, fields=draft.accepted)
 
     def _place(self, draft: Draft, sent: dict[str, Any]) -> None:
         """Honour the pipeline named in a create: its first status, and no status of another pipeline."""
         pipeline = self._account.pipelines.get(sent.get("pipeline_id") or "")
         if pipeline is None and sent.get("pipeline_id") is not None:
             draft.errors["pipeline_id"] = FieldError(message="The pipeline does not exist.")
-        elif pipeline is not None and "status_id" not in draft.taken:
+        elif pipeline is not None and "status_id" not in draft.accepted:
             draft.fields["status_id"] = pipeline.statuses[0].id
         elif pipeline is not None and draft.fields["status_id"] not in {one.id for one in pipeline.statuses}:
             draft.errors["status_id"] = FieldError(message="The status belongs to another pipeline.")

@@ -46,7 +46,7 @@ class Draft:
     """A write in the making: the fields as they will be, what was sent for them, and what is wrong with the rest."""
 
     fields: Fields
-    taken: dict[str, Any] = field(default_factory=dict)
+    accepted: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, FieldError] = field(default_factory=dict)
 
 
@@ -79,7 +79,7 @@ def drafted(stored: Fields, sent: Mapping[str, Any], caller: Caller) -> Draft:
                 _set_custom(draft, name, value, caller)
             elif plain.takes(name):
                 draft.fields[name] = plain.read(name, value)
-                draft.taken[name] = value
+                draft.accepted[name] = value
             elif caller.switches.close_refuses_unknown_fields and name not in stored and name not in _READ_ONLY:
                 draft.errors[name] = FieldError(message="Unknown field.", pydantic="Extra inputs are not permitted")
         except FieldError as error:
@@ -93,7 +93,7 @@ def apply_status_rules(draft: Draft, before: Fields | None, caller: Caller) -> N
     A `won` status sets `date_won` to the caller's today if it is neither on the record nor in the call; an explicit
     null is "in the call". Leaving `won` clears nothing. A `lost` status sets `date_lost` to now when it is entered.
     """
-    if "status_id" not in draft.taken:
+    if "status_id" not in draft.accepted:
         return
     statuses = caller.account.statuses
     status = statuses[draft.fields["status_id"]]
@@ -101,7 +101,7 @@ def apply_status_rules(draft: Draft, before: Fields | None, caller: Caller) -> N
     if old and caller.switches.close_refuses_foreign_status and old.pipeline_id != status.pipeline_id:
         draft.errors["status_id"] = FieldError(message="The status belongs to another pipeline.")
     if status.type == "won":
-        if draft.fields["date_won"] is None and "date_won" not in draft.taken:
+        if draft.fields["date_won"] is None and "date_won" not in draft.accepted:
             draft.fields["date_won"] = caller.today
         if caller.switches.close_won_sets_confidence:
             draft.fields["confidence"] = 100
@@ -149,7 +149,7 @@ def _set_custom(draft: Draft, name: str, value: Json, caller: Caller) -> None:
         item = single_value(definition, value, caller.account)
         rest = [one for one in custom.get(field_id) or [] if one != item or action == "add"]
         custom[field_id] = [*rest, item] if action == "add" and item not in rest else rest
-    draft.taken[name] = value
+    draft.accepted[name] = value
 
 
 def _refuse_role(field_id: str, switches: Switches) -> None:

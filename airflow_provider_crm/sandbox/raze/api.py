@@ -1,6 +1,6 @@
 """The Raze API over HTTP: `/external/v1/...` and `/health`.
 
-The vendor's documents say nothing about some cases, for which the sandbox makes these choices: null clears, an unknown
+The vendor's documents say nothing about some cases, for which the sandbox makes these choices. Null clears, an unknown
 field is ignored, and an update without any known field is 400 "No fields to update". Negative money is accepted, and a
 user id is not checked.
 """
@@ -173,19 +173,19 @@ class RazeApi:
         if not sent:
             raise RefusalError(400, error("VALIDATION_ERROR", "No fields to update"))
         values = checked(sent)
-        kept = {name: value for name, value in values.items() if name not in switches.ignored_fields}
+        applied = {name: value for name, value in values.items() if name not in switches.ignored_fields}
         if self._is_ignored(request, stored):
-            kept = {}
-        fields = stored | kept | {"updated_at": request.at}
+            applied = {}
+        fields = stored | applied | {"updated_at": request.at}
         self._account.records.write(stored["id"], fields, request.at)
         if switches.raze_shared_contacts:
-            self._update_contact(stored, kept, request)
-        change = AppliedChange(record_id=stored["id"], fields={name: sent[name] for name in kept})
+            self._update_contact(stored, applied, request)
+        change = AppliedChange(record_id=stored["id"], fields={name: sent[name] for name in applied})
         return _success(200, shown_fields(fields, UPDATE_KEYS, switches), change)
 
-    def _update_contact(self, stored: Fields, kept: Mapping[str, Any], request: Request) -> None:
+    def _update_contact(self, stored: Fields, applied: Mapping[str, Any], request: Request) -> None:
         """Write the contact's fields to every other opportunity of the same contact."""
-        shared = {name: value for name, value in kept.items() if name in _CONTACT_FIELDS}
+        shared = {name: value for name, value in applied.items() if name in _CONTACT_FIELDS}
         records = self._account.records
         for other_id in records.ids():
             other = records.get(other_id)
