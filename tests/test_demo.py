@@ -136,14 +136,14 @@ def test_a_run_as_planned_has_no_differences(planned):
         ({"reports": {}}, "left no report in XCom."),
     ],
 )
-def test_a_difference_of_the_run_is_told(planned, change, sentence):
+def test_a_difference_of_the_run_is_reported(planned, change, sentence):
     """A green task with refused rows, a task that did not run, and a report that is not there are each one sentence."""
     run, wanted = planned
     found = differences(dataclasses.replace(run, **change), {"deal_values": wanted})
     assert [text.removeprefix("close_daily_sql.deal_values of 2026-03-08 ") for text in found] == [sentence]
 
 
-def test_a_difference_of_an_outcome_is_told(planned):
+def test_a_difference_of_an_outcome_is_reported(planned):
     """A row that was updated instead of refused shows in both counts and among the rejects."""
     run, wanted = planned
     report = run.reports["deal_values"]
@@ -158,7 +158,7 @@ def test_a_difference_of_an_outcome_is_told(planned):
     ]
 
 
-def test_a_difference_of_a_reject_is_told(planned):
+def test_a_difference_of_a_reject_is_reported(planned):
     """Another code or another record is not the planned reject."""
     run, wanted = planned
     reject = next(one for one in run.reports["deal_values"]["rejects"] if one["code"] == "NOT_FOUND")
@@ -168,7 +168,7 @@ def test_a_difference_of_a_reject_is_told(planned):
     assert "does not report record oppo_0308_unknown_id as rejected (NOT_FOUND), which was planned." in found
 
 
-def test_a_difference_in_the_crm_is_told():
+def test_a_difference_in_the_crm_is_reported():
     """A value off by one cent and a date off by one day are each one sentence."""
     shown = {"value": 101, "date_won": "2026-03-09", "note": "anything"}
     assert record_differences("close", "oppo_1", {"value": 100, "date_won": "2026-03-08"}, shown) == [
@@ -247,13 +247,13 @@ def test_an_act_as_planned_has_no_differences(act, run, writes):
         ),
     ],
 )
-def test_a_write_too_many_or_too_few_is_told(act, writes, sentence):
+def test_a_write_too_many_or_too_few_is_reported(act, writes, sentence):
     """Whatever the report says: the writes that arrived are compared, each planned one once."""
     run = daily(**act.counts)
     assert act.differences(run, writes) == [f"close_daily_sql ({act.title}) {sentence}"]
 
 
-def test_a_write_of_another_value_is_told():
+def test_a_write_of_another_value_is_reported():
     """One cent off is a write that was not planned, and one that is lacking."""
     assert ONE_WRITE.differences(daily(updated=1), [seen(value=101)]) == [
         "close_daily_sql (one deal changed) wrote close oppo_1 {'value': 101}, which was not planned.",
@@ -261,7 +261,7 @@ def test_a_write_of_another_value_is_told():
     ]
 
 
-def test_an_old_row_that_lands_is_told():
+def test_an_old_row_that_lands_is_reported():
     """A run of an older day that writes its rows shows in the outcomes, not only among the writes."""
     act = Act(title="older day, late", counts={"stale": 40})
     assert act.differences(daily(updated=40), []) == [
@@ -270,20 +270,20 @@ def test_an_old_row_that_lands_is_told():
     ]
 
 
-def test_a_plan_in_another_order_is_told():
+def test_a_plan_in_another_order_is_reported():
     """The most money has to come first."""
     (told,) = PLAN.differences(plan(*reversed(DIFF), update=2), [])
     assert told.startswith(f"plan_approve_apply.plan of {DAY} shows [{DIFF[1]!r}, {DIFF[0]!r}], planned was ")
 
 
-def test_a_plan_of_other_fields_is_told():
+def test_a_plan_of_other_fields_is_reported():
     """A field too many shows in the counts, and in the table."""
     told = PLAN.differences(plan(*DIFF, DIFF[0], update=3), [])
     assert told[0] == f"plan_approve_apply.plan of {DAY} plans 3 fields as update, planned were 2."
     assert len(told) == 2
 
 
-def test_a_plan_that_was_not_made_is_told():
+def test_a_plan_that_was_not_made_is_reported():
     """A task that failed, and left nothing, is two sentences."""
     run = dataclasses.replace(plan(), states={"plan": "failed"}, reports={})
     assert PLAN.differences(run, []) == [
@@ -328,7 +328,7 @@ def test_a_story_reads_every_deal_of_the_day_back(idle_story):
     assert f"close {EDITED} shows value" not in idle_story["undo the write"]
 
 
-def test_a_broken_dag_file_is_told_with_its_error(tmp_path, airflow_db):
+def test_a_broken_dag_file_is_reported_with_its_error(tmp_path, airflow_db):
     """A DAG file that does not import stops the run before any DAG, with the file's traceback."""
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "broken_dag.py").write_text("from airflow.sdk import DAG\nimport no_such_module\n")

@@ -193,7 +193,7 @@ def test_dates_of_every_type_are_cut_in_the_zone(name: str) -> None:
 
 
 def test_nanoseconds_are_cut_not_rounded() -> None:
-    """A time one nanosecond before midnight stays on its day, before and after 1970, whatever holds it."""
+    """A time one nanosecond before midnight stays on its day, before and after 1970, in every type of column."""
     for text in ("2026-03-01T23:59:59.999999999", "1960-03-01T23:59:59.999999999"):
         stamp = pd.Timestamp(text)
         expected = stamp.to_pydatetime(warn=False)

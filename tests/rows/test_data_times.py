@@ -60,7 +60,7 @@ AS_OF_COLUMNS: dict[str, tuple[Any, ValueRules, list[dt.datetime | str]]] = {
 
 @pytest.mark.parametrize("name", AS_OF_COLUMNS)
 def test_data_times_are_instants_in_utc(name: str) -> None:
-    """A column tells the data time of each row as an instant that orders rightly; what is unclear is refused."""
+    """A column gives the data time of each row as an instant that orders rightly; unclear times are refused."""
     values, rules, expected = AS_OF_COLUMNS[name]
     frame = pd.DataFrame({"id": [f"o{row}" for row in range(len(values))], "n": "x", "at": values})
     reader = FrameReader(ColumnRules("id", {"n": "notes"}, as_of="at", values=rules), CATALOGUE, RUN)

@@ -159,7 +159,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_are_told_by_name_and_line(name: str, tmp_path: Path) -> None:
+def test_broken_files_are_reported_by_name_and_line(name: str, tmp_path: Path) -> None:
     """A file that cannot be read whole is a ConfigurationError with its path; rows are never shifted, filled or cut."""
     content, message = BROKEN[name]
     path = tmp_path / name
@@ -199,7 +199,7 @@ TAKEN = (
 )
 
 
-def test_what_is_no_source_is_told_at_once(tmp_path: Path) -> None:
+def test_what_is_no_source_is_reported_at_once(tmp_path: Path) -> None:
     """Other types and suffixes are ConfigurationErrors that say what is taken; a file that is away may come yet."""
     assert error(frames, 5) == f"data is a int; pass {TAKEN}"
     assert error(frames, None) == f"data is a NoneType; pass {TAKEN}"

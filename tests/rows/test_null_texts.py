@@ -1,4 +1,4 @@
-"""Claims about missing values: each follows the rule of its column, whatever its source."""
+"""Claims about missing values: each follows the rule of its column, from every source."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_empty_text_of_a_file_is_what_it_is_elsewhere(suffix: str, tmp_path: Pat
 
 
 def test_texts_that_stand_for_a_null_are_counted_and_are_no_ids() -> None:
-    """The reader tells which texts it took for missing values, where text may have been meant; an id is never one."""
+    """The reader reports texts that it read as missing values but may have been meant; no id is one."""
     frame = pd.DataFrame({"id": ["a", "b", "nan", "c"], "n": ["None", " None ", "x", ""], "m": [1, "NaN", [""], None]})
     reader = FrameReader(ColumnRules("id", {"n": "notes", "m": "tags"}), CATALOGUE, RUN)
     rows = list(reader.read(frame))

@@ -21,8 +21,8 @@ from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from .reading import CATALOGUE, DAY, INT64, RUN, Color, D, arrow, column, only, properties, read
 
 
-def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
-    """One reason tells every wrong value, with its column where that has another name; the code is the first one's."""
+def test_all_that_is_wrong_with_a_row_is_reported_at_once() -> None:
+    """One reason names every wrong value, with its column where that has another name; the code is the first one's."""
     frame = pd.DataFrame({"id": ["a"], "arr": ["abc"], "deal_currency": ["dollars"], "won": [DAY]})
     fields = {"arr": "deal_value", "deal_currency": "deal_currency", "won": "date_won"}
     assert read(frame, fields=fields) == [
@@ -44,7 +44,7 @@ def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
 
 
 def test_personal_values_are_in_no_reason() -> None:
-    """Whatever is wrong with a personal value, the reason does not show it."""
+    """No reason shows a personal value."""
     for value in (b"secret", ["secret"], {"secret": "secret"}, ["secret", None], "\ud800secret", True):
         row = only(value, "phone")
         assert isinstance(row, Outcome)
@@ -210,7 +210,7 @@ def test_any_frame_in_every_row_out_exactly_once(  # noqa: PLR0917
     timezone: str | None,
     chunk_rows: int,
 ) -> None:
-    """Whatever the types, nulls, duplicates and chunks: one outcome or update per row, in order, and nothing raises."""
+    """For all types, nulls, duplicates and chunks: one outcome or update per row, in order, and nothing raises."""
     frame = pd.concat([record_ids.rename("id"), *(values.rename(f"c_{name}") for values, name in columns)], axis=1)
     if as_of is not None:
         frame["at"] = as_of

@@ -102,7 +102,7 @@ def test_last_writes_the_last_row_of_a_chunk() -> None:
 @properties
 @given(chunks=st.lists(st.lists(st.none() | st.integers(0, 60).map(str), max_size=30), max_size=8))
 def test_ids_of_earlier_rows_are_found(chunks: list[list[str | None]]) -> None:
-    """The memory of ids tells whether all of a chunk are new, and knows the first row of each that came before."""
+    """The memory of ids knows whether all of a chunk are new, and the first row of each that came before."""
     seen, known, row = SeenIds(), dict[str, int](), 0
     for chunk in chunks:
         good = [record_id for record_id in chunk if record_id is not None]
@@ -115,7 +115,7 @@ def test_ids_of_earlier_rows_are_found(chunks: list[list[str | None]]) -> None:
 
 
 def test_any_thread_may_drop_the_memory_of_ids() -> None:
-    """The garbage collector runs in whatever thread is busy: that it closes the temporary file there is no error."""
+    """The garbage collector runs in any thread; closing the temporary file there is no error."""
     held, unraisable = [SeenIds()], list[object]()
     hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
     try:

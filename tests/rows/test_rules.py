@@ -63,7 +63,7 @@ def test_doubled_columns_are_refused_where_they_are_used() -> None:
         ({"as_of": ""}, "as_of is ''; write the name of the column with the data time, or None for the run's."),
     ],
 )
-def test_wrong_rules_are_told_with_what_to_write(arguments: dict[str, Any], message: str) -> None:
+def test_wrong_rules_are_reported_with_what_to_write(arguments: dict[str, Any], message: str) -> None:
     """Each wrong argument is a ConfigurationError that says what to write instead."""
     assert error(ColumnRules, **{"id_column": "id", "fields": {"arr": "deal_value"}, **arguments}) == message
 

@@ -1,4 +1,4 @@
-"""Claims about shards: every row in exactly one, the same one everywhere, whatever the id is written as."""
+"""Claims about shards: every row in exactly one, the same one everywhere, for every spelling of its id."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def dealt(cells, count):
 
 @given(st.lists(ids, max_size=30), st.integers(1, 9))
 def test_every_row_is_in_exactly_one_shard_in_its_order(cells, count):
-    """Whatever the cells hold, the shards together have each row once, and none changes their order."""
+    """For any cells the shards together have each row once, and in the same order."""
     parts = dealt(cells, count)
     assert sorted(row for part in parts for row in part) == list(range(len(cells)))
     assert all(part == sorted(part) for part in parts)
@@ -85,7 +85,7 @@ def test_a_bad_id_is_in_one_shard(cell):
 
 
 def test_rows_without_any_id_are_the_first_shards():
-    """Nothing to tell them apart by: all of them are in shard 0."""
+    """Rows without any id cannot be distinguished: all of them are in shard 0."""
     assert dealt([None, "", "  ", float("nan")], 8)[0] == [0, 1, 2, 3]
 
 
@@ -161,7 +161,7 @@ BOTH = "write both, as in .partial(..., shards=8).expand(shard=list(range(8)))."
         (1, 1, "shard is 1, and shards is 1; write 0."),
     ],
 )
-def test_wrong_arguments_are_told_what_to_write(shard, shards, message):
+def test_wrong_arguments_are_reported_with_what_to_write(shard, shards, message):
     """Each mistake has a sentence that names both what was written and what to write."""
     with pytest.raises(ConfigurationError) as caught:
         Shard.from_arguments(shard, shards)

@@ -1,4 +1,4 @@
-"""Claims about sources of rows beyond frames, lists and good files: each is taken, or told what to write instead."""
+"""Claims about sources of rows beyond frames, lists and good files: each is read, or the error says what to write."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def refused(data: object) -> str:
 
 
 def test_a_source_is_taken_as_it_comes() -> None:
-    """A generator is not run ahead of the chunk that is asked for, and an empty table tells its columns."""
+    """A generator is not run ahead of the requested chunk, and an empty table has its columns."""
     taken = []
 
     def rows() -> Iterator[dict[str, object]]:
@@ -227,7 +227,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_a_file_of_another_kind_is_told_with_line_and_cure(name: str, packed: bool, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_reported_with_line_and_cure(name: str, packed: bool, tmp_path: Path) -> None:
     """Other encodings and separators, and cells that are too long, are refused with the line and the cure."""
     content, message = UNREADABLE[name]
     path = tmp_path / f"{name}{'.gz' if packed else ''}"

@@ -11,7 +11,7 @@ import requests
 ONE = "/opportunity/oppo_1/"
 
 
-def test_call_is_kept_as_received(close, sandbox):
+def test_call_is_recorded_as_received(close, sandbox):
     """A call keeps its raw path, query, headers in lower case, body, status and time."""
     sandbox.clock.set(datetime(2026, 5, 4, tzinfo=UTC))
     close.put("/opportunity/a%2Fb/?x=1", {"value": 1}, headers={"X-TZ-Offset": "2"})
@@ -23,7 +23,7 @@ def test_call_is_kept_as_received(close, sandbox):
 
 
 def test_fractions_are_exact(raze, sandbox):
-    """Numbers with a fraction are kept as they were on the wire."""
+    """Numbers with a fraction stay as they were on the wire."""
     body = b'{"deal_value": 0.10}'
     raze("PUT", "/opportunities/opp_1", data=body, headers={"Content-Type": "application/json"})
     assert str(sandbox.audit.calls[0].body["deal_value"]) == "0.10"
@@ -59,7 +59,7 @@ def test_refused_writes_are_not_listed(close, sandbox):
 
 
 def test_writes_that_hide_behind_an_error_are_listed(close, sandbox):
-    """A write that was applied is listed whatever the client was told."""
+    """A write that was applied is listed after any answer to the client."""
     sandbox.script(faults=["http_504_after"])
     close.put(ONE, {"value": 1})
     assert len(sandbox.audit.writes) == 1

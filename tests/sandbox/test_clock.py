@@ -12,7 +12,7 @@ NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
 def test_runs_in_real_time_until_set():
-    """A new clock tells the real time."""
+    """A new clock has the real time."""
     assert abs(SandboxClock().now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
@@ -53,7 +53,7 @@ def test_none_lets_it_run():
 
 
 def test_date_header_follows_the_clock(sandbox, close):
-    """The `Date` header tells the sandbox's time, so epoch resets can be compared with it."""
+    """The `Date` header has the sandbox's time, so epoch resets can be compared with it."""
     sandbox.clock.set(NOON)
     assert close.get("/me/").headers["date"] == "Mon, 04 May 2026 12:00:00 GMT"
 

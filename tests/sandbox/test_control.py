@@ -6,7 +6,7 @@ import pytest
 
 
 def test_describes_itself(anyone, sandbox):
-    """The root tells the vendors' URLs, the switches and the time."""
+    """The root shows the vendors' URLs, the switches and the time."""
     body = anyone.get("/sandbox/").json()
     shown = (body["close"]["url"], body["raze"]["opportunities"], body["switches"]["close_limit"])
     assert shown == (sandbox.url + "/api/v1/", 1, None)
@@ -41,7 +41,7 @@ def test_clock(anyone, sandbox):
 
 
 def test_audit(anyone, close):
-    """The audit can be read, fractions kept, and cleared."""
+    """The audit can be read, with its fractions, and cleared."""
     close.put("/opportunity/oppo_1/", {"custom.cf_score": 1.5})
     body = anyone.get("/sandbox/audit").json()
     assert (body["calls"], body["writes"][0]["fields"]) == ({"close PUT": 1}, {"custom.cf_score": 1.5})
@@ -146,7 +146,7 @@ def test_a_name_that_was_made_to_point_here(anyone, close, host, path):
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1:80", "[::1]:8000"])
 def test_this_machine_by_any_name(anyone, host):
-    """Whoever calls by a loopback name or address is answered."""
+    """Every call by a loopback name or address is answered."""
     assert anyone.get("/sandbox/", headers={"Host": host}).status_code == 200
 
 

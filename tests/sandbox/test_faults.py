@@ -128,7 +128,7 @@ def test_slow_answer_arrives(put, sandbox):
 
 
 def test_late_call_is_overtaken(close, sandbox):
-    """A late call is applied after `slow_seconds`; a call that arrives meanwhile is applied before it."""
+    """A late call is applied after `slow_seconds`; a call that arrives in between is applied before it."""
     sandbox.set(slow_seconds=0.5)
     sandbox.script(faults=["late"])
     with pytest.raises(requests.ReadTimeout):

@@ -1,4 +1,4 @@
-"""Setting switches, and those that hold for both vendors."""
+"""Claims about setting switches, and about switches of both vendors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_ignored_ids(sandbox, close, raze):
 
 
 def test_ignored_fields(sandbox, close, raze):
-    """Chosen fields are dropped from every write; the audit tells only what took effect."""
+    """Chosen fields are dropped from every write; the audit shows only what took effect."""
     sandbox.set(ignored_fields=["value", "deal_value", "status"])
     close.put("/opportunity/oppo_1/", {"value": 1, "note": "x"})
     raze.put("/opportunities/opp_1", {"deal_value": 1, "notes": "x"})

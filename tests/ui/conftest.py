@@ -63,7 +63,7 @@ class Browser:
 
     Args:
         url: Where the application is that has the pages under `/crm`.
-        user: Name of one of `USERS`, or None for nobody.
+        user: Name of one of `USERS`, or None for no user.
     """
 
     def __init__(self, url, user):

@@ -1,4 +1,4 @@
-"""Nobody sees a page without being logged in, nor what came from a Dag that is not theirs to read."""
+"""Claims about access: no page without a login, and no row of a Dag that the user may not read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_route_is_among_those_tried(pages):
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_nobody_gets_in_without_a_token(browser, two_teams, path):
+def test_no_page_without_a_token(browser, two_teams, path):
     """Without a token every route answers 401 and shows nothing of the ledger."""
     answer = browser(None).get(path, **ROUTES[path])
     assert answer.status_code == 401
@@ -45,7 +45,7 @@ def test_nobody_gets_in_without_a_token(browser, two_teams, path):
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_nobody_gets_in_with_a_bad_token(browser, two_teams, path):
+def test_no_page_with_a_bad_token(browser, two_teams, path):
     """A token that Airflow did not sign is refused by every route."""
     stranger = browser(None)
     stranger.cookies["_token"] = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290Iiwicm9sZSI6IkFETUlOIn0."
@@ -87,13 +87,13 @@ def test_a_record_shows_own_dags_only(browser, two_teams):
 
 
 def test_a_record_of_others_is_not_found(browser, two_teams):
-    """The id of a record that only others have written tells nothing."""
+    """The id of a record that only others have written reveals nothing."""
     shown = browser("ben").text("record", record_id="oppo_sales_sync")
     assert "This record is not known" in shown
 
 
 def test_the_answers_carry_a_strict_policy(browser, two_teams):
-    """No page may run or show anything from elsewhere, inline scripts and styles included, or be kept by a cache."""
+    """No page may run or show anything from elsewhere, inline scripts and styles included, or be stored by a cache."""
     for path, parameters in ROUTES.items():
         answer = browser("anna").get(path, **parameters)
         policy = answer.headers["content-security-policy"]
@@ -104,7 +104,7 @@ def test_the_answers_carry_a_strict_policy(browser, two_teams):
 
 
 def test_a_plan_names_no_run_of_others(browser, log):
-    """A plan of an own Dag that takes back, or was applied by, a run of a Dag of others does not tell its key."""
+    """A plan of an own Dag that reverts, or was applied by, a run of another Dag does not reveal its key."""
     others = {"reverts": "finance_sync/t/r", "applied_by": "finance_sync/apply/r"}
     log.plan("p", "sales_sync/t/r", [("oppo_1", "value", "update", "1", "2")], **others)
     assert "finance_sync" not in browser("anna").text("plan", plan_id="p")

@@ -68,7 +68,7 @@ def test_the_present_window(window, reading, known, left):
     assert (found.limit, found.used, found.ends_at) == left
 
 
-def test_a_window_whose_end_nobody_told_is_over_some_time(window, reading):
+def test_a_window_of_unknown_end_is_over_some_time(window, reading):
     """Workers that died leave a window without an end; it is not the present one for ever."""
     window(ends_in=None, length=60.0)
     (found,) = windows(reading, NOW + dt.timedelta(seconds=121)).values()
@@ -76,7 +76,7 @@ def test_a_window_whose_end_nobody_told_is_over_some_time(window, reading):
 
 
 def test_the_last_run_of_each_key_speaks_for_it(log, reading):
-    """Each key of an account is told once, with its newest run; runs without a report, and old ones, tell nothing."""
+    """Each key of an account is shown once, with its newest run; runs without a report, and old ones, do not count."""
     other = "b" * 12
     for key, ago, digest in (
         ("new", 1, DIGEST[:12]),
@@ -148,7 +148,7 @@ def test_the_overview_shows_the_budget_of_own_accounts(browser, log, window):
 
 
 def test_the_run_shows_its_budget(browser, log):
-    """What it used of which limit, the share, and how long it waited."""
+    """The page shows the use of each limit, the share, and how long the run waited."""
     log.run("sales_sync/t/r", outcomes={"updated": 1}, budget=used(WRITES, READS))
     shown = plain(browser("anna").text("run", run_key="sales_sync/t/r"))
     assert "opportunity write 40 per 1 s 120 30% of 400 calls allowed during the run" in shown
@@ -187,8 +187,8 @@ def test_a_run_that_a_guardrail_stopped_says_so(browser, log):
         (26.73, "window"), (2463.0, "at least 41 min 3 s"), (86_400.0, "24 h"),
     ],
 )  # fmt: skip
-def test_a_window_is_told_as_people_say_it(seconds, text):
-    """A usual length by its unit; what answers told in the middle of a window is a lower bound, and said to be one."""
+def test_a_window_is_written_as_people_say_it(seconds, text):
+    """A usual length has its unit; a length from answers in the middle of a window is shown as a lower bound."""
     assert environment().filters["window"](seconds) == text
 
 

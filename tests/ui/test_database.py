@@ -54,7 +54,7 @@ def test_a_named_connection_is_read(request, tmp_path, monkeypatch, kind):
     found.dispose()
 
 
-def test_a_setting_that_leads_nowhere_is_told(tmp_path, monkeypatch):
+def test_a_setting_that_leads_nowhere_is_reported(tmp_path, monkeypatch):
     """A connection that does not exist, and workers without a shared database, are sentences for the page."""
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")

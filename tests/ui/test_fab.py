@@ -51,7 +51,7 @@ def home(tmp_path_factory):
 
 
 def free_port():
-    """A port that nobody listens on."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -139,7 +139,7 @@ def test_sums_and_records_are_of_the_readable_dags(get):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_who_may_read_no_dag_is_told_which_permission_it_takes(get, path):
+def test_a_user_without_a_dag_reads_which_permission_is_missing(get, path):
     """A role without any Dag is refused by every page, with the name of the permission."""
     answer = get("nothing", f"crm/{path}", **PAGES[path])
     assert answer.status_code == 403

@@ -16,7 +16,7 @@ KEY = "sales_sync/t/r"
 EVIL = '"><script>alert(1)</script>'
 
 
-def test_whatever_a_row_holds_is_text(browser, log):
+def test_any_value_of_a_row_is_text(browser, log):
     """A deal, field, code, reason, account or run that is named like markup is shown as the text it is."""
     log.run(f"sales_sync/t/{EVIL}", outcomes={"updated": 1, "rejected": 1}, rejects_path=EVIL, account=f"close:{EVIL}")
     row = {"run_key": f"sales_sync/t/{EVIL}", "record_id": EVIL, "field": EVIL, "account": f"close:{EVIL}"}
@@ -81,7 +81,7 @@ def test_a_run_without_a_report_is_explained(browser, log):
     assert "There is no report" in browser("anna").text("run", run_key=KEY)
 
 
-def test_rows_that_a_stopped_run_left_over_are_told(browser, log):
+def test_rows_that_a_stopped_run_left_over_are_reported(browser, log):
     """They are counted as refused and have no line of their own: the page says so instead of calling all well."""
     log.run(KEY, outcomes={"updated": 1, "not_sent": 1200})
     shown = browser("anna").text("run", run_key=KEY)
@@ -132,7 +132,7 @@ def test_each_try_is_shown(browser, log):
 
 
 def test_personal_values_are_hidden(browser, log):
-    """What the ledger keeps as a hash is shown as hidden, on every page that shows values."""
+    """Values that the ledger stores as hashes are shown as hidden, on every page."""
     digest = "sha256:" + "a" * 64
     log.run(KEY, outcomes={"updated": 1})
     log.change(KEY, field="email", before=digest, after=digest)
@@ -148,7 +148,7 @@ def test_personal_values_are_hidden(browser, log):
         assert "sha256:" not in shown
 
 
-def test_what_was_kept_in_clear_before_is_hidden(airflow_with_teams, database, log, monkeypatch):
+def test_values_stored_in_clear_before_are_hidden(airflow_with_teams, database, log, monkeypatch):
     """A field that is named for hashing later (by the vendor's name) is shown nowhere any more."""
     from airflow_provider_crm.ui.app import make_app
 
@@ -192,7 +192,7 @@ def test_the_file_is_a_download(browser, log):
 
 
 @pytest.mark.parametrize("query", ["?page=0", "?page=x", "?page=99999999", "run?run_key=a/b/c&sort=password", "record"])
-def test_a_bad_address_is_told_from_a_failure(browser, log, query):
+def test_a_bad_address_is_distinguished_from_a_failure(browser, log, query):
     """A parameter of a wrong form is a page with a sentence, with status 400."""
     answer = browser("anna").get(query)
     assert (answer.status_code, "Start again from the overview" in answer.text) == (400, True)
@@ -246,7 +246,7 @@ def test_airflow_itself_finds_and_mounts_the_pages(airflow_with_teams, tmp_path,
 
 
 def test_a_nul_in_a_search_is_no_letter(browser, log):
-    """A NUL, which PostgreSQL takes in no text, is left out of whatever a page is asked for."""
+    """A NUL, which PostgreSQL takes in no text, is removed from every parameter of a page."""
     log.run(KEY, outcomes={"rejected": 1})
     log.change(KEY, record_id="oppo_1", outcome="rejected", code="NO", reason="no")
     anna = browser("anna")

@@ -37,7 +37,7 @@ def test_runs_come_newest_first_by_pages_and_accounts(log, reading):
     assert len(found.since(NOW - dt.timedelta(hours=2, minutes=1))) == 3
 
 
-def test_the_runs_of_a_dag_run_are_told_from_others_like_it(log, reading):
+def test_the_runs_of_a_dag_run_are_distinguished_from_similar_ones(log, reading):
     """Neither a Dag run whose id ends alike nor one that differs in case is taken for it."""
     for key in ("sales/a/run", "sales/b[2]/run", "sales/a/x/run", "sales/a/RUN", "sales/a/r_n", "other/a/run"):
         log.run(key, outcomes={"updated": 1})
@@ -95,7 +95,7 @@ def test_a_long_list_says_that_it_is_cut(log, reading, monkeypatch):
     assert len(list(found.all_refused())) == 5
 
 
-def test_a_record_tells_its_history_backwards(log, reading):
+def test_a_record_shows_its_history_backwards(log, reading):
     """The last change comes first, only of Dags that the reader may read, and so does what it holds now."""
     log.run(KEY)
     log.change(KEY, before="100", after="200")
@@ -134,7 +134,7 @@ def test_a_plan_is_in_order_of_money(log, reading):
     assert [row.record_id for row in found.largest("changes", Search(text="B")).rows] == ["b"]
 
 
-def test_a_plan_of_hidden_money_tells_no_sum(log, reading):
+def test_a_plan_of_hidden_money_shows_no_sum(log, reading):
     """A field that is named for hashing counts in no sum and no order."""
     log.plan("p", KEY, [("a", "value", "update", "1", "2")])
     assert PlanRows(reading, stored_plan(reading, "p"), frozenset({"value"})).money() is None
@@ -169,7 +169,7 @@ def test_an_empty_or_newer_database_is_refused(tmp_path, database):
         pass
 
 
-def test_a_failing_database_is_told_without_its_address():
+def test_a_failing_database_is_reported_without_its_address():
     """The sentence for people holds nothing of the connection."""
     engine = sa.create_engine("postgresql://user:secret@127.0.0.1:1/none")
     with pytest.raises(TransientError) as caught, LedgerReader(lambda: engine).connection():

@@ -82,7 +82,7 @@ def test_pages_of_a_silent_ledger_take_no_thread_from_airflow(airflow_with_teams
 
 
 def test_the_cause_is_in_the_log_and_the_server_is_left_alone_for_a_while(silent_ledger, caplog):
-    """The log has the driver's own words; for some seconds nobody else waits for that server, and then one does."""
+    """The log has the driver's own words; for some seconds no other request waits for the server, then one does."""
     now = [0.0]
     reader = LedgerReader(silent_ledger, monotonic=lambda: now[0])
     for _ in range(3):
@@ -141,7 +141,7 @@ def test_a_page_is_cut_when_its_time_is_over(request, tmp_path, kind, caplog):
 
 
 def test_postgresql_itself_knows_the_limit(new_database):
-    """The server is told the limit, for this transaction only, so that it ends what nobody waits for."""
+    """The server gets the limit, for this transaction only, so that it ends statements without a waiting request."""
     engine = Database(sa.create_engine(new_database())).engine
     Database(engine).open()
     reading = read_only(engine)

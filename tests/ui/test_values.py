@@ -27,7 +27,7 @@ VALUES = Values(frozenset({"phone"}))
 
 @pytest.mark.parametrize("map_index", [-1, 0, 17])
 def test_a_run_key_is_read_as_operators_write_it(map_index):
-    """What an operator writes into the ledger is taken apart into the very task instance, whatever its run id holds."""
+    """A run key that an operator wrote is split into its task instance, for any run id."""
     ti = SimpleNamespace(dag_id="a.b-c", task_id="group.task", run_id="manual__2026-11-01T00:00:00+00:00/x[3]/y")
     ti.map_index = map_index
     key = RunKey.parse(run_key({"ti": ti}))
@@ -37,7 +37,7 @@ def test_a_run_key_is_read_as_operators_write_it(map_index):
 
 @pytest.mark.parametrize("text", ["", "dag", "dag/task", "/task/run", "dag//run", "dag/task/", "dag/task[x]/run"])
 def test_what_is_no_run_key_is_of_no_dag(text):
-    """A text of another form names no Dag, so nobody may read it."""
+    """A text of another form names no Dag, so no user may read it."""
     assert RunKey.parse(text) is None
 
 
@@ -63,7 +63,7 @@ def test_a_value_is_shown_as_people_read_it(account, field, text, shown, kind):
 
 
 def test_a_canonical_name_hides_what_each_vendor_calls_it():
-    """What was kept in clear before is hidden, too, whichever of the field's names the setting has."""
+    """Values that were stored in clear before are hidden, too, by any of the field's names in the setting."""
     values = Values(frozenset({"deal_value", "notes", "custom.cf_list"}))
     for account, field in ((CLOSE, "value"), (RAZE, "deal_value"), (CLOSE, "note"), (CLOSE, "custom.cf_list.add")):
         assert values.shown(account, field, "1").kind == "hidden"
@@ -163,7 +163,7 @@ def run_of(outcomes):
 
 @given(st.lists(st.dictionaries(st.sampled_from(["updated", "stale", "rejected"]), st.integers(1, 10**9)), max_size=60))
 def test_bars_fit_the_chart_and_no_outcome_vanishes(counts):
-    """Whatever the numbers, bars stay side by side inside the chart, and each outcome can be seen."""
+    """For any numbers, bars stay side by side inside the chart, and each outcome can be seen."""
     found = bars([run_of(outcomes) for outcomes in counts])
     assert len(found) == sum(1 for outcomes in counts if outcomes)
     right = 0.0
@@ -175,7 +175,7 @@ def test_bars_fit_the_chart_and_no_outcome_vanishes(counts):
     assert right <= WIDTH + 0.02
 
 
-def test_a_run_tells_its_figures():
+def test_a_run_shows_its_figures():
     """Rate, refused rows and saved calls follow from the report."""
     run = run_of({"updated": 3, "unchanged": 5, "rejected": 1, "not_sent": 1})
     assert (run.landed, run.saved, run.refused, run.state) == (3, 5, 2, "refused")

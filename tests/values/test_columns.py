@@ -1,4 +1,4 @@
-"""Rows that are kept in columns."""
+"""Claims about rows in columns."""
 
 from __future__ import annotations
 

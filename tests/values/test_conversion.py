@@ -62,7 +62,7 @@ def test_lists_go_to_fields_that_take_them() -> None:
     assert refusal(TAGS, [["a"]]).code == "LIST"
 
 
-def test_choices_are_held() -> None:
+def test_choices_are_enforced() -> None:
     """A field with choices takes one of them, and the message names them all."""
     field = Field("value_period", "value_period", choices=("one_time", "monthly"))
     assert RULES.value(field, "monthly") == "monthly"
@@ -76,7 +76,7 @@ def test_none_clears_what_can_be_cleared() -> None:
 
 
 def test_an_unknown_rounding_lists_the_rules() -> None:
-    """A wrong rounding is told with all that exist."""
+    """The error for a wrong rounding lists all that exist."""
     with pytest.raises(ConfigurationError) as caught:
         ValueRules(rounding="bankers")
     assert str(caught.value) == (

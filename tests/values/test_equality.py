@@ -42,7 +42,7 @@ def test_numbers_compare_as_decimals_however_they_are_shown(raw: Decimal | float
 )  # the first 01:30
 @example(name="America/New_York", moment=dt.datetime(2026, 11, 1, 6, 30, tzinfo=dt.UTC), shown_in="America/New_York")
 def test_moments_compare_as_instants(name: str, moment: dt.datetime, shown_in: str) -> None:
-    """An instant is the same in whatever zone it is sent and shown, also in the hour that the clock repeats."""
+    """An instant is the same in any zone in which it is sent or shown, also in the hour that the clock repeats."""
     sent = moment.astimezone(zone(name))
     assert same_value(sent, moment.astimezone(zoneinfo.ZoneInfo(shown_in)).isoformat())
     assert same_value(sent, moment.isoformat().replace("+00:00", "Z"))

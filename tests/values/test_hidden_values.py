@@ -1,4 +1,4 @@
-"""What a vendor repeats of a hidden value is taken out of its text, in whatever form it repeats it."""
+"""Hidden values are removed from a vendor's text in every form in which it repeats them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_is_repeated_of_a_value_is_hidden(value, text, shown):
 
 @given(LETTERS, LETTERS, LETTERS)
 def test_a_value_that_is_quoted_is_never_left(value, before, after):
-    """Whatever stands around a value that is quoted as it is, none of it stays together."""
+    """No text around a quoted value keeps any piece of it together."""
     told = without_values(f"{before} '{value}' {after}", [value])
     assert HIDDEN in told or value not in told
     assert f"'{value}'" not in told or value in HIDDEN

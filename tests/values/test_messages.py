@@ -12,7 +12,7 @@ from .fields import MONEY, refusal
 
 
 def test_the_message_shows_field_kind_and_value() -> None:
-    """A refused value is told with the field, what it takes, and the value shortened."""
+    """The message for a refused value has the field, what it takes, and the value shortened."""
     assert str(refusal(MONEY, "abc")) == "deal_value takes an amount of money, the row has 'abc'."
     assert len(str(refusal(MONEY, "x" * 1000))) < 130
     assert refusal(MONEY, "abc").field_errors.keys() == {"deal_value"}
@@ -20,7 +20,7 @@ def test_the_message_shows_field_kind_and_value() -> None:
 
 @pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
 def test_personal_values_never_show(kind: Kind) -> None:
-    """The value of a personal field is in no message and no attribute of its error, whatever the kind."""
+    """The value of a personal field of any kind is in no message and no attribute of its error."""
     field = Field("phone", "phone", kind, personal=True, choices=("x",))
     for raw in ("+49 151 secret", b"secret", ["secret"], {"secret": 1}, float("nan"), dt.time(1, 2)):
         assert "secret" not in repr(vars(refusal(field, raw))) + str(refusal(field, raw))

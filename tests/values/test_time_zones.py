@@ -121,7 +121,7 @@ def test_an_unknown_zone_is_an_error_that_shows_how_to_write_one(name: str) -> N
     ],
 )
 def test_a_file_of_the_zone_database_that_is_no_place(name: str) -> None:
-    """What the database holds beside places is no zone: other machines have other files, or count leap seconds."""
+    """A file of the database that is no place is no zone: other machines have other files, or count leap seconds."""
     with pytest.raises(ConfigurationError, match="write one such as"):
         zone(name)
 
@@ -130,5 +130,5 @@ def test_a_file_of_the_zone_database_that_is_no_place(name: str) -> None:
     "name", ["UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "EST5EDT"]
 )
 def test_a_zone_of_a_place(name: str) -> None:
-    """Whatever has the form of a zone and is in the database is one."""
+    """Every name that has the form of a zone and is in the database is one."""
     assert zone(name).name == name

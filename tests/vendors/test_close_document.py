@@ -47,7 +47,7 @@ def validate(record, name="Opportunity"):
 
 @pytest.fixture
 def stored(sandbox):
-    """What Close holds of the opportunity now."""
+    """Return the opportunity as Close has it now."""
     return lambda: sandbox.close.opportunity("oppo_1")
 
 
@@ -429,7 +429,7 @@ def test_200_is_the_opportunity(close):
 
 @pytest.mark.parametrize("kind", ["won", "lost", "active"])
 def test_status_types(close, kind):
-    """`status_type` is won, lost or active, and tells which statuses win a deal."""
+    """`status_type` is won, lost or active, and shows which statuses win a deal."""
     schema = document()["components"]["schemas"]["OpportunityStatusType"]
     catalogue = close.session.catalogue(("stage",))
     assert kind in schema["enum"]
@@ -476,7 +476,7 @@ def test_response_components_pass_through(close, stored, answer, action):
 
 @pytest.mark.parametrize("missing", ["value_currency", "suggested_action", "lead_name", "stall_status"])
 def test_response_without_optional_properties(close, stored, answer, missing):
-    """A property that the schema does not require may be absent, and the update is confirmed all the same."""
+    """A property that the schema does not require may be absent; the update is still confirmed."""
     row, catalogue = Update(row=0, record_id="oppo_1", fields={"note": "old"}), close.session.catalogue(("note",))
     call = calls_of("oppo_1", writes_of(row, CLOSE, catalogue))[0]
     record = {name: value for name, value in stored().items() if name != missing}
@@ -520,7 +520,7 @@ def test_400_of_any_type(answer, body, message, fields):
     "switches", [{}, {"close_flat_errors": True}, {"close_pydantic_errors": True}, {"close_nested_field_errors": True}]
 )
 def test_400_on_the_wire(close, sandbox, stored, switches):
-    """400: the row is rejected, the vendor's reason is told whatever its shape, and nothing of the row is written."""
+    """400: the row is rejected with the vendor's reason in any of its shapes, and nothing of the row is written."""
     sandbox.set(**switches)
     with pytest.raises(RejectedError, match="cf_tier") as refused:
         close.update_opportunity("oppo_1", {"custom.cf_tier": "Platinum", "note": "new"})
@@ -545,7 +545,7 @@ def test_401_of_any_type(answer, body):
 
 
 def test_401_on_the_wire(connect, sent, stored):
-    """401: a wrong key is told with the vendor's word, and nothing is written."""
+    """401: a wrong key is reported with the vendor's word, and nothing is written."""
     with pytest.raises(AuthenticationError, match="Close answered 401: Unauthorized"):
         connect("close", password="api_wrong").update_opportunity("oppo_1", {"note": "new"})
     assert (sent(), stored()["note"]) == ([], "old")

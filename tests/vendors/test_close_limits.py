@@ -1,4 +1,4 @@
-"""Every way in which Close has told its rate limit, and any text in its place."""
+"""Claims about every form of Close's rate limit on record, and about any text in its place."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_refusal_in_html(answer):
 
 @pytest.mark.parametrize("body", [OLD_BODY, {"error": "Too many requests"}, {}, None])
 def test_a_429_is_an_error_of_the_budget(answer, body):
-    """A 429 is told as such in both shapes on record."""
+    """A 429 is reported as such in both shapes on record."""
     error = CLOSE.error(answer(429, json=body))
     assert (type(error), error.status, error.code) == (RateLimitedError, 429, "HTTP_429")
     assert issubclass(RateLimitedError, TransientError)
@@ -112,7 +112,7 @@ def test_a_429_is_an_error_of_the_budget(answer, body):
 @pytest.mark.parametrize("retry_after", ["seconds", "date", "absent"])
 @pytest.mark.parametrize("old_body", [False, True])
 def test_every_spelling_on_the_wire(connect, sandbox, spelling, retry_after, old_body):
-    """However the wait is told, the call waits about as long, and lands."""
+    """In every form of the wait the call waits about as long, and lands."""
     hook = connect("close")
     sandbox.set(
         close_rate_limit_header=spelling,
@@ -134,7 +134,7 @@ def test_every_spelling_on_the_wire(connect, sandbox, spelling, retry_after, old
 @example(headers={"Retry-After": "Mon, 01 Jan 0001 00:00:00 +2359"}, reset="")
 @example(headers={"RateLimit-Reset": "0\x1f"}, reset=0.0)
 def test_no_header_text_breaks_it(headers, reset):
-    """Whatever stands in the headers and the body: no exception, and no negative, infinite or missing-number wait."""
+    """Any headers and bodies: no exception, and no negative, infinite or missing-number wait."""
     response = requests.Response()
     response.status_code = 429
     response.headers.update(headers)

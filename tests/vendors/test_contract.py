@@ -1,4 +1,4 @@
-"""What every vendor keeps, whichever it is: a third one is held to all of this by its line in `VENDORS`."""
+"""Claims about every vendor: its line in `VENDORS` subjects a third one to all of them."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_one_row_serves_every_vendor(vendor, connect, sandbox):
 
 @every_vendor
 def test_unknown_field(vendor, connect):
-    """An unknown field is told by name, with those that may be written."""
+    """The error for an unknown field names it, and the fields that may be written."""
     catalogue = connect(vendor).session.catalogue(("deal_value",))
     text = VENDORS[vendor].unknown_field("dealvalue", catalogue)
     assert "'dealvalue'" in text
@@ -227,7 +227,7 @@ def test_calls_never_create(vendor, connect):
 @every_vendor
 @pytest.mark.parametrize("record_id", IDS)
 def test_no_id_reaches_another_endpoint(vendor, connect, sandbox, record_id):
-    """Whatever an id holds, it is one segment of the path on the wire, and names no other resource."""
+    """Any id is one segment of the path on the wire, and names no other resource."""
     hook = connect(vendor)
     for call in (
         hook.get_opportunity,
@@ -357,7 +357,7 @@ def test_every_status_of_the_vendor_has_a_consequence(vendor, answer, status, ki
 @every_vendor
 @pytest.mark.parametrize("body", FOREIGN)
 def test_what_is_not_the_vendors_is_no_verdict(vendor, answer, body):
-    """Whatever the status, an answer in another shape passes: it refuses neither a row nor the key."""
+    """With any status an answer in another shape is temporary: it refuses neither a row nor the key."""
     for status in (400, 401, 402, 403, 404, 405, 407, 409, 410, 413, 415, 421, 422, 423, 426, 431, 451, 499):
         error = VENDORS[vendor].error(answer(status, body=body))
         assert (type(error), error.vendor, error.status, error.code) == (
@@ -371,7 +371,7 @@ def test_what_is_not_the_vendors_is_no_verdict(vendor, answer, body):
 @pytest.mark.parametrize("body", FOREIGN)
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimitedError), (500, TransientError), (503, TransientError)])
 def test_a_status_that_passes_needs_no_shape(vendor, answer, status, kind, body):
-    """429 and 5xx mean the same whoever has sent them."""
+    """429 and 5xx mean the same from any sender."""
     error = VENDORS[vendor].error(answer(status, body=body))
     assert (type(error), error.vendor, error.code) == (kind, vendor, f"HTTP_{status}")
     assert str(error).startswith(f"{VENDORS[vendor].display_name} answered {status} with ")
@@ -390,7 +390,7 @@ def test_a_foreign_answer_names_its_sender(vendor, answer):
 
 @every_vendor
 def test_errors_carry_what_the_vendor_said(vendor, connect):
-    """A rejected row tells the vendor's message for each field, with status, code and record."""
+    """A rejected row has the vendor's message for each field, with status, code and record."""
     fields = {"close": {"custom.cf_tier": "Platinum"}, "raze": {"email": "nobody"}}[vendor]
     with pytest.raises(RejectedError) as refused:
         connect(vendor).update_opportunity(RECORD[vendor], fields)
@@ -422,7 +422,7 @@ def test_a_401_stops(vendor, connect, sandbox):
 @given(status=st.sampled_from([200, 201, 204, 400, 403, 404, 429, 500, 503]), body=JSON)
 @example(status=200, body={"success": False})
 def test_no_body_breaks_a_vendor(vendor, status, body):
-    """Whatever JSON an answer holds, reading it yields a record, a page, a catalogue or a `CrmError`: nothing else."""
+    """Reading any JSON yields a record, a page, a catalogue or a `CrmError`: nothing else."""
     made = VENDORS[vendor]
     response = response_of(status, json.dumps(body).encode())
     for read in (made.read, made.check_probe):

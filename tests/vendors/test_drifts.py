@@ -60,7 +60,7 @@ def test_what_the_server_does_know_lands(published, sandbox, server):
 
 @SERVERS
 def test_an_id_that_the_server_cannot_cast(published, sandbox, time_passed, server):
-    """The published server answers 500 to an id that is no UUID: tried a bounded number of times, then told."""
+    """The published server answers 500 to an id that is no UUID: the call is tried a few times, then reported."""
     hook = published(server)
     with pytest.raises(TransientError, match="INTERNAL_ERROR"):
         hook.update_opportunity("opp_1", {"notes": "new"})
@@ -75,7 +75,7 @@ def test_money_as_text(raze, sandbox):
 
 
 def test_money_under_other_keys(raze, sandbox):
-    """A server that shows `value` and `currency` instead has not confirmed `deal_value`: it is not told as written."""
+    """A server that shows `value` and `currency` has not confirmed `deal_value`: it is not reported as written."""
     sandbox.set(raze_value_keys=True)
     with pytest.raises(IgnoredError, match="deal_value"):
         raze.update_opportunity("opp_1", {"deal_value": 5})
@@ -211,7 +211,7 @@ def test_a_used_up_budget_loses_no_row(connect, sandbox, kind, header):
 
 
 def test_a_user_named_in_an_unanswered_call_is_not_taken_for_another(connect, sandbox):
-    """Close shows a user's id for a sent name: after a lost answer, somebody's id is no proof that the call landed."""
+    """Close shows a user's id for a sent name: after a lost answer, an id is no proof that the call landed."""
     sandbox.close.add_opportunity("oppo_owned", **{"custom.cf_owner": "user_grace", "custom.cf_products": ["Core"]})
     sandbox.script(vendor="close", method="PUT", faults=["reset_before"])
     connect("close").update_opportunity(

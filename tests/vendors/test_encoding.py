@@ -39,7 +39,7 @@ def alone(value: FieldValue) -> str:
 
 @given(st.lists(NUMBERS) | st.lists(st.text()) | st.lists(VALUES))
 def test_columns_of_values_become_the_texts_of_each(values: list[FieldValue]) -> None:
-    """Whatever stands beside a value, its text is the same: the ledger compares texts."""
+    """A value has the same text beside any other values: the ledger compares texts."""
     assert json_texts(values) == [alone(value) for value in values]
 
 

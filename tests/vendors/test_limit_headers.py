@@ -1,4 +1,4 @@
-"""Whatever answers say about limits, it becomes a limit that can be obeyed, or counts as not said."""
+"""Claims about limits in answers: each becomes a limit that can be obeyed, or counts as missing."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def body_of_a_refusal(value):
 @example(headers={"X-RateLimit-Reset": "1000000000000000000000"}, value=10**400, status=429)
 @pytest.mark.parametrize("vendor", list(VENDORS))
 def test_only_sane_limits_are_read(vendor, headers, value, status):
-    """No header and no body of any kind makes anything but a limit that somebody can have, or none."""
+    """Any header and body make a limit that can exist, or none."""
     said = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
     for wait in (said.wait, said.reset):
         assert wait is None or 0 <= wait <= LONGEST_WAIT
@@ -106,7 +106,7 @@ def ticket_of(pacer, seconds):
 @example(answers=[({"RateLimit": f"limit={MOST_CALLS}, remaining={MOST_CALLS}, reset={LONGEST_WAIT:.0f}"}, False)] * 3)
 @pytest.mark.parametrize("vendor", list(VENDORS))
 @pytest.mark.parametrize("shared", [False, True])
-def test_whatever_is_read_can_be_obeyed(engine, vendor, shared, answers):
+def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     """Waits, shared windows and spaced calls that come of odd headers are finite, and nothing overflows on the way."""
     seconds = [0.0]
     clock = Clock(monotonic=lambda: seconds[0], now=lambda: NOW + dt.timedelta(seconds=seconds[0]), jitter=lambda: 0.5)
@@ -150,7 +150,7 @@ def test_an_epoch_in_any_unit(unit, status):
     "reset", ["30", str(10**12), str(int(EPOCH + 40 * 86_400)), str(int(EPOCH - 2 * 86_400)), "1" * 30]
 )
 def test_an_epoch_that_is_not_near(reset):
-    """A moment of another year, or a number that is none in any unit, says nothing."""
+    """A moment of another year, or a number that is no moment in any unit, is not read."""
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": reset}
     assert VENDORS["raze"].limits(answered(200, headers), NOW) == Limits(None, 10, 9, None)
 

@@ -65,7 +65,7 @@ def test_missing_write_permission(connect, sandbox):
 
 @pytest.mark.parametrize("record_id", ["opp_abc123def456", "3f2b8c1e-0000-4000-8000-000000000001", "42"])
 def test_path_parameter_id(raze, sandbox, record_id):
-    """`id` (string, required) is the unique identifier: it is opaque, whatever its form."""
+    """`id` (string, required) is the unique identifier: it is opaque in every form."""
     sandbox.raze.add_opportunity(record_id)
     assert raze.update_opportunity(record_id, {"notes": "new"})["id"] == record_id
 

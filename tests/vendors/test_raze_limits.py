@@ -1,4 +1,4 @@
-"""Every way in which Raze has told its rate limit, and any text in its place."""
+"""Claims about every form of Raze's rate limit on record, and about any text in its place."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def test_a_refusal_in_html(answer):
 
 @pytest.mark.parametrize("status", [429, 403, 400])
 def test_the_code_counts_before_the_status(answer, status):
-    """`RATE_LIMIT_EXCEEDED` is an error of the budget, under whatever status."""
+    """`RATE_LIMIT_EXCEEDED` is an error of the rate limit with any status."""
     assert type(RAZE.error(answer(status, json=limited(5)))) is RateLimitedError
 
 
 def test_an_hour_is_the_callers(connect, sandbox):
-    """A window of an hour that is used up is known to be: its end is told, to the second, and no call is refused."""
+    """A window of an hour that is used up is known to be: its end is reported to the second, and no call is refused."""
     sandbox.clock.set(NOW + dt.timedelta(minutes=10))
     sandbox.set(raze_limit=2)
     hook = connect("raze")
@@ -108,7 +108,7 @@ def test_an_hour_is_the_callers(connect, sandbox):
 @example(headers={"X-RateLimit-Reset": "9" * 400}, retry_after="")
 @example(headers={"X-RateLimit-Reset": "0\x1f"}, retry_after=0)
 def test_no_header_text_breaks_it(headers, retry_after):
-    """Whatever stands in the headers and the body: no exception, and no negative, infinite or missing-number wait."""
+    """Any headers and bodies: no exception, and no negative, infinite or missing-number wait."""
     response = requests.Response()
     response.status_code = 429
     response.headers.update(headers)

@@ -1,4 +1,4 @@
-"""`SEEDS.md` tells the truth about the tests of the two vendor documents."""
+"""`SEEDS.md` is true of the tests of the two vendor documents."""
 
 from __future__ import annotations
 

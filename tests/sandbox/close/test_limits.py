@@ -1,4 +1,4 @@
-"""Close: the rate limit and the ways in which it is told."""
+"""Close: the rate limit and the forms in which it is announced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def statuses(close, number, path=ONE, **arguments):
 
 
 def test_no_limit_is_enforced_by_default(close):
-    """Without a limit the header is sent all the same, with a large one."""
+    """Without a limit the header is sent, too, with a large one."""
     assert close.get(ONE).headers["RateLimit"] == "limit=1000000, remaining=999999, reset=0.75"
 
 
@@ -35,7 +35,7 @@ def test_window_refuses_and_starts_over(close, sandbox):
     assert statuses(close, 1) == [200]
 
 
-def test_429_tells_the_wait(close, sandbox):
+def test_429_announces_the_wait(close, sandbox):
     """A 429 has the decimal reset and the whole-second `Retry-After`, rounded up."""
     sandbox.set(close_limit=0)
     answer = close.put(ONE, {})
@@ -58,7 +58,7 @@ def test_bucket_refills_steadily(close, sandbox):
     assert statuses(close, 2) == [200, 429]
 
 
-def test_bucket_tells_when_the_next_call_fits(close, sandbox):
+def test_bucket_announces_when_the_next_call_fits(close, sandbox):
     """The reset of an empty bucket is the time until one call fits."""
     sandbox.set(close_limit=2, close_limit_kind="bucket", close_window=1.0)
     statuses(close, 2)
@@ -80,14 +80,14 @@ def test_keys_count_apart_up_to_the_organization(close, sandbox):
 
 
 def test_unauthorized_calls_do_not_count(close, sandbox):
-    """A 401 uses nothing up and tells no limit."""
+    """A 401 uses up no call and announces no limit."""
     sandbox.set(close_limit=1)
     assert "ratelimit" not in close.put(ONE, {}, auth=("wrong", "")).headers
     assert statuses(close, 1) == [200]
 
 
-def test_errors_tell_the_limit(close):
-    """A 404 counts and tells the limit like any other answer."""
+def test_errors_announce_the_limit(close):
+    """A 404 counts and announces the limit like any other answer."""
     assert "ratelimit" in close.get("/opportunity/missing/").headers
 
 
@@ -108,7 +108,7 @@ def test_header_spellings(close, sandbox, spelling, headers):
 
 
 def test_reset_can_be_whole_seconds(close, sandbox):
-    """`reset` can be told as an integer."""
+    """`reset` can be an integer."""
     sandbox.set(close_limit=5, close_integer_reset=True)
     assert close.get(ONE).headers["ratelimit"].endswith("reset=1")
 
@@ -121,7 +121,7 @@ def test_retry_after_forms(close, sandbox, form, told):
 
 
 def test_old_body_of_a_429(close, sandbox):
-    """The deprecated body tells the wait as `error.rate_reset`."""
+    """The deprecated body has the wait as `error.rate_reset`."""
     sandbox.set(close_limit=0, close_old_429_body=True)
     error = close.put(ONE, {}).json()["error"]
     assert (error["rate_reset"], error["rate_limit"], error["rate_window"]) == (0.75, 0, 1.0)

@@ -84,7 +84,7 @@ def test_order(close, order, found):
     assert ids(close.get("/opportunity/", params={"_order_by": order})) == found
 
 
-def test_page_tells_whether_there_is_more(close):
+def test_page_shows_whether_there_is_more(close):
     """`_limit` and `_skip` cut the page; the totals are of all matches."""
     body = close.get("/opportunity/?_limit=1&_skip=1").json()
     assert ([one["id"] for one in body["data"]], body["has_more"], body["total_results"]) == (["oppo_2"], True, 3)

@@ -99,7 +99,7 @@ def test_wrong_value_is_a_field_error(close, sandbox, name, value):
     assert sandbox.close.opportunity("oppo_1") == before
 
 
-def test_all_field_errors_are_told(close):
+def test_all_field_errors_are_reported(close):
     """Two wrong fields give two field errors."""
     assert set(close.put(ONE, {"value": "x", "confidence": -1}).json()["field-errors"]) == {"value", "confidence"}
 
@@ -205,8 +205,8 @@ def test_delete_removes_the_record(close, sandbox):
         sandbox.close.opportunity("oppo_1")
 
 
-def test_me_tells_currency_and_statuses(close, sandbox):
-    """`/me/` tells the organization's currency and its pipelines with their statuses."""
+def test_me_shows_currency_and_statuses(close, sandbox):
+    """`/me/` shows the organization's currency and its pipelines with their statuses."""
     sandbox.close.currency = "EUR"
     organization = close.get("/me/").json()["organizations"][0]
     labels = [[status["label"] for status in one["statuses"]] for one in organization["pipelines"]]
@@ -247,8 +247,8 @@ def test_shared_fields_are_in_the_schema_only(close):
     assert both - own == {"cf_region"}
 
 
-def test_definitions_tell_choices_and_roles(close):
-    """A definition tells its choices, whether it is multi-value, and who may edit it."""
+def test_definitions_show_choices_and_roles(close):
+    """A definition shows its choices, whether it is multi-value, and who may edit it."""
     fields = {one["id"]: one for one in close.get("/custom_field/opportunity/").json()["data"]}
     shown = (fields["cf_tier"]["choices"], fields["cf_products"]["accepts_multiple_values"])
     assert (*shown, fields["cf_restricted"]["editable_with_roles"]) == (["Gold", "Silver", "Bronze"], True, ["admin"])

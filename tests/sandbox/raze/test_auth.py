@@ -85,7 +85,7 @@ def test_wildcards_open_routes(sandbox, raze, wildcard):
 
 
 def test_index_needs_no_permission(sandbox, raze):
-    """The index answers any valid key, and tells its limit."""
+    """The index answers any valid key, and shows its limit."""
     headers = {"X-API-Key": sandbox.raze.add_key([], limit=7)}
     body = raze.get("/", headers=headers).json()
     assert (body["success"], body["rate_limit"]["limit"]) == (True, 7)

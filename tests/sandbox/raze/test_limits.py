@@ -18,7 +18,7 @@ def stopped_clock(sandbox):
 
 
 def told(answer):
-    """Limit, remaining and reset as the headers tell them."""
+    """Return limit, remaining and reset as the headers announce them."""
     return tuple(int(answer.headers[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset"))
 
 
@@ -28,8 +28,8 @@ def test_headers_are_on_every_answer(raze, sandbox):
     assert told(raze.get(ONE)) == (10, 9, ONE_O_CLOCK)
 
 
-def test_errors_count_and_tell_the_limit(raze, sandbox):
-    """A 404 counts and tells the limit."""
+def test_errors_count_and_announce_the_limit(raze, sandbox):
+    """A 404 counts and announces the limit."""
     sandbox.set(raze_limit=10)
     assert told(raze.get("/opportunities/missing")) == (10, 9, ONE_O_CLOCK)
 

@@ -44,7 +44,7 @@ def test_list_chooses_and_sorts(raze, query, found):
 
 
 def test_pagination_is_in_the_data(raze):
-    """Pagination is told inside of `data`."""
+    """Pagination is inside of `data`."""
     pagination = raze.get("/opportunities?limit=2").json()["data"]["pagination"]
     assert pagination == {"page": 1, "limit": 2, "total": 3, "total_pages": 2}
 

@@ -71,7 +71,7 @@ def test_leaving_won(stage, sandbox, clears, expected):
 
 
 def test_server_names(stage, sandbox):
-    """The server's nine names replace the documented seven, and the answer tells the change."""
+    """The server's nine names replace the documented seven, and the answer shows the change."""
     sandbox.set(raze_stages="names")
     answer = stage(status="scheduled")
     assert answer.json()["data"]["stage_change"] == {"from": "new", "to": "scheduled"}

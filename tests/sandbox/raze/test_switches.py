@@ -25,13 +25,13 @@ def test_deal_value_alone_is_400(raze, sandbox):
 
 
 def test_money_can_be_a_string(raze, sandbox):
-    """Money is told as text with two decimals."""
+    """Money is shown as text with two decimals."""
     sandbox.set(raze_string_numbers=True)
     assert raze.put(ONE, {"deal_value": 5}).json()["data"]["deal_value"] == "5.00"
 
 
 def test_times_can_be_postgres_text(raze, sandbox):
-    """Times are told as PostgreSQL writes them, without needless zeros."""
+    """Times are shown as PostgreSQL writes them, without needless zeros."""
     sandbox.set(raze_postgres_timestamps=True)
     sandbox.raze.add_opportunity("opp_2", created_at="2024-01-25T10:00:00.12Z", won_at="2024-01-25T10:00:00Z")
     data = raze.get("/opportunities/opp_2").json()["data"]
@@ -39,7 +39,7 @@ def test_times_can_be_postgres_text(raze, sandbox):
 
 
 def test_money_can_have_other_keys(raze, sandbox):
-    """Money is told as `value` and `currency`."""
+    """Money is shown as `value` and `currency`."""
     sandbox.set(raze_value_keys=True)
     data = raze.put(ONE, {"deal_value": 5}).json()["data"]
     assert (data["value"], data["currency"], "deal_value" in data) == (5.0, "BRL", False)
