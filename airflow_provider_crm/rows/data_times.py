@@ -57,7 +57,8 @@ class DataTimes:
 
     def of_cells(self, cells: list[object], problems: Problems) -> Sequence[dt.datetime | None]:
         """Return the data times in the cells of their column, in UTC."""
-        return fit_cells(cells, self._time, problems).values
+        times, _ = fit_cells(cells, self._time, problems)
+        return times
 
     def _time(self, cell: object) -> dt.datetime | Problem:
         """Return a data time in UTC: two times of one zone would compare by the local clock, which repeats an hour."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.rows.cells import Mark, RefusedCell
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 _CACHEABLE = frozenset({str, int, float, dt.date, type(None)})
 # Datetimes of one column that are equal in every way are one object, see `cells_of`.
 _MOMENTS = frozenset({dt.datetime, type(None)})
-
-
-class FittedColumn(NamedTuple):
-    """The values of one column, and whether some of them are `Mark.SKIP`."""
-
-    values: list[Any]
-    skips: bool = False
 
 
 class FieldColumns:
@@ -66,7 +59,7 @@ class FieldColumns:
             return _without_skipped(columns, skipping, len(part))
         return map(Row, repeat(columns), range(len(part)))
 
-    def _column(self, column: str, cells: list[object], problems: Problems) -> FittedColumn:
+    def _column(self, column: str, cells: list[object], problems: Problems) -> tuple[list[Any], bool]:
         field = self._fields[column]
         prefix = "" if column == field.name else f"column {column!r}: "
         rule = self._rules.null_rule(column)
@@ -85,18 +78,18 @@ class FieldColumns:
 
     def _whole_column(
         self, field: Field, cells: Sequence[object], value: Callable[[object], FieldValue | Mark | Problem]
-    ) -> FittedColumn | None:
+    ) -> tuple[list[Any], bool] | None:
         """Return the value of every cell where the rules convert a whole column in less time than cell by cell."""
         if field.kind not in COLUMN_KINDS:
             return None
         present = [cell for cell in cells if cell is not None]
         values = self._values.values(field, present) if present else None
         if values is None or len(values) == len(cells):
-            return None if values is None else FittedColumn(values)
+            return None if values is None else (values, False)
         null, rest = value(None), iter(values)
         if isinstance(null, Problem):
             return None
-        return FittedColumn([null if cell is None else next(rest) for cell in cells], null is Mark.SKIP)
+        return [null if cell is None else next(rest) for cell in cells], null is Mark.SKIP
 
 
 def _null(field: Field, prefix: str, column: str, rule: str) -> FieldValue | Mark | Problem:
@@ -123,13 +116,16 @@ def _without_skipped(columns: Mapping[str, list[Any]], skipping: Sequence[str], 
     return found
 
 
-def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Problems) -> FittedColumn:
+def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Problems) -> tuple[list[Any], bool]:
     """Fit every cell, once per distinct one where that is safe, and note the problems.
 
     Args:
         cells: The cells of one column.
         fit: Returns the value of a cell, or a `Problem`.
         problems: Gets the problems of each row.
+
+    Returns:
+        The values, and whether some of them are `Mark.SKIP`.
     """
     types = set(map(type, cells))
     keys: Sequence[Any] = range(len(cells))
@@ -143,7 +139,7 @@ def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Probl
         for index, value in enumerate(values):
             if type(value) is Problem:
                 problems.setdefault(index, []).append(value)
-    return FittedColumn(values, Mark in fitted_types)
+    return values, Mark in fitted_types
 
 
 def fit_value(rules: ValueRules, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - of the field's kind
