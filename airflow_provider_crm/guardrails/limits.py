@@ -1,4 +1,7 @@
-"""Limits to what one run may do, checked before its first call that writes."""
+"""Limits of what one run may do, checked before its first call that writes.
+
+A new guardrail is a field of `Guardrails` here, and a line of the table in `measure`, which says how it is measured.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,24 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, GuardrailError
-from airflow_provider_crm.report.guardrail_check import GuardrailCheck
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 
 
-class Impact(Protocol):
-    """The numbers of one run that guardrails limit; see `ImpactEstimate`."""
-
-    rows: int
-    invalid: int
-    changed: int
-    total_delta: Decimal
-
-    @property
-    def valid(self) -> int:
-        """Number of rows that are not refused."""
-        ...
-
-    def worst_column(self) -> tuple[str, int]:
-        """Return the field with most missing values, and their number."""
-        ...
+COMPARING = ("max_changed_fraction", "max_total_delta")
+"""Limits of which the values in the CRM have to be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
-    """What one run may do at most; what is left out is not limited.
+    """Limits of what one run may do; None is no limit.
 
-    A run that would go beyond a limit fails before anything is written, without a retry. The rows are gone through once
-    more for it, by way of a temporary file. A fraction is from 0 to 1.
+    A run that would go beyond a limit fails before anything is written, without a retry. To measure it, its rows are
+    read once more, from a temporary file. A fraction is from 0 to 1.
 
     Attributes:
         min_rows: Rows that the source must have, against one that is empty or cut; of a shard, the rows of its task.
@@ -58,14 +49,14 @@ class Guardrails:
 
     @property
     def compares(self) -> bool:
-        """Whether a limit needs to know what the CRM holds."""
-        return self.max_changed_fraction is not None or self.max_total_delta is not None
+        """Whether a limit needs the values in the CRM."""
+        return any(getattr(self, name) is not None for name in COMPARING)
 
     def check(self) -> None:
-        """Refuse limits that are none.
+        """Refuse wrong limits.
 
         Raises:
-            ConfigurationError: Naming each and what to write instead.
+            ConfigurationError: Naming each, and a limit to write instead.
         """
         problems = []
         for limit in fields(self):
@@ -86,54 +77,19 @@ class Guardrails:
             msg = f"guardrails: {'; '.join(problems)}."
             raise ConfigurationError(msg)
 
-    def measurements(self, measured: Impact) -> tuple[GuardrailCheck, ...]:
-        """What a run would do beside the limits that there are."""
-        column, nulls = measured.worst_column()
-        found: dict[str, tuple[Decimal | int, str]] = {
-            "min_rows": (measured.rows, "rows"),
-            "max_rows": (measured.rows, "rows"),
-            "max_changed_fraction": (
-                _fraction(measured.changed, measured.rows),
-                f"of the rows would be written ({measured.changed} of {measured.rows})",
-            ),
-            "max_total_delta": (measured.total_delta, "in all would the deal values change by"),
-            "max_null_fraction": (
-                _fraction(nulls, measured.valid),
-                f"of the values of {column!r} are missing ({nulls} of {measured.valid})",
-            ),
-            "max_invalid_fraction": (
-                _fraction(measured.invalid, measured.rows),
-                f"of the rows are invalid ({measured.invalid} of {measured.rows})",
-            ),
-        }
-        return tuple(
-            GuardrailCheck(name, Decimal(value), _exact(limit), unit)
-            for name, (value, unit) in found.items()
-            if (limit := getattr(self, name)) is not None
-        )
 
-
-def hold(measurements: Iterable[GuardrailCheck]) -> None:
+def enforce(checks: Iterable[GuardrailCheck]) -> None:
     """Stop a run that would go beyond a limit.
 
     Raises:
         GuardrailError: Naming each limit that it would break, measured against allowed.
     """
-    broken = [str(one) for one in measurements if one.broken]
+    broken = [str(one) for one in checks if one.broken]
     if broken:
         msg = f"Nothing was written: the run would break its guardrails. {'; '.join(broken)}."
         raise GuardrailError(msg)
 
 
 def _from_zero_on(value: float | Decimal) -> bool:
-    """Whether it is a number that is not negative; comparing a Decimal that is none raises an error of its own."""
+    """Return whether it is a number that is not negative; a comparison with Decimal("NaN") would raise."""
     return not (value.is_nan() if isinstance(value, Decimal) else math.isnan(value)) and value >= 0
-
-
-def _fraction(part: int, whole: int) -> Decimal:
-    return Decimal(part) / whole if whole else Decimal()
-
-
-def _exact(limit: float | Decimal) -> Decimal:
-    """The number as it was written: a float by its shortest form, also where it is a numpy one."""
-    return limit if isinstance(limit, Decimal) else Decimal(str(limit))

@@ -1,4 +1,4 @@
-"""The rows of a plan, one for each field of a row, and what an earlier run wrote."""
+"""The rows of a plan, and the fields that a run has written: plain values, without the code that makes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class PlanVerdict(enum.StrEnum):
-    """What would come of one field of one row."""
+    """What would become of one field of one row."""
 
     UPDATE = "update"
     UNCHANGED = "unchanged"
@@ -26,9 +26,9 @@ class PlanRow:
         row: Position of the row in its source, from 0.
         record_id: The opportunity.
         field: The vendor's key; empty if it is about the whole row.
-        verdict: What would come of it.
-        before: JSON text of what the CRM holds; None if it does not tell.
-        after: JSON text of what is to be written; None if there is no such value.
+        verdict: What would become of it.
+        before: JSON text of the value in the CRM; None if it is not shown.
+        after: JSON text of the value to write; None if there is no such value.
         as_of: Data time of the row.
         code: Machine-readable cause; empty for `update` and `unchanged`.
         reason: One sentence for a person.
@@ -46,13 +46,13 @@ class PlanRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenField:
     """What one run did to one field.
 
     Attributes:
         key: The vendor's key.
-        before: What stood there before the run, as it was kept; None if that is not known.
-        values: What the run wrote, or may have written, in order, as it was kept.
+        before: The value before the run, in its stored form; None if it is not known.
+        values: The values that the run wrote, or may have written, in order, in their stored form.
     """
 
     key: str
@@ -65,4 +65,4 @@ class WrittenRecord:
     """What one run did to one opportunity."""
 
     record_id: str
-    fields: tuple[Written, ...]
+    fields: tuple[WrittenField, ...]

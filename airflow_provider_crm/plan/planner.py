@@ -1,24 +1,21 @@
-"""A plan: field by field what the CRM holds, what the rows want, and what would come of it. Making one writes nothing.
+"""Plan updates: field by field the value in the CRM, the value to write, and what would become of it.
 
-An undo is a plan whose wishes come from the change log instead of from rows.
+A plan writes nothing. An undo is a plan as well, see `undo`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_crm.database.field_hashes import is_hash
-from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
-from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, Written, WrittenRecord
-from airflow_provider_crm.plan.records import RecordReader
-from airflow_provider_crm.plan.spool import LastRows
+from airflow_provider_crm.exceptions import InvalidValueError, RejectedError
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
+from airflow_provider_crm.plan.records_now import CurrentRecords, batches
 from airflow_provider_crm.push.rules import check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
-from airflow_provider_crm.vendors.comparison import field_value, matching_keys, still_shows, stored_values
+from airflow_provider_crm.vendors.comparison import matching_keys, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 if TYPE_CHECKING:
@@ -26,18 +23,16 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ledger.claims import FieldState
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.reads import PlanReads
+    from airflow_provider_crm.plan.records import RecordReader
     from airflow_provider_crm.plan.spool import Spool
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Record
 
-_READ_AT_ONCE = 200
-_T = TypeVar("_T")
 
-
-class _Wanted(NamedTuple):
-    """A row that wants something: the JSON text of each key, and the calls that would write it."""
+class _Writable(NamedTuple):
+    """A row with values to write: the JSON text of each key, and the calls that would write them."""
 
     update: Update
     texts: Mapping[str, str]
@@ -45,14 +40,14 @@ class _Wanted(NamedTuple):
 
 
 class Planner:
-    """Compares what is wanted with what the CRM and the ledger hold.
+    """Compares the rows of a source with the values in the CRM and in the ledger.
 
     Args:
-        session: Where the CRM is.
+        session: The account.
         catalogue: What the account offers.
         rules: How rows would be written.
-        ledger: What was acknowledged so far.
-        reads: What this plan has read of the CRM already, and where that is kept.
+        ledger: The values that were acknowledged so far.
+        reads: The records that this plan has read already, and where they are kept.
     """
 
     def __init__(
@@ -63,88 +58,54 @@ class Planner:
         self._catalogue = catalogue
         self._rules = rules
         self._ledger = ledger
-        self._reads = reads
+        self._resumed = reads.resumed
+        self._current = CurrentRecords(session, catalogue, ledger, rules.concurrency, reads)
 
     def updates(self, rows: Spool[Update | Outcome]) -> Iterator[PlanRow]:
         """Plan the rows of a source, in their order.
 
         Args:
-            rows: What the source wants, and rows that it refuses; gone through twice.
+            rows: The rows of the source, refused ones included; gone through twice.
 
         Yields:
             At least one plan row for each row, fields in the order of their names.
 
         Raises:
-            CrmError: A record could not be read; half a plan is no plan. What was read is kept for the next try.
+            CrmError: A record could not be read; half a plan is no plan. Records that were read are kept for the next
+                try.
         """
         keys = {self._catalogue.fields[name].target for row in rows if isinstance(row, Update) for name in row.fields}
-        places = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
-        with LastRows(places) as all_rows, self._reader(keys) as reader:
-            reader.prepare(all_rows)
-            for batch in _batches(rows):
-                last = all_rows.of(row.record_id for row in batch if isinstance(row, Update))
+        numbers = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
+        with self._current.reader(keys, numbers) as (last_rows, reader):
+            for batch in batches(rows):
+                last = last_rows.of(row.record_id for row in batch if isinstance(row, Update))
                 yield from self._planned([self._prepared(row, last) for row in batch], reader)
 
-    def _planned(self, batch: Sequence[PlanRow | _Wanted], reader: RecordReader) -> Iterator[PlanRow]:
+    def _planned(self, batch: Sequence[PlanRow | _Writable], reader: RecordReader) -> Iterator[PlanRow]:
         ids = [item.update.record_id for item in batch if not isinstance(item, PlanRow)]
-        records, states = self._read(reader, ids), self._ledger.states(ids)
+        records, states = self._current.read(reader, ids), self._ledger.states(ids)
         for item in batch:
             if isinstance(item, PlanRow):
                 yield item
                 continue
             record_id = item.update.record_id
             record = records[record_id]
-            if self._reads.resumed and self._is_outdated(record, item, states):
+            if self._resumed and self._is_outdated(record, item, states):
                 record = reader.again(record_id)
             yield from self._fields(item, record, states)
 
     def _is_outdated(
-        self, record: Record | RejectedError | None, item: _Wanted, states: Mapping[tuple[str, str], FieldState]
+        self, record: Record | RejectedError | None, item: _Writable, states: Mapping[tuple[str, str], FieldState]
     ) -> bool:
-        """Whether a record that may have been read hours ago lacks what was written from here, perhaps since."""
-        places = ((key, (item.update.record_id, key)) for key in item.texts)
-        last = ((key, states[place].value) for key, place in places if place in states)
+        """Return whether a record that may have been read hours ago lacks a value that we wrote, perhaps since."""
+        field_keys = ((key, (item.update.record_id, key)) for key in item.texts)
+        last = ((key, states[field_key].value) for key, field_key in field_keys if field_key in states)
         return isinstance(record, dict) and any(
-            value is not None and not self._is(value, key, record) for key, value in last
+            value is not None and not self._current.shows(value, key, record) for key, value in last
         )
 
-    def undo(self, written: Spool[WrittenRecord], now: dt.datetime) -> Iterator[PlanRow]:
-        """Plan to put back what stood before a run, where the CRM still holds what the run wrote.
-
-        Args:
-            written: What the run did, by record; gone through twice.
-            now: Data time of the undo: it is the newest will.
-
-        Yields:
-            One plan row for each field that the run wrote.
-
-        Raises:
-            CrmError: A record could not be read; what was read is kept for the next try.
-        """
-        keys = {field.key for record in written for field in record.fields}
-        places = ((record.record_id, number) for number, record in enumerate(written))
-        number = -1
-        with LastRows(places) as all_rows, self._reader(keys) as reader:
-            reader.prepare(all_rows)
-            for batch in _batches(written):
-                records = self._read(reader, [one.record_id for one in batch])
-                for one in batch:
-                    number += 1
-                    for field in one.fields:
-                        blank = PlanRow(number, one.record_id, field.key, PlanVerdict.UPDATE, as_of=now)
-                        yield self._undone(blank, field, records[one.record_id])
-
-    def _read(self, reader: RecordReader, ids: Sequence[str]) -> Mapping[str, Record | RejectedError | None]:
-        """Read records; of those that there are not, the ledger does not believe anything any more."""
-        records = reader.get(ids)
-        self._ledger.forget(record_id for record_id, record in records.items() if record is None)
-        return records
-
-    def _reader(self, keys: Iterable[str]) -> RecordReader:
-        return RecordReader(self._session, frozenset(keys), self._rules.concurrency, self._reads)
-
-    def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | _Wanted:
-        """The plan of a row that needs no reading, else the update with its calls."""
+    def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | _Writable:
+        """Return the plan of a row that needs no reading, else the update with its calls."""
         if isinstance(row, Outcome):
             stale = row.word is OutcomeWord.STALE
             verdict = PlanVerdict.STALE if stale else PlanVerdict.INVALID
@@ -159,20 +120,20 @@ class Planner:
             calls = calls_of(update.record_id, writes)
         except InvalidValueError as err:
             return replace(whole, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))
-        return _Wanted(update, writes.texts, calls) if calls else replace(whole, code="NOTHING_TO_WRITE")
+        return _Writable(update, writes.texts, calls) if calls else replace(whole, code="NOTHING_TO_WRITE")
 
     def _fields(
         self,
-        item: _Wanted,
+        item: _Writable,
         record: Record | RejectedError | None,
         states: Mapping[tuple[str, str], FieldState],
     ) -> Iterator[PlanRow]:
-        update, wanted, calls = item
-        refused = self._unreadable(record)
+        update, texts, calls = item
+        problem = self._current.problem(record)
         readable = record if isinstance(record, dict) else {}
-        shown = stored_values(wanted, readable, self._vendor, self._catalogue) if readable else {}
-        held = matching_keys(calls, readable, self._vendor) if readable else frozenset()
-        for key, after in sorted(wanted.items()):
+        shown = stored_values(texts, readable, self._vendor, self._catalogue) if readable else {}
+        matching = matching_keys(calls, readable, self._vendor) if readable else frozenset()
+        for key, after in sorted(texts.items()):
             row = PlanRow(
                 update.row,
                 update.record_id,
@@ -183,18 +144,18 @@ class Planner:
                 as_of=update.as_of,
             )
             state = states.get((update.record_id, key))
-            if refused:
-                yield replace(row, verdict=refused[0], code=refused[1], reason=refused[2])
+            if problem is not None:
+                yield replace(row, **problem._asdict())
             elif state is not None and state.newest is not None and _before(update.as_of, state.newest):
                 reason = f"Newer data, of {state.newest:%Y-%m-%d %H:%M} UTC, was written or claimed."
                 yield replace(row, verdict=PlanVerdict.STALE, code="NEWER_DATA", reason=reason)
-            elif key in held:
+            elif key in matching:
                 yield replace(row, verdict=PlanVerdict.UNCHANGED)
             else:
                 yield self._checked(row, update, after, readable, state)
 
     def _checked(self, row: PlanRow, update: Update, after: str, record: Record, state: FieldState | None) -> PlanRow:
-        """A field that is to be changed: whether it may be."""
+        """Return the plan of a field that is to be changed, after the checks whether it may be."""
         if row.after != after:
             reason = (
                 f"The ledger keeps only hashes of {row.field} ([crm] ledger_hash_fields), so a plan cannot keep its "
@@ -207,66 +168,11 @@ class Planner:
         except InvalidValueError as err:
             return replace(row, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))
         last = None if state is None else state.value
-        if row.before is not None and last is not None and not self._is(last, row.field, record):
+        if row.before is not None and last is not None and not self._current.shows(last, row.field, record):
             reason = f"{row.field} was changed in the CRM since it was last written from here."
             return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
         return row
 
-    def _undone(self, row: PlanRow, field: Written, record: Record | RejectedError | None) -> PlanRow:
-        refused = self._unreadable(record)
-        if refused:
-            return replace(row, verdict=refused[0], code=refused[1], reason=refused[2])
-        readable = record if isinstance(record, dict) else {}
-        shown = stored_values((field.key,), readable, self._vendor, self._catalogue)
-        before = self._ledger.stored_form(field.key, shown[field.key]) if shown else None
-        row = replace(row, before=before, after=field.before)
-        problem = self._irreversible(field)
-        if problem:
-            return replace(row, verdict=PlanVerdict.INVALID, after=None, code=problem[0], reason=problem[1])
-        if field.before is not None and self._is(field.before, field.key, readable):
-            return replace(row, verdict=PlanVerdict.UNCHANGED)
-        if not any(self._is(value, field.key, readable) for value in field.values):
-            reason = f"{field.key} no longer holds what the run wrote; somebody has changed it since."
-            return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
-        return row
-
-    def _irreversible(self, field: Written) -> tuple[str, str] | None:
-        """Why what stood before cannot be put back: it is not known, or cannot be written."""
-        if field.key not in self._catalogue.fields:
-            return "UNKNOWN_FIELD", f"{field.key} is no longer a field that can be written."
-        if self._catalogue.fields[field.key].partial:
-            return "PARTIAL", f"{field.key} changes a part of a list; what stood there before is not kept."
-        if field.before is None:
-            return "BEFORE_UNKNOWN", f"What stood in {field.key} before the run is not known (see capture_before)."
-        if is_hash(field.before) or not all(map(self._ledger.hashes.comparable, field.values)):
-            return "HASHED", f"The ledger keeps only hashes of {field.key}, so what stood there is not known."
-        try:
-            value = field_value(field.key, field.before, self._catalogue)
-            writes_of(Update(0, "any", {field.key: value}), self._vendor, self._catalogue)
-        except (InvalidValueError, ConfigurationError) as err:
-            return err.code, f"What stood in {field.key} before cannot be written: {err}"
-        return None
-
-    def _is(self, kept: str, key: str, record: Record) -> bool:
-        """Whether a record holds a value that was kept, perhaps as a hash, whatever is kept as hashes by now."""
-        if not is_hash(kept):
-            return still_shows(key, kept, record, self._vendor, self._catalogue)
-        shown = stored_values((key,), record, self._vendor, self._catalogue)
-        return any(self._ledger.hashes.is_of(kept, value) for value in shown.values())
-
-    def _unreadable(self, record: Record | RejectedError | None) -> tuple[PlanVerdict, str, str] | None:
-        if record is None:
-            return PlanVerdict.MISSING, "NOT_FOUND", f"{self._vendor.display_name} has no opportunity of that id."
-        if isinstance(record, RejectedError):
-            return PlanVerdict.INVALID, record.code, str(record)
-        return None
-
 
 def _before(as_of: dt.datetime | None, newest: dt.datetime) -> bool:
     return as_of is not None and as_of < newest
-
-
-def _batches(items: Iterable[_T]) -> Iterator[Sequence[_T]]:
-    source = iter(items)
-    while batch := list(islice(source, _READ_AT_ONCE)):
-        yield batch

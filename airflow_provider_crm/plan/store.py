@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.schema import changes, plan_rows, plans, runs
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.ledger.row_sets import storable
-from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, Written, WrittenRecord
+from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, WrittenField, WrittenRecord
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
@@ -248,7 +248,7 @@ class PlanStore:
         )
 
 
-def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
+def _written(rows: Iterable[Row[Any]]) -> tuple[WrittenField, ...]:
     """What a run did to the fields of one record: what stood there before it wrote, and all that it wrote.
 
     An attempt that failed may have landed or not. What was seen after it still stood there before, unless it is the
@@ -261,7 +261,7 @@ def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
         if row.before_known and row.before not in written:
             before.setdefault(row.field, row.before)
         written.append(row.after)
-    return tuple(Written(key, before.get(key), tuple(dict.fromkeys(values[key]))) for key in sorted(values))
+    return tuple(WrittenField(key, before.get(key), tuple(dict.fromkeys(values[key]))) for key in sorted(values))
 
 
 def _storable(row: PlanRow) -> PlanRow:

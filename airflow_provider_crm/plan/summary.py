@@ -1,4 +1,4 @@
-"""A plan for the person who approves it: Markdown with the largest changes first; nothing in a cell is markup."""
+"""Summarize a plan for the person who approves it: Markdown, the largest changes first, no markup from values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.database.field_hashes import is_hash
-from airflow_provider_crm.plan.money import Money
+from airflow_provider_crm.plan.money import AmountReader
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Json
 
 _SHOWN = 20
-_TOLD = 5
+_PROBLEMS_SHOWN = 5
 _LENGTH = 60
 _EMPTY = ("null", '""', "[]")
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
@@ -31,15 +31,15 @@ _HEADS = ("record", "field", "before", "after", "difference", "verdict")
 
 
 class PlanSummary:
-    """Collects what a person needs to see while the rows of a plan pass.
+    """Collects counts and the largest changes while the rows of a plan pass.
 
     Args:
-        vendor: Which knows amounts.
-        catalogue: Which knows names of stages, and what is personal.
+        vendor: The adapter, which knows amounts.
+        catalogue: Names the stages and the personal fields.
     """
 
     def __init__(self, vendor: Vendor, catalogue: Catalogue) -> None:
-        self._money = Money(vendor)
+        self._amounts = AmountReader(vendor)
         self._catalogue = catalogue
         self._personal = {field.target for field in catalogue.fields.values() if field.personal}
         self._names = {
@@ -51,9 +51,9 @@ class PlanSummary:
         self._total = Decimal()
 
     def add(self, row: PlanRow) -> None:
-        """Take one row."""
+        """Add one row."""
         if row.verdict in _CHANGES:
-            change = self._money.change(row) or Decimal()
+            change = self._amounts.change(row) or Decimal()
             self._total += change
             self._changes += 1
             entry = (abs(change), -self._changes, row.row, row)
@@ -63,7 +63,7 @@ class PlanSummary:
             self._problems.setdefault((row.verdict.value, row.code), row)
 
     def text(self, plan: Plan) -> str:
-        """The Markdown: counts, at most 20 changes, an example of each problem, and what identifies the plan."""
+        """Return the Markdown: counts, at most 20 changes, an example of each problem, the plan's id and digest."""
         counts = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
         undo = f", takes back {_code(plan.reverts)}" if plan.reverts else ""
         head = f"**{plan.rows} records of {_code(plan.account)}**{undo}. Fields: {counts}."
@@ -74,14 +74,14 @@ class PlanSummary:
             lines.append("")
         if self._changes > len(self._largest):
             lines += [f"{self._changes - len(self._largest)} smaller changes are not shown.", ""]
-        for (verdict, code), row in list(self._problems.items())[:_TOLD]:
+        for (verdict, code), row in list(self._problems.items())[:_PROBLEMS_SHOWN]:
             reason = "" if row.field in self._personal else f": {_cell(row.reason, 200)}"
             lines.append(f"- {verdict} {_cell(code)}, such as {_cell(row.record_id)}{reason}")
         lines += ["", f"Plan {_code(plan.plan_id)}, SHA-256 {_code(plan.digest)}."]
         return "\n".join(lines)
 
     def _line(self, row: PlanRow) -> str:
-        change = self._money.change(row)
+        change = self._amounts.change(row)
         name = self._names.get(row.field, row.field)
         cells = (row.record_id, name, self._shown(row, row.before), self._shown(row, row.after))
         return _row([*map(_cell, cells), "" if change is None else f"{change:+,.2f}", row.verdict.value])
@@ -93,7 +93,7 @@ class PlanSummary:
             return "(empty)"
         if row.field in self._personal or is_hash(text):
             return "(hidden)"
-        amount = self._money.amount(row.field, text)
+        amount = self._amounts.amount(row.field, text)
         if amount is not None:
             return f"{amount:,.2f}"
         value: Json = json.loads(text)
@@ -111,12 +111,12 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str, length: int = _LENGTH) -> str:
-    """Text from elsewhere as one line in which nothing is markup."""
+    """Return text from outside as one line without markup."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     line = line if len(line) <= length else f"{line[: length - 1]}…"
     return _MARKUP.sub(lambda found: found[0] if _PLAIN.fullmatch(found[0]) else f"\\{found[0]}", line)
 
 
 def _code(text: str) -> str:
-    """Text in a code span."""
+    """Return text in a code span."""
     return f"`{' '.join(text.replace('`', chr(39)).replace('|', '/').split())}`"

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.guardrails.limits import COMPARING
 from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_database
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class LedgerAccess:
         """
         if self.database is None:
             msg = (
-                "Plans, capture_before and the guardrails max_changed_fraction and max_total_delta need the ledger, "
+                f"Plans, capture_before and the guardrails {' and '.join(COMPARING)} need the ledger, "
                 "and ledger_conn_id is None; name a connection to PostgreSQL or SQLite."
             )
             raise ConfigurationError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import GuardrailError, LedgerUnavailableError
-from airflow_provider_crm.guardrails.limits import Guardrails, hold
+from airflow_provider_crm.guardrails.limits import Guardrails, enforce
 from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.report.report import SyncReport
@@ -98,9 +98,9 @@ class PlanRun:
             GuardrailError: The run would break a limit. The ledger then has a report of it, with 0 rows.
         """
         guardrails = self._segment.settings.guardrails or Guardrails()
-        self._checks = guardrails.measurements(estimate)
+        self._checks = estimate.checks(guardrails)
         try:
-            hold(self._checks)
+            enforce(self._checks)
         except GuardrailError as err:
             if run_context.ledger is not None:
                 report = SyncReport(

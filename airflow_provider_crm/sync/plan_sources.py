@@ -11,10 +11,13 @@ from airflow_provider_crm.plan.apply import ANY_DIGEST, PlanSource, check_accoun
 from airflow_provider_crm.plan.planner import Planner
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.plan.summary import PlanSummary
+from airflow_provider_crm.plan.undo import UndoPlanner
 from airflow_provider_crm.sync.row_stream import RowStream
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.plan_row import PlanRow
+    from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.plan.store import Plan, PlanStore
     from airflow_provider_crm.sync.run_context import RunContext
 
@@ -118,10 +121,12 @@ class UndoSource:
 
     def plan(self, run_context: RunContext) -> tuple[Plan, str]:
         """Compare the values of the run with those of the CRM, and store the plan; return it with its summary."""
-        now, planner = run_context.session.clock.now(), planner_of(run_context)
+        ledger, reads = _ledger_and_reads(run_context)
+        session, concurrency = run_context.session, run_context.rules.concurrency
+        planner = UndoPlanner(session, run_context.catalogue, ledger, concurrency, reads)
         with (
             Spool(self._store.written(self._reverts, run_context.account)) as written,
-            Spool(planner.undo(written, now)) as rows,
+            Spool(planner.plan(written, session.clock.now())) as rows,
         ):
             return store_plan(self._store, rows, run_context, reverts=self._reverts)
 
@@ -137,10 +142,14 @@ def planner_of(run_context: RunContext) -> Planner:
     Raises:
         TypeError: There is no ledger, which every plan needs.
     """
+    return Planner(run_context.session, run_context.catalogue, run_context.rules, *_ledger_and_reads(run_context))
+
+
+def _ledger_and_reads(run_context: RunContext) -> tuple[Ledger, PlanReads]:
+    """Return the ledger, which every plan needs, and where a plan keeps what it reads."""
     if run_context.ledger is None or run_context.reads is None:
         raise TypeError(run_context.run_key)
-    session, catalogue, rules = run_context.session, run_context.catalogue, run_context.rules
-    return Planner(session, catalogue, rules, run_context.ledger, run_context.reads)
+    return run_context.ledger, run_context.reads
 
 
 def store_plan(

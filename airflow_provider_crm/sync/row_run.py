@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import OutageError
-from airflow_provider_crm.guardrails.limits import hold
+from airflow_provider_crm.guardrails.limits import enforce
 from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.push.run import Push
@@ -174,8 +174,8 @@ class RowRun:
                         run_context.session, run_context.catalogue, run_context.account, run_context.run_key
                     )
                     estimate.compare(spool, ledger)
-                self._checks = guardrails.measurements(estimate)
-                hold(self._checks)
+                self._checks = estimate.checks(guardrails)
+                enforce(self._checks)
             yield from spool
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:

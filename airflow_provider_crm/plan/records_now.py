@@ -1,0 +1,107 @@
+"""The records of a plan as the CRM holds them now, beside what the ledger keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from airflow_provider_crm.database.field_hashes import is_hash
+from airflow_provider_crm.exceptions import RejectedError
+from airflow_provider_crm.plan.plan_row import PlanVerdict
+from airflow_provider_crm.plan.records import RecordReader
+from airflow_provider_crm.plan.spool import LastRows
+from airflow_provider_crm.vendors.comparison import still_shows, stored_values
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.ledger.ledger import Ledger
+    from airflow_provider_crm.plan.reads import PlanReads
+    from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.records import Record
+
+
+_READ_AT_ONCE = 200
+_T = TypeVar("_T")
+
+
+class Problem(NamedTuple):
+    """Why a field cannot be planned.
+
+    Attributes:
+        verdict: What the plan says of it.
+        code: Machine-readable cause.
+        reason: One sentence for a person.
+    """
+
+    verdict: PlanVerdict
+    code: str
+    reason: str
+
+
+class CurrentRecords:
+    """Reads records and compares them with values that the ledger keeps.
+
+    Args:
+        session: The account.
+        catalogue: What the account offers.
+        ledger: The ledger.
+        concurrency: Records read at once, at most.
+        reads: What this plan has read of the CRM already, and where that is kept.
+    """
+
+    def __init__(
+        self, session: Session, catalogue: Catalogue, ledger: Ledger, concurrency: int, reads: PlanReads
+    ) -> None:
+        self._session = session
+        self._vendor = session.account.vendor
+        self._catalogue = catalogue
+        self._ledger = ledger
+        self._concurrency = concurrency
+        self._reads = reads
+
+    @contextmanager
+    def reader(self, keys: Iterable[str], rows: Iterable[tuple[str, int]]) -> Iterator[tuple[LastRows, RecordReader]]:
+        """Open a reader of records.
+
+        Args:
+            keys: The vendor's keys to read.
+            rows: Record id and number of each row.
+
+        Yields:
+            The last row of each record, and the reader.
+        """
+        read = RecordReader(self._session, frozenset(keys), self._concurrency, self._reads)
+        with LastRows(rows) as last_rows, read as reader:
+            reader.prepare(last_rows)
+            yield last_rows, reader
+
+    def read(self, reader: RecordReader, ids: Sequence[str]) -> Mapping[str, Record | RejectedError | None]:
+        """Read records; the ledger forgets those that the CRM does not have."""
+        records = reader.get(ids)
+        self._ledger.forget(record_id for record_id, record in records.items() if record is None)
+        return records
+
+    def shows(self, kept: str, key: str, record: Record) -> bool:
+        """Return whether a record holds a kept value, which may be a hash, whichever fields are kept as hashes now."""
+        if not is_hash(kept):
+            return still_shows(key, kept, record, self._vendor, self._catalogue)
+        shown = stored_values((key,), record, self._vendor, self._catalogue)
+        return any(self._ledger.hashes.is_of(kept, value) for value in shown.values())
+
+    def problem(self, record: Record | RejectedError | None) -> Problem | None:
+        """Return why no field of a record can be planned; None for a record that was read."""
+        if record is None:
+            reason = f"{self._vendor.display_name} has no opportunity of that id."
+            return Problem(PlanVerdict.MISSING, "NOT_FOUND", reason)
+        if isinstance(record, RejectedError):
+            return Problem(PlanVerdict.INVALID, record.code, str(record))
+        return None
+
+
+def batches(items: Iterable[_T]) -> Iterator[Sequence[_T]]:
+    """Yield the items in batches whose records are read together."""
+    source = iter(items)
+    while batch := list(islice(source, _READ_AT_ONCE)):
+        yield batch
