@@ -20,9 +20,9 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.held_signals import held_signals
 from airflow_provider_crm.database.schema import field_states
+from airflow_provider_crm.ledger.claim_batch import ClaimBatch
 from airflow_provider_crm.ledger.claims import (
     Claim,
-    ClaimBatch,
     DesiredRow,
     DesiredRows,
     FieldKey,

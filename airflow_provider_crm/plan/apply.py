@@ -18,7 +18,7 @@ from airflow_provider_crm.vendors.encoding import writes_of
 if TYPE_CHECKING:
     from airflow_provider_crm.ledger.claims import FieldState
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.plan.store import Plan
+    from airflow_provider_crm.plan.stored_plan import Plan
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Record

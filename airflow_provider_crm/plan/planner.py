@@ -78,7 +78,7 @@ class Planner:
         numbers = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
         with self._current.reader(keys, numbers) as (last_rows, reader):
             for batch in batches(rows):
-                last = last_rows.of(row.record_id for row in batch if isinstance(row, Update))
+                last = last_rows.rows_of(row.record_id for row in batch if isinstance(row, Update))
                 yield from self._planned([self._prepared(row, last) for row in batch], reader)
 
     def _planned(self, batch: Sequence[PlanRow | _Writable], reader: RecordReader) -> Iterator[PlanRow]:

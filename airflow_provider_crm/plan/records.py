@@ -16,7 +16,7 @@ from airflow_provider_crm.push.workers import Workers
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.plan.reads import PlanReads
-    from airflow_provider_crm.plan.spool import LastRows
+    from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
     from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class RecordReader:
     def __exit__(self, *_: object) -> None:
         self._workers.close()
 
-    def prepare(self, rows: LastRows) -> None:
+    def prepare(self, rows: TemporaryIdTable) -> None:
         """Read the list of all opportunities if what is left of it after its first page is shorter than the rows.
 
         The vendor tells the number of pages on the first one. What the list lacks is read one by one later, so it does
@@ -131,12 +131,12 @@ class RecordReader:
             self._workers.resize(self._concurrency.size)
         return found
 
-    def _wanted(self, found: Iterable[Record], rows: LastRows) -> dict[str, Record]:
+    def _wanted(self, found: Iterable[Record], rows: TemporaryIdTable) -> dict[str, Record]:
         canonical_id, id_key = self._vendor.canonical_id, self._vendor.id_key
         listed = {canonical_id(str(record.get(id_key))): record for record in found}
         return {
             record_id: self._of_interest(listed[record_id])
-            for record_id in rows.of(listed)
+            for record_id in rows.rows_of(listed)
             if all(self._vendor.stored_value(key, listed[record_id]) for key in self._keys)
         }
 

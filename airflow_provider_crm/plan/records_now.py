@@ -11,7 +11,7 @@ from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.exceptions import RejectedError
 from airflow_provider_crm.plan.plan_row import PlanVerdict
 from airflow_provider_crm.plan.records import RecordReader
-from airflow_provider_crm.plan.spool import LastRows
+from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
 from airflow_provider_crm.vendors.comparison import still_shows, stored_values
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class CurrentRecords:
         self._reads = reads
 
     @contextmanager
-    def reader(self, keys: Iterable[str], rows: Iterable[tuple[str, int]]) -> Iterator[tuple[LastRows, RecordReader]]:
+    def reader(
+        self, keys: Iterable[str], rows: Iterable[tuple[str, int]]
+    ) -> Iterator[tuple[TemporaryIdTable, RecordReader]]:
         """Open a reader of records.
 
         Args:
@@ -73,7 +75,8 @@ class CurrentRecords:
             The last row of each record, and the reader.
         """
         read = RecordReader(self._session, frozenset(keys), self._concurrency, self._reads)
-        with LastRows(rows) as last_rows, read as reader:
+        with TemporaryIdTable() as last_rows, read as reader:
+            last_rows.add_last(rows)
             reader.prepare(last_rows)
             yield last_rows, reader
 

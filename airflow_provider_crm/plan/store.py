@@ -1,15 +1,12 @@
-"""Plans in the ledger's database, and what a run wrote, as the change log tells it."""
+"""Plans in the ledger's database, and what a run wrote, read from the change log."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import hmac
 import json
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +14,17 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, plan_rows, plans, runs
 from airflow_provider_crm.exceptions import ConfigurationError
-from airflow_provider_crm.ledger.row_sets import storable
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, WrittenField, WrittenRecord
 from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.plan.stored_plan import (
+    Plan,
+    PlanDigest,
+    plan_of,
+    plan_row_of,
+    row_values,
+    storable_row,
+    stored_plan,
+)
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
@@ -31,51 +36,10 @@ _ROWS_AT_ONCE = 500
 _MAY_HAVE_LANDED = (OutcomeWord.UPDATED.value, OutcomeWord.UNKNOWN.value, OutcomeWord.FAILED.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is known of a stored plan beside its rows; see the table `crm_plans`."""
-
-    plan_id: str
-    account: str
-    run_key: str
-    reverts: str | None
-    digest: str
-    rows: int
-    counts: Mapping[str, int]
-    created_at: dt.datetime
-    applied_by: str | None = None
-    applied_at: dt.datetime | None = None
-
-
-class PlanDigest:
-    """Counts plan rows and makes their digest, while they pass.
-
-    Args:
-        account: Name of the account that the plan is for.
-    """
-
-    def __init__(self, account: str) -> None:
-        self._hash = hashlib.sha256(json.dumps(account).encode())
-        self.counts: Counter[str] = Counter()
-        self.rows = 0
-
-    def add(self, row: PlanRow) -> None:
-        """Take one row; they come in order of row and field."""
-        as_of = None if row.as_of is None else row.as_of.astimezone(dt.UTC).isoformat(timespec="microseconds")
-        told = [row.row, row.record_id, row.field, row.verdict.value, row.before, row.after, as_of, row.code]
-        self._hash.update(json.dumps(told).encode())
-        self.counts[row.verdict.value] += 1
-        self.rows = row.row + 1
-
-    def text(self) -> str:
-        """The digest of all rows so far."""
-        return self._hash.hexdigest()
-
-
 class PlanStore:
-    """Keeps plans beside the ledger.
+    """Stores plans beside the ledger.
 
-    Every method raises `TransientError` if the database cannot be reached or written.
+    Every method raises `LedgerUnavailableError` if the database cannot be reached or written.
 
     Args:
         database: Where they are stored.
@@ -99,10 +63,10 @@ class PlanStore:
         plan_id, digest = uuid.uuid4().hex, PlanDigest(account)
         source = iter(rows)
         with self._database.transaction() as connection:
-            while batch := [_storable(row) for row in islice(source, _ROWS_AT_ONCE)]:
+            while batch := [storable_row(row) for row in islice(source, _ROWS_AT_ONCE)]:
                 for row in batch:
                     digest.add(row)
-                connection.execute(sa.insert(plan_rows), [_stored(plan_id, row) for row in batch])
+                connection.execute(sa.insert(plan_rows), [row_values(plan_id, row) for row in batch])
             counts = {verdict.value: digest.counts[verdict.value] for verdict in PlanVerdict}
             plan = Plan(plan_id, account, run_key, reverts, digest.text(), digest.rows, counts, now)
             connection.execute(
@@ -120,7 +84,7 @@ class PlanStore:
         return plan
 
     def load(self, plan_id: str) -> Plan:
-        """The plan of that id.
+        """Return the plan of that id.
 
         Raises:
             ConfigurationError: If there is none.
@@ -136,14 +100,14 @@ class PlanStore:
         return plan
 
     def applied_by(self, run_key: str) -> Plan | None:
-        """The newest plan that a run has begun to apply."""
+        """Return the newest plan that a run has begun to apply."""
         query = sa.select(plans).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc()).limit(1)
         with self._database.transaction() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else _plan(row)
+        return None if row is None else plan_of(row)
 
     def rows(self, plan: Plan) -> Iterator[list[PlanRow]]:
-        """The rows of a plan, in order, some hundreds at a time; never a part of a source's row."""
+        """Read the rows of a plan, in order, some hundreds at a time; never a part of a source's row."""
         for start in range(0, plan.rows, _ROWS_AT_ONCE):
             query = sa.select(plan_rows).where(
                 plan_rows.c.plan_id == plan.plan_id,
@@ -151,14 +115,14 @@ class PlanStore:
                 plan_rows.c.row_number < start + _ROWS_AT_ONCE,
             )
             with self._database.transaction() as connection:
-                found = [_plan_row(row) for row in connection.execute(query)]
+                found = [plan_row_of(row) for row in connection.execute(query)]
             # Sorted here: databases sort text in many ways.
             yield sorted(found, key=lambda row: (row.row, row.field))
 
     def copy(self, plan: Plan, digest: str) -> Spool[list[PlanRow]]:
         """Copy the rows of a plan into a temporary file, in one read, if they are those that the digest is of.
 
-        What is applied is this copy: whatever happens to the rows in the database afterwards changes nothing.
+        This copy is applied: a later change of the rows in the database has no effect.
 
         Args:
             plan: As it was loaded.
@@ -182,7 +146,7 @@ class PlanStore:
         raise ConfigurationError(msg, code="NOT_APPROVED")
 
     def _digested(self, plan: Plan, digest: PlanDigest) -> Iterator[list[PlanRow]]:
-        """The rows of a plan, which the digest sees as they pass."""
+        """Read the rows of a plan, and add each to the digest."""
         for batch in self.rows(plan):
             for row in batch:
                 digest.add(row)
@@ -209,13 +173,13 @@ class PlanStore:
             connection.execute(sa.update(plans).where(plans.c.plan_id == plan.plan_id).values(applied_at=now))
 
     def written_fields(self, run_key: str) -> tuple[str, ...]:
-        """The vendor's keys that a run wrote, in whatever account."""
+        """Return the vendor's keys that a run wrote, in any account."""
         query = sa.select(changes.c.field).where(changes.c.run_key == run_key, changes.c.field != "").distinct()
         with self._database.transaction() as connection:
             return tuple(sorted(connection.execute(query).scalars()))
 
     def written(self, run_key: str, account: str) -> Iterator[WrittenRecord]:
-        """What a run wrote, or may have written, by record; read it to its end soon, the database is locked meanwhile.
+        """Read what a run wrote, or may have written, by record; the database is locked until all of it is read.
 
         Raises:
             ConfigurationError: If the ledger knows no such run of that account.
@@ -243,15 +207,15 @@ class PlanStore:
         latest = sa.select(runs.c.run_key).where(runs.c.account == account).order_by(runs.c.started_at.desc()).limit(3)
         known = ", ".join(map(repr, connection.execute(latest).scalars())) or "none"
         return (
-            f"The ledger has no run {run_key!r} of account {account!r}; a run key is 'dag/task/run', as the task's "
-            f"report tells it. The latest: {known}."
+            f"The ledger has no run {run_key!r} of account {account!r}; a run key is 'dag/task/run', as in the "
+            f"task's report. The latest: {known}."
         )
 
 
 def _written(rows: Iterable[Row[Any]]) -> tuple[WrittenField, ...]:
-    """What a run did to the fields of one record: what stood there before it wrote, and all that it wrote.
+    """Return what a run did to the fields of one record: the values before it wrote, and all values that it wrote.
 
-    An attempt that failed may have landed or not. What was seen after it still stood there before, unless it is the
+    An attempt that failed may have landed or not. A value that was seen after it was there before, unless it is the
     very value of that attempt.
     """
     before: dict[str, str | None] = {}
@@ -262,60 +226,3 @@ def _written(rows: Iterable[Row[Any]]) -> tuple[WrittenField, ...]:
             before.setdefault(row.field, row.before)
         written.append(row.after)
     return tuple(WrittenField(key, before.get(key), tuple(dict.fromkeys(values[key]))) for key in sorted(values))
-
-
-def _storable(row: PlanRow) -> PlanRow:
-    """The row as it comes back from the database; values are JSON, which is plain text anyway."""
-    texts = (row.record_id, row.code, row.reason)
-    record_id, code, reason = map(storable, texts)
-    return row if (record_id, code, reason) == texts else replace(row, record_id=record_id, code=code, reason=reason)
-
-
-def _stored(plan_id: str, row: PlanRow) -> dict[str, Any]:
-    return {
-        "plan_id": plan_id,
-        "row_number": row.row,
-        "field": row.field,
-        "record_id": row.record_id,
-        "verdict": row.verdict.value,
-        "before": row.before,
-        "after": row.after,
-        "as_of": row.as_of,
-        "code": row.code,
-        "reason": row.reason,
-    }
-
-
-def _plan_row(row: Row[Any]) -> PlanRow:
-    return PlanRow(
-        row.row_number,
-        row.record_id,
-        row.field,
-        PlanVerdict(row.verdict),
-        before=row.before,
-        after=row.after,
-        as_of=row.as_of,
-        code=row.code,
-        reason=row.reason,
-    )
-
-
-def stored_plan(connection: Connection, plan_id: str) -> Plan | None:
-    """The plan of that id, or None if there is none."""
-    row = connection.execute(sa.select(plans).where(plans.c.plan_id == plan_id)).one_or_none()
-    return None if row is None else _plan(row)
-
-
-def _plan(row: Row[Any]) -> Plan:
-    return Plan(
-        plan_id=row.plan_id,
-        account=row.account,
-        run_key=row.run_key,
-        reverts=row.reverts,
-        digest=row.digest,
-        rows=row.rows,
-        counts=json.loads(row.counts),
-        created_at=row.created_at,
-        applied_by=row.applied_by,
-        applied_at=row.applied_at,
-    )

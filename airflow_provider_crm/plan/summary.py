@@ -15,7 +15,7 @@ from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.plan.store import Plan
+    from airflow_provider_crm.plan.stored_plan import Plan
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json

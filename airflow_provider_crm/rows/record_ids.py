@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, cast
 
@@ -14,18 +11,10 @@ from airflow_provider_crm.rows.cells import Mark, RefusedCell
 from airflow_provider_crm.rows.problems import Problem, Problems
 from airflow_provider_crm.rows.rules import ColumnRules
 from airflow_provider_crm.values.record_ids import are_plain_ids, path_segment
+from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
 
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40
-_CACHE_KILOBYTES = 8_000
-_PAGE_BYTES = 16_384
-_IDS_AT_ONCE = 10_000
-_SEEN = "CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
-# In the order of the ids, so that ids on one page of the table are inserted together.
-_REMEMBER = """
-    INSERT OR IGNORE INTO seen SELECT value, ? + key FROM json_each(?) WHERE value IS NOT NULL ORDER BY value, key
-"""
-_KNOWN = "SELECT id, row FROM seen WHERE row < ? AND id IN (SELECT value FROM json_each(?))"
 
 
 def record_id_of(cell: object, limit: int) -> tuple[str, RefusedCell | None]:
@@ -80,40 +69,6 @@ def _number_id(cell: float | Decimal, limit: int) -> tuple[str, RefusedCell | No
     return text, None
 
 
-class SeenIds:
-    """The ids of earlier chunks and their rows, in a temporary file: the memory they take does not grow with them."""
-
-    def __init__(self) -> None:
-        # The empty name is SQLite's for a database of this connection alone; any thread may drop it.
-        self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        weakref.finalize(self, self._file.close)
-        for setting in ("journal_mode = OFF", f"page_size = {_PAGE_BYTES}", f"cache_size = -{_CACHE_KILOBYTES}"):
-            self._file.execute(f"PRAGMA {setting}")
-        self._file.execute(_SEEN)
-
-    def add(self, record_ids: Sequence[str | None], first: int) -> bool:
-        """Remember the ids of rows that come after all earlier ones.
-
-        Args:
-            record_ids: Of one row after another; None where a row has no good one.
-            first: Number of the first row.
-
-        Returns:
-            Whether each of them is new, and occurs once.
-        """
-        before = self._file.total_changes
-        self._file.execute("BEGIN")
-        for start in range(0, len(record_ids), _IDS_AT_ONCE):
-            ids = json.dumps(record_ids[start : start + _IDS_AT_ONCE])
-            self._file.execute(_REMEMBER, (first + start, ids))
-        self._file.execute("COMMIT")
-        return self._file.total_changes - before == len(record_ids) - record_ids.count(None)
-
-    def before(self, record_ids: Iterable[str], first: int) -> dict[str, int]:
-        """Return the earliest row of each of these ids that occurs before the row `first`."""
-        return dict(self._file.execute(_KNOWN, (first, json.dumps(list(record_ids)))))
-
-
 def row_names(rows: list[int], own: int) -> str:
     """Name the other rows of an id, the first few of them by number."""
     others = len(rows) - 1
@@ -142,7 +97,7 @@ class RowIds:
     def __init__(self, rules: ColumnRules, canonical_id: Callable[[str], str]) -> None:
         self._rules = rules
         self._canonical_id = canonical_id
-        self._seen = SeenIds()
+        self._seen = TemporaryIdTable()
 
     def read(self, cells: list[object], limit: int, problems: Problems) -> list[str]:
         """Return the id of every row in its one spelling; a row without a good one gets a problem.
@@ -179,12 +134,12 @@ class RowIds:
         good: Sequence[str | None] = record_ids
         if problems:
             good = [None if row in problems else record_id for row, record_id in enumerate(record_ids)]
-        if not self._seen.add(good, first):
+        if not self._seen.add_first(good, first):
             self._refuse_repeated(_occurrences(record_ids, problems), first, problems)
         return {}
 
     def _refuse_repeated(self, found: _Occurrences, first: int, problems: Problems) -> None:
-        before = self._seen.before(found.first, first)
+        before = self._seen.rows_of(found.first, before=first)
         for record_id in (*found.repeated, *(known for known in before if known not in found.repeated)):
             rows = found.repeated.get(record_id) or [found.first[record_id]]
             everywhere = [*([before[record_id]] if record_id in before else []), *(first + index for index in rows)]

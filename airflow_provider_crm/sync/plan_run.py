@@ -15,7 +15,7 @@ from airflow_provider_crm.sync.spans import describe, span
 
 if TYPE_CHECKING:
     from airflow_provider_crm.hooks.sessions import Session
-    from airflow_provider_crm.plan.store import Plan
+    from airflow_provider_crm.plan.stored_plan import Plan
     from airflow_provider_crm.report.guardrail_check import GuardrailCheck
     from airflow_provider_crm.sync.run_context import RunContext, Source
     from airflow_provider_crm.sync.task_run import TaskRun

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.plan_row import PlanRow
     from airflow_provider_crm.plan.reads import PlanReads
-    from airflow_provider_crm.plan.store import Plan, PlanStore
+    from airflow_provider_crm.plan.store import PlanStore
+    from airflow_provider_crm.plan.stored_plan import Plan
     from airflow_provider_crm.sync.run_context import RunContext
 
 

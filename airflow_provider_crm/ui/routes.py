@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import AfterValidator
 from starlette.responses import Response
 
-from airflow_provider_crm.plan.store import Plan, stored_plan
+from airflow_provider_crm.plan.stored_plan import Plan, stored_plan
 from airflow_provider_crm.ui.access import PageReader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.pages import PageMaker, pages_of

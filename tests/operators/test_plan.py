@@ -15,7 +15,7 @@ from airflow_provider_crm.database.schema import changes, plan_rows, plans
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
-from airflow_provider_crm.plan.store import PlanDigest, _plan_row
+from airflow_provider_crm.plan.stored_plan import PlanDigest, plan_row_of
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 CLOSE = {"id_column": "id", "fields": {"arr": "deal_value", "text": "notes"}}
@@ -292,7 +292,7 @@ def test_what_was_not_approved_is_not_applied(deals, plan, apply, tamper, stored
             digest = PlanDigest(account)
             for one in stored(plan_rows):
                 if one["plan_id"] == run.report["plan_id"]:
-                    digest.add(_plan_row(SimpleNamespace(**one)))
+                    digest.add(plan_row_of(SimpleNamespace(**one)))
             tamper(sa.update(plans).where(mine).values(digest=digest.text()))
         applied = apply(run, task_id=f"apply_{number}")
         assert isinstance(applied.error, AirflowFailException)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.schema import plan_rows, plans
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
-from airflow_provider_crm.plan.store import PlanDigest, _plan_row
+from airflow_provider_crm.plan.stored_plan import PlanDigest, plan_row_of
 from tests.database import version_1
 
 
@@ -27,7 +27,7 @@ def ledger(ledger_conn_id, crm_sandbox):
             update = sa.text(f"UPDATE {table} SET account = :new WHERE account = :old")
             connection.execute(update, {"new": account, "old": version_1.ACCOUNT})
         rows = connection.execute(sa.select(plan_rows).where(plan_rows.c.plan_id == version_1.PLAN))
-        for row in sorted(map(_plan_row, rows), key=lambda row: (row.row, row.field)):
+        for row in sorted(map(plan_row_of, rows), key=lambda row: (row.row, row.field)):
             digest.add(row)
         connection.execute(sa.update(plans).where(plans.c.plan_id == version_1.PLAN).values(digest=digest.text()))
     engine.dispose()

@@ -19,10 +19,12 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.plan.reads import PlanReads
 from airflow_provider_crm.plan.records import RecordReader
-from airflow_provider_crm.plan.spool import LastRows, Spool
-from airflow_provider_crm.plan.store import PlanDigest, PlanStore
+from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.plan.store import PlanStore
+from airflow_provider_crm.plan.stored_plan import PlanDigest
 from airflow_provider_crm.plan.summary import PlanSummary
 from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.credentials import Credentials
@@ -224,7 +226,8 @@ def test_pages_are_read_where_that_is_cheaper(  # noqa: PLR0917 - fixtures
     for number in range(held):
         crm_sandbox.close.add_opportunity(f"oppo_{number:04}", value=number)
     ids = {f"oppo_{number:04}": None for number in range(wanted)}
-    with LastRows((record_id, 0) for record_id in ids) as rows, RecordReader(session, {"value"}, 4, reads) as reader:
+    with TemporaryIdTable() as rows, RecordReader(session, {"value"}, 4, reads) as reader:
+        rows.add_last((record_id, 0) for record_id in ids)
         reader.prepare(rows)
         found = reader.get(ids)
     assert [record["value"] for record in found.values()] == list(range(wanted))
@@ -238,7 +241,8 @@ def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session, re
         crm_sandbox.close.add_opportunity(f"oppo_{number:03}", value=number)
     crm_sandbox.script(vendor="close", path="/api/v1/opportunity/", faults=[None, "http_400"])
     ids = {f"oppo_{number:03}": None for number in range(300)}
-    with LastRows((record_id, 0) for record_id in ids) as rows, RecordReader(session, {"value"}, 8, reads) as reader:
+    with TemporaryIdTable() as rows, RecordReader(session, {"value"}, 8, reads) as reader:
+        rows.add_last((record_id, 0) for record_id in ids)
         reader.prepare(rows)
         assert [record["value"] for record in reader.get(ids).values()] == list(range(300))
     assert len(crm_sandbox.audit.calls) == 2 + 200
@@ -280,10 +284,3 @@ def test_a_spool_gives_back_what_was_put_in():
     with Spool(updates) as spool:
         assert len(spool) == 1_000
         assert list(spool) == list(spool) == updates
-
-
-def test_the_last_row_of_each_record_is_known():
-    """Later rows replace earlier ones; records that do not occur are left out, whatever their ids look like."""
-    with LastRows([("oppo_1", 0), ("oppo_2", 1), ("oppo_1", 2), ('"é\n', 3)]) as rows:
-        assert len(rows) == 3
-        assert rows.of(["oppo_1", "oppo_2", "oppo_3", '"é\n']) == {"oppo_1": 2, "oppo_2": 1, '"é\n': 3}

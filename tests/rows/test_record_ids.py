@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airflow_provider_crm.rows.record_ids import SeenIds
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 
-from .reading import DAY, D, arrow, ids, properties, read
+from .reading import DAY, D, arrow, ids, read
 
 
 @pytest.mark.parametrize(
@@ -97,30 +92,3 @@ def test_last_writes_the_last_row_of_a_chunk() -> None:
         (4, "2"),
         (5, "3"),
     ]
-
-
-@properties
-@given(chunks=st.lists(st.lists(st.none() | st.integers(0, 60).map(str), max_size=30), max_size=8))
-def test_ids_of_earlier_rows_are_found(chunks: list[list[str | None]]) -> None:
-    """The memory of ids knows whether all of a chunk are new, and the first row of each that came before."""
-    seen, known, row = SeenIds(), dict[str, int](), 0
-    for chunk in chunks:
-        good = [record_id for record_id in chunk if record_id is not None]
-        assert seen.add(chunk, row) is (len(set(good)) == len(good) and known.keys().isdisjoint(good))
-        assert seen.before(good, row) == {record_id: known[record_id] for record_id in good if record_id in known}
-        for place, record_id in enumerate(chunk, row):
-            if record_id is not None:
-                known.setdefault(record_id, place)
-        row += len(chunk)
-
-
-def test_any_thread_may_drop_the_memory_of_ids() -> None:
-    """The garbage collector runs in any thread; closing the temporary file there is no error."""
-    held, unraisable = [SeenIds()], list[object]()
-    hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(held.clear).result()
-    finally:
-        sys.unraisablehook = hook
-    assert not unraisable

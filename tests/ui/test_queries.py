@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import runs, schema_version
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
-from airflow_provider_crm.plan.store import stored_plan
+from airflow_provider_crm.plan.stored_plan import stored_plan
 from airflow_provider_crm.ui.database import LedgerReader, read_only
 from airflow_provider_crm.ui.queries import changes as changes_module
 from airflow_provider_crm.ui.queries.changes import RecordChanges, RunChanges, Search

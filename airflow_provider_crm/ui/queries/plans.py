@@ -17,7 +17,7 @@ from airflow_provider_crm.ui.values import amount
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.plan.store import Plan
+    from airflow_provider_crm.plan.stored_plan import Plan
 
 CHANGES = (PlanVerdict.UPDATE.value, PlanVerdict.CONFLICT.value)
 # Parts of a major unit in which amounts are whole numbers: SQLite adds up floats, which are exact for whole numbers up
