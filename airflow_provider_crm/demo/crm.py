@@ -56,7 +56,7 @@ def edit(sandbox: Sandbox, record_id: str, fields: Record) -> None:
 
 
 class CrmReader:
-    """Reads opportunities over HTTP.
+    """A reader of opportunities over HTTP.
 
     Args:
         sandbox: A running sandbox; only its address and keys are used.

@@ -48,7 +48,7 @@ _DAILY = ("close_daily_sql", "deal_values")
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """One run, and what has to come of it.
+    """One run, and its expected result.
 
     Attributes:
         title: A short text for a narrow column.

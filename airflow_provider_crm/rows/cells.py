@@ -27,7 +27,7 @@ class Mark(enum.Enum):
 
 
 class RefusedCell(NamedTuple):
-    """A cell that no field takes: `text` goes on after "takes a number, "."""
+    """A cell that no field takes; `text` ends the sentence that begins with "takes a number, "."""
 
     code: str
     text: str

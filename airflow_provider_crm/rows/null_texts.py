@@ -1,4 +1,4 @@
-"""Texts that are missing values."""
+"""Read texts that are missing values, and count them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NullTexts:
-    """The texts that are missing values, compared without surrounding white space, and where they occurred.
+    """Texts that are missing values, compared without surrounding white space, with the columns that had them.
 
     Args:
         texts: The texts, without surrounding white space.

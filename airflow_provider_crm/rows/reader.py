@@ -28,7 +28,7 @@ _now = partial(dt.datetime.now, dt.UTC)
 
 
 class FrameReader:
-    """Reads the frames of one run, one after another: row numbers run on, and duplicate ids are found across frames.
+    """A reader of one run's frames: row numbers run on, and duplicate ids are found across frames.
 
     Args:
         columns: The mapping and its rules.

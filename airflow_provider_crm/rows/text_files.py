@@ -1,4 +1,4 @@
-"""CSV and JSON lines, read piece by piece."""
+"""Read CSV and JSON lines piece by piece."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """Answers the control routes of one sandbox."""
+    """The control routes of one sandbox."""
 
     def __init__(self, sandbox: SandboxState, url: Callable[[], str]) -> None:
         self._sandbox = sandbox

@@ -1,4 +1,4 @@
-"""Faults: what can go wrong with one call, by script (so many, in order) or by rate (seeded, so a run repeats).
+"""Inject faults into calls, by script (so many, in order) or by rate (seeded, so a run repeats).
 
 | name | the write is applied | the client gets |
 |---|---|---|
@@ -104,7 +104,7 @@ class Script:
 
 
 class FaultPlan:
-    """Chooses the fault of each call: from the first script that matches it, else by the rates."""
+    """The choice of each call's fault: from the first script that matches it, else by the rates."""
 
     def __init__(self) -> None:
         self._scripts: list[Script] = []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SandboxState:
-    """Two accounts, and all that decides how calls to them are answered.
+    """Two accounts, with the clock, audit, switches and scripts for calls to them.
 
     Attributes:
         clock: what time it is for both vendors; real time until it is set.

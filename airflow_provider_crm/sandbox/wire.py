@@ -59,7 +59,7 @@ class AppliedChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """One answer, and what the call changed if it changed anything."""
+    """One answer, with the change that the call made, if any."""
 
     status: int
     body: bytes = b""
@@ -69,7 +69,7 @@ class Response:
 
 
 class RefusalError(Exception):
-    """A handler refuses the call with this status and JSON payload."""
+    """Refusal of a call, with its status and JSON payload."""
 
     def __init__(self, status: int, payload: Json, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, payload)

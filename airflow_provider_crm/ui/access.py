@@ -35,7 +35,7 @@ class PageReader:
 
 
 class NoReadableDagError(Exception):
-    """Raised for a user who may read no Dag at all."""
+    """Error for a user who may read no Dag at all."""
 
 
 def _reader(user: GetUserDep) -> PageReader:

@@ -1,4 +1,4 @@
-"""The pages' addresses: who asks for what, and what is put before them."""
+"""The routes of the pages."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ EMPTY = Shown("empty", "empty")
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Shows values.
+    """The values of the ledger as pages show them.
 
     Attributes:
         hidden: Fields that `[crm] ledger_hash_fields` names. Their older values, stored in clear, are hidden as well.

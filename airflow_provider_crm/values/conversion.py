@@ -1,4 +1,4 @@
-"""The rules that make one raw value fit one field, exactly or not at all."""
+"""Make raw values fit fields, exactly or not at all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLUMN_KINDS = _TEXTS | {Kind.MONEY}
 
 @dataclass(frozen=True, slots=True)
 class ValueRules:
-    """How raw values become field values.
+    """The rules that turn raw values into field values.
 
     Attributes:
         timezone: IANA zone that dates are cut in and naive times are read in; None if no zone is configured.

@@ -1,4 +1,4 @@
-"""pyarrow, which only Parquet files need: an extra of the package, as it is as large as all the rest."""
+"""Check for pyarrow, which only Parquet files and Arrow tables need: an extra, as it is as large as all the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists that a driver or a file hands over as text: PostgreSQL's array literals and JSON."""
+"""Read lists that drivers and files write as text: PostgreSQL's array literals and JSON."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _READS = ("GET", "HEAD")
 
 
 class CloseApi:
-    """Answers calls for one organization."""
+    """The API of one organization."""
 
     def __init__(self, account: CloseAccount, panel: Panel) -> None:
         self._account = account

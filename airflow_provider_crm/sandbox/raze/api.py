@@ -41,7 +41,7 @@ _MONEY = ("deal_value", "deal_currency")
 
 
 class RazeApi:
-    """Answers calls for one account."""
+    """The API of one account."""
 
     def __init__(self, account: RazeAccount, panel: Panel) -> None:
         self._account = account

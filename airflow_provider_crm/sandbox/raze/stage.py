@@ -20,7 +20,7 @@ _STAMPS = {"won": "won_at", "lost": "lost_at"}
 
 @dataclass(frozen=True, kw_only=True)
 class StageChange:
-    """A checked stage change: the new status, and what the answer holds besides the record."""
+    """A checked stage change: the new status, and the parts of the answer besides the record."""
 
     status: str
     extra: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Everything that is true only of Close (https://developer.close.com).
+"""The API of Close as an object.
 
 Sources of the rules: the vendor's page "Update an opportunity" with its OpenAPI schema, and its pages on
 authentication, rate limits, custom fields and pipelines. Where they say nothing, a comment names the choice made here.

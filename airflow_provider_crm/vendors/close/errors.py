@@ -1,4 +1,4 @@
-"""Errors in Close's answers, in all shapes on record."""
+"""Read errors in Close's answers, in all shapes on record."""
 
 from __future__ import annotations
 
