@@ -27,11 +27,11 @@ from airflow_provider_crm.ledger.claims import (
     DesiredRows,
     FieldKey,
     FieldState,
-    Settlement,
     StateOnRecord,
 )
 from airflow_provider_crm.ledger.on_record import claimed_records, lock_claimed, read_rejections, read_states
 from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
+from airflow_provider_crm.ledger.settlement import Settlement
 from airflow_provider_crm.ledger.settling import ended_fields, log_line, store_rejections
 from airflow_provider_crm.ledger.statements import LOG, forget, observe
 from airflow_provider_crm.ledger.tries import begin_try, end_try

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import rejects
-from airflow_provider_crm.ledger.claims import Settlement
 from airflow_provider_crm.ledger.on_record import lock_rejections
 from airflow_provider_crm.ledger.row_sets import EndedField, storable
+from airflow_provider_crm.ledger.settlement import Settlement
 from airflow_provider_crm.ledger.statements import refuse
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID

@@ -26,7 +26,7 @@ _READ_AT_ONCE = 200
 _T = TypeVar("_T")
 
 
-class Problem(NamedTuple):
+class PlanProblem(NamedTuple):
     """Why a field cannot be planned.
 
     Attributes:
@@ -93,13 +93,13 @@ class CurrentRecords:
         shown = stored_values((key,), record, self._vendor, self._catalogue)
         return any(self._ledger.hashes.is_of(kept, value) for value in shown.values())
 
-    def problem(self, record: Record | RejectedError | None) -> Problem | None:
+    def problem(self, record: Record | RejectedError | None) -> PlanProblem | None:
         """Return why no field of a record can be planned; None for a record that was read."""
         if record is None:
             reason = f"{self._vendor.display_name} has no opportunity of that id."
-            return Problem(PlanVerdict.MISSING, "NOT_FOUND", reason)
+            return PlanProblem(PlanVerdict.MISSING, "NOT_FOUND", reason)
         if isinstance(record, RejectedError):
-            return Problem(PlanVerdict.INVALID, record.code, str(record))
+            return PlanProblem(PlanVerdict.INVALID, record.code, str(record))
         return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, RejectedError
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict, WrittenField, WrittenRecord
-from airflow_provider_crm.plan.records_now import CurrentRecords, Problem, batches
+from airflow_provider_crm.plan.records_now import CurrentRecords, PlanProblem, batches
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors.comparison import field_value, stored_values
 from airflow_provider_crm.vendors.encoding import writes_of
@@ -86,12 +86,12 @@ class UndoPlanner:
             return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
         return row
 
-    def _irreversible(self, field: WrittenField) -> Problem | None:
+    def _irreversible(self, field: WrittenField) -> PlanProblem | None:
         """Return why the value before the run cannot be put back: it is not known, or cannot be written."""
         key = field.key
 
-        def invalid(code: str, reason: str) -> Problem:
-            return Problem(PlanVerdict.INVALID, code, reason)
+        def invalid(code: str, reason: str) -> PlanProblem:
+            return PlanProblem(PlanVerdict.INVALID, code, reason)
 
         if key not in self._catalogue.fields:
             return invalid("UNKNOWN_FIELD", f"{key} is no longer a field that can be written.")

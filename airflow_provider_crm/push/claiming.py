@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
 from airflow_provider_crm.push.outcomes import claim_outcome, invalid, not_sent, outdated_approval, unchanged
-from airflow_provider_crm.push.prepare import ROWS_AT_ONCE, PreparedRow, RowPreparer
+from airflow_provider_crm.push.prepare import ROWS_AT_ONCE, PreparedRow, RowPreparer, desired_row, desired_rows
 from airflow_provider_crm.push.rules import PushRules, check_won_date
-from airflow_provider_crm.push.run_ledger import RunLedger, desired_row
 from airflow_provider_crm.push.write import Job, RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.encoding import calls_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.push.run_ledger import RunLedger
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
@@ -83,7 +83,7 @@ class RowClaimer:
 
     def _changed(self, rows: list[PreparedRow]) -> Generator[Outcome, None, list[PreparedRow]]:
         """Yield the outcomes of rows of which the CRM holds all values already; return the other rows."""
-        known = self._ledger.unchanged(rows)
+        known = self._ledger.unchanged(desired_rows(rows)) if self._ledger.knows_unchanged else frozenset()
         for number in sorted(known):
             yield unchanged(rows[number][0])
         return [row for number, row in enumerate(rows) if number not in known] if known else rows

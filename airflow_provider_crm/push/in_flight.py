@@ -11,8 +11,7 @@ from airflow_provider_crm.push.workers import Workers
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.waiting import Waiting
-    from airflow_provider_crm.push.row_writer import MaySend
-    from airflow_provider_crm.push.write import Job, RowResult
+    from airflow_provider_crm.push.write import Job, MaySend, RowResult
 
 
 class InFlight:

@@ -8,8 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
+from airflow_provider_crm.ledger.claims import DesiredRow, DesiredRows
 from airflow_provider_crm.push.outcomes import invalid, not_sent
 from airflow_provider_crm.push.rules import PushRules, check_won_date, dated
+from airflow_provider_crm.values.columns import rows_at
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_of_all
@@ -25,6 +27,29 @@ ROWS_AT_ONCE = 200
 
 PreparedRow: TypeAlias = tuple[Update, Writes]
 """A row that passed its checks and has a data time, and what it wants in the vendor's own keys and values."""
+
+
+def desired_row(row: PreparedRow) -> DesiredRow:
+    """Return a row as the ledger claims it."""
+    update, writes = row
+    if update.as_of is None:
+        raise ValueError(update.record_id)
+    return DesiredRow(update.record_id, writes.texts, update.as_of)
+
+
+def desired_rows(rows: Sequence[PreparedRow]) -> DesiredRows:
+    """Return rows as the ledger compares them; columns that were encoded together stay together."""
+    record_ids = [update.record_id for update, _ in rows]
+    as_of = [update.as_of for update, _ in rows if update.as_of is not None]
+    encoded = {id(writes.columns): writes.columns for _, writes in rows}
+    if len(encoded) == 1:
+        (columns,) = encoded.values()
+        return DesiredRows(record_ids, rows_at(columns.texts, [writes.index for _, writes in rows]), as_of)
+    values: dict[str, list[str | None]] = {key: [None] * len(rows) for one in encoded.values() for key in one.texts}
+    for number, (_, writes) in enumerate(rows):
+        for key, column in writes.columns.texts.items():
+            values[key][number] = column[writes.index]
+    return DesiredRows(record_ids, values, as_of)
 
 
 class RowPreparer:

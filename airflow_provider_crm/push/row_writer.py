@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
 from airflow_provider_crm.push.outcomes import (
@@ -18,7 +17,7 @@ from airflow_provider_crm.push.outcomes import (
     outdated_approval,
     unchanged,
 )
-from airflow_provider_crm.push.write import Job, RowResult, write_update
+from airflow_provider_crm.push.write import Job, MaySend, RowResult, write_update
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
-
-MaySend: TypeAlias = "Callable[[Job], bool]"
-"""Notes that a call of a row is sent now; False if none may be sent any more."""
 
 
 class RowWriter:
@@ -183,7 +179,8 @@ class RowWriter:
 
     def _before_attempt(self, job: Job, may_send: MaySend) -> BeforeAttempt:
         """Allow an attempt only while the run goes on and the claim outlasts the attempt."""
-        renew = self._ledger.renewer(job, self._session)
+        longest_call = 2 * self._session.account.timeout  # connecting and answering may take that long each
+        renew = self._ledger.renewer(job, self._session.clock.monotonic, longest_call)
 
         def before_attempt() -> None:
             if not may_send(job):

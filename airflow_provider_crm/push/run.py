@@ -139,11 +139,18 @@ class Push:
     def _ended(self) -> Iterator[Outcome]:
         """Put the rows on record that have ended, waiting for the first."""
         results = self._in_flight.ended()
-        self._ledger.settle(results)
+        self._settle(results)
         self._in_flight.recorded(results)
         self._recorded.extend(results)
         while self._recorded:
             yield self._counted(self._recorded.popleft())
+
+    def _settle(self, results: Iterable[RowResult], *, once_more: bool = False) -> None:
+        """Record results in the ledger.
+
+        Once its database has failed, rows that were not sent are left to their leases instead of waiting for it again.
+        """
+        self._ledger.settle([result for result in results if not result.keeps_claim], once_more=once_more)
 
     def _counted(self, result: RowResult) -> Outcome:
         """Stop the run if the vendor is down."""
@@ -165,7 +172,7 @@ class Push:
         self._ledger.release(self._in_flight.end())
         calls = 2 * self._session.account.timeout  # connecting and answering may take that long each
         results, unanswered = self._in_flight.wait(calls if isinstance(err, Exception) else _PATIENCE)
-        self._ledger.settle(results, once_more=True)
+        self._settle(results, once_more=True)
         landed = (one.outcome for one in results if one.outcome.word is not OutcomeWord.NOT_SENT or one.outcome.applied)
         recorded = (result.outcome for result in self._recorded)
         self.unreported = [*recorded, *landed, *map(_unanswered, unanswered)]

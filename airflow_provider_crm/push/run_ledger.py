@@ -8,42 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ClaimLostError, LedgerUnavailableError, TransientError
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
-from airflow_provider_crm.values.columns import rows_at
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.ledger.claims import ClaimedRow
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.push.prepare import PreparedRow
+    from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.stops import Stops
-    from airflow_provider_crm.push.write import RowResult
     from airflow_provider_crm.values.opportunity import Outcome
 
 _RENEWALS = 5  # a database that is slow for a moment, as after a restart, stops no run
-
-
-def desired_row(row: PreparedRow) -> DesiredRow:
-    """Return a row as the ledger claims it."""
-    update, writes = row
-    if update.as_of is None:
-        raise ValueError(update.record_id)
-    return DesiredRow(update.record_id, writes.texts, update.as_of)
-
-
-def desired_rows(rows: Sequence[PreparedRow]) -> DesiredRows:
-    """Return rows as the ledger compares them; columns that were encoded together stay together."""
-    record_ids = [update.record_id for update, _ in rows]
-    as_of = [update.as_of for update, _ in rows if update.as_of is not None]
-    encoded = {id(writes.columns): writes.columns for _, writes in rows}
-    if len(encoded) == 1:
-        (columns,) = encoded.values()
-        return DesiredRows(record_ids, rows_at(columns.texts, [writes.index for _, writes in rows]), as_of)
-    values: dict[str, list[str | None]] = {key: [None] * len(rows) for one in encoded.values() for key in one.texts}
-    for number, (_, writes) in enumerate(rows):
-        for key, column in writes.columns.texts.items():
-            values[key][number] = column[writes.index]
-    return DesiredRows(record_ids, values, as_of)
 
 
 class RunLedger:
@@ -63,12 +36,17 @@ class RunLedger:
         self._changes_only = changes_only
         self._claimed_records: set[str] = set()
 
-    def unchanged(self, rows: Sequence[PreparedRow]) -> frozenset[int]:
+    @property
+    def knows_unchanged(self) -> bool:
+        """Whether `unchanged` may know such rows: there is a ledger, only changes are sent, and the run goes on."""
+        return self._ledger is not None and self._changes_only and self._stops.reason is None
+
+    def unchanged(self, rows: DesiredRows) -> frozenset[int]:
         """Return the positions of the rows of which the CRM is known to hold all values."""
-        if self._ledger is None or not self._changes_only or self._stops.reason is not None:
+        if self._ledger is None or not self.knows_unchanged:
             return frozenset()
         try:
-            return self._ledger.settled(desired_rows(rows))
+            return self._ledger.settled(rows)
         except TransientError as err:
             self._stops.add(err)
             return frozenset()
@@ -91,25 +69,29 @@ class RunLedger:
         self._claimed_records -= new - to_send
         return claims
 
-    def renewer(self, row: ClaimedRow, session: Session) -> Callable[[], None]:
-        """Return what keeps the claim of a row valid for as long as one more attempt may take.
+    def renewer(self, row: ClaimedRow, monotonic: Callable[[], float], longest_call: float) -> Callable[[], None]:
+        """Return a function that renews the claim of a row, to be called before each attempt.
 
-        A call that lands after its claim has run out could overwrite a newer value. What is returned is called before
-        each attempt, and raises if the row may not be sent any more.
+        A call that lands after its claim has run out could overwrite a newer value. So the function raises if the
+        claim cannot be made to outlast one more call.
+
+        Args:
+            row: The row.
+            monotonic: Seconds that never run backwards.
+            longest_call: Seconds that a call may take at most.
         """
-        ledger, clock, deadline = self._ledger, session.clock, row.claim.deadline
-        longest_call = 2 * session.account.timeout  # connecting and answering may take that long each
+        ledger, deadline = self._ledger, row.claim.deadline
 
         def renew() -> None:
             nonlocal deadline
-            if ledger is None or clock.monotonic() + longest_call < deadline:
+            if ledger is None or monotonic() + longest_call < deadline:
                 return
             for _ in range(_RENEWALS):
                 renewed = ledger.renew(row.desired, row.claim)
                 if renewed is None:
                     msg = "Another run has taken this row over while it waited."
                     raise ClaimLostError(msg, record_id=row.record_id)
-                if clock.monotonic() + longest_call < renewed:
+                if monotonic() + longest_call < renewed:
                     deadline = renewed
                     return
             msg = (
@@ -120,16 +102,13 @@ class RunLedger:
 
         return renew
 
-    def settle(self, results: Iterable[RowResult], *, once_more: bool = False) -> None:
-        """Record the results of claimed rows. If that fails, the run stops, and a later run sends the rows again.
-
-        Once the database has failed, rows that were not sent are left to their leases instead of waiting for it again.
+    def settle(self, settlements: Sequence[Settlement], *, once_more: bool = False) -> None:
+        """Record what became of claimed rows. If that fails, the run stops, and a later run sends the rows again.
 
         Args:
-            results: The rows.
+            settlements: The rows.
             once_more: Whether a signal may have interrupted this when it was stored already.
         """
-        settlements = [result for result in results if not result.keeps_claim]
         if self._ledger is None or not settlements:
             return
         try:

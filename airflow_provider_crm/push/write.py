@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.client.attempts import BeforeAttempt, always
 from airflow_provider_crm.exceptions import (
@@ -14,7 +15,7 @@ from airflow_provider_crm.exceptions import (
     LedgerUnavailableError,
     RejectedError,
 )
-from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
+from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
 from airflow_provider_crm.values.opportunity import OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import check_echo
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
+
+MaySend: TypeAlias = "Callable[[Job], bool]"
+"""Notes that a call of a row is sent now; False if none may be sent any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

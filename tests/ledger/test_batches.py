@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRows, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import DesiredRows, Verdict
+from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY, desired
