@@ -52,7 +52,7 @@ class UpdateOpportunityOperator(DataRows, OpportunityOperator):
         self.digest = digest
         self.on_conflict = on_conflict
 
-    def argument_checks(self) -> Mapping[str, Check]:
+    def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import APPLYING, DATA
 

@@ -148,7 +148,7 @@ class OpportunityOperator(SegmentedOperator):
         self.budget_share = budget_share
         self.backfill_budget_share = backfill_budget_share
 
-    def argument_checks(self) -> Mapping[str, Check]:
+    def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name; a subclass adds those of its own."""
         from airflow_provider_crm.sync.arguments import WRITING
 

@@ -48,7 +48,7 @@ class PlanOpportunityUpdatesOperator(DataRows, PlanningOperator):
         super().__init__(**kwargs)
         self.data = shielded(data, rendered=False)
 
-    def argument_checks(self) -> Mapping[str, Check]:
+    def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import DATA
 
@@ -87,7 +87,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
         self.plan_only = plan_only
         self.on_conflict = on_conflict
 
-    def argument_checks(self) -> Mapping[str, Check]:
+    def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import REVERTING
 

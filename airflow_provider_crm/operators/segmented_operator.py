@@ -32,8 +32,8 @@ class SegmentedOperator(BaseOperator):
     _segment: Segment
     _writing = False
 
-    def argument_checks(self) -> Mapping[str, Check]:
-        """Return the check of each argument by its name."""
+    def argument_checks(self) -> Mapping[str, Check | None]:
+        """Return the check of each argument by its name; None for one that is checked where it is used."""
         raise NotImplementedError
 
     def perform(self, run: TaskRun) -> dict[str, Any]:
@@ -132,9 +132,8 @@ class SegmentedOperator(BaseOperator):
         """
         from airflow_provider_crm.sync.arguments import check_arguments
 
-        checks = self.argument_checks()
         try:
-            accepted = check_arguments(checks, {name: getattr(self, name) for name in checks})
+            accepted = check_arguments(self.argument_checks(), self)
         except ConfigurationError as err:
             raise AirflowFailException(str(err)) from None
         for name, value in accepted.items():

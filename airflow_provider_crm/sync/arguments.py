@@ -31,12 +31,12 @@ _LONGEST_SHOWN = 80
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-def check_arguments(checks: Mapping[str, Check], given: Mapping[str, object]) -> dict[str, Any]:
+def check_arguments(checks: Mapping[str, Check | None], arguments: object) -> dict[str, Any]:
     """Check every argument, and return the checked values.
 
     Args:
-        checks: Check by name of the argument.
-        given: Value by name, after templates were rendered.
+        checks: Check by name of the argument; None for one that is checked where it is used, before the first call.
+        arguments: The object whose attributes are the values, after templates were rendered.
 
     Raises:
         ConfigurationError: With one sentence for each argument that is wrong.
@@ -44,8 +44,10 @@ def check_arguments(checks: Mapping[str, Check], given: Mapping[str, object]) ->
     accepted: dict[str, Any] = {}
     problems = []
     for name, check in checks.items():
+        if check is None:
+            continue
         try:
-            accepted[name] = check(name, given[name])
+            accepted[name] = check(name, getattr(arguments, name))
         except ConfigurationError as err:
             problems.append(str(err))
     if problems:
@@ -186,11 +188,6 @@ def query_parameters(name: str, value: object) -> object:
     raise _refused(name, value, "a list of values, or a dict of values by name, as the database's driver takes them")
 
 
-def anything(name: str, value: object) -> object:  # noqa: ARG001 - a check takes both
-    """Return the value, which is checked where it is used, also before the first call."""
-    return value
-
-
 def _column_name(name: str, value: object) -> str:
     """Return the name of a column; an empty one is refused where rows are read."""
     if value is None:
@@ -229,7 +226,7 @@ def _refused(name: str, value: object, advice: str) -> ConfigurationError:
     return ConfigurationError(f"{name} is {shown}; write {advice}.")
 
 
-WRITING: Mapping[str, Check] = {
+WRITING: Mapping[str, Check | None] = {
     "crm_conn_id": text("the id of a connection of type close or raze"),
     "timezone": optional_text("an IANA zone such as 'America/New_York'"),
     "nulls": text_or_mapping,
@@ -256,27 +253,27 @@ WRITING: Mapping[str, Check] = {
 }
 """The arguments that all operators have."""
 
-DATA: Mapping[str, Check] = {"data": anything}
+DATA: Mapping[str, Check | None] = {"data": None}
 """The argument of rows, whose types `rows.sources` checks."""
 
-QUERY: Mapping[str, Check] = {
+QUERY: Mapping[str, Check | None] = {
     "sql": text("one query as text"),
     "sql_conn_id": text("the id of a connection to a database"),
     "parameters": query_parameters,
     "chunk_rows": whole_number(1),
-    "shard": anything,
-    "shards": anything,
+    "shard": None,
+    "shards": None,
 }
 """The arguments of a query; `Shard` checks `shard` and `shards` together."""
 
-APPLYING: Mapping[str, Check] = {
+APPLYING: Mapping[str, Check | None] = {
     "plan": given_text("the id of a plan, such as plan.output['plan_id']"),
     "digest": _digest,
     "on_conflict": _conflict_rule,
 }
 """The arguments of a plan that is applied."""
 
-REVERTING: Mapping[str, Check] = {
+REVERTING: Mapping[str, Check | None] = {
     "run_key": text("the key of the run to take back, 'dag/task/run', as its report has it"),
     "plan_only": boolean,
     "on_conflict": _conflict_rule,

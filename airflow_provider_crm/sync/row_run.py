@@ -154,6 +154,8 @@ class RowRun:
         rows: Iterable[Update | Outcome] = stream
         if self._settings.guardrails is not None and not self._segment.deferral.report.get("rows"):
             rows = self._guarded(stream, run_context, source)
+        if not self._segment.deferral.finished_rows:
+            return iter(rows)
         return (row for row in rows if not self._finished.skip(row.record_id))
 
     def _guarded(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:

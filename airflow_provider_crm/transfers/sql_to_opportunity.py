@@ -82,7 +82,7 @@ class SqlToOpportunityOperator(OpportunityOperator):
         self.shard = shard
         self.shards = shards
 
-    def argument_checks(self) -> Mapping[str, Check]:
+    def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name."""
         from airflow_provider_crm.sync.arguments import QUERY
 
