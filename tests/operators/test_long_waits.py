@@ -54,11 +54,11 @@ class Hours:
 
     def window_ends(self):
         """The same time passes for the shared budget."""
-        engine = ledger_database(self.ledger_conn_id).engine
-        if engine is not None:
-            with engine.begin() as connection:
+        database = ledger_database(self.ledger_conn_id)
+        if database is not None:
+            with database.engine.begin() as connection:
                 connection.execute(sa.update(budgets).values(ends_at=dt.datetime.now(dt.UTC)))
-            engine.dispose()
+            database.engine.dispose()
 
 
 @pytest.fixture
