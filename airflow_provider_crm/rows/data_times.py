@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from airflow_provider_crm.rows.cells import Mark
 from airflow_provider_crm.rows.field_columns import fit_cells, fit_value
-from airflow_provider_crm.rows.problems import Problem, Problems
+from airflow_provider_crm.rows.problems import Problems, RowProblem
 from airflow_provider_crm.rows.rules import ColumnRules
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Field, Kind
@@ -52,7 +52,7 @@ class DataTimes:
         if self._as_of is not None and (why := future_data_time(self._as_of, self._now())) is not None:
             reason = f"{why}: {_RUN_CURE}"
             for row in range(rows):
-                problems.setdefault(row, []).append(Problem(_FUTURE, reason))
+                problems.setdefault(row, []).append(RowProblem(_FUTURE, reason))
         return [self._as_of] * rows
 
     def of_cells(self, cells: list[object], problems: Problems) -> Sequence[dt.datetime | None]:
@@ -60,18 +60,18 @@ class DataTimes:
         times, _ = fit_cells(cells, self._time, problems)
         return times
 
-    def _time(self, cell: object) -> dt.datetime | Problem:
+    def _time(self, cell: object) -> dt.datetime | RowProblem:
         """Return a data time in UTC: two times of one zone would compare by the local clock, which repeats an hour."""
         column = f"column {self._rules.as_of!r}: "
         if cell is None or cell is Mark.ABSENT:
-            return Problem("AS_OF", f"{column}the data time is empty (null); fill it, or leave as_of out.")
+            return RowProblem("AS_OF", f"{column}the data time is empty (null); fill it, or leave as_of out.")
         rules = self._rules.values
-        moment: dt.datetime | Problem = fit_value(rules, self._field, column, _moment_of_date(cell, rules))
-        if isinstance(moment, Problem):
-            return Problem("AS_OF", moment.reason)
+        moment: dt.datetime | RowProblem = fit_value(rules, self._field, column, _moment_of_date(cell, rules))
+        if isinstance(moment, RowProblem):
+            return RowProblem("AS_OF", moment.reason)
         utc = moment.astimezone(dt.UTC)
         why = future_data_time(utc, self._now())
-        return utc if why is None else Problem(_FUTURE, f"{column}{why}; {_COLUMN_CURE}")
+        return utc if why is None else RowProblem(_FUTURE, f"{column}{why}; {_COLUMN_CURE}")
 
 
 def _moment_of_date(cell: object, rules: ValueRules) -> object:

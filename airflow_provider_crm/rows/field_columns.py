@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.rows.cells import Mark, RefusedCell
-from airflow_provider_crm.rows.problems import Problem, Problems
+from airflow_provider_crm.rows.problems import Problems, RowProblem
 from airflow_provider_crm.values.columns import Row
 from airflow_provider_crm.values.conversion import COLUMN_KINDS, ValueRules
 from airflow_provider_crm.values.opportunity import Field, FieldValue
@@ -64,20 +64,20 @@ class FieldColumns:
         prefix = "" if column == field.name else f"column {column!r}: "
         rule = self._rules.null_rule(column)
 
-        def value(cell: object) -> FieldValue | Mark | Problem:
+        def value(cell: object) -> FieldValue | Mark | RowProblem:
             if cell is None or cell is Mark.ABSENT:
                 return _null(field, prefix, column, "skip" if cell is Mark.ABSENT and rule == "clear" else rule)
-            fitted: FieldValue | Problem = fit_value(self._values, field, prefix, cell)
+            fitted: FieldValue | RowProblem = fit_value(self._values, field, prefix, cell)
             if isinstance(fitted, tuple) and field.multiple and self._null_texts.among(fitted):
                 text = "takes a list without empty (null) values; leave those out"
-                return Problem("NULL", f"{prefix}{field.name} {text}, or pass other null_values.")
+                return RowProblem("NULL", f"{prefix}{field.name} {text}, or pass other null_values.")
             return fitted
 
         whole = self._whole_column(field, cells, value)
         return fit_cells(cells, value, problems) if whole is None else whole
 
     def _whole_column(
-        self, field: Field, cells: Sequence[object], value: Callable[[object], FieldValue | Mark | Problem]
+        self, field: Field, cells: Sequence[object], value: Callable[[object], FieldValue | Mark | RowProblem]
     ) -> tuple[list[Any], bool] | None:
         """Return the value of every cell where the rules convert a whole column in less time than cell by cell."""
         if field.kind not in COLUMN_KINDS:
@@ -87,19 +87,19 @@ class FieldColumns:
         if values is None or len(values) == len(cells):
             return None if values is None else (values, False)
         null, rest = value(None), iter(values)
-        if isinstance(null, Problem):
+        if isinstance(null, RowProblem):
             return None
         return [null if cell is None else next(rest) for cell in cells], null is Mark.SKIP
 
 
-def _null(field: Field, prefix: str, column: str, rule: str) -> FieldValue | Mark | Problem:
+def _null(field: Field, prefix: str, column: str, rule: str) -> FieldValue | Mark | RowProblem:
     if rule == "skip":
         return Mark.SKIP
     hint = f"fill it, or pass nulls={{{column!r}: 'skip'}} to leave the field alone."
     if rule == "error":
-        return Problem("NULL", f"{prefix}{field.name} is empty (null), and nulls is 'error'; {hint}")
+        return RowProblem("NULL", f"{prefix}{field.name} is empty (null), and nulls is 'error'; {hint}")
     if not field.clearable:
-        return Problem("NOT_CLEARABLE", f"{prefix}{field.name} is empty (null), and cannot be cleared; {hint}")
+        return RowProblem("NOT_CLEARABLE", f"{prefix}{field.name} is empty (null), and cannot be cleared; {hint}")
     return None
 
 
@@ -121,7 +121,7 @@ def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Probl
 
     Args:
         cells: The cells of one column.
-        fit: Returns the value of a cell, or a `Problem`.
+        fit: Returns the value of a cell, or a `RowProblem`.
         problems: Gets the problems of each row.
 
     Returns:
@@ -135,18 +135,18 @@ def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Probl
         keys = list(map(id, cells))
     known = {key: fit(cell) for key, cell in dict(zip(keys, cells, strict=True)).items()}
     values, fitted_types = list(map(known.__getitem__, keys)), set(map(type, known.values()))
-    if Problem in fitted_types:
+    if RowProblem in fitted_types:
         for index, value in enumerate(values):
-            if type(value) is Problem:
+            if type(value) is RowProblem:
                 problems.setdefault(index, []).append(value)
     return values, Mark in fitted_types
 
 
 def fit_value(rules: ValueRules, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - of the field's kind
-    """Return the value of one cell for a field, or a `Problem` whose reason begins with the prefix."""
+    """Return the value of one cell for a field, or a `RowProblem` whose reason begins with the prefix."""
     if isinstance(cell, RefusedCell):
-        return Problem(cell.code, f"{prefix}{field.name} takes {field.kind.value}, {cell.text}.")
+        return RowProblem(cell.code, f"{prefix}{field.name} takes {field.kind.value}, {cell.text}.")
     try:
         return rules.value(field, cell)
     except InvalidValueError as err:
-        return Problem(err.code, f"{prefix}{err}")
+        return RowProblem(err.code, f"{prefix}{err}")

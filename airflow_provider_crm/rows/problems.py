@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 
-class Problem(NamedTuple):
+class RowProblem(NamedTuple):
     """One reason why a row is refused."""
 
     code: str
     reason: str
 
 
-Problems: TypeAlias = dict[int, list[Problem]]
+Problems: TypeAlias = dict[int, list[RowProblem]]
 """The problems of each refused row, by its index in a frame."""

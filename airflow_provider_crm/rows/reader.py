@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from airflow_provider_crm.rows.problems import Problem, Problems
+    from airflow_provider_crm.rows.problems import Problems, RowProblem
     from airflow_provider_crm.rows.rules import ColumnRules
 
 _ROWS_AT_ONCE = 10_000
@@ -113,6 +113,6 @@ class FrameReader:
         return self._times.of_cells(self._null_texts.cells(column, part[column]), problems)
 
 
-def _invalid(row: int, record_id: str, problems: list[Problem]) -> Outcome:
+def _invalid(row: int, record_id: str, problems: list[RowProblem]) -> Outcome:
     reasons = " ".join(problem.reason for problem in problems)
     return Outcome(row, record_id, OutcomeWord.INVALID, problems[0].code, reasons)

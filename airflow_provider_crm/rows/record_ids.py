@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.rows.cells import Mark, RefusedCell
-from airflow_provider_crm.rows.problems import Problem, Problems
+from airflow_provider_crm.rows.problems import Problems, RowProblem
 from airflow_provider_crm.rows.rules import ColumnRules
 from airflow_provider_crm.values.record_ids import are_plain_ids, path_segment
 from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
@@ -113,7 +113,7 @@ class RowIds:
         for index, cell in enumerate(cells):
             record_id, refused = text_id(cell) if type(cell) is str else record_id_of(cell, limit)
             if refused is not None:
-                problems[index] = [Problem(refused.code, f"column {self._rules.id_column!r} {refused.text}")]
+                problems[index] = [RowProblem(refused.code, f"column {self._rules.id_column!r} {refused.text}")]
             record_ids.append(record_id if refused is not None else self._canonical_id(record_id))
         return record_ids
 
@@ -149,7 +149,7 @@ class RowIds:
                     f"column {self._rules.id_column!r}: the id {record_id!r} is also in {text} (rows count from 0); "
                     "make it unique, or pass on_duplicate='last'."
                 )
-                problems.setdefault(index, []).append(Problem("DUPLICATE", reason))
+                problems.setdefault(index, []).append(RowProblem("DUPLICATE", reason))
 
 
 def _occurrences(record_ids: Sequence[str], problems: Mapping[int, object]) -> _Occurrences:

@@ -17,7 +17,7 @@ _LEAST = 3.0  # a single refused row among thousands has to be seen
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class BarPart:
     """The rows of one outcome in a bar, in the chart's units from its upper left corner."""
 
     outcome: str
@@ -33,7 +33,7 @@ class Bar:
     run: Run
     x: float
     width: float
-    segments: tuple[Segment, ...]
+    segments: tuple[BarPart, ...]
 
 
 def bars(runs: Sequence[Run]) -> list[Bar]:
@@ -49,12 +49,12 @@ def bars(runs: Sequence[Run]) -> list[Bar]:
     ]
 
 
-def _segments(run: Run, highest: int) -> tuple[Segment, ...]:
+def _segments(run: Run, highest: int) -> tuple[BarPart, ...]:
     """Stack segments from the bottom up; small ones are drawn higher than they are, at the cost of the others."""
     heights = {word: max(rows / highest * HEIGHT, _LEAST) for word, rows in run.outcomes.items()}
     spare = HEIGHT / max(sum(heights.values()), HEIGHT)
     found, bottom = [], float(HEIGHT)
     for word, height in heights.items():
         bottom -= height * spare
-        found.append(Segment(word, run.outcomes[word], round(bottom, 2), round(height * spare, 2)))
+        found.append(BarPart(word, run.outcomes[word], round(bottom, 2), round(height * spare, 2)))
     return tuple(found)
