@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_crm.budget.pacer import Budget
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.database.database import Database
 
-if TYPE_CHECKING:
-    from airflow_provider_crm.database.database import Database
-
-__all__ = ["Account", "Budget", "Session", "budget_of", "open_session"]
+__all__ = ["Account", "Budget", "Database", "Session", "budget_of", "open_session"]
 
 
 def open_session(account: Account, *, defer_after: float, budget: Budget) -> Session:

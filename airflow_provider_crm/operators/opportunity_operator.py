@@ -156,7 +156,7 @@ class OpportunityOperator(SegmentedOperator):
 
     @property
     def sends(self) -> bool:
-        """Whether the task writes at all; known once its arguments were checked."""
+        """Whether the task writes: False in a dry run; known once its arguments were checked."""
         return not self.dry_run
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:

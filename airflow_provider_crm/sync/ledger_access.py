@@ -12,8 +12,7 @@ from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_crm.database.database import Database
-    from airflow_provider_crm.hooks.sessions import Account, Session
+    from airflow_provider_crm.hooks.sessions import Account, Database, Session
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.plan.store import PlanStore

@@ -80,7 +80,7 @@ class PlanRun:
         if isinstance(source, UndoSource):
             return source.plan(run_context)
         planner, vendor = planner_of(run_context), run_context.session.account.vendor
-        estimate = ImpactEstimate(source.names, vendor, run_context.catalogue, run_context.rules)
+        estimate = ImpactEstimate(source.names, vendor, run_context.catalogue, self._rules)
         stream = source.rows(run_context)
         with Spool(stream) as rows:
             stream.raise_error()

@@ -51,8 +51,7 @@ class RowRun:
         self._run = run
         self._segment = run.segment
         self._settings = run.segment.settings
-        self._rules = run.segment.push_rules
-        if self._settings.capture_before:
+        if run.segment.push_rules.capture_before:
             run.segment.ledger.required()
         self._finished = FinishedRows(run.segment.deferral.finished_rows)
         self._checks: tuple[GuardrailCheck, ...] = ()

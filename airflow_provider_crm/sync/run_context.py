@@ -25,13 +25,13 @@ class RunContext:
 
     Attributes:
         session: The session with the CRM.
-        catalogue: What the account offers.
+        catalogue: The fields and stages that the account offers.
         account: Name of the account, as in the ledger.
         rules: How rows are written.
         run_key: Name of the run.
-        ledger: What was acknowledged so far; None in a dry run, or without a ledger.
+        ledger: The values that were acknowledged so far; None in a dry run, or without a ledger.
         reads: Where a plan keeps what it has read; None in a dry run, or without a ledger.
-        warnings: What a person should know of the run; any part of it adds sentences.
+        warnings: Sentences that a person should read; any part of the run adds some.
     """
 
     session: Session

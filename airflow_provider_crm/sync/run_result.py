@@ -15,7 +15,7 @@ class RunResult:
     """The result of a run of rows.
 
     Attributes:
-        report: What became of the rows.
+        report: The report of the rows.
         stopped: Why the run ended before its last row, or None.
         wait: Seconds after which the task is to go on, or None if it is over.
         deferral: The state that it needs then.

@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def failures(self) -> frozenset[OutcomeWord]:
-        """The outcomes that count as failures: in a dry run, `not_sent` is none of them."""
+        """The outcomes that count as failures: in a dry run, `not_sent` is no failure."""
         return FAILURES if self.sends else FAILURES - {OutcomeWord.NOT_SENT}
 
     @property

@@ -131,7 +131,7 @@ class TaskRun:
 
     Attributes:
         segment: The same.
-        warnings: What a person should know of the run; any part of it adds sentences.
+        warnings: Sentences that a person should read; any part of the run adds some.
     """
 
     def __init__(self, segment: Segment) -> None:
