@@ -4,14 +4,14 @@ r"""A DAG for backfills: past days, several at once, the latest first.
     airflow backfill create --dag-id crm_backfill --from-date 2026-10-28 --to-date 2026-11-01 \
         --run-backwards --max-active-runs 4
 
-These are the four days from October 28 to 31: the command's dates are midnight in UTC, and a day in New York starts
-some hours later, so the last one is named by the day after it. One day is repaired by hand with its own date, and
-overwrites nothing that later days have written:
+These are the four days from October 28 to 31. The command's dates are midnight in UTC, and a day in New York starts
+some hours later, so the last one is named by the day after it. A single day is repaired with its own date, and
+overwrites no value that later days have written:
 
     airflow dags trigger crm_backfill -l 2026-10-29
 
 A won stage without a date would make Close set the day of the backfill. `date_won_default="as_of"` writes the day of
-the data instead: that of the column `changed_at`, as New York counts it.
+the data instead: the date in the column `changed_at`, as New York counts it.
 """
 
 import pendulum

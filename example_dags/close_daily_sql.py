@@ -1,7 +1,8 @@
-"""Every day: values and won dates from the warehouse to Close.
+"""Write values and won dates from the warehouse to Close every day.
 
 Each run takes one day of `deals` as New York counts it: with `CronDataIntervalTimetable`, `{{ ds }}` is the day that
 has ended when the run starts. (With `schedule="@daily"` it would be the day that has just begun, without rows yet.)
+
 `won_at` is a point in time in UTC; the date that lands in Close is New York's, on both sides of a clock change. The
 task is green only if every row landed.
 """
@@ -22,7 +23,7 @@ with DAG(
 ):
     SqlToOpportunityOperator(
         task_id="deal_values",
-        # SQLite has no DECIMAL: `arr` is TEXT such as '12500.50', which keeps every cent. A REAL would be a float.
+        # SQLite has no DECIMAL: `arr` is TEXT such as '12500.50', which is exact to the cent. A REAL would be a float.
         sql="SELECT close_id, arr, currency, won_at, health FROM deals WHERE day = '{{ ds }}'",
         sql_conn_id="warehouse",
         crm_conn_id="close_default",

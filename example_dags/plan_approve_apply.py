@@ -1,10 +1,12 @@
-"""Four eyes: the day's changes are planned, somebody sees the difference and approves it, exactly that is written.
+"""Plan the day's changes, let a person approve them, and write exactly the approved ones.
 
 The plan reads the CRM and writes nothing to it. The approver sees the largest changes by money in the Airflow UI (or
-asks for them by the REST API). What changes in the CRM between plan and approval is refused, not overwritten. If the
-answer is "Reject", nothing is written. The digest binds the two: a plan whose rows are no longer those that were
-shown is refused. Pass `assigned_users` to the approval, so that who started the plan does not approve it. To take a run
-back later, see `RevertOpportunityUpdatesOperator`.
+reads them by the REST API). A field that changes in the CRM between plan and approval is refused, not overwritten. If
+the answer is "Reject", nothing is written.
+
+The digest binds both: a plan whose rows differ from the rows that were shown is refused. Pass `assigned_users` to the
+approval, so that the user who started the plan does not approve it. To revert a run later, see
+`RevertOpportunityUpdatesOperator`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 @task
 def deals(ds: str | None = None) -> pd.DataFrame:
-    """One row per deal of the day."""
+    """Return one row per deal of the day."""
     return BaseHook.get_hook("warehouse").get_df("SELECT close_id, arr, health FROM deals WHERE day = ?", [ds])
 
 
@@ -42,7 +44,7 @@ with DAG(
         crm_conn_id="close_default",
         id_column="close_id",
         fields={"arr": "deal_value", "health": "custom.cf_health"},
-        # Beyond these nobody is even asked.
+        # Beyond these limits the plan fails, and no approval is requested.
         guardrails=Guardrails(max_rows=5_000, max_null_fraction=0.2),
     )
     approve = ApprovalOperator(

@@ -1,8 +1,8 @@
-"""One sync on many machines: eight tasks share the rows of one query.
+"""Run one sync on many machines: eight tasks share the rows of one query.
 
-For days with more rows than one worker writes in time. The tasks run on any executor, wherever there is a free slot;
-each reads the query and keeps the rows whose record id falls to its shard, so no deal is written by two of them. If a
-worker dies, Airflow's retry of its tasks goes on where they stopped.
+For days with more rows than one worker writes in time. The tasks run on any executor, in any free slot. Each
+reads the query and writes the rows whose record id belongs to its shard, so no deal is written by two of them. If a
+worker dies, Airflow's retry of its tasks continues where they stopped.
 
 With the CeleryExecutor or any other that is not local, the ledger has to be one that all workers reach: set
 `AIRFLOW_CONN_CRM_LEDGER` to a PostgreSQL database, and `AIRFLOW__CRM__LEDGER_CONN_ID=crm_ledger`.

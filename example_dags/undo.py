@@ -1,9 +1,9 @@
-r"""Takes a run back: what stood in Close before it is put back, wherever Close still holds what it wrote.
+r"""Revert a run: restore the earlier values in Close, wherever Close still has the values that the run wrote.
 
     airflow dags trigger crm_undo --conf '{"run_key": "plan_approve_apply/apply/scheduled__2026-03-09T04:00:00+00:00"}'
 
-The key is `run_key` in the report (XCom) of the run's task: DAG, task and run. A deal that anybody has changed since,
-or of which is not known what stood there before, is left alone and reported, and the task fails: look at it yourself.
+The key is `run_key` in the report (XCom) of the run's task: DAG, task and run. A deal that was changed since, or
+whose earlier value is not known, is left alone and reported, and the task fails: look at that deal yourself.
 With `plan_only=True` the undo is a plan, to be approved and applied as in `plan_approve_apply`.
 """
 
@@ -16,7 +16,7 @@ with DAG(
     dag_id="crm_undo",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="America/New_York"),
-    params={"run_key": Param(type="string", minLength=1, description="The run to take back: dag/task/run.")},
+    params={"run_key": Param(type="string", minLength=1, description="The run to revert: dag/task/run.")},
     tags=["crm"],
 ):
     RevertOpportunityUpdatesOperator(

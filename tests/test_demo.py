@@ -272,15 +272,15 @@ def test_an_old_row_that_lands_is_reported():
 
 def test_a_plan_in_another_order_is_reported():
     """The most money has to come first."""
-    (told,) = PLAN.differences(plan(*reversed(DIFF), update=2), [])
-    assert told.startswith(f"plan_approve_apply.plan of {DAY} shows [{DIFF[1]!r}, {DIFF[0]!r}], planned was ")
+    (found,) = PLAN.differences(plan(*reversed(DIFF), update=2), [])
+    assert found.startswith(f"plan_approve_apply.plan of {DAY} shows [{DIFF[1]!r}, {DIFF[0]!r}], planned was ")
 
 
 def test_a_plan_of_other_fields_is_reported():
     """A field too many shows in the counts, and in the table."""
-    told = PLAN.differences(plan(*DIFF, DIFF[0], update=3), [])
-    assert told[0] == f"plan_approve_apply.plan of {DAY} plans 3 fields as update, planned were 2."
-    assert len(told) == 2
+    found = PLAN.differences(plan(*DIFF, DIFF[0], update=3), [])
+    assert found[0] == f"plan_approve_apply.plan of {DAY} plans 3 fields as update, planned were 2."
+    assert len(found) == 2
 
 
 def test_a_plan_that_was_not_made_is_reported():

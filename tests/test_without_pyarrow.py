@@ -55,7 +55,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What a process without pyarrow can do, and what it is told."""
+    """Return what a process without pyarrow can do, and its error messages."""
     command = [sys.executable, "-c", _RUN, str(tmp_path_factory.mktemp("files"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -102,7 +102,7 @@ def test_the_shard_does_not_depend_on_the_process():
         "frame = pd.DataFrame({'id': [f'oppo_{n}' for n in range(50)]}); "
         "print([len(Shard(n, 8).part(frame, 'id')) for n in range(8)], list(Shard(3, 8).part(frame, 'id')['id']))"
     )
-    told = {
+    results = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -112,7 +112,7 @@ def test_the_shard_does_not_depend_on_the_process():
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(told) == 1
+    assert len(results) == 1
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ class Log:
 
     def run(self, run_key, *, account=CLOSE, ago=dt.timedelta(hours=1), tries=1, finished=True, **report):
         """A run with its report."""
-        told = {"rows": sum(report.get("outcomes", {}).values()), "calls": 3, "seconds": 2.0, **report}
+        content = {"rows": sum(report.get("outcomes", {}).values()), "calls": 3, "seconds": 2.0, **report}
         self._insert(
             runs,
             run_key=run_key,
@@ -182,7 +182,7 @@ class Log:
             tries=tries,
             started_at=NOW - ago,
             finished_at=NOW if finished else None,
-            report=json.dumps(told) if finished else None,
+            report=json.dumps(content) if finished else None,
         )
 
     def attempt(self, run_key, number, *, account=CLOSE, **report):

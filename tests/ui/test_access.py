@@ -47,9 +47,9 @@ def test_no_page_without_a_token(browser, two_teams, path):
 @pytest.mark.parametrize("path", ROUTES)
 def test_no_page_with_a_bad_token(browser, two_teams, path):
     """A token that Airflow did not sign is refused by every route."""
-    stranger = browser(None)
-    stranger.cookies["_token"] = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290Iiwicm9sZSI6IkFETUlOIn0."
-    answer = stranger.get(path, **ROUTES[path])
+    visitor = browser(None)
+    visitor.cookies["_token"] = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290Iiwicm9sZSI6IkFETUlOIn0."
+    answer = visitor.get(path, **ROUTES[path])
     assert answer.status_code == 403
     assert "Log in again." in answer.text
     assert ("oppo_sales_sync" in answer.text, "111.00" in answer.text) == (False, False)

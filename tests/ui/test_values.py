@@ -95,17 +95,17 @@ def test_addresses_stay_under_their_prefix():
     assert at.task(RunKey("d", "t", "r")) == "/proxy/dags/d/runs/r/tasks/t"
 
 
-@pytest.mark.parametrize(("map_index", "told"), [(-1, "-1"), (None, "-1"), (4, "4")])
+@pytest.mark.parametrize(("map_index", "written"), [(-1, "-1"), (None, "-1"), (4, "4")])
 @pytest.mark.parametrize(
     ("base", "before"),
     [("https://host", "https://host/plugin/crm/crm/"), ("https://host/air/", "https://host/air/plugin/crm/air/crm/")],
 )
-def test_the_link_names_the_task_instance(monkeypatch, base, before, map_index, told):
+def test_the_link_names_the_task_instance(monkeypatch, base, before, map_index, written):
     """The operator's link leads into Airflow's frame, under any prefix, to the run of its own map index."""
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base)
     key = SimpleNamespace(dag_id="d", task_id="t", run_id="m+1", map_index=map_index)
     link = CrmRunLink().get_link(None, ti_key=key)
-    assert link == f"{before}task?dag_id=d&run_id=m%2B1&task_id=t&map_index={told}"
+    assert link == f"{before}task?dag_id=d&run_id=m%2B1&task_id=t&map_index={written}"
 
 
 def test_every_operator_has_the_link():

@@ -37,9 +37,9 @@ def test_what_is_repeated_of_a_value_is_hidden(value, text, shown):
 @given(LETTERS, LETTERS, LETTERS)
 def test_a_value_that_is_quoted_is_never_left(value, before, after):
     """No text around a quoted value keeps any piece of it together."""
-    told = without_values(f"{before} '{value}' {after}", [value])
-    assert HIDDEN in told or value not in told
-    assert f"'{value}'" not in told or value in HIDDEN
+    shown = without_values(f"{before} '{value}' {after}", [value])
+    assert HIDDEN in shown or value not in shown
+    assert f"'{value}'" not in shown or value in HIDDEN
 
 
 def test_a_field_is_hidden_under_all_of_its_names():

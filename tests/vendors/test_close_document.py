@@ -303,10 +303,10 @@ def test_custom_field_of_many_values(close, sandbox, sent):
     )
 
 
-@pytest.mark.parametrize(("field", "held"), [("cf_health", "green"), ("cf_products", ["Core"])])
-def test_custom_field_null_unsets(close, sandbox, sent, field, held):
+@pytest.mark.parametrize(("field", "before"), [("cf_health", "green"), ("cf_products", ["Core"])])
+def test_custom_field_null_unsets(close, sandbox, sent, field, before):
     """You can unset a single field by `{"custom.FIELD_ID": null}`: the null is on the wire, and no other field is."""
-    sandbox.close.add_opportunity("oppo_2", **{f"custom.{field}": held, "custom.cf_score": 5})
+    sandbox.close.add_opportunity("oppo_2", **{f"custom.{field}": before, "custom.cf_score": 5})
     record = close.update_opportunity("oppo_2", {f"custom.{field}": None})
     assert (sent()[0].body, f"custom.{field}" in record, record["custom.cf_score"]) == (
         {f"custom.{field}": None},

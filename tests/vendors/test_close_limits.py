@@ -139,6 +139,6 @@ def test_no_header_text_breaks_it(headers, reset):
     response.status_code = 429
     response.headers.update(headers)
     response._content = json.dumps({"error": {"rate_reset": reset}}).encode()
-    told = CLOSE.limits(response, NOW)
-    numbers = [one for one in (told.wait, told.limit, told.remaining, told.reset) if one is not None]
+    limits = CLOSE.limits(response, NOW)
+    numbers = [one for one in (limits.wait, limits.limit, limits.remaining, limits.reset) if one is not None]
     assert all(number >= 0 and math.isfinite(number) for number in numbers)

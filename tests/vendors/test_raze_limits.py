@@ -113,6 +113,6 @@ def test_no_header_text_breaks_it(headers, retry_after):
     response.status_code = 429
     response.headers.update(headers)
     response._content = json.dumps(limited(retry_after)).encode()
-    told = RAZE.limits(response, NOW)
-    numbers = [one for one in (told.wait, told.limit, told.remaining, told.reset) if one is not None]
+    limits = RAZE.limits(response, NOW)
+    numbers = [one for one in (limits.wait, limits.limit, limits.remaining, limits.reset) if one is not None]
     assert all(number >= 0 and math.isfinite(number) for number in numbers)

@@ -103,8 +103,8 @@ def test_errors_announce_the_limit(close):
 def test_header_spellings(close, sandbox, spelling, headers):
     """Each spelling on record can be chosen, and then it is the only one."""
     sandbox.set(close_limit=5, close_rate_limit_header=spelling)
-    told = close.get(ONE).headers
-    assert {name.lower(): value for name, value in told.items() if "rate" in name.lower()} == headers
+    announced = close.get(ONE).headers
+    assert {name.lower(): value for name, value in announced.items() if "rate" in name.lower()} == headers
 
 
 def test_reset_can_be_whole_seconds(close, sandbox):
@@ -113,11 +113,11 @@ def test_reset_can_be_whole_seconds(close, sandbox):
     assert close.get(ONE).headers["ratelimit"].endswith("reset=1")
 
 
-@pytest.mark.parametrize(("form", "told"), [("date", "Mon, 04 May 2026 12:00:01 GMT"), ("absent", None)])
-def test_retry_after_forms(close, sandbox, form, told):
+@pytest.mark.parametrize(("form", "announced"), [("date", "Mon, 04 May 2026 12:00:01 GMT"), ("absent", None)])
+def test_retry_after_forms(close, sandbox, form, announced):
     """`Retry-After` can be an HTTP date, never too early, or absent."""
     sandbox.set(close_limit=0, close_retry_after=form)
-    assert close.put(ONE, {}).headers.get("retry-after") == told
+    assert close.put(ONE, {}).headers.get("retry-after") == announced
 
 
 def test_old_body_of_a_429(close, sandbox):

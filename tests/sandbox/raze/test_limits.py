@@ -17,7 +17,7 @@ def stopped_clock(sandbox):
     sandbox.clock.set(QUARTER_TO_ONE)
 
 
-def told(answer):
+def announced(answer):
     """Return limit, remaining and reset as the headers announce them."""
     return tuple(int(answer.headers[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset"))
 
@@ -25,13 +25,13 @@ def told(answer):
 def test_headers_are_on_every_answer(raze, sandbox):
     """Limit, remaining, and the epoch second at which the clock hour ends."""
     sandbox.set(raze_limit=10)
-    assert told(raze.get(ONE)) == (10, 9, ONE_O_CLOCK)
+    assert announced(raze.get(ONE)) == (10, 9, ONE_O_CLOCK)
 
 
 def test_errors_count_and_announce_the_limit(raze, sandbox):
     """A 404 counts and announces the limit."""
     sandbox.set(raze_limit=10)
-    assert told(raze.get("/opportunities/missing")) == (10, 9, ONE_O_CLOCK)
+    assert announced(raze.get("/opportunities/missing")) == (10, 9, ONE_O_CLOCK)
 
 
 def test_429_tells_the_wait_in_the_body(raze, sandbox):
@@ -40,7 +40,7 @@ def test_429_tells_the_wait_in_the_body(raze, sandbox):
     answer = raze.put(ONE, {"notes": "x"})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["retry_after"]) == (429, "RATE_LIMIT_EXCEEDED", 900)
-    assert (told(answer), "retry-after" in answer.headers) == ((0, 0, ONE_O_CLOCK), False)
+    assert (announced(answer), "retry-after" in answer.headers) == ((0, 0, ONE_O_CLOCK), False)
 
 
 def test_window_is_the_clock_hour(raze, sandbox):
@@ -54,7 +54,7 @@ def test_window_is_the_clock_hour(raze, sandbox):
 def test_window_can_be_shorter(raze, sandbox):
     """The window's length is a switch."""
     sandbox.set(raze_limit=5, raze_window=60)
-    assert told(raze.get(ONE))[2] == int(QUARTER_TO_ONE.timestamp()) + 60
+    assert announced(raze.get(ONE))[2] == int(QUARTER_TO_ONE.timestamp()) + 60
 
 
 def test_keys_count_apart(raze, sandbox):
@@ -62,7 +62,7 @@ def test_keys_count_apart(raze, sandbox):
     sandbox.set(raze_limit=1)
     raze.get(ONE)
     own = {"X-API-Key": sandbox.raze.add_key(["*"], limit=3)}
-    assert told(raze.get(ONE, headers=own))[:2] == (3, 2)
+    assert announced(raze.get(ONE, headers=own))[:2] == (3, 2)
 
 
 def test_retry_after_header_is_a_switch(raze, sandbox):
@@ -76,5 +76,8 @@ def test_forced_429(raze, sandbox):
     sandbox.script(faults=["http_429", "http_429_remaining"])
     sandbox.set(throttle_seconds=30)
     first, second = raze.get(ONE), raze.get(ONE)
-    assert (told(first), first.json()["error"]["retry_after"]) == ((100, 0, int(QUARTER_TO_ONE.timestamp()) + 30), 30)
-    assert told(second)[1] == 50
+    assert (announced(first), first.json()["error"]["retry_after"]) == (
+        (100, 0, int(QUARTER_TO_ONE.timestamp()) + 30),
+        30,
+    )
+    assert announced(second)[1] == 50

@@ -53,7 +53,7 @@ def test_each_field_is_written(raze, sandbox, field, value):
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "shown"),
     [
         ("100000", "100000.00"),
         ("0.1", "0.10"),
@@ -63,11 +63,11 @@ def test_each_field_is_written(raze, sandbox, field, value):
         ("1e3", "1000.00"),
     ],
 )
-def test_money_is_exact_to_the_cent(raze, sandbox, sent, told):
+def test_money_is_exact_to_the_cent(raze, sandbox, sent, shown):
     """`deal_value` is a JSON number in major units, exact, rounded half away from zero like its column."""
     answer = raze("PUT", ONE, data=f'{{"deal_value": {sent}}}', headers={"Content-Type": "application/json"})
-    assert f'"deal_value":{told},' in answer.text
-    assert sandbox.raze.opportunity("opp_1")["deal_value"] == Decimal(told)
+    assert f'"deal_value":{shown},' in answer.text
+    assert sandbox.raze.opportunity("opp_1")["deal_value"] == Decimal(shown)
 
 
 @pytest.mark.parametrize("field", ["email", "phone", "company", "position", "deal_value", "deal_currency", "notes"])
