@@ -21,8 +21,8 @@
 
 What stops a run is read from the type of its error, never from `code`, which is for users to group by.
 
-Every error carries what is known as attributes and pickles with them. None holds a secret: messages are built from
-the vendor's own code and text, the record id and field names. Only operators translate them into Airflow's errors.
+Every error carries what is known as attributes and pickles with them. None contains a secret: messages are built
+from the vendor's own code and text, the record id and field names. Only operators translate them into Airflow's errors.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 
 
 class CrmError(Exception):
-    """The root of the tree: catch it to catch everything this package raises.
+    """The root of the tree: catch it to catch every error of this package.
 
     Attributes:
         vendor: Name of the vendor, such as `close`; empty where no vendor was involved.
@@ -94,7 +94,7 @@ class CrmError(Exception):
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the attributes along with the message, so the error crosses process boundaries whole."""
+        """Pickle the attributes along with the message, so that no attribute is lost between processes."""
         return (type(self), self.args, self.__dict__)
 
 
@@ -163,7 +163,7 @@ class InvalidValueError(RejectedError):
 
 
 class IgnoredError(RejectedError):
-    """The vendor answered 2xx, yet the record that came back does not hold what was sent."""
+    """The vendor answered 2xx, yet the record that came back shows another value than was sent."""
 
 
 class OutcomeUnknownError(CrmError):

@@ -1,4 +1,4 @@
-"""The tree of errors is what its drawing says, and every error travels whole."""
+"""The tree of errors matches its drawing, and no error loses an attribute when it is pickled."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_drawing_is_the_tree():
 
 
 def test_all_names_every_class():
-    """`__all__` is what can be imported: each error, and nothing else."""
+    """`__all__` names each error, and nothing else."""
     assert exceptions.__all__ == sorted(CLASSES)
 
 
@@ -45,8 +45,8 @@ def test_every_class_has_one_parent():
 
 @pytest.mark.parametrize("kind", CLASSES.values())
 @pytest.mark.parametrize("copied", [lambda one: pickle.loads(pickle.dumps(one)), copy.copy, copy.deepcopy])
-def test_errors_travel_whole(kind, copied):
-    """Type, message and every attribute survive pickling and copying, also what was added after it was made."""
+def test_errors_are_pickled_with_all_attributes(kind, copied):
+    """Type, message and every attribute survive pickling and copying, also one that was added after it was made."""
     error = kind(
         "text",
         vendor="close",
@@ -64,7 +64,7 @@ def test_errors_travel_whole(kind, copied):
 
 @pytest.mark.parametrize("kind", CLASSES.values())
 def test_every_attribute_has_a_default(kind):
-    """A message is enough; attributes that nobody knew say so."""
+    """A message is enough; the other attributes have a default that says "not known"."""
     error = kind("text")
     assert (error.vendor, error.status, error.request_id, error.record_id) == ("", None, None, None)
     assert error.code == kind.default_code
@@ -94,8 +94,8 @@ def test_the_attributes_are_documented():
 
 
 def test_field_errors_are_the_errors_own():
-    """What the caller does with its mapping later does not change the error."""
-    told = {"value": "bad"}
-    error = CrmError("text", field_errors=told)
-    told.clear()
+    """A later change of the caller's mapping does not change the error."""
+    given = {"value": "bad"}
+    error = CrmError("text", field_errors=given)
+    given.clear()
     assert error.field_errors == {"value": "bad"}

@@ -31,8 +31,8 @@ class Guardrails:
     Attributes:
         min_rows: Rows that the source must have, against one that is empty or cut; of a shard, the rows of its task.
         max_rows: Rows of the source.
-        max_changed_fraction: Rows that would be written, of all rows. A row is written if the ledger does not know
-            that the CRM holds its values; in a plan, if the CRM does not hold them.
+        max_changed_fraction: Rows that would be written, of all rows. A row is written unless the ledger, or in a plan
+            the CRM itself, has all of its values.
         max_total_delta: Sum of how much each deal value would change, up or down, in major units. The change is from
             the last acknowledged value, in a plan from the CRM's. A value that is not known counts as 0, so the first
             run counts in full.

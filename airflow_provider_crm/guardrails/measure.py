@@ -131,8 +131,8 @@ def _is_older(row: Update, newest: dt.datetime | None) -> bool:
     return row.as_of is not None and newest is not None and row.as_of < newest
 
 
-def _fraction(part: int, whole: int) -> Decimal:
-    return Decimal(part) / whole if whole else Decimal()
+def _fraction(part: int, total: int) -> Decimal:
+    return Decimal(part) / total if total else Decimal()
 
 
 def _exact(limit: float | Decimal) -> Decimal:

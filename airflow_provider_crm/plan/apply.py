@@ -1,4 +1,4 @@
-"""The rows of a stored plan on their way to the CRM: exactly those, and no record that has changed since."""
+"""Turn the rows of a stored plan into updates: exactly these, and no record that has changed since."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Record
 
 ANY_DIGEST = "any"
-"""Stands for the digest of a plan that is applied as it is now, whoever has seen it."""
+"""Replaces the digest of a plan that is applied as it is now, without an approval."""
 CONFLICT_RULES = ("fail", "skip", "overwrite")
 _TO_WRITE = (PlanVerdict.UPDATE, PlanVerdict.CONFLICT)
 
@@ -34,7 +34,7 @@ class PlannedUpdate(Update):
     """An update of a plan.
 
     Attributes:
-        expected: What the CRM showed when the plan was made, by key, also of keys that needed no change.
+        expected: The values in the CRM when the plan was made, by key, also of keys that needed no change.
         resting: Keys that needed no change.
     """
 
@@ -50,11 +50,11 @@ class PlanSource:
     Args:
         copied: The rows of the plan, in order.
         plan: The plan.
-        on_conflict: What becomes of a record that the CRM changed on its own: "fail" refuses it, "skip" leaves it and
-            is no failure, "overwrite" writes it all the same.
+        on_conflict: The treatment of a record that was changed in the CRM: "fail" refuses it, "skip" leaves it alone
+            without a failure, "overwrite" writes it.
         vendor: The adapter.
         catalogue: What the account offers.
-        ledger: Where values that are in place already are noted, and which knows hashed fields; None in a dry run.
+        ledger: Notes the values that needed no change, and knows hashed fields; None in a dry run.
 
     Raises:
         ConfigurationError: For another word, or if the plan is for another account.
@@ -78,9 +78,9 @@ class PlanSource:
         self._ledger = ledger
 
     def read(self) -> Iterator[Update | Outcome]:
-        """One update or outcome for each row of the plan's source, in order."""
+        """Yield one update or outcome for each row of the plan's source, in order."""
         for batch in self._copied:
-            for _, rows in groupby(self._as_of_now(batch), key=lambda row: row.row):
+            for _, rows in groupby(self._with_current_verdicts(batch), key=lambda row: row.row):
                 yield self._row(list(rows))
 
     def inspect(self, update: Update, record: Record) -> Outcome | None:
@@ -95,8 +95,8 @@ class PlanSource:
         unclear = [key for key in changed if not self._comparable(update.expected[key])]
         if unclear:
             reason = (
-                f"What the plan saw in {', '.join(unclear)} was hashed with another key, so it is not known whether "
-                "the CRM still holds it; plan again."
+                f"The plan's value of {', '.join(unclear)} was hashed with another key, so it is not known whether the "
+                "CRM still has it; plan again."
             )
             return self._conflict(update.row, update.record_id, reason)
         return self._conflict(update.row, update.record_id, f"{', '.join(changed)} changed in the CRM since the plan.")
@@ -107,34 +107,34 @@ class PlanSource:
     def _comparable(self, expected: str) -> bool:
         return self._ledger is None or self._ledger.hashes.comparable(expected)
 
-    def _as_of_now(self, rows: Sequence[PlanRow]) -> Sequence[PlanRow]:
-        """Note the values that were in place; those that were written over from here since have another verdict."""
+    def _with_current_verdicts(self, rows: Sequence[PlanRow]) -> Sequence[PlanRow]:
+        """Note the values that needed no change; a value that we have overwritten since gets another verdict."""
         if self._ledger is None:
             return rows
-        desired_rows = [desired for row in rows if (desired := _in_place(row)) is not None]
+        desired_rows = [desired for row in rows if (desired := _unchanged_value(row)) is not None]
         self._ledger.observe(desired_rows, self._plan.created_at)
         states = self._ledger.states(desired.record_id for desired in desired_rows)
         return [self._overtaken(row, states.get((row.record_id, row.field))) for row in rows]
 
     def _overtaken(self, row: PlanRow, state: FieldState | None) -> PlanRow:
-        """The row as it is now that it was noted: if something else is still on record, it came after the plan."""
-        desired = _in_place(row)
+        """Return the row with its verdict of now: if the ledger still has another value, that came after the plan."""
+        desired = _unchanged_value(row)
         if desired is None or state is None:
             return row
         if state.newest is not None and desired.as_of < state.newest:
             return replace(row, verdict=PlanVerdict.STALE, code="NEWER_DATA", reason="Newer data came after the plan.")
         if state.value is None or state.value == self._kept(row.field, row.after):
             return row
-        reason = f"{row.field} was written from here since the plan, with older data."
+        reason = f"Another run wrote {row.field} since the plan, with older data."
         return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
 
     def _row(self, rows: list[PlanRow]) -> Update | Outcome:
         first = rows[0]
-        for verdict, word in _ENDS:
-            told = [row for row in rows if row.verdict is verdict]
-            if told:
-                reasons = " ".join(dict.fromkeys(row.reason for row in told))
-                return Outcome(first.row, first.record_id, word, told[0].code, reasons)
+        for verdict, word in _FINAL_VERDICTS:
+            ended = [row for row in rows if row.verdict is verdict]
+            if ended:
+                reasons = " ".join(dict.fromkeys(row.reason for row in ended))
+                return Outcome(first.row, first.record_id, word, ended[0].code, reasons)
         conflicts = [row.reason for row in rows if row.verdict is PlanVerdict.CONFLICT]
         if conflicts and self._on_conflict != "overwrite":
             return self._conflict(first.row, first.record_id, " ".join(conflicts))
@@ -146,7 +146,7 @@ class PlanSource:
         return Outcome(first.row, first.record_id, OutcomeWord.UNCHANGED, first.code)
 
     def _update(self, rows: list[PlanRow]) -> Update | Outcome:
-        """The update, if it still means what was planned."""
+        """Return the update if it would still write the planned values."""
         first = rows[0]
         wanted = {row.field: row.after for row in rows if row.verdict in _TO_WRITE and row.after is not None}
         try:
@@ -170,7 +170,7 @@ class PlanSource:
             reason = f"{err.args[0]} is no longer a field that can be written."
             return Outcome(first.row, first.record_id, OutcomeWord.INVALID, "UNKNOWN_FIELD", reason)
         if means != wanted:
-            reason = "What would be sent is no longer what was planned; plan again."
+            reason = "The values to send are no longer the planned ones; plan again."
             return Outcome(first.row, first.record_id, OutcomeWord.INVALID, "NOT_AS_PLANNED", reason)
         return update
 
@@ -179,21 +179,21 @@ class PlanSource:
         return Outcome(row, record_id, word, "CONFLICT", reason)
 
 
-def _in_place(row: PlanRow) -> DesiredRow | None:
-    """The value that a row found in place, if it can be noted."""
+def _unchanged_value(row: PlanRow) -> DesiredRow | None:
+    """Return the value of a row that needed no change, if it can be noted."""
     if row.verdict is not PlanVerdict.UNCHANGED or row.after is None or row.as_of is None or is_hash(row.after):
         return None
     return DesiredRow(row.record_id, {row.field: row.after}, row.as_of)
 
 
-_ENDS = ((PlanVerdict.INVALID, OutcomeWord.INVALID), (PlanVerdict.MISSING, OutcomeWord.REJECTED))
+_FINAL_VERDICTS = ((PlanVerdict.INVALID, OutcomeWord.INVALID), (PlanVerdict.MISSING, OutcomeWord.REJECTED))
 
 
 def check_conflict_rule(word: str) -> None:
     """Refuse a word that `on_conflict` does not know.
 
     Raises:
-        ConfigurationError: Naming those that it knows.
+        ConfigurationError: Naming the words that it knows.
     """
     if word not in CONFLICT_RULES:
         msg = f"on_conflict is {word!r}; write one of {', '.join(CONFLICT_RULES)}."

@@ -91,7 +91,7 @@ class Planner:
             record_id = item.update.record_id
             record = records[record_id]
             if self._resumed and self._is_outdated(record, item, states):
-                record = reader.again(record_id)
+                record = reader.read_again(record_id)
             yield from self._fields(item, record, states)
 
     def _is_outdated(
@@ -110,17 +110,17 @@ class Planner:
             stale = row.word is OutcomeWord.STALE
             verdict = PlanVerdict.STALE if stale else PlanVerdict.INVALID
             return PlanRow(row.row, row.record_id, "", verdict, code=row.code, reason=row.reason)
-        whole = PlanRow(row.row, row.record_id, "", PlanVerdict.UNCHANGED, as_of=row.as_of)
+        row_plan = PlanRow(row.row, row.record_id, "", PlanVerdict.UNCHANGED, as_of=row.as_of)
         if last[row.record_id] != row.row:
             reason = f"Row {last[row.record_id]} has the same id, comes later and is taken instead."
-            return replace(whole, verdict=PlanVerdict.STALE, code="SUPERSEDED", reason=reason)
+            return replace(row_plan, verdict=PlanVerdict.STALE, code="SUPERSEDED", reason=reason)
         try:
             update = dated(row, self._vendor, self._catalogue, self._rules)
             writes = writes_of(update, self._vendor, self._catalogue)
             calls = calls_of(update.record_id, writes)
         except InvalidValueError as err:
-            return replace(whole, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))
-        return _Writable(update, writes.texts, calls) if calls else replace(whole, code="NOTHING_TO_WRITE")
+            return replace(row_plan, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))
+        return _Writable(update, writes.texts, calls) if calls else replace(row_plan, code="NOTHING_TO_WRITE")
 
     def _fields(
         self,

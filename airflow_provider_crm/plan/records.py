@@ -1,4 +1,4 @@
-"""Reads many opportunities: page by page where that takes fewer calls than one by one."""
+"""Read many opportunities: page by page where that takes fewer calls than one by one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class _Answer(NamedTuple):
-    """What one reading call brought."""
+    """The result of one reading call."""
 
     record_id: str
     shown: Record | CrmError | None
@@ -31,13 +31,13 @@ class _Answer(NamedTuple):
 
 
 class RecordReader:
-    """The records of one account, as far as some keys are concerned; a context, which ends its threads.
+    """Reads some keys of the records of one account; a context manager, which ends its threads.
 
     Args:
-        session: Where from.
-        keys: The vendor's keys that are asked about; of a record only those are kept.
-        concurrency: Records read at once, at most; how many there are is found on the way.
-        reads: Where records are kept until the plan is made; what is there already is not read again.
+        session: The account.
+        keys: The vendor's keys to read; of a record only these are kept.
+        concurrency: Records read at once, at most; see `Concurrency`.
+        reads: Keeps records until the plan is made; a record that is there already is not read again.
     """
 
     def __init__(self, session: Session, keys: Collection[str], concurrency: int, reads: PlanReads) -> None:
@@ -57,13 +57,13 @@ class RecordReader:
         self._workers.close()
 
     def prepare(self, rows: TemporaryIdTable) -> None:
-        """Read the list of all opportunities if what is left of it after its first page is shorter than the rows.
+        """Read the list of all opportunities if it has fewer pages after its first one than there are rows.
 
-        The vendor tells the number of pages on the first one. What the list lacks is read one by one later, so it does
-        not matter that records can move between pages while they are read.
+        The first page names the number of pages. Records that the list lacks are read one by one later, so it does not
+        matter that records can move between pages while they are read.
 
         Args:
-            rows: Which records are wanted.
+            rows: The records to read.
         """
         state = self._reads.begin(self._keys, self._session.clock.now())
         over, have = state.over or len(rows) <= 1, self._reads.count()
@@ -74,9 +74,9 @@ class RecordReader:
             except RejectedError as err:  # such as a limit of how far a list may be paged
                 log.info("The list ended at page %d, the rest is read one by one: %s", page + 1, err)
                 return
-            found, more = self._vendor.parse_page(body)
-            wanted = self._wanted(found, rows)
-            have += len(wanted)  # a record that moved to this page meanwhile counts twice, which only ends it sooner
+            records, more = self._vendor.parse_page(body)
+            wanted = self._wanted(records, rows)
+            have += len(wanted)  # a record that moved to this page counts twice, which only ends it sooner
             left = len(rows) - have
             pages = self._vendor.pages(body)
             over = not (more and left > 0 and pages is not None and 0 < pages - page - 1 < left)
@@ -84,36 +84,36 @@ class RecordReader:
             self._reads.listed(wanted, self._keys, state, self._session.clock.now())
 
     def get(self, record_ids: Iterable[str]) -> dict[str, Record | RejectedError | None]:
-        """Each record, None if there is none, or why the vendor does not show it.
+        """Return each record: None if the CRM has no such record, an error if the vendor does not show it.
 
         Raises:
             ConfigurationError: The key may not read.
-            TransientError: A record could not be read now; those that could are kept.
+            TransientError: A record could not be read now; the others are kept.
         """
         wanted = list(dict.fromkeys(record_ids))
         known = self._reads.of(wanted)
         read = self._read_and_kept([record_id for record_id in wanted if record_id not in known])
         return {record_id: known[record_id] if record_id in known else read[record_id] for record_id in wanted}
 
-    def again(self, record_id: str) -> Record | RejectedError | None:
-        """A record as it is now, whatever was read before; otherwise as `get`."""
+    def read_again(self, record_id: str) -> Record | RejectedError | None:
+        """Read a record again, whatever was read before; otherwise as `get`."""
         return self._read_and_kept([record_id])[record_id]
 
     def _read_and_kept(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
         read = self._read_all(record_ids)
-        found = {
+        records = {
             record_id: shown if shown is None else self._of_interest(shown)
             for record_id, shown in read.items()
             if not isinstance(shown, RejectedError)
         }
-        self._reads.add(found, self._session.clock.now())
+        self._reads.add(records, self._session.clock.now())
         if self._failed.error is not None:
             raise self._failed.error
         return read
 
     def _read_all(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
-        """Read as many as can be read; `_failed` tells why the others could not."""
-        found: dict[str, Record | RejectedError | None] = {}
+        """Read as many as can be read; `_failed` has the error that ended it."""
+        records: dict[str, Record | RejectedError | None] = {}
         waiting, running = iter(record_ids), 0
         more = True
         while more or running:
@@ -127,13 +127,13 @@ class RecordReader:
                 running -= 1
                 self._concurrency.ended(answer.took)
                 if answer.shown is None or isinstance(answer.shown, (dict, RejectedError)):
-                    found[answer.record_id] = answer.shown
+                    records[answer.record_id] = answer.shown
             self._workers.resize(self._concurrency.size)
-        return found
+        return records
 
-    def _wanted(self, found: Iterable[Record], rows: TemporaryIdTable) -> dict[str, Record]:
+    def _wanted(self, records: Iterable[Record], rows: TemporaryIdTable) -> dict[str, Record]:
         canonical_id, id_key = self._vendor.canonical_id, self._vendor.id_key
-        listed = {canonical_id(str(record.get(id_key))): record for record in found}
+        listed = {canonical_id(str(record.get(id_key))): record for record in records}
         return {
             record_id: self._of_interest(listed[record_id])
             for record_id in rows.rows_of(listed)
@@ -144,7 +144,7 @@ class RecordReader:
         return {name: value for name, value in record.items() if name in self._kept}
 
     def _read(self, record_id: str) -> _Answer:
-        """One record; runs in a thread of its own, and no more calls are made once one has failed."""
+        """Read one record, in a thread of its own; no more calls are made once one has failed."""
         monotonic, limit_seconds = self._session.clock.monotonic, self._session.waiting.limit_seconds
         began, waited = monotonic(), limit_seconds()
         shown = self._failed.error or self._shown(record_id)
@@ -159,7 +159,7 @@ class RecordReader:
         except RejectedError as err:
             return None if err.status == HTTPStatus.NOT_FOUND else err
         except ConfigurationError as err:
-            msg = f"A plan compares with what the CRM holds, and the record {record_id!r} cannot be read: {err}"
+            msg = f"A plan compares with the values in the CRM, and the record {record_id!r} cannot be read: {err}"
             return ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code)
         except CrmError as err:
             return err

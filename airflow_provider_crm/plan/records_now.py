@@ -1,4 +1,4 @@
-"""The records of a plan as the CRM holds them now, beside what the ledger keeps of them."""
+"""Read the records of a plan, and compare them with the values in the ledger."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CurrentRecords:
         catalogue: What the account offers.
         ledger: The ledger.
         concurrency: Records read at once, at most.
-        reads: What this plan has read of the CRM already, and where that is kept.
+        reads: The records that this plan has read already, and where they are kept.
     """
 
     def __init__(
@@ -81,17 +81,17 @@ class CurrentRecords:
             yield last_rows, reader
 
     def read(self, reader: RecordReader, ids: Sequence[str]) -> Mapping[str, Record | RejectedError | None]:
-        """Read records; the ledger forgets those that the CRM does not have."""
+        """Read records; the ledger forgets each one that the CRM does not have."""
         records = reader.get(ids)
         self._ledger.forget(record_id for record_id, record in records.items() if record is None)
         return records
 
-    def shows(self, kept: str, key: str, record: Record) -> bool:
-        """Return whether a record holds a kept value, which may be a hash, whichever fields are kept as hashes now."""
-        if not is_hash(kept):
-            return still_shows(key, kept, record, self._vendor, self._catalogue)
+    def shows(self, stored: str, key: str, record: Record) -> bool:
+        """Return whether a record shows a value of the ledger, in its stored form: as it is, or as a hash."""
+        if not is_hash(stored):
+            return still_shows(key, stored, record, self._vendor, self._catalogue)
         shown = stored_values((key,), record, self._vendor, self._catalogue)
-        return any(self._ledger.hashes.is_of(kept, value) for value in shown.values())
+        return any(self._ledger.hashes.is_of(stored, value) for value in shown.values())
 
     def problem(self, record: Record | RejectedError | None) -> PlanProblem | None:
         """Return why no field of a record can be planned; None for a record that was read."""

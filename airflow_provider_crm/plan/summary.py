@@ -114,7 +114,7 @@ def _cell(text: str, length: int = _LENGTH) -> str:
     """Return text from outside as one line without markup."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     line = line if len(line) <= length else f"{line[: length - 1]}…"
-    return _MARKUP.sub(lambda found: found[0] if _PLAIN.fullmatch(found[0]) else f"\\{found[0]}", line)
+    return _MARKUP.sub(lambda match: match[0] if _PLAIN.fullmatch(match[0]) else f"\\{match[0]}", line)
 
 
 def _code(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Plan an undo: the values before a run, wherever the CRM still holds the values that the run wrote."""
+"""Plan an undo: the values before a run, wherever the CRM still has the values that the run wrote."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class UndoPlanner:
         catalogue: What the account offers.
         ledger: Keeps the values.
         concurrency: Records read at once, at most.
-        reads: What this plan has read of the CRM already, and where that is kept.
+        reads: The records that this plan has read already, and where they are kept.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class UndoPlanner:
         if field.before is not None and self._current.shows(field.before, field.key, readable):
             return replace(row, verdict=PlanVerdict.UNCHANGED)
         if not any(self._current.shows(value, field.key, readable) for value in field.values):
-            reason = f"{field.key} no longer holds the value that the run wrote: it was changed since."
+            reason = f"{field.key} no longer has the value that the run wrote: it was changed since."
             return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
         return row
 

@@ -82,14 +82,14 @@ class RowClaimer:
                 yield Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
     def _changed(self, rows: list[PreparedRow]) -> Generator[Outcome, None, list[PreparedRow]]:
-        """Yield the outcomes of rows of which the CRM holds all values already; return the other rows."""
+        """Yield the outcomes of rows whose values are all in the CRM already; return the other rows."""
         known = self._ledger.unchanged(desired_rows(rows)) if self._ledger.knows_unchanged else frozenset()
         for number in sorted(known):
             yield unchanged(rows[number][0])
         return [row for number, row in enumerate(rows) if number not in known] if known else rows
 
     def _claimed(self, ready: list[PreparedRow]) -> Generator[Outcome | Job, None, tuple[list[PreparedRow], float]]:
-        """Claim prepared rows; return those that have to wait, and for how many seconds at least."""
+        """Claim prepared rows; return the rows that have to wait, and for how many seconds at least."""
         postponed, shortest = [], _LONGEST_PAUSE
         desired = [desired_row(row) for row in ready]
         claims = self._ledger.claim(desired)

@@ -52,9 +52,9 @@ class _Tried(NamedTuple):
 class Concurrency:
     """Finds the number of threads; not safe for threads, and reads no clock.
 
-    The first row goes alone. How long it takes says with how many threads to begin; they are doubled with each round,
-    as long as rows take less than twice what they took at first, when the vendor had nothing else to do. A round is a
-    row of each thread, more or less.
+    The first row goes alone, and the time that it takes sets the first number of threads. The number is doubled with
+    each round, as long as rows take less than twice the time that they took at first. A round is about one row of each
+    thread.
 
     From then on it looks at longer rounds; rows that had begun before the number was changed do not count. After each,
     one of these is done:
@@ -63,7 +63,7 @@ class Concurrency:
     - Threads that wait for rows change nothing: the source is slower than the vendor.
     - Twice as many are tried, and kept if twice as many threads bring at least 15% more rows per second. Otherwise the
       vendor, or this process, is at its limit, and only answers got slower.
-    - Where more bring nothing, a third fewer are tried, and kept as long as that costs nothing: rows that wait for the
+    - Where more bring nothing, a third fewer are tried, and kept as long as that costs nothing. Rows that wait for the
       vendor's server or for this process need no thread.
     - The same when the rows per second fall by a quarter: a server that is overloaded gets relief. If it does cost, the
       vendor is only farther away, and more are tried.

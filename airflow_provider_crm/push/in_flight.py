@@ -47,7 +47,7 @@ class InFlight:
         return len(self._jobs) < self._largest and record_id not in self._jobs
 
     def add(self, job: Job) -> None:
-        """Have one more row written."""
+        """Queue a row to be written."""
         self._jobs[job.update.record_id] = job
         self._workers.add(job)
 
@@ -76,7 +76,7 @@ class InFlight:
             return not self._ending
 
     def end(self) -> frozenset[str]:
-        """Let no further call be sent; return the records of the rows that were sent, or have ended unsent."""
+        """Allow no further call; return the records of the rows that were sent, or ended without being sent."""
         with self._changed:
             self._ending = True
             return frozenset(self._sent | self._ended.keys())
@@ -88,7 +88,7 @@ class InFlight:
             seconds: At most; real ones, as no clock of a test can hurry an answer.
 
         Returns:
-            The rows that have ended and are not on record, and those that were sent and have no answer yet.
+            The rows that have ended and are not on record, and the rows that were sent and have no answer yet.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._sent <= self._ended.keys(), timeout=seconds)

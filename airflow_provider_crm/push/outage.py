@@ -24,8 +24,8 @@ class OutageWatch:
     A failed call here is one that failed in every attempt. After five in a row, whatever their rows, the call that
     tests a connection is made. If that fails, too, the vendor is down. Else the rows are at fault, and the run goes on:
     until another row is answered each call has two attempts, and every fifth failure makes that call again. So 80 such
-    rows among good ones cost 8 calls for each of the first five and of those in flight then, 2 for each other row, and
-    16 tests of the connection.
+    rows among good ones cost 16 tests of the connection and 2 calls each, but for 8 calls of each of the first five
+    and of the rows that are in flight then.
 
     Args:
         session: Makes the call.

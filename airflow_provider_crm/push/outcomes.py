@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.protocol import Vendor
 
 UNEXPECTED = "UNEXPECTED"
-"""Code of a row that met an exception which is none of this package."""
+"""Code of a row that met an exception from outside this package."""
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _ABOUT_VALUES = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -37,7 +37,7 @@ _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
 
 
 def unchanged(update: Update) -> Outcome:
-    """Return the outcome of a row whose values the CRM holds already."""
+    """Return the outcome of a row whose values are in the CRM already."""
     return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
 
 

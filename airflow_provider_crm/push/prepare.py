@@ -115,7 +115,7 @@ class RowPreparer:
             update = dated(row, self._vendor, self._catalogue, self._rules)
             if self._checks_won_date:
                 check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
-            path_segment(update.record_id)  # an id that cannot be in a path is none for the ledger, either
+            path_segment(update.record_id)  # an id that cannot be in a path must not reach the ledger, either
         except InvalidValueError as err:
             return invalid(row, err)
         return update

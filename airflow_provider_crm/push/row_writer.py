@@ -142,9 +142,9 @@ class RowWriter:
         return frozenset(self._catalogue.fields[name].target for name in outcome.applied)
 
     def _failed_unexpectedly(self, update: Update, err: Exception) -> Outcome:
-        """Return the outcome of a row that met an exception which is none of this package; log the first of its type.
+        """Return the outcome of a row that met an exception from outside this package; log the first of its type.
 
-        The reason names the type only, as such a message may hold anything.
+        The reason names the type only, as such a message may show any value.
         """
         name = type(err).__name__
         if self._unexpected.add(type(err)):
@@ -160,7 +160,7 @@ class RowWriter:
         return self._session.read(job.update.record_id)
 
     def _compared(self, job: Job, record: Record) -> Job:
-        """Note what the record showed; with an inspection, leave out the values that it holds already."""
+        """Note what the record showed; with an inspection, leave out the values that it shows already."""
         fields = job.claim.fields
         seen = stored_values(fields, record, self._vendor, self._catalogue)
         matching = matching_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
@@ -192,7 +192,7 @@ class RowWriter:
 
 
 def _disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalogue) -> frozenset[str]:
-    """Return the keys that were not sent, as the CRM was known to hold them, and that its answer shows otherwise."""
+    """Return the keys that were left out as unchanged, and that the answer shows with another value."""
     desired, claim = job.desired, job.claim
     return frozenset(
         key

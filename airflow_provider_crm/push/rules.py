@@ -1,4 +1,4 @@
-"""How the rows of a run are written, and what the rules refuse before anything is sent."""
+"""How the rows of a run are written, and which rows the rules refuse before anything is sent."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class PushRules:
     """How rows are written.
 
     Attributes:
-        timezone: IANA zone of the run, or None when nobody named one (then the offset header says UTC).
-        verify_echo: Whether the record that comes back is compared with what was sent.
-        concurrency: Rows in flight at once, at most; how many there are is found on the way, see `Concurrency`.
-        date_won_default: What a won stage without a date means in a late run: "server" lets the vendor set its today,
+        timezone: IANA zone of the run; None sends an offset header of UTC.
+        verify_echo: Whether the record that comes back is compared with the values that were sent.
+        concurrency: Rows in flight at once, at most; see `Concurrency`.
+        date_won_default: The date of a won stage without one, in a late run. "server" lets the vendor set its today,
             "as_of" sends the date of the row's data, None refuses the row.
         resumed: Whether an earlier try of this run may have written some rows already: without a ledger, what may
             not be written twice is then read first.
-        changes_only: With a ledger, send only what the CRM is not known to hold.
+        changes_only: With a ledger, leave out values that are known to be in the CRM.
         retry_rejected: With a ledger, send also the very values that the CRM has refused before.
         capture_before: Read a record before it is written for the first time, so that the change log knows what stood
             there.
@@ -70,7 +70,7 @@ class PushRules:
             raise ConfigurationError(msg)
 
     def day_of(self, as_of: dt.datetime) -> dt.date:
-        """The date of the data, in the run's zone."""
+        """Return the date of the data, in the run's zone."""
         last = as_of - _INSTANT if as_of == self.interval_end else as_of
         return local_date(last, self.timezone or "UTC")
 
@@ -101,10 +101,10 @@ def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
 
 
 def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:
-    """The update with the date of its data as the date of the win, if the rules say so and it names none itself.
+    """Return the update, dated if the rules say so: a win without a date gets the date of its data.
 
     Raises:
-        InvalidValueError: If the vendor lets nobody write that date.
+        InvalidValueError: The vendor does not let that date be written.
     """
     as_of = update.as_of
     if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):

@@ -31,16 +31,16 @@ _PATIENCE = 3.0
 class Push:
     """Writes the rows of one run.
 
-    A run that ends before its last row has a reason in `stopped`: a `ConfigurationError` that no row survives, or a
-    `TransientError` for an outage, or for a wait that is too long to occupy a worker slot.
+    A run that ends before its last row has a reason in `stopped`. It is a `ConfigurationError` that no row survives, or
+    a `TransientError`: an outage, a ledger that cannot be used, or a wait that is too long for a worker slot.
 
     Args:
         session: The account to write to.
         catalogue: What the account offers.
         rules: How rows are written.
         ledger: What the CRM has acknowledged so far; None writes every row, in whatever order runs come.
-        inspect: If given, every record is read right before it is written. Values that it holds already are not sent,
-            and this function decides about the rest, whatever the ledger says that the CRM holds.
+        inspect: If given, every record is read right before it is written. Values that it shows already are not
+            sent, and this function decides about the rest, whatever the ledger says.
         probing: Whether the vendor was down a while ago: then one row that fails, and one more call, show that it
             still is.
 

@@ -26,7 +26,7 @@ class RunLedger:
         ledger: The ledger, or None: then every row is claimed, and nothing is recorded.
         rules: How rows are written.
         stops: Where errors of the database end the run.
-        changes_only: Whether to leave out the values that the CRM is known to hold.
+        changes_only: Whether to leave out values that are known to be in the CRM.
     """
 
     def __init__(self, ledger: Ledger | None, rules: PushRules, stops: Stops, *, changes_only: bool) -> None:
@@ -42,7 +42,7 @@ class RunLedger:
         return self._ledger is not None and self._changes_only and self._stops.reason is None
 
     def unchanged(self, rows: DesiredRows) -> frozenset[int]:
-        """Return the positions of the rows of which the CRM is known to hold all values."""
+        """Return the positions of the rows whose values are all known to be in the CRM."""
         if self._ledger is None or not self.knows_unchanged:
             return frozenset()
         try:
@@ -129,7 +129,7 @@ class RunLedger:
             self._stops.add(err)
 
     def release(self, sent: frozenset[str]) -> None:
-        """Give back the claims of all records but those that were sent."""
+        """Give back the claims of all records but the ones that were sent."""
         never_sent = sorted(self._claimed_records - sent)
         if self._ledger is None or not never_sent or self._stops.ledger_failed:
             return

@@ -17,8 +17,8 @@ from airflow_provider_crm.exceptions import (
 class FirstError:
     """The first error of several threads; it stands, whatever comes later.
 
-    A later one is mostly a consequence, or an accident of calls that were still in flight: after a key was refused, a
-    wait that the vendor asks of another call must not turn a wrong key into a pause.
+    A later one is mostly a consequence, or an accident of calls that were still in flight. After a key was refused, for
+    example, another call may be asked to wait; that must not turn a wrong key into a pause.
     """
 
     def __init__(self) -> None:

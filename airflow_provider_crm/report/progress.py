@@ -1,4 +1,4 @@
-"""How far a run is while it goes on."""
+"""Log how far a run is while it goes on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MINUTE, _HOUR = 60, 3600
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where a run stands.
+    """How far a run is.
 
     Attributes:
         rows: Rows that have their outcome, those before a deferral included.
         refused: How many of them did not land.
         calls: HTTP calls made by this try.
-        used: Part of the vendor's budget that this try has used, of what was allowed meanwhile; None if not known.
+        used: Part of the vendor's rate limit that this try has used so far; None if not known.
     """
 
     rows: int
@@ -31,43 +31,43 @@ class Reading:
 
 
 class Progress:
-    """A line every few seconds, however many rows pass in between.
+    """Logs a line every few seconds, however many rows pass in between.
 
     Args:
-        read: Where the run stands now.
-        tell: Takes the line.
-        total: Rows of the whole run, or None where nobody knows before the end, as with a query.
-        every: Seconds from one line to the next, at least. Lines come with outcomes: while the vendor is waited for,
-            there are none.
+        read: Returns how far the run is.
+        log: Logs the line.
+        total: Rows of the run, or None where their number is not known before the end, as with a query.
+        every: Seconds from one line to the next, at least. Lines come with outcomes, so there are none while all rows
+            wait for the vendor.
         monotonic: Seconds that never run backwards.
     """
 
     def __init__(
         self,
         read: Callable[[], Reading],
-        tell: Callable[[str], None],
+        log: Callable[[str], None],
         *,
         total: int | None = None,
         every: float = 5.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
-        self._tell = tell
+        self._log = log
         self._total = total
         self._every = every
         self._monotonic = monotonic
 
     def watch(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
-        """Pass outcomes on, and tell between two of them how far the run is."""
-        started = told = self._monotonic()
+        """Pass outcomes on, and log between two of them how far the run is."""
+        started = logged = self._monotonic()
         before = self._read().rows
         for outcome in outcomes:
             yield outcome
             now = self._monotonic()
-            if now - told >= self._every:
-                told = now
+            if now - logged >= self._every:
+                logged = now
                 reading = self._read()
-                self._tell(self._line(reading, (reading.rows - before) / (now - started)))
+                self._log(self._line(reading, (reading.rows - before) / (now - started)))
 
     def _line(self, reading: Reading, rate: float) -> str:
         of_all = "" if self._total is None else f" of {self._total}"
@@ -83,10 +83,10 @@ class Progress:
 
 
 def _duration(seconds: float) -> str:
-    """As a person says it: `41 s`, `7 min`, `2 h 05 min`."""
-    whole = max(round(seconds), 0)
-    if whole < 2 * _MINUTE:
-        return f"{whole} s"
-    if whole < 2 * _HOUR:
-        return f"{whole // _MINUTE} min"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    """Return a duration in one or two units: `41 s`, `7 min`, `2 h 05 min`."""
+    rounded = max(round(seconds), 0)
+    if rounded < 2 * _MINUTE:
+        return f"{rounded} s"
+    if rounded < 2 * _HOUR:
+        return f"{rounded // _MINUTE} min"
+    return f"{rounded // _HOUR} h {rounded % _HOUR // _MINUTE:02} min"

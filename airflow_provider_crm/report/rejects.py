@@ -24,7 +24,7 @@ class Reject:
         return cls(outcome.record_id, outcome.word.value, outcome.code, outcome.reason)
 
     def to_row(self) -> dict[str, str]:
-        """Return the row of a rejects file; half of a character, which no UTF-8 file can hold, is escaped."""
+        """Return the row of a rejects file; half of a character, which UTF-8 cannot encode, is escaped."""
         return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in asdict(self).items()}
 
 

@@ -60,11 +60,11 @@ def rejects_file(path: ObjectPath, *, resumed: bool = False) -> Iterator[WriteRe
 
     Args:
         path: Where; its suffix was checked before.
-        resumed: Whether to keep the rows that the file holds. Object stores cannot append, and Parquet cannot be
+        resumed: Whether to keep the rows that are in the file. Object stores cannot append, and Parquet cannot be
             appended to. So the file is copied to this machine's disk first, and then written before the new rows.
 
     Raises:
-        ConfigurationError: If it cannot be written, or the rows that it should hold cannot be read.
+        ConfigurationError: If it cannot be written, or the rows that it should keep cannot be read.
     """
     with tempfile.TemporaryFile() as before:
         try:
@@ -140,7 +140,7 @@ def _parquet(file: IO[bytes], before: IO[bytes]) -> Iterator[WriteReject]:
 
 
 def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that the file held before.
+    """Yield the rows that were in the file before.
 
     Raises:
         ConfigurationError: It is no Parquet file any more.
@@ -151,7 +151,7 @@ def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
     try:
         old = pq.ParquetFile(before)
     except pa.ArrowInvalid as err:
-        msg = f"The rejects file was changed while the task was deferred, and cannot be gone on with: {err}."
+        msg = f"The rejects file was changed while the task was deferred, and cannot be continued: {err}."
         raise ConfigurationError(msg) from err
     if old.num_row_groups:  # pyarrow 18 refuses to go through none
         yield from old.iter_batches(_AT_ONCE)

@@ -11,7 +11,7 @@ from airflow_provider_crm.report.rejects import Cause, Reject
 from airflow_provider_crm.values.opportunity import FAILURES, Outcome, OutcomeWord
 
 REJECTS_SHOWN = 20
-"""Rejects that a report holds itself."""
+"""Rejects that are in a report itself."""
 _CAUSES_REPORTED, _CAUSES_COUNTED = 10, 1_000
 
 

@@ -39,6 +39,6 @@ class Tolerance:
             raise ConfigurationError(msg)
 
     def exceeded(self, failures: int, rows: int) -> bool:
-        """Whether that many failures are too many."""
+        """Return whether that many failures are too many."""
         allowed = self.max_rejected * rows if isinstance(self.max_rejected, float) else self.max_rejected
         return failures > allowed

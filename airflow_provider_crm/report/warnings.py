@@ -35,7 +35,7 @@ class Warnings:
         """Log and keep a warning, unless the run has it, or has 20 others.
 
         Args:
-            sentence: A whole one, without values of rows: it stands in log, XCom, ledger and page.
+            sentence: A full sentence without values of rows, as it appears in log, XCom, ledger and page.
         """
         if sentence in self._sentences or len(self._sentences) >= _KEPT:
             return
@@ -44,7 +44,7 @@ class Warnings:
 
 
 def landing_warning(report: SyncReport, *, valueless: int = 0) -> str | None:
-    """Return what to say of a run in which no row landed and the CRM held no row's values; None if one did.
+    """Return the warning of a run in which no row landed or was in the CRM already; None for any other run.
 
     Args:
         report: The run's report.

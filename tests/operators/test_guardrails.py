@@ -79,7 +79,7 @@ def test_a_breach_writes_nothing(deals, guarded, limits, data, message):
     assert deals.audit.writes == []
 
 
-def test_all_breaches_are_told_at_once(guarded):
+def test_all_breaches_are_named_at_once(guarded):
     """One message names every limit that would be broken and can be measured together."""
     run = guarded([row(0, 9), row(1, "x")], max_rows=1, max_invalid_fraction=0)
     assert "max_rows" in str(run.error)
@@ -118,7 +118,7 @@ def test_a_dry_run_has_guardrails_too(deals, task):
 
 
 def test_comparing_needs_a_ledger(deals, task):
-    """Without a ledger there is nothing to compare with; limits that do not compare are still enforced."""
+    """Without a ledger there are no values to compare with; limits that do not compare are still enforced."""
     without = {**CLOSE, "ledger_conn_id": None}
     run = task(UpdateOpportunityOperator, data=[row(0, 5)], guardrails=Guardrails(max_total_delta=1), **without)
     assert "guardrails" in str(run.error)

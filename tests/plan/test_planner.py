@@ -1,4 +1,4 @@
-"""What plans are made of: verdicts that vendors decide, pages that are worth reading, a store on both databases."""
+"""Test the parts of plans: verdicts of vendors, pages that are worth reading, a store on both databases."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_plan_is_stored_as_a_whole_or_not_at_all(store):
 
 @pytest.mark.parametrize("column", ["record_id", "verdict", "before", "after", "as_of", "code"])
 def test_the_digest_covers_everything_that_is_written(store, column):
-    """A change of any column that decides what is written, or of the account, is noticed."""
+    """A change of any column that is written, or of the account, is noticed."""
     plan = save(store, rows(3))
     values = {"verdict": "conflict", "as_of": DAY + dt.timedelta(seconds=1)}
     with store.engine.begin() as connection:
@@ -131,7 +131,7 @@ def test_a_digest_is_the_same_for_the_same_rows():
 
 
 def test_of_two_runs_one_applies_a_plan(store):
-    """The first one to begin has it; it may begin again, nobody else may."""
+    """The first run to begin has it; it may begin again, no other run may."""
     plan = save(store, rows(1))
     store.begin(plan, "first")
     store.begin(plan, "first")
@@ -148,7 +148,7 @@ def test_a_shown_number_is_the_same_however_it_is_written(shown):
 
 
 def test_a_custom_field_without_a_key_is_empty_and_an_unknown_key_is_unknown():
-    """Close leaves an empty custom field out of a record; what Raze leaves out nobody knows."""
+    """Close leaves an empty custom field out of a record; a field that Raze leaves out is not known."""
     assert stored_values(["custom.cf_seen"], {"id": "x"}, CLOSE, CATALOGUE) == {"custom.cf_seen": "null"}
     assert stored_values(["deal_value"], {"value": 1}, RAZE, RAZE.catalogue([])) == {}
 
@@ -161,7 +161,7 @@ def test_a_users_name_is_never_taken_for_the_id_that_is_shown():
     assert still_shows("custom.cf_owner", '"Ada"', record, CLOSE, CATALOGUE)
 
 
-def test_the_same_instant_in_another_zone_is_held():
+def test_the_same_instant_in_another_zone_matches():
     """A point in time is compared as an instant."""
     value = dt.datetime(2026, 3, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_seen": value}), CLOSE, CATALOGUE))
@@ -170,7 +170,7 @@ def test_the_same_instant_in_another_zone_is_held():
 
 
 @pytest.mark.parametrize(("tags", "held"), [(["a", "b"], True), (["b"], False), (None, False)])
-def test_one_of_many_is_held_if_the_list_has_it(tags, held):
+def test_one_of_many_matches_if_the_list_has_it(tags, held):
     """`.add` is in place if the list shows the value."""
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_tags.add": "a"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_tags": tags}
@@ -203,14 +203,14 @@ def test_vendors_know_amounts_in_major_units(vendor, key, value, amount):
         (RAZE, {"data": []}, None),
     ],
 )
-def test_vendors_tell_how_many_pages_there_are(vendor, body, pages):
+def test_lists_show_how_many_pages_there_are(vendor, body, pages):
     """From whatever the list says about itself; nothing is guessed."""
     assert vendor.pages(body) == pages
 
 
 @pytest.fixture
 def reads():
-    """What a plan has read, in a file of its own."""
+    """The records that a plan has read, in a file of its own."""
     with closing(PlanReads.temporary()) as made:
         yield made
 
@@ -265,9 +265,9 @@ def test_as_many_records_are_read_at_once_as_latency_needs(distant, reads, concu
         for start in range(0, len(ids), 200):
             batch = ids[start : start + 200]
             assert list(reader.get(batch)) == batch
-        told = requests.get(f"{distant}/connections", timeout=10).json()
+        seen = requests.get(f"{distant}/connections", timeout=10).json()
     asked = 1  # the connection of the question itself
-    assert least <= told["at_once"] <= told["opened"] - asked <= most
+    assert least <= seen["at_once"] <= seen["opened"] - asked <= most
     assert [thread for thread in threading.enumerate() if thread.name.startswith("crm-read")] == []
 
 

@@ -1,4 +1,4 @@
-"""The number of threads, found against simulated vendors: no thread, no clock, no waiting."""
+"""Find the number of threads against simulated vendors: no thread, no clock, no waiting."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class Simulation:
 
 
 @pytest.mark.parametrize("latency", [0.02, 0.05, 0.15, 1.0])
-def test_a_vendor_that_bears_all_gets_all_threads(latency):
-    """Where each thread brings its share, all 64 are there within some answers of the vendor."""
+def test_a_vendor_that_accepts_all_gets_all_threads(latency):
+    """If each thread brings its share, all 64 run within some answers of the vendor."""
     simulation = Simulation(latency=lambda now: latency)
     simulation.run(4 * latency)
     assert simulation.concurrency.size == 64
@@ -100,8 +100,8 @@ def test_the_largest_number_is_never_exceeded(largest):
 
 
 @pytest.mark.parametrize("servers", [1, 3, 8, 12, 20, 40])
-def test_a_vendor_that_bears_less(servers):
-    """A vendor that works on so many rows at once is kept busy, by few threads more than that."""
+def test_a_vendor_that_accepts_less(servers):
+    """A vendor that works on some rows at once is kept busy, by few threads more than rows."""
     simulation = Simulation(servers=lambda now: servers)
     simulation.run(30)
     sizes = len(simulation.sizes)
@@ -112,7 +112,7 @@ def test_a_vendor_that_bears_less(servers):
 
 @pytest.mark.parametrize(("calls", "seconds"), [(40, 1), (10, 1), (100, 1), (600, 60), (300, 10)])
 def test_no_more_threads_than_the_budget_needs(calls, seconds):
-    """The whole budget is used, by few threads more than its calls per second times the latency."""
+    """The rate limit is used in full, by few threads more than its calls per second times the latency."""
     simulation = Simulation(budget=(calls, seconds))
     simulation.run(2 * max(seconds, 30))
     sizes = len(simulation.sizes)
@@ -133,7 +133,7 @@ def test_the_first_row_says_how_many_threads_to_begin_with(latency, size):
 
 @pytest.mark.parametrize("latency", [0.0004, 0.15])
 def test_a_vendor_that_gets_no_faster_gets_few_threads(latency):
-    """Where two threads write as many rows as sixty-four, there are soon no more than twice those."""
+    """If 2 threads write as many rows as 64, there are soon at most 4."""
     simulation = Simulation(latency=lambda now: latency, servers=lambda now: 2)
     simulation.run(60 * latency + 2)
     sizes = len(simulation.sizes)
@@ -142,15 +142,15 @@ def test_a_vendor_that_gets_no_faster_gets_few_threads(latency):
 
 
 def test_a_vendor_that_is_crowded_at_once_is_noticed_at_once():
-    """Where the threads of the beginning are too many, that is seen in their first rows, and none is added."""
+    """If the first number of threads is too large, their first rows show it, and none is added."""
     simulation = Simulation(servers=lambda now: 1)
     simulation.run(30)
     assert max(simulation.sizes) == FIRST_SIZE
 
 
 @pytest.mark.parametrize("seed", [20, 21, 25, 49, 66, 72, 84, 137, 188])
-def test_a_first_row_that_was_lucky_misleads_nobody_for_long(seed):
-    """Where answers take from a tenth to ten times the usual, all threads are there within ten seconds."""
+def test_a_first_row_that_was_lucky_does_not_mislead_for_long(seed):
+    """If answers take from a tenth to ten times the usual, all threads run within ten seconds."""
     chance = random.Random(seed)
     simulation = Simulation(latency=lambda now: 0.12 * chance.lognormvariate(0, 1.0))
     simulation.run(10)
@@ -159,7 +159,7 @@ def test_a_first_row_that_was_lucky_misleads_nobody_for_long(seed):
 
 
 def test_a_vendor_that_gets_overloaded_gets_relief():
-    """When a vendor that bore 40 rows at once bears only 4, threads are taken away, and come back with it."""
+    """When a vendor that accepted 40 rows at once accepts only 4, threads are removed, and added again with it."""
     simulation = Simulation(servers=lambda now: 4 if 30 <= now < 120 else 40)
     simulation.run(30)
     assert simulation.concurrency.size >= 32
@@ -171,20 +171,20 @@ def test_a_vendor_that_gets_overloaded_gets_relief():
 
 
 def test_a_vendor_that_is_farther_away_keeps_its_threads():
-    """Where answers only take longer, and more threads still bring more, none is taken away for long."""
+    """If answers only take longer, and more threads still bring more, none is removed for long."""
     simulation = Simulation(latency=lambda now: 0.05 if now < 30 else 0.3)
     simulation.run(60)
     assert simulation.run(60) > 0.9 * 64 / 0.3
 
 
 def test_a_slow_source_starts_no_thread():
-    """Where rows come slower than the first threads could write them, none is added."""
+    """If rows come slower than the first threads could write them, none is added."""
     simulation = Simulation(source=20)
     simulation.run(120)
     assert max(simulation.sizes) == FIRST_SIZE
 
 
-def test_a_clock_that_stands_still_tells_nothing():
+def test_a_clock_that_stands_still_changes_nothing():
     """Without a duration there is no rate, and the number stays."""
     concurrency = Concurrency(64)
     for _ in range(1_000):
@@ -201,7 +201,7 @@ def names():
 
 
 def taken(workers, count):
-    """So many results."""
+    """Take some results."""
     results = []
     while len(results) < count:
         results += workers.ended()
@@ -228,7 +228,7 @@ def test_a_thread_is_started_only_for_a_job():
 
 
 def test_threads_are_started_for_jobs_that_wait():
-    """When there may be more, the jobs that are there already get them."""
+    """When the maximum grows, the queued jobs get the new threads."""
     go = threading.Event()
     workers = Workers(lambda job: go.wait(10) and job, "of-a-test")
     for job in range(5):
@@ -242,7 +242,7 @@ def test_threads_are_started_for_jobs_that_wait():
 
 
 def test_results_are_taken_together():
-    """Whoever takes results gets several while the threads have more to do, and the last one at once."""
+    """Several results are returned together while the threads have more to do, and the last one at once."""
     workers = Workers(lambda job: job, "of-a-test")
     for job in range(1_000):
         workers.add(job)
@@ -254,7 +254,7 @@ def test_results_are_taken_together():
 
 
 def test_threads_that_are_too_many_end():
-    """When there may be fewer, so many jobs at most are done at once from then on."""
+    """When the maximum shrinks, at most that many jobs run at once from then on."""
     lock, at_once, most = threading.Lock(), [0], [0]
 
     def work(job):
@@ -294,7 +294,7 @@ def test_what_a_job_raises_is_raised_where_results_are_taken():
 
 
 def test_results_beside_an_error_are_not_lost():
-    """What ended together with a job that raised comes later, at the latest when the threads are closed."""
+    """Results that came together with an error are returned later, at the latest when the threads are closed."""
     workers, done = Workers(lambda job: 1 // job, "of-a-test"), threading.Event()
     for job in (1, 0, 1):
         workers.add(job)
@@ -306,7 +306,7 @@ def test_results_beside_an_error_are_not_lost():
 
 
 def test_closing_drops_what_no_thread_has():
-    """The jobs that are being done end; those that wait are never begun."""
+    """The jobs that are being done end; the queued ones are never begun."""
     begun, go = [], threading.Event()
     workers = Workers(lambda job: begun.append(job) or go.wait(10), "of-a-test")
     workers.resize(2)

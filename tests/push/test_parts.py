@@ -1,4 +1,4 @@
-"""The parts of a push by themselves: what ends a run, what the ledger is asked, and which rows keep their claims."""
+"""Test the parts of a push by themselves: stops, claims that are kept, the ledger of a run, columns."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"
 ROW = ClaimedRow(DesiredRow("oppo_1", {"note": '"n"'}, NOW), Claim(Verdict.SEND, fields=frozenset({"note"})))
 
 
-# What ends a run
+# Stops
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_many_threads_agree_on_one_reason():
     assert set(map(id, found)) == {id(stops.reason)}
 
 
-# Which rows keep their claims
+# Claims that are kept
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_a_row_keeps_its_claim_only_if_the_ledger_had_failed_before_it_was_sent(
 
 
 def test_a_half_applied_row_is_recorded():
-    """What landed of it is known, whatever stopped the rest."""
+    """Its fields that landed are known, whatever stopped the rest."""
     outcome = Outcome(0, "oppo_1", OutcomeWord.NOT_SENT, applied=("notes",))
     assert not RowResult(ROW, outcome, cause=LedgerUnavailableError("x")).keeps_claim
 
 
-# What the vendor's state is read from
+# Outages
 
 
 def test_a_lost_claim_and_a_bug_say_nothing_of_the_vendor():
@@ -163,7 +163,7 @@ def test_a_failing_database_ends_the_run_and_is_not_asked_again():
 
 
 def test_records_whose_claim_was_interrupted_are_given_back():
-    """A claim that failed half-way may be stored: the record is among those that are released."""
+    """A claim that failed half-way may be stored: the record is released with the others."""
     released = []
     ledger = Failing()
     ledger.claim = lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)

@@ -1,4 +1,4 @@
-"""Rows in, outcomes out, over real HTTP with a clock that does not wait."""
+"""Push rows and check their outcomes, over real HTTP with a clock that does not wait."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_rows_that_need_no_call_are_not_the_first(push, sandbox):
 
 
 def test_a_key_that_is_revoked_on_the_way(push, sandbox):
-    """A 401 in the middle of a run ends it: what landed is `updated`, nothing more is sent."""
+    """A 401 in the middle of a run ends it: rows that landed are `updated`, no other row is sent."""
     sandbox.script(faults=[None] * 3 + ["http_401"] * 20)
     outcomes = list(push(concurrency=1).run(notes(20)))
     assert words(outcomes) == ["updated"] * 3 + ["not_sent"] * 17
@@ -212,7 +212,7 @@ def test_a_success_closes_the_circuit(push, sandbox):
 
 
 def test_a_currency_without_two_decimals_stops_the_run(push, sandbox):
-    """What no row could get right is a wrong set-up: nothing is written."""
+    """A currency that no row can write is a wrong set-up: nothing is written."""
     sandbox.close.currency = "JPY"
     pushing = push("close")
     rows = [Update(row, f"oppo_{row}", {"deal_value": Decimal(1)}, NOW) for row in range(3)]
@@ -262,7 +262,7 @@ def test_a_resumed_run_sends_the_values_if_they_are_missing(push, sandbox):
 
 
 def test_a_resumed_run_does_not_win_twice(push, sandbox):
-    """A row that landed whole before the worker died is read, and `won_at` keeps its first stamp."""
+    """A row that landed completely before the worker died is read, and `won_at` keeps its first stamp."""
     row = row_of({"notes": "new", "stage": "won"})
     assert words(push().run([row])) == ["updated"]
     won_at = sandbox.raze.opportunity("opp_1")["won_at"]
@@ -315,9 +315,9 @@ def test_no_more_rows_at_once_than_concurrency(distant, rules, most):
         for outcome in pushing.run(rows):
             assert outcome.word is OutcomeWord.UPDATED
             threads = max(threads, sum(thread.name.startswith("crm-push") for thread in threading.enumerate()))
-        told = requests.get(f"{distant}/connections", timeout=10).json()
+        seen = requests.get(f"{distant}/connections", timeout=10).json()
     asked = 1  # the connection of the question itself
-    assert min(2, most) <= told["at_once"] <= told["opened"] - asked <= most
+    assert min(2, most) <= seen["at_once"] <= seen["opened"] - asked <= most
     assert threads <= most
 
 
@@ -385,7 +385,7 @@ def test_date_won_default_as_of(push, sandbox, timezone, date):
 
 
 def test_date_won_default_as_of_is_not_for_raze(push, sandbox):
-    """Raze takes no date: "as_of" cannot be kept, so the row is invalid and the message says what can."""
+    """Raze takes no date, so with "as_of" the row is invalid, and the message says which default works."""
     [outcome] = push(date_won_default="as_of").run([won("raze", NOW)])
     assert (outcome.word.value, outcome.code, writing(sandbox)) == ("invalid", "DATE_WON", [])
     assert "date_won_default='server'" in outcome.reason
@@ -401,7 +401,7 @@ def test_a_date_in_the_row_needs_no_default(push, sandbox, default):
 
 @pytest.mark.parametrize("field", ["stage", "status_id"])
 def test_other_stages_have_no_date(push, field):
-    """A late row that does not win is nobody's concern."""
+    """A late row that does not win needs no date."""
     row = row_of({field: "stat_sales_lost"}, "oppo_1", NOW - dt.timedelta(days=90))
     assert words(push("close").run([row])) == ["updated"]
 
@@ -429,19 +429,19 @@ def test_a_rehearsal_sends_nothing(push, sandbox):
         row_of({}),
         Outcome(3, "", OutcomeWord.STALE),
     ]
-    told = list(push().rehearse(rows))
-    assert [(outcome.word.value, outcome.code) for outcome, _ in told] == [
+    rehearsed = list(push().rehearse(rows))
+    assert [(outcome.word.value, outcome.code) for outcome, _ in rehearsed] == [
         ("not_sent", "DRY_RUN"),
         ("invalid", "RECORD_ID"),
         ("unchanged", "NOTHING_TO_WRITE"),
         ("stale", ""),
     ]
-    assert [[call.method for call in calls] for _, calls in told] == [["PUT", "PATCH"], [], [], []]
+    assert [[call.method for call in calls] for _, calls in rehearsed] == [["PUT", "PATCH"], [], [], []]
     assert sandbox.audit.calls == []
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_unknown_fields_are_all_told(push, vendor):
+def test_unknown_fields_are_all_named(push, vendor):
     """A mapping with unknown fields is refused with each of them named."""
     with pytest.raises(UnknownFieldError, match=r"(?s)'one'.*'two'") as unknown:
         check_fields({"a": "one", "b": "notes", "c": "two"}, VENDORS[vendor], push(vendor).catalogue)
@@ -464,7 +464,7 @@ def test_two_columns_for_one_field(push, vendor, fields, target):
 
 
 def test_personal_values_stay_out_of_a_preview(push):
-    """What a dry run logs shows which fields would be sent, and no personal value."""
+    """The log of a dry run shows which fields would be sent, and no personal value."""
     row = row_of({"email": "jane@example.com", "notes": "x"})
     [(_, (call,))] = push().rehearse([row])
     assert shown_payload(call, push().catalogue) == '{"email": "(hidden)", "notes": "x"}'
@@ -481,7 +481,7 @@ FAULTS = st.sampled_from([
 @settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=st.lists(FAULTS, max_size=14), stage=st.booleans(), resumed=st.booleans())
 def test_every_row_has_exactly_one_outcome(push, sandbox, faults, stage, resumed):
-    """Whatever happens on the wire: one outcome per row, and `updated` only where the CRM holds the values."""
+    """Whatever happens on the wire: one outcome per row, and `updated` only where the CRM has the values."""
     for row in range(8):
         sandbox.raze.add_opportunity(f"opp_{row}")
     sandbox.reset_switches()

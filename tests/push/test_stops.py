@@ -1,4 +1,4 @@
-"""What stops a run before its last row, and what does not: over real HTTP, with a clock that does not wait."""
+"""Test the errors that stop a run before its last row, over real HTTP with a clock that does not wait."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_the_first_reason_stands(push, first, second, kind, wait):
 
 
 def test_a_reason_cannot_be_replaced(push, crm_sandbox):
-    """There is one place that keeps it, and it keeps the first of many threads' errors."""
+    """The first error of many threads stays, and cannot be assigned from outside."""
     with pytest.raises(AttributeError):
         push(crm_sandbox.url).stopped = TransientError("later")
     reason, errors = FirstError(), [TransientError(str(number)) for number in range(50)]
@@ -211,7 +211,7 @@ def test_a_reason_cannot_be_replaced(push, crm_sandbox):
     assert (reason.add(TransientError("later")), reason.error) == (first, first)
 
 
-# What nobody foresaw
+# Exceptions from outside the package
 
 
 class Buggy(Raze):

@@ -19,22 +19,22 @@ def report(ended_early=None, **outcomes):
 
 def test_refusals_that_a_try_did_not_reach_stay():
     """A try that ended early says nothing of the rows that it did not reach."""
-    told = combined([report(updated=56, rejected=5), report("broke", unchanged=10)])
-    assert told["outcomes"] == {"updated": 56, "rejected": 5}
-    told = combined([report(updated=56, rejected=5), report("broke", unchanged=56, updated=4)])
-    assert told["outcomes"] == {"updated": 60, "rejected": 1}
+    total = combined([report(updated=56, rejected=5), report("broke", unchanged=10)])
+    assert total["outcomes"] == {"updated": 56, "rejected": 5}
+    total = combined([report(updated=56, rejected=5), report("broke", unchanged=56, updated=4)])
+    assert total["outcomes"] == {"updated": 60, "rejected": 1}
 
 
 def test_rows_that_landed_and_were_overtaken_are_counted_once():
-    """A try that comes after newer data finds `stale` what an earlier one wrote, as a retry or a cleared run does."""
-    told = combined([report("killed", updated=2), report(updated=3, stale=169)])
-    assert (told["outcomes"], told["rows"]) == ({"updated": 5, "stale": 167}, 172)
+    """A retry or a cleared run after newer data finds rows `stale` that an earlier try wrote."""
+    total = combined([report("killed", updated=2), report(updated=3, stale=169)])
+    assert (total["outcomes"], total["rows"]) == ({"updated": 5, "stale": 167}, 172)
     assert combined([report(updated=56, rejected=5), report(stale=61)])["outcomes"] == {"updated": 56, "stale": 5}
-    told = combined([report("killed", updated=50), report(updated=2, unchanged=40, stale=60)])
-    assert told["outcomes"] == {"updated": 52, "stale": 50}
+    total = combined([report("killed", updated=50), report(updated=2, unchanged=40, stale=60)])
+    assert total["outcomes"] == {"updated": 52, "stale": 50}
 
 
 def test_plans_do_not_add_up():
-    """A run that made its plan anew has the last one's report."""
+    """A run that made its plan again has the last one's report."""
     plans = [{"plan_id": "a", "rows": 3}, {"plan_id": "b", "rows": 4}]
     assert combined(plans) == plans[1]

@@ -45,8 +45,8 @@ def test_a_line_every_few_seconds():
     ]
 
 
-def test_the_use_of_the_budget_is_told_where_it_is_known():
-    """As a part of what the vendor has allowed meanwhile."""
+def test_the_use_of_the_budget_is_shown_where_it_is_known():
+    """As a part of the calls that the vendor has allowed so far."""
     run = Run(used=0.456)
     run.of(5)
     assert run.lines == ["5 rows, 1.0 rows/s, 10 calls (46% of the budget), 1 refused"]
@@ -58,7 +58,7 @@ def test_every_outcome_passes_in_order():
 
 
 def test_an_unknown_total_is_not_made_up():
-    """Of a query nobody knows the rows before the end: no total, no time left."""
+    """The rows of a query are not known before its end: no total, no time left."""
     run = Run()
     run.of(5)
     assert run.lines == ["5 rows, 1.0 rows/s, 10 calls, 1 refused"]
@@ -79,7 +79,7 @@ def test_a_run_without_much_to_do_says_nothing():
 
 
 def test_rows_before_a_deferral_do_not_count_as_speed():
-    """A resumed run counts them as done, and tells the rate of this stretch."""
+    """A resumed run counts them as done, and shows the rate of this segment."""
     run = Run(total=120, earlier=100)
     run.of(5)
     assert run.lines == ["105 of 120 rows, 1.0 rows/s, 210 calls, 26 refused, about 15 s left"]

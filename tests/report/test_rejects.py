@@ -62,7 +62,7 @@ def test_every_reject_is_a_row_with_four_columns(path):
 
 
 def test_a_run_without_rejects_empties_the_file(path):
-    """What an earlier try refused does not stand there as if it were today's."""
+    """The rejects of an earlier try are not left in the file."""
     written(path, [reject(1)])
     written(path, [])
     assert read(path) == []
@@ -76,7 +76,7 @@ def test_a_resumed_run_adds_to_the_file(path):
     assert [row["record_id"] for row in read(path)] == [f"oppo_{number}" for number in range(4)]
 
 
-def test_the_file_is_whole_when_the_run_breaks_off(path):
+def test_the_file_is_complete_when_the_run_breaks_off(path):
     """An error in the middle of a run leaves a readable file with all rejects so far."""
 
     def rejects():
@@ -89,7 +89,7 @@ def test_the_file_is_whole_when_the_run_breaks_off(path):
 
 
 def test_half_a_character_breaks_no_file(path):
-    """An id with a lone surrogate, which UTF-8 cannot hold, is written escaped."""
+    """An id with a lone surrogate, which UTF-8 cannot encode, is written escaped."""
     written(path, [Reject("a\ud800b", "invalid", "RECORD_ID", "no id")])
     assert len(read(path)) == 1
     assert b"d800" in path.read_bytes()
@@ -107,13 +107,13 @@ def test_any_object_store_takes_it(suffix):
 
 
 def test_a_file_that_vanished_during_a_deferral_is_an_error(path):
-    """Going on would lose its rows without a word."""
+    """Going on would lose its rows silently."""
     with pytest.raises(ConfigurationError, match="cannot be written"):
         written(path, [reject(1)], resumed=True)
 
 
 def test_a_parquet_file_that_was_changed_is_an_error(tmp_path):
-    """What is no Parquet any more cannot be gone on with, and the message says so."""
+    """A file that is no longer Parquet cannot be continued, and the message says so."""
     path = tmp_path / "rejects.parquet"
     path.write_bytes(b"something else")
     with pytest.raises(ConfigurationError, match="was changed while the task was deferred"):
@@ -155,8 +155,8 @@ def test_the_report_as_a_frame():
 
 def report_of(path, rejects):
     """The report of a run that wrote these rejects."""
-    told = dataclasses.replace(REPORT, rejects=tuple(rejects[:20]), rejects_path=str(path))
-    return SyncReport.from_dict(json.loads(json.dumps(told.to_dict())))
+    report = dataclasses.replace(REPORT, rejects=tuple(rejects[:20]), rejects_path=str(path))
+    return SyncReport.from_dict(json.loads(json.dumps(report.to_dict())))
 
 
 WEIRD = st.text(st.characters(codec=None) | st.sampled_from('\r\n\t\0",;=\ud800'), max_size=8)
@@ -165,14 +165,14 @@ WEIRD = st.text(st.characters(codec=None) | st.sampled_from('\r\n\t\0",;=\ud800'
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.builds(Reject, WEIRD, st.just("rejected"), WEIRD, WEIRD), max_size=30))
 def test_the_frame_has_all_rows_of_the_file(path, rejects):
-    """Beyond the report's 20, whatever a row holds, and in the order of the file; empty text is no missing value."""
+    """Beyond the report's 20, whatever is in a row, and in the order of the file; empty text is no missing value."""
     written(path, rejects)
     frame = report_of(path, rejects).to_frame()
     assert list(frame.itertuples(index=False, name=None)) == [tuple(reject.to_row().values()) for reject in rejects]
 
 
 def test_a_file_that_a_later_run_has_written_over_is_not_taken_for_its_own(path):
-    """Other rejects at the same place, or none, are told instead of given out as this run's."""
+    """Other rejects at the same place, or none, are an error instead of being shown as this run's."""
     rejects = [reject(number) for number in range(25)]
     for later in ([reject(number, "other") for number in range(25)], [reject(0)], []):
         written(path, later)
@@ -180,7 +180,7 @@ def test_a_file_that_a_later_run_has_written_over_is_not_taken_for_its_own(path)
             report_of(path, rejects).to_frame()
 
 
-def test_a_file_that_is_gone_is_told(tmp_path):
+def test_a_file_that_is_gone_is_an_error(tmp_path):
     """The first 20 are not passed off as all of them."""
     with pytest.raises(ConfigurationError, match="cannot be read from"):
         report_of(tmp_path / "gone.csv", [reject(1)]).to_frame()
@@ -193,6 +193,6 @@ def test_a_report_without_rejects_is_a_frame_with_columns():
 
 
 def test_a_report_comes_back_from_xcom():
-    """What `to_dict` wrote is the same report again, whatever else the task put beside it."""
-    told = json.loads(json.dumps({**REPORT.to_dict(), "plan_id": "p"}))
-    assert SyncReport.from_dict(told) == REPORT
+    """The report that `to_dict` wrote is read again, whatever else the task put beside it."""
+    values = json.loads(json.dumps({**REPORT.to_dict(), "plan_id": "p"}))
+    assert SyncReport.from_dict(values) == REPORT
