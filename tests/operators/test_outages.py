@@ -30,7 +30,7 @@ def impatient(operator_class, held):
 
     class Impatient(operator_class):
         def session_for(self, account):
-            """Use a clock of the stretch's own."""
+            """Use a clock of the segment's own."""
             time = Time()
             held.append(time)
             clock = Clock(monotonic=lambda: time.seconds, sleep=time.sleep)

@@ -76,7 +76,7 @@ def test_a_report_without_guardrails_has_none(deals, task):
 
 
 def test_what_was_used_before_a_deferral_counts(deals, task):
-    """The report of a resumed run has the calls of all stretches, and the guardrails of the first."""
+    """The report of a resumed run has the calls of all segments, and the guardrails of the first."""
     deals.set(close_limit=2, close_window=3600.0)
     deals.clock.set(dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC))
     data = [{"id": f"oppo_{number}", "arr": 7} for number in range(3)]

@@ -86,7 +86,7 @@ def test_a_failed_run_is_an_error(deals, task, spans):
 
 
 def test_a_deferred_run_is_no_error(deals, task, spans):
-    """Each stretch is a run of its own, with what was done until then."""
+    """Each segment is a run of its own, with the counts up to then."""
     deals.set(close_limit=1, close_window=3600.0)
     deals.clock.set(NOW)  # the window has the whole hour left, whatever hour it is here
     data = [{"id": f"oppo_{number}", "arr": 7} for number in range(2)]
