@@ -41,11 +41,11 @@ class DesiredRow:
 
 @dataclass(frozen=True, slots=True)
 class DesiredRows:
-    """The wishes of many rows, column by column, which is how they are compared with the ledger fastest.
+    """The values of many rows, column by column, which is how they are compared with the ledger fastest.
 
     Attributes:
         record_ids: The opportunity of each row.
-        values: JSON text of each row by the vendor's key; None where a row wants nothing for it.
+        values: JSON text of each row by the vendor's key; None where a row does not have it.
         as_of: Data time of each row.
     """
 
@@ -53,22 +53,12 @@ class DesiredRows:
     values: Mapping[str, Sequence[str | None]]
     as_of: Sequence[dt.datetime]
 
-    @classmethod
-    def of(cls, desired_rows: Sequence[DesiredRow]) -> DesiredRows:
-        """The same wishes by columns."""
-        keys = {key: None for desired in desired_rows for key in desired.values}
-        return cls(
-            [desired.record_id for desired in desired_rows],
-            {key: [desired.values.get(key) for desired in desired_rows] for key in keys},
-            [desired.as_of for desired in desired_rows],
-        )
-
     def __len__(self) -> int:
-        """How many rows."""
+        """Return the number of rows."""
         return len(self.record_ids)
 
-    def taken(self, numbers: Sequence[int]) -> DesiredRows:
-        """Some of the rows, by position."""
+    def at(self, numbers: Sequence[int]) -> DesiredRows:
+        """Return some of the rows, by position."""
         return DesiredRows(
             [self.record_ids[number] for number in numbers],
             {key: [column[number] for number in numbers] for key, column in self.values.items()},

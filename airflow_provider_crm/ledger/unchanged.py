@@ -52,7 +52,7 @@ def confirm_unchanged(connection: Connection, account: str, desired_rows: Desire
         Positions of the rows of which that is true for all fields.
     """
     numbers = _comparable(desired_rows)
-    comparable = desired_rows if len(numbers) == len(desired_rows) else desired_rows.taken(numbers)
+    comparable = desired_rows if len(numbers) == len(desired_rows) else desired_rows.at(numbers)
     held: set[int] = set()
     for first, part in _parts(comparable):
         left = _left(connection, account, part)
@@ -76,8 +76,8 @@ def _parts(desired_rows: DesiredRows, first: int = 0) -> Iterator[tuple[int, Des
     texts = chain(desired_rows.record_ids, *desired_rows.values.values())
     if len(desired_rows) > 1 and sum(len(text) for text in texts if text is not None) > _LONGEST_TEXT:
         half = len(desired_rows) // 2
-        yield from _parts(desired_rows.taken(range(half)), first)
-        yield from _parts(desired_rows.taken(range(half, len(desired_rows))), first + half)
+        yield from _parts(desired_rows.at(range(half)), first)
+        yield from _parts(desired_rows.at(range(half, len(desired_rows))), first + half)
     elif len(desired_rows):
         yield first, desired_rows
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
-from airflow_provider_crm.ledger.claims import DesiredRow
+from airflow_provider_crm.ledger.claims import DesiredRow, DesiredRows
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.report.combined import combined
 
@@ -61,3 +61,10 @@ def ledger(engine):
 def desired(record_id="oppo_1", *, day=0, **values):
     """A wish of so many days after the first."""
     return DesiredRow(record_id, {key: str(value) for key, value in values.items()}, DAY + dt.timedelta(days=day))
+
+
+def by_columns(rows):
+    """The same rows column by column."""
+    keys = {key: None for row in rows for key in row.values}
+    values = {key: [row.values.get(key) for row in rows] for key in keys}
+    return DesiredRows([row.record_id for row in rows], values, [row.as_of for row in rows])

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
 from airflow_provider_crm.database.schema import changes, field_states, rejects
-from airflow_provider_crm.ledger.claims import DesiredRows, Verdict
+from airflow_provider_crm.ledger.claims import Verdict
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
-from .conftest import desired
+from .conftest import by_columns, desired
 from .test_claims import push, settle
 
 PHONE = frozenset({"phone"})
@@ -41,7 +41,7 @@ def test_trying_all_numbers_finds_no_hash(ledger, engine):
 def test_a_state_under_another_key_is_unknown_and_written_once_more(ledger):
     """A new key makes every hash say nothing: the row is sent again, and then is unchanged under the new key."""
     push(ledger(hashed=PHONE), desired(phone=NUMBER))
-    columns = DesiredRows.of([desired(phone=NUMBER, day=1)])
+    columns = by_columns([desired(phone=NUMBER, day=1)])
     changed = ledger(hashed=PHONE, key=b"new")
     assert changed.settled(columns) == frozenset()
     assert {state.value for state in changed.states(["oppo_1"]).values()} == {None}

@@ -14,13 +14,13 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
-from .conftest import DAY
+from .conftest import DAY, by_columns
 
 LEASE = 60.0
 SENT = [OutcomeWord.UPDATED, OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.REJECTED, OutcomeWord.IGNORED]
@@ -71,7 +71,7 @@ class Model(RuleBasedStateMachine):
         ledger = Ledger(self.database, combine=combined, account="a", run_key="r", lease=LEASE, clock=self.clock)
         wanted = [DesiredRow(record, values, DAY + dt.timedelta(days=day)) for record, values, day in desired_rows]
         if changes_only:
-            settled = ledger.settled(DesiredRows.of(wanted))
+            settled = ledger.settled(by_columns(wanted))
             for number in settled:
                 self._check(wanted[number], Claim(Verdict.UNCHANGED))
             wanted = [desired for number, desired in enumerate(wanted) if number not in settled]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,8 +47,15 @@ def test_a_word_says_what_it_is(word):
     assert (word in TRANSIENT_FAILURES) == (word.kind is OutcomeKind.TRANSIENT)
 
 
+def test_an_outcome_is_a_plain_value():
+    """A word is text, and an outcome with it is the same after pickling."""
+    assert OutcomeWord.NOT_SENT == "not_sent"
+    assert pickle.loads(pickle.dumps(Outcome(0, "a", OutcomeWord.STALE))) == Outcome(0, "a", OutcomeWord.STALE)
+
+
 def test_the_failures():
     """Rows that landed, were in place or were left alone on purpose are no failures; all others are."""
+    assert [word for word in OutcomeWord if word not in FAILURES] == ["updated", "unchanged", "stale", "skipped"]
     assert sorted(FAILURES) == ["failed", "ignored", "invalid", "not_sent", "rejected", "unknown"]
     assert sorted(TRANSIENT_FAILURES) == ["failed", "not_sent", "unknown"]
 
