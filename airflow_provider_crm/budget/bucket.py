@@ -1,6 +1,6 @@
 """A limit that is refilled all the time: a token bucket, learned from the answers.
 
-The state of a bucket is one moment: when it would be full if nobody called. An answer tells that moment, as
+The state of a bucket is one moment: when it would be full if no call came. An answer names that moment, as
 `received + reset`, within its latency. Calls are spaced so that what is left would last until then: a full bucket is
 used at once, one that runs dry slowly. So workers that cannot talk to each other find the same pace, at which the
 bucket never is empty, and all that flows in is used.
@@ -9,135 +9,169 @@ bucket never is empty, and all that flows in is used.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.budget.windows import POLL, LeaseDemand
+from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, changed
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.windows import Answer
+    from airflow_provider_crm.budget.limit_state import Observation, OwnCalls
 
 _GRAIN = 0.001
 # The range in which the rate lies is narrow enough then to take its middle; before that its lower end is safe.
 _CLOSE = 0.9
-# Where none is left, the next token is told of, and a part of it is there already: surely borne is less than its pace.
+# Where no token is left, an answer names the next one, of which a part is there already: a slower pace is surely safe.
 _SURELY = 0.8
 # So much more than it could hold, as part of the limit, was never in a bucket.
 _MISREAD = 0.5
 
 
+@dataclass(frozen=True)
 class TokenBucket:
-    """One limit of that kind.
-
-    Args:
-        share: Part of the limit that may be used.
-        tries: Whether too fast a pace would show itself by what is left, because workers on one store use all of it.
+    """One limit of that kind; buckets have no windows to be counted.
 
     Attributes:
-        number: Buckets have no windows to be counted.
-        unfit: Whether calls that remain against expectation show that the answers were misread.
+        share: Part of the limit that may be used.
+        tries: Whether too fast a pace would show itself by what is left, because workers on one store use all of it.
+        contradicted: Whether calls that remain against expectation show that the answers were misread.
+        limit: Calls that a full bucket holds; 0 until an answer names it.
+        rate: Calls per second by which it is filled; infinite while that is not known.
+        slowest: The rate is at least this.
+        fastest: The rate is at most this.
+        full_at: When it would be full if no call came.
+        full_in: The seconds until then at the last answer.
+        own_full_at: When it would be full if only our share of it counted.
+        token_at: When the next token comes, while none is left.
+        number: Always 0.
     """
 
-    number = 0
-
-    def __init__(self, share: float, *, tries: bool = False) -> None:
-        self.unfit = False
-        self._tries = tries
-        self._share = share
-        self._limit = 0
-        self._rate = math.inf
-        self._slowest, self._fastest = 0.0, math.inf
-        self._full_at, self._full_in = -math.inf, 0.0
-        self._own_full_at = -math.inf
-        self._last_sent = self._token_at = -math.inf
-
-    @property
-    def limit(self) -> int:
-        """Calls that a full bucket holds, as the vendor told; 0 if it has not yet."""
-        return self._limit
+    share: float
+    tries: bool = False
+    contradicted: bool = False
+    limit: int = 0
+    rate: float = math.inf
+    slowest: float = 0.0
+    fastest: float = math.inf
+    full_at: float = -math.inf
+    full_in: float = 0.0
+    own_full_at: float = -math.inf
+    token_at: float = -math.inf
+    number: int = 0
 
     @property
     def length(self) -> float:
         """Seconds in which an empty bucket is refilled; 0 if that is not known yet."""
-        return self._limit / self._rate
+        return self.limit / self.rate
 
-    def wait(self, now: float, in_flight: int) -> float:
-        """Seconds until the next call may be sent; 0 for now."""
-        if not math.isfinite(self._rate):
-            return POLL if in_flight else 0.0
-        left = self._limit - max(self._full_at - now, 0.0) * self._rate - in_flight
-        token = max((1 - left) / self._rate, 0.0)
-        if not math.isfinite(self._fastest):  # as long as none are left nobody knows more than when a token comes
-            return max(self._token_at - now, POLL if in_flight else 0.0)
-        full_in = self._full_in + in_flight / self._rate
-        next_at = self._last_sent + full_in / max(self._limit - full_in * self._rate, 1.0)
-        own_token = self._own_full_at - max(self._share * self._limit - 2, 0) / (self._share * self._rate)
+    def at(self, now: float, calls: OwnCalls) -> TokenBucket:  # noqa: ARG002 - as windows have it
+        """Return the same state: no window ends."""
+        return self
+
+    def wait(self, now: float, calls: OwnCalls) -> float:
+        """Return the seconds until the next call may be sent; 0 for now."""
+        if not math.isfinite(self.rate):
+            return POLL if calls.in_flight else 0.0
+        left = self.limit - max(self.full_at - now, 0.0) * self.rate - calls.in_flight
+        token = max((1 - left) / self.rate, 0.0)
+        if not math.isfinite(self.fastest):  # as long as none is left, only the time of the next token is known
+            return max(self.token_at - now, POLL if calls.in_flight else 0.0)
+        full_in = self.full_in + calls.in_flight / self.rate
+        next_at = calls.last_sent + full_in / max(self.limit - full_in * self.rate, 1.0)
+        own_token = self.own_full_at - max(self.share * self.limit - 2, 0) / (self.share * self.rate)
         return max(next_at - now, token, own_token - now)
 
-    def sent(self, now: float) -> int:
+    def record_send(self, now: float) -> TokenBucket:
         """Count a call that leaves now."""
-        self._last_sent = now
-        if math.isfinite(self._rate):
-            self._own_full_at = max(self._own_full_at, now) + 1 / (self._share * self._rate)
-        return self.number
+        if not math.isfinite(self.rate):
+            return self
+        return changed(self, own_full_at=max(self.own_full_at, now) + 1 / (self.share * self.rate))
 
-    def unsent(self, window: int) -> None:
-        """A call was not sent; what it took of our share comes back by itself."""
+    def cancel_send(self, window: int) -> TokenBucket:  # noqa: ARG002 - as windows have it
+        """Return the same state: what a call used of our share comes back by itself."""
+        return self
 
-    def untold(self, answered_at: float, window: int) -> None:  # noqa: ARG002 - as windows have it
-        """A call had no answer, or one without limits: it counts as used."""
-        if math.isfinite(self._rate):
-            self._full_at = max(self._full_at, answered_at) + 1 / self._rate
-            self._full_in = self._full_at - answered_at
+    def record_unanswered(self, now: float, window: int) -> TokenBucket:  # noqa: ARG002 - as windows have it
+        """Count a call as used: it got no answer, or one without limits."""
+        if not math.isfinite(self.rate):
+            return self
+        full_at = max(self.full_at, now) + 1 / self.rate
+        return changed(self, full_at=full_at, full_in=full_at - now)
 
-    def refused(self, now: float, wait: float) -> None:
-        """A call was refused: there is a token at the latest when the vendor says so."""
-        if wait > 0:
-            self._token_at = min(self._token_at, now + wait)
+    def record_refusal(self, now: float, wait: float) -> TokenBucket:
+        """Expect a token at the latest when the vendor says so."""
+        return changed(self, token_at=min(self.token_at, now + wait)) if wait > 0 else self
 
-    def told(self, answer: Answer, in_flight: int) -> None:  # noqa: ARG002 - as windows have it
-        """Take in what an answer says; with no token left, `reset` is the time until there is one."""
-        if answer.limit != self._limit:
-            self._limit, self._slowest, self._fastest, self._rate = answer.limit, 0.0, math.inf, math.inf
-            self._full_at = self._own_full_at = -math.inf
-        if answer.remaining and answer.counted and answer.reset > _GRAIN:
-            self._narrow((answer.counted - 1) / answer.reset, answer.counted / (answer.reset - _GRAIN))
-        elif not answer.remaining and answer.reset > _GRAIN and not math.isfinite(self._fastest):
-            self._rate = min(self._rate, 1 / answer.reset)  # the best that is known until some are left
-            self._token_at = answer.received_at + answer.reset
-        if not math.isfinite(self._rate):
-            return
-        if not math.isfinite(self._own_full_at):  # our share may have been used before it was known for a bucket
-            self._own_full_at = answer.received_at + self._limit / self._rate
-        held = self._limit - (self._full_at - answer.received_at) * self._rate
-        if math.isfinite(self._full_at) and answer.remaining - held > self._limit * _MISREAD:
-            self.unfit = True
-        missing = 0.0 if answer.remaining else (self._limit - 1) / self._rate
-        latest = answer.received_at + min(answer.reset + missing, self._limit / self._rate)
-        self._full_at = max(self._full_at, latest)
-        # As it was told, because what flows in since then may be gone: others call, too.
-        self._full_in = self._full_at - answer.received_at
+    def observe(self, seen: Observation, calls: OwnCalls) -> TokenBucket:  # noqa: ARG002 - as windows have it
+        """Learn from an answer; with no token left, `reset` is the time until there is one."""
+        state = self
+        if seen.limit != state.limit:
+            state = TokenBucket(
+                state.share,
+                state.tries,
+                state.contradicted,
+                seen.limit,
+                full_in=state.full_in,
+                token_at=state.token_at,
+            )
+        if seen.remaining and seen.counted and seen.reset > _GRAIN:
+            state = _narrowed(state, (seen.counted - 1) / seen.reset, seen.counted / (seen.reset - _GRAIN))
+        elif not seen.remaining and seen.reset > _GRAIN and not math.isfinite(state.fastest):
+            # The best that is known until some tokens are left.
+            rate, token_at = min(state.rate, 1 / seen.reset), seen.received_at + seen.reset
+            state = changed(state, rate=rate, token_at=token_at)
+        return state if not math.isfinite(state.rate) else _filled(state, seen)
 
-    def _narrow(self, slowest: float, fastest: float) -> None:
-        """Of how fast the bucket is filled each answer tells a range, as `remaining` is rounded down and `reset` up."""
-        self._slowest, self._fastest = max(self._slowest, slowest), min(self._fastest, fastest)
-        if self._slowest > self._fastest:  # the vendor has changed it
-            self._slowest, self._fastest = slowest, fastest
-        middle = (self._slowest + self._fastest) / 2
-        self._rate = middle if self._known() else self._slowest or self._fastest
+    def join(
+        self,
+        now: float,  # noqa: ARG002 - as windows have it, like the other arguments
+        calls: OwnCalls,  # noqa: ARG002
+        *,
+        limit: int,  # noqa: ARG002
+        is_new: bool,  # noqa: ARG002
+        ends_at: float | None,  # noqa: ARG002
+    ) -> TokenBucket:
+        """Return the same state: workers share windows, and of a bucket only its pace."""
+        return self
 
-    def _known(self) -> bool:
-        """Whether the range in which the rate lies is narrow."""
-        return self._slowest > _CLOSE * self._fastest
+    def demand(self, now: float, calls: OwnCalls) -> LeaseDemand:
+        """Return the knowledge that the shared store needs to lease calls: how fast the bucket is filled."""
+        return LeaseDemand(now, 0, 0, calls.in_flight, now, None, 0.0, self.number, _pace(self))
 
-    def need(self, now: float, in_flight: int) -> LeaseDemand:
-        """What the shared store has to know to grant calls: how fast the bucket is filled."""
-        return LeaseDemand(now, 0, 0, in_flight, now, None, 0.0, self.number, self._pace())
 
-    def _pace(self) -> float:
-        """Calls per second that all workers together may send; 0 while nothing is known."""
-        if not math.isfinite(self._rate):
-            return 0.0
-        if self._known() or not self._tries:
-            return self._rate
-        # With none left, a little slower, so that soon some are: they tell more. Nearly full tells only the upper end.
-        return self._fastest if math.isfinite(self._fastest) else _SURELY * self._rate
+def _filled(state: TokenBucket, seen: Observation) -> TokenBucket:
+    """Learn from an answer when the bucket would be full."""
+    own_full_at, full_at = state.own_full_at, state.full_at
+    if not math.isfinite(own_full_at):  # our share may have been used before it was known for a bucket
+        own_full_at = seen.received_at + state.limit / state.rate
+    expected = state.limit - (full_at - seen.received_at) * state.rate
+    misread = math.isfinite(full_at) and seen.remaining - expected > state.limit * _MISREAD
+    missing = 0.0 if seen.remaining else (state.limit - 1) / state.rate
+    latest = seen.received_at + min(seen.reset + missing, state.limit / state.rate)
+    full_at = max(full_at, latest)
+    return changed(
+        state,
+        contradicted=state.contradicted or misread,
+        own_full_at=own_full_at,
+        full_at=full_at,
+        # As the answer has it, because what flows in since then may be gone: others call, too.
+        full_in=full_at - seen.received_at,
+    )
+
+
+def _narrowed(state: TokenBucket, slowest: float, fastest: float) -> TokenBucket:
+    """Narrow the range of the rate: each answer gives one, as `remaining` is rounded down and `reset` up."""
+    low, high = max(state.slowest, slowest), min(state.fastest, fastest)
+    if low > high:  # the vendor has changed it
+        low, high = slowest, fastest
+    rate = (low + high) / 2 if low > _CLOSE * high else low or high
+    return changed(state, slowest=low, fastest=high, rate=rate)
+
+
+def _pace(state: TokenBucket) -> float:
+    """Return the calls per second that all workers together may send; 0 while nothing is known."""
+    if not math.isfinite(state.rate):
+        return 0.0
+    if state.slowest > _CLOSE * state.fastest or not state.tries:
+        return state.rate
+    # With none left, a little slower, so that soon some are: they say more. Nearly full says only the upper end.
+    return state.fastest if math.isfinite(state.fastest) else _SURELY * state.rate

@@ -1,4 +1,4 @@
-"""One worker's part of a shared budget: calls that it took in a batch, and those it gives back."""
+"""One worker's part of a shared budget: calls that it leased in a batch, and those it gives back."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.windows import LeaseDemand
+    from airflow_provider_crm.budget.limit_state import LeaseDemand
 
 
 # Seconds after which to look again while another thread is asking.
 _PAUSE = 0.002
 
 
-class Refusal(NamedTuple):
-    """A call that was refused because of a limit that no answer tells.
+class ObservedRefusal(NamedTuple):
+    """A call that was refused because of a limit that no answer names.
 
     Attributes:
-        sent_at: When it was sent: monotonic seconds, in an `LeaseRequest` seconds ago.
-        at: When it was refused, likewise.
+        sent_at: When it was sent: in monotonic seconds; in a `LeaseRequest`, how many seconds ago.
+        at: When it was refused, in the same measure.
         wait: Seconds until the vendor opens again, as it says.
     """
 
@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What a worker asks of the store, and tells it.
+    """A worker's request for calls, with what it reports.
 
     Attributes:
         share: Part of the limit that all workers together may have used after this.
@@ -46,7 +46,7 @@ class LeaseRequest:
         accepted: Calls that were not refused since the worker asked last.
         accepted_from: Seconds ago when the first of them was sent.
         refusal: The first one since then that the limit does not explain.
-        asks: Whether calls are asked for.
+        wants_calls: Whether calls are asked for.
     """
 
     share: float
@@ -61,19 +61,19 @@ class LeaseRequest:
     returned: int = 0
     accepted: int = 0
     accepted_from: float = 0.0
-    refusal: Refusal | None = None
+    refusal: ObservedRefusal | None = None
     wants_calls: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What the store answers.
+    """The store's answer.
 
     Attributes:
         calls: Calls that may be sent.
         limit: Calls per window; 0 if no worker knows it yet.
         number: The store's number of their window.
-        anew: Whether that window is another than the last one of which the worker knew.
+        is_new: Whether that window is another than the last one of which the worker knew.
         ends_at: Monotonic seconds of the worker at which it ends at the latest, or None if not known.
         wait: Seconds after which to ask again if there are no calls.
         begins_at: Monotonic seconds of the worker at which the first call may be sent.
@@ -83,7 +83,7 @@ class Lease:
     calls: int
     limit: int
     number: int
-    anew: bool
+    is_new: bool
     ends_at: float | None
     wait: float
     begins_at: float = -math.inf
@@ -91,25 +91,102 @@ class Lease:
 
 
 class SharedBudget(Protocol):
-    """Where workers on one account share what they may use."""
+    """The place where workers on one account share what they may use."""
 
-    def acquire(self, name: str, ask: LeaseRequest) -> Lease:
-        """Tell what a worker knows, and take a batch of calls.
+    def acquire(self, name: str, request: LeaseRequest) -> Lease:
+        """Report what a worker knows, and lease a batch of calls.
 
         Raises:
-            TransientError: If the store cannot be used.
+            TransientError: The store cannot be used.
         """
         ...
 
 
+class LeasedCalls(NamedTuple):
+    """The calls that a worker may still send.
+
+    Attributes:
+        calls: How many.
+        window: The worker's number of their window.
+        number: The store's number of it; None before the first lease.
+        next_at: Monotonic seconds at which the next one may be sent.
+        gap: Seconds from one call to the next.
+    """
+
+    calls: int = 0
+    window: int = -1
+    number: int | None = None
+    next_at: float = -math.inf
+    gap: float = 0.0
+
+    def after_use(self) -> LeasedCalls:
+        """Return the rest after one call; a thread that wakes late catches up, as a batch of spaced calls is small."""
+        return LeasedCalls(self.calls - 1, self.window, self.number, self.next_at + self.gap, self.gap)
+
+    def with_lease(self, lease: Lease, window: int) -> LeasedCalls:
+        """Return the calls with those of a lease for that window; calls of another window are of no use in it."""
+        calls = lease.calls + (self.calls if window == self.window else 0)
+        next_at, gap = (lease.begins_at, lease.gap) if lease.calls else (self.next_at, self.gap)
+        return LeasedCalls(calls, window, lease.number, next_at, gap)
+
+
+class Unreported(NamedTuple):
+    """The news that the store does not have yet.
+
+    Attributes:
+        accepted: Calls that were not refused.
+        accepted_from: When the first of them was sent.
+        returned: Calls given back.
+        refusal: The first refusal.
+    """
+
+    accepted: int = 0
+    accepted_from: float = math.inf
+    returned: int = 0
+    refusal: ObservedRefusal | None = None
+
+    def with_accepted(self, sent_at: float) -> Unreported:
+        """Return the news with one more call that was not refused."""
+        return Unreported(self.accepted + 1, min(self.accepted_from, sent_at), self.returned, self.refusal)
+
+    def with_refusal(self, refusal: ObservedRefusal, returned: int) -> Unreported:
+        """Return the news with a refusal, of several of which the first says the most, and calls given back."""
+        return self._replace(refusal=self.refusal or refusal, returned=self.returned + returned)
+
+    def request(
+        self, demand: LeaseDemand, leased: LeasedCalls, share: float, *, wants_calls: bool, stated: float
+    ) -> LeaseRequest:
+        """Return the request that reports this and asks for calls; its times are seconds ago."""
+        ended = demand.number != leased.window
+        end, first = demand.opened_at if ended else demand.ends_at, self.refusal
+        return LeaseRequest(
+            share=share,
+            limit=demand.limit,
+            counted=0 if ended else demand.counted,
+            in_flight=demand.in_flight,
+            number=leased.number,
+            ends_in=None if end is None else end - demand.at,
+            length=demand.length,
+            rate=demand.rate,
+            stated=stated,
+            returned=self.returned,
+            accepted=self.accepted,
+            accepted_from=demand.at - min(self.accepted_from, demand.at),
+            refusal=None
+            if first is None
+            else ObservedRefusal(demand.at - first.sent_at, demand.at - first.at, first.wait),
+            wants_calls=wants_calls,
+        )
+
+
 class Leases:
-    """The calls that one worker holds for one key and endpoint group.
+    """The calls that one worker has leased for one key and endpoint group.
 
     `ask` is called without the pacer's lock, by one thread at a time; everything else under it.
 
     Args:
         store: Shared with other workers.
-        name: Of the key and endpoint group, the same for all workers.
+        name: Name of the key and endpoint group, the same for all workers.
         share: Part of the limit that may be used.
     """
 
@@ -117,119 +194,93 @@ class Leases:
         self._store = store
         self._name = name
         self._share = share
-        self._left = 0
-        self._window = -1
-        self._number: int | None = None
+        self._leased = LeasedCalls()
+        self._unreported = Unreported()
         self._asking, self._ended = False, False
         self._ask_at = -math.inf
-        self._next_at, self._gap = -math.inf, 0.0
-        self._untold = False
-        self._accepted, self._returned = 0, 0
-        self._accepted_from = math.inf
-        self._refusal: Refusal | None = None
+        self._end_unknown = False
 
     def use(self, window: int, now: float) -> float | None:
-        """Use one of the calls held for this worker's window of that number.
+        """Use one of the calls leased for this worker's window of that number.
 
         Returns:
             0 if one was used, seconds if the next one is for later, None if there is none.
         """
-        if window != self._window or not self._left:
+        leased = self._leased
+        if window != leased.window or not leased.calls:
             return None
-        if now < self._next_at:
-            return self._next_at - now
-        self._left -= 1
-        self._next_at += self._gap  # who wakes late catches up: a batch of spaced calls is small
+        if now < leased.next_at:
+            return leased.next_at - now
+        self._leased = leased.after_use()
         return 0.0
 
-    def back(self, window: int) -> None:
-        """Hold a call again that was not sent."""
-        if window == self._window:
-            self._left += 1
+    def give_back(self, window: int) -> None:
+        """Keep a call for later that was not sent."""
+        if window == self._leased.window:
+            self._leased = self._leased._replace(calls=self._leased.calls + 1)
 
-    def accepted(self, sent_at: float) -> None:
+    def accept(self, sent_at: float) -> None:
         """Note a call that was not refused."""
-        self._accepted += 1
-        self._accepted_from = min(self._accepted_from, sent_at)
+        self._unreported = self._unreported.with_accepted(sent_at)
 
-    def refused(self, refusal: Refusal) -> None:
-        """Note a refusal for the other workers; of several the first tells the most."""
-        self._refusal = self._refusal or refusal
-        # Calls that were taken before it was known how they have to be spaced would all leave at once.
-        self._returned, self._left = self._returned + self._left, 0
+    def record_refusal(self, refusal: ObservedRefusal) -> None:
+        """Note a refusal for the other workers, and give back all calls.
+
+        Calls that were leased before it was known how they have to be spaced would all leave at once.
+        """
+        self._unreported = self._unreported.with_refusal(refusal, self._leased.calls)
+        self._leased = self._leased._replace(calls=0)
 
     def must_report(self, window: int, *, end_known: bool) -> bool:
-        """Whether the store does not know yet what was learned here: when the window ends, or of a refusal."""
-        news = self._refusal is not None or (end_known and self._untold and window == self._window)
-        return news and not self._asking
+        """Return whether the store does not know yet what was learned here: a window's end, or a refusal."""
+        end_is_news = end_known and self._end_unknown and window == self._leased.window
+        return (self._unreported.refusal is not None or end_is_news) and not self._asking
 
-    def begin(self, need: LeaseDemand, *, wants_calls: bool, stated: float = 0.0) -> LeaseRequest | float:
-        """What this thread is to ask the store, or to report to it; else the seconds after which to look again."""
-        if self._asking or (need.at < self._ask_at and wants_calls):
-            return max(self._ask_at - need.at, _PAUSE)
-        self._ended = ended = need.number != self._window
-        end = need.opened_at if ended else need.ends_at
-        first = self._refusal
-        ask = LeaseRequest(
-            share=self._share,
-            limit=need.limit,
-            counted=0 if ended else need.counted,
-            in_flight=need.in_flight,
-            number=self._number,
-            ends_in=None if end is None else end - need.at,
-            length=need.length,
-            rate=need.rate,
-            stated=stated,
-            returned=self._returned,
-            accepted=self._accepted,
-            accepted_from=need.at - min(self._accepted_from, need.at),
-            refusal=None if first is None else Refusal(need.at - first.sent_at, need.at - first.at, first.wait),
-            wants_calls=wants_calls,
-        )
-        self._asking, self._accepted, self._refusal, self._returned = True, 0, None, 0
-        self._accepted_from = math.inf
-        return ask
+    def begin(self, demand: LeaseDemand, *, wants_calls: bool, stated: float = 0.0) -> LeaseRequest | float:
+        """Return the request that this thread is to make; else the seconds after which to look again."""
+        if self._asking or (demand.at < self._ask_at and wants_calls):
+            return max(self._ask_at - demand.at, _PAUSE)
+        request = self._unreported.request(demand, self._leased, self._share, wants_calls=wants_calls, stated=stated)
+        self._asking, self._ended = True, demand.number != self._leased.window
+        self._unreported = Unreported()
+        return request
 
-    def ask(self, ask: LeaseRequest) -> Lease:
-        """Tell the store what is known here, and take a batch of calls if asked to.
+    def ask(self, request: LeaseRequest) -> Lease:
+        """Report to the store what is known here, and lease a batch of calls if the request wants any.
 
         Raises:
-            TransientError: If its database cannot be used.
+            TransientError: The store's database cannot be used.
         """
         try:
-            grant = self._store.acquire(self._name, ask)
-            return replace(grant, anew=grant.anew and not self._ended)
+            lease = self._store.acquire(self._name, request)
+            return replace(lease, is_new=lease.is_new and not self._ended)
         except BaseException:
             self._asking = False
             raise
 
-    def granted(self, grant: Lease, asked_in: int, window: int, now: float) -> None:
-        """Hold what was granted.
+    def keep(self, lease: Lease, asked_in: int, window: int, now: float) -> None:
+        """Keep what was leased.
 
         Args:
-            grant: It.
+            lease: The lease.
             asked_in: This worker's number of the window in which it asked.
             window: Its number of the present window.
             now: Monotonic seconds.
         """
-        if grant.number == self._number:
-            window = asked_in  # what was granted in a window that ended meanwhile is of no use in the next
-        self._asking, self._ask_at = False, now + grant.wait
-        self._untold = grant.ends_at is None
-        self._left = grant.calls + (self._left if window == self._window else 0)
-        if grant.calls:
-            self._next_at, self._gap = grant.begins_at, grant.gap
-        self._number, self._window = grant.number, window
+        if lease.number == self._leased.number:
+            window = asked_in  # what was leased in a window that has ended since is of no use in the next
+        self._asking, self._ask_at = False, now + lease.wait
+        self._end_unknown = lease.ends_at is None
+        self._leased = self._leased.with_lease(lease, window)
 
     def close(self) -> None:
         """Give back what is left.
 
         Raises:
-            TransientError: If the store's database cannot be used.
+            TransientError: The store's database cannot be used.
         """
-        if self._left and self._number is not None:
-            returned, self._left = self._left, 0
-            self._store.acquire(
-                self._name,
-                LeaseRequest(self._share, 0, 0, 0, self._number, None, 0.0, returned=returned, wants_calls=False),
-            )
+        returned, number = self._leased.calls, self._leased.number
+        if returned and number is not None:
+            self._leased = self._leased._replace(calls=0)
+            request = LeaseRequest(self._share, 0, 0, 0, number, None, 0.0, returned=returned, wants_calls=False)
+            self._store.acquire(self._name, request)

@@ -1,66 +1,34 @@
-"""Pacing: how many calls may go out, and when, so that the vendor's budget is used and never overdrawn.
+"""Pacing: how many calls may go out, and when, so that the vendor's rate limit is used and never exceeded.
 
-The vendor counts arrivals, and says what is left in its answers. A `Pacer` learns from them which kind of limit it is
-under, and hands the question "may I send now?" to the plan that fits:
+The vendor counts arrivals, and names in its answers what is left. A `Pacer` holds the present state of the limit, see
+`limit_state`, and replaces it by the next one at each call and answer; `kinds` chooses the kind of limit.
 
-- `budget_window.FixedWindow`: so many calls per window; the answers tell its limit, what remains and when it ends;
-- `budget_bucket.TokenBucket`: the same headers, of a limit that is refilled all the time.
-
-Beside it, or alone where no answer tells anything, `budget_rate.DiscoveredRate` obeys a limit that only refusals tell.
+Beside it, or alone where answers name no limit, `rate.DiscoveredRate` obeys a limit that only refusals show.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_crm.budget.bucket import TokenBucket
-from airflow_provider_crm.budget.lease import LeaseRequest, Refusal
-from airflow_provider_crm.budget.rate import TESTING_SHARE, DiscoveredRate
+from airflow_provider_crm.budget.kinds import fitting, stated_window
+from airflow_provider_crm.budget.lease import LeaseRequest, ObservedRefusal
+from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, Observation, OwnCalls
+from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.budget.usage import GroupUse
-from airflow_provider_crm.budget.windows import LONGEST_SPREAD, POLL, Answer, FixedWindow, LeaseDemand
-from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.lease import Lease, Leases, SharedBudget
+    from airflow_provider_crm.budget.limit_state import LimitState
+    from airflow_provider_crm.budget.stated import StatedLimit
+    from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.vendors.limits import Limits
-
-_STATED = re.compile(r"(\d{1,9})/(\d{1,5})(s|m|h)", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-@dataclass(frozen=True, slots=True)
-class StatedLimit:
-    """What a connection says about the vendor's limit: where pacing starts, until answers tell more.
-
-    Attributes:
-        calls: Calls per window.
-        seconds: Length of the window.
-    """
-
-    calls: int
-    seconds: int
-
-    @classmethod
-    def parse(cls, text: object) -> StatedLimit:
-        """Read `40/1s`, `600/1m` or `1000/1h`.
-
-        Raises:
-            ConfigurationError: Saying what to write instead.
-        """
-        found = _STATED.fullmatch(text.strip()) if isinstance(text, str) else None
-        if found is None or not int(found[1]) or not int(found[2]):
-            msg = f"budget is {text!r}; write calls per time, such as '40/1s', '600/1m' or '1000/1h'."
-            raise ConfigurationError(msg)
-        return cls(int(found[1]), int(found[2]) * _UNITS[found[3]])
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much of the vendor's budget a session may use.
+    """The part of the vendor's limit that a session may use.
 
     Attributes:
         share: Part of the vendor's limit, above 0, at most 1; the rest is left to people and other programs.
@@ -71,23 +39,7 @@ class Budget:
     store: SharedBudget | None = None
 
 
-def check_share(name: str, value: object) -> float:
-    """A share as an argument has it.
-
-    Raises:
-        ConfigurationError: Saying what to write instead.
-    """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < float(str(value)) <= 1:
-        msg = (
-            f"{name} is {value!r}; write the part of the vendor's limit that the run may use, such as 0.9 (at most 1)."
-        )
-        raise ConfigurationError(msg)
-    return float(str(value))
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """Permission for one call.
 
     Attributes:
@@ -121,150 +73,156 @@ class Pacer:
         self._share = share
         self._leases = leases
         self._lock = threading.Lock()
-        self._in_flight = 0
-        self._heard = False
-        self._calls = 0
-        self._began = self._held_until = clock.monotonic()
-        self._plan: FixedWindow | TokenBucket | None = None
-        self._stated = 0.0
-        if stated is not None and stated.seconds > LONGEST_SPREAD:
-            self._plan = FixedWindow(share, shared=leases is not None, stated=(stated.calls, float(stated.seconds)))
-        elif stated is not None:
-            self._stated = stated.calls / stated.seconds
-        self._found = DiscoveredRate.stated(self._stated) if self._stated else DiscoveredRate()
+        self._calls = OwnCalls()
+        self._answers = 0
+        self._began = self._paused_until = clock.monotonic()
+        self._limit: LimitState | None = stated_window(stated, share, shared=leases is not None)
+        spaced = stated is not None and self._limit is None
+        self._stated = stated.calls / stated.seconds if stated is not None and spaced else 0.0
+        self._discovered = DiscoveredRate.stated(self._stated) if self._stated else DiscoveredRate()
 
     def acquire(self) -> Reservation | float:
-        """A ticket for a call that leaves now, or else the seconds after which to ask again.
+        """Return a reservation for a call that leaves now, or else the seconds after which to ask again.
 
         Raises:
             TransientError: The store of a shared budget cannot be used.
         """
         with self._lock:
             now = self._clock.monotonic()
-            wait = self._held_until - now
-            if self._plan is not None:
-                wait = max(wait, self._plan.wait(now, self._in_flight))
+            wait = self._paused_until - now
+            if self._limit is not None:
+                self._limit = self._limit.at(now, self._calls)
+                wait = max(wait, self._limit.wait(now, self._calls))
             if self._leases is None:
-                wait = max(wait, self._found.wait(now))
-                return wait if wait > 0 else self._ticket(now)
-            need = self._need(now)
-            if wait <= 0 and (leased := self._leases.use(need.number, now)) is not None:
-                return leased if leased > 0 else self._ticket(now)
-            if wait > 0 and not self._leases.must_report(need.number, end_known=need.ends_at is not None):
+                wait = max(wait, self._discovered.wait(now))
+                return wait if wait > 0 else self._reservation(now)
+            demand = self._demand(now)
+            if wait <= 0 and (leased := self._leases.use(demand.number, now)) is not None:
+                return leased if leased > 0 else self._reservation(now)
+            if wait > 0 and not self._leases.must_report(demand.number, end_known=demand.ends_at is not None):
                 return wait
-            if not self._heard and self._in_flight:
-                return max(wait, POLL)  # the answer to the first call tells which limit it is
-            ask = self._leases.begin(need, wants_calls=wait <= 0, stated=self._stated)
-            if not isinstance(ask, LeaseRequest):
-                return max(wait, ask)
-        grant = self._leases.ask(ask)
+            if not self._answers and self._calls.in_flight:
+                return max(wait, POLL)  # the answer to the first call shows which limit it is
+            request = self._leases.begin(demand, wants_calls=wait <= 0, stated=self._stated)
+            if not isinstance(request, LeaseRequest):
+                return max(wait, request)
+        lease = self._leases.ask(request)
         with self._lock:
-            return max(self._joined(self._leases, grant, need.number), wait)
-
-    def _need(self, now: float) -> LeaseDemand:
-        if self._plan is None:  # nothing is known yet
-            return LeaseDemand(now, 0, 0, self._in_flight, now, None, 0.0, 0)
-        return self._plan.need(now, self._in_flight)
-
-    def _joined(self, leases: Leases, grant: Lease, asked_in: int) -> float:
-        """Take over what the store knows and gives; a limit that it does not know either has to be found out."""
-        now = self._clock.monotonic()
-        if self._plan is None and grant.limit:
-            self._plan = FixedWindow(self._share, shared=True)
-        if isinstance(self._plan, FixedWindow):
-            anew = grant.anew and self._plan.number == asked_in
-            self._plan.joined(now, self._in_flight, limit=grant.limit, anew=anew, ends_at=grant.ends_at)
-        leases.granted(grant, asked_in, 0 if self._plan is None else self._plan.number, now)
-        return grant.wait
-
-    def _ticket(self, now: float) -> Reservation:
-        self._in_flight += 1
-        if self._leases is None:
-            self._found.sent(now, self._found.gap(self._share), share=self._share)
-        return Reservation(now, 0 if self._plan is None else self._plan.sent(now))
+            return max(self._joined(self._leases, lease, demand.number), wait)
 
     def cancel(self, reservation: Reservation) -> None:
-        """Take a ticket back: its call was not sent."""
+        """Take a reservation back: its call was not sent."""
         with self._lock:
-            self._in_flight -= 1
-            if self._plan is not None:
-                self._plan.unsent(reservation.window)
+            self._calls.in_flight -= 1
+            if self._limit is not None:
+                self._limit = self._limit.cancel_send(reservation.window)
             if self._leases is not None:
-                self._leases.back(reservation.window)
+                self._leases.give_back(reservation.window)
 
     def record_answer(self, reservation: Reservation, limits: Limits | None, *, refused: bool = False) -> None:
         """Learn from what became of a call.
 
         Args:
-            ticket: Its ticket.
-            limits: What the answer says about the budget; None if there was no answer.
-            refused: Whether the budget was the reason of a refusal (429).
+            reservation: Its reservation.
+            limits: What the answer says about the limit; None if there was no answer.
+            refused: Whether the limit was the reason of a refusal (429).
         """
         with self._lock:
             now = self._clock.monotonic()
-            self._in_flight -= 1
-            self._calls += 1
-            self._heard = True
-            told = _told(reservation, limits, now)
-            if refused and told is not None and self._plan is not None and self._plan.limit not in (0, told.limit):
-                told = None  # of another, stricter limit than the answers tell of
-            self._learn(told, reservation, now)
+            self._calls.in_flight -= 1
+            self._answers += 1
+            seen = _observation(reservation, limits, now)
+            if refused and seen is not None and self._limit is not None and self._limit.limit not in (0, seen.limit):
+                seen = None  # of another, stricter limit than the answers name
+            self._learn(seen, reservation, now)
             if refused:
-                self._refused(reservation, now, (limits.wait if limits is not None else None) or 0.0)
+                self._record_refusal(reservation, now, (limits.wait if limits is not None else None) or 0.0)
             elif self._leases is not None:
-                self._leases.accepted(reservation.sent_at)
+                self._leases.accept(reservation.sent_at)
             else:
-                self._found.accept(reservation.sent_at)
+                self._discovered = self._discovered.accept(reservation.sent_at)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody pass for that long; a shorter hold never ends a longer one."""
+        """Let no call pass for that long; a shorter pause never ends a longer one."""
         with self._lock:
-            self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def use(self, group: str) -> GroupUse:
-        """What was used so far.
+        """Return what was used so far.
 
         Args:
             group: Name of the endpoint group.
         """
         with self._lock:
             seconds = self._clock.monotonic() - self._began
-            limit, window = (0, 0.0) if self._plan is None else (self._plan.limit, self._plan.length)
-            return GroupUse.of(group, self._calls, limit=limit, window=window, seconds=seconds)
+            limit, window = (0, 0.0) if self._limit is None else (self._limit.limit, self._limit.length)
+            return GroupUse.of(group, self._answers, limit=limit, window=window, seconds=seconds)
 
     def close(self) -> None:
         """Give back what was leased and not used."""
         if self._leases is not None:
             self._leases.close()
 
-    def _refused(self, reservation: Reservation, now: float, wait: float) -> None:
-        """Hold everybody; where no answer has told a limit, refusals are all that is known of it.
+    def _demand(self, now: float) -> LeaseDemand:
+        if self._limit is None:  # nothing is known yet
+            return LeaseDemand(now, 0, 0, self._calls.in_flight, now, None, 0.0, 0)
+        return self._limit.demand(now, self._calls)
+
+    def _joined(self, leases: Leases, lease: Lease, asked_in: int) -> float:
+        """Learn what the store knows and leases; a limit that it does not know, either, has to be found out."""
+        now = self._clock.monotonic()
+        if self._limit is None and lease.limit:
+            self._choose()
+        if self._limit is not None:
+            is_new = lease.is_new and self._limit.number == asked_in
+            self._limit = self._limit.join(now, self._calls, limit=lease.limit, is_new=is_new, ends_at=lease.ends_at)
+        leases.keep(lease, asked_in, 0 if self._limit is None else self._limit.number, now)
+        return lease.wait
+
+    def _reservation(self, now: float) -> Reservation:
+        calls = self._calls
+        calls.in_flight += 1
+        if self._leases is None and self._discovered.counts:
+            self._discovered = self._discovered.record_send(now, self._discovered.gap(self._share), share=self._share)
+        if self._limit is None:
+            return Reservation(now, 0)
+        calls.sent += 1
+        calls.last_sent = now
+        self._limit = self._limit.record_send(now)
+        return Reservation(now, self._limit.number)
+
+    def _record_refusal(self, reservation: Reservation, now: float, wait: float) -> None:
+        """Pause all threads; where no answer has named a limit, learn from the refusal.
 
         Where one has, a refusal that it does not explain is of another limit: obeyed, not learned from.
         """
-        self._held_until = max(self._held_until, now + wait)
-        if self._plan is not None:
-            self._plan.refused(now, wait)
+        self._paused_until = max(self._paused_until, now + wait)
+        if self._limit is not None:
+            self._limit = self._limit.record_refusal(now, wait)
         elif self._leases is not None:
-            self._leases.refused(Refusal(reservation.sent_at, now, wait))
+            self._leases.record_refusal(ObservedRefusal(reservation.sent_at, now, wait))
         else:
-            self._found.refused(reservation.sent_at, now, wait)
+            self._discovered = self._discovered.record_refusal(reservation.sent_at, now, wait)
 
-    def _learn(self, told: Answer | None, reservation: Reservation, now: float) -> None:
-        if told is None:
-            if self._plan is not None:
-                self._plan.untold(now, reservation.window)
-            return
-        if isinstance(self._plan, FixedWindow) and self._plan.unfit:
-            shared = self._leases is not None
-            self._plan = TokenBucket(1.0 if shared else self._share, tries=shared and self._share >= TESTING_SHARE)
-        elif self._plan is None or self._plan.unfit:
-            self._plan = FixedWindow(self._share, shared=self._leases is not None)
-        self._plan.told(told, self._in_flight)
+    def _learn(self, seen: Observation | None, reservation: Reservation, now: float) -> None:
+        if seen is not None:
+            limit = self._limit
+            if limit is None or limit.contradicted:
+                limit = self._choose()
+            self._limit = limit.observe(seen, self._calls)
+        elif self._limit is not None:
+            self._limit = self._limit.record_unanswered(now, reservation.window)
+
+    def _choose(self) -> LimitState:
+        """Choose the kind of limit by what is known; calls are counted from the start under another kind."""
+        limit = fitting(self._limit, self._share, shared=self._leases is not None)
+        if limit is not self._limit:
+            self._limit, self._calls = limit, OwnCalls(self._calls.in_flight)
+        return limit
 
 
-def _told(reservation: Reservation, limits: Limits | None, now: float) -> Answer | None:
-    """What an answer tells; None if it leaves out a part of it."""
+def _observation(reservation: Reservation, limits: Limits | None, now: float) -> Observation | None:
+    """Return what an answer says of the limit; None if it leaves out a part of it."""
     if limits is None or limits.limit is None or limits.remaining is None or limits.reset is None:
         return None
-    return Answer(reservation.sent_at, now, reservation.window, limits.limit, limits.remaining, limits.reset)
+    return Observation(reservation.sent_at, now, reservation.window, limits.limit, limits.remaining, limits.reset)

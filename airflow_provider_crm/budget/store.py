@@ -17,7 +17,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -105,13 +105,13 @@ class SharedWindow:
 
     def learned(self, ask: LeaseRequest, now: float) -> DiscoveredRate:
         """What refusals have told, with what this worker has to tell."""
-        found = replace(self.found)
+        found = self.found
         if now - found.next_at > _FORGOTTEN_AFTER:
             found = DiscoveredRate.stated(ask.stated) if ask.stated and not ask.limit else DiscoveredRate()
         if ask.accepted:
-            found.accept(now - ask.accepted_from, ask.accepted)
+            found = found.accept(now - ask.accepted_from, ask.accepted)
         if (refusal := ask.refusal) is not None:
-            found.refused(now - refusal.sent_at, now - refusal.at, refusal.wait)
+            found = found.record_refusal(now - refusal.sent_at, now - refusal.at, refusal.wait)
         return found
 
     def free(self, share: float) -> int:
@@ -154,7 +154,7 @@ class BudgetStore:
             calls,
             after.limit,
             after.number,
-            anew=after.number != ask.number,
+            is_new=after.number != ask.number,
             ends_at=None if end is None else read_at + end - now,
             wait=wait,
             begins_at=read_at + begin - now,
@@ -213,7 +213,8 @@ def _granted(window: SharedWindow, ask: LeaseRequest, now: float) -> tuple[Share
     if windowed or ask.number is None:  # a worker's first call tells which limit it is
         calls = calls if windowed else 1
         window = replace(window, granted=window.granted + calls)
-    return window, calls, found.sent(now, gap, calls, share=ask.share), spaced
+    sent = found.record_send(now, gap, calls, share=ask.share)
+    return replace(window, found=sent), calls, found.first_at(now), spaced
 
 
 def _values(name: str, window: SharedWindow) -> dict[str, object]:
@@ -227,5 +228,5 @@ def _values(name: str, window: SharedWindow) -> dict[str, object]:
         "opened_at": dt.datetime.fromtimestamp(window.opened_at, dt.UTC),
         "ends_at": None if window.ends_at is None else dt.datetime.fromtimestamp(window.ends_at, dt.UTC),
         "length": window.length,
-        "discovered": json.dumps(asdict(window.found)),
+        "discovered": json.dumps(window.found._asdict()),
     }

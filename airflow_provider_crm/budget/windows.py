@@ -1,319 +1,268 @@
 """A limit of so many calls per window, learned from the answers.
 
-What is known, and how. An answer that says "the window ends in `reset` seconds" was written between sending and
-receiving, and vendors round `reset` up. So the end lies between `sent + reset - grain` and `received + reset`; the
-answers of one window narrow that down by intersection. A new window is begun only after the latest possible end: what
-is sent then cannot land in the old one. What was sent before and is not answered yet may land in either, so it counts
-in both, until its answer tells. Within a window the vendor's count is at most what the answers have shown, plus what is
-in flight: no call is sent beyond that, so none is refused, and none is left over, because all answers are in long
-before the window ends.
+An answer that says "the window ends in `reset` seconds" was written between sending and receiving, and vendors round
+`reset` up. So the end lies between `sent + reset - grain` and `received + reset`; the answers of one window narrow that
+down by intersection. A new window begins here only after the latest possible end: no call sent then can land in the old
+one. A call that was sent before and is not answered yet may land in either, so it counts in both until its answer
+comes. Within a window the vendor's count is at most the highest that answers have shown, plus the calls in flight. No
+call is sent beyond that, so none is refused; and none is left over, because all answers are in long before the window
+ends.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from airflow_provider_crm.budget.allowance import Allowance
+from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, Observation, OwnCalls, changed
+from airflow_provider_crm.budget.span import Span
 
-POLL = 0.005
-"""Seconds after which to ask again where an answer on its way will tell more."""
-
-_WHOLE_SECONDS, _MILLISECONDS = 1.0, 0.001
 _TOLERANCE = 0.02
 _DRIFT = 0.001
 _CONTRADICTIONS = 2
 _UNKNOWN = 1_000_000_000
 # Other programs' calls are foreseen within windows of up to that many seconds by spreading our own over the window. A
-# longer one is used at once: whoever has nothing left to send then frees its worker slot until the next.
+# longer one is used at once: a worker that has nothing left to send then frees its slot until the next.
 LONGEST_SPREAD = 60.0
 _SPREAD_OVER = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one answer tells about the limit.
-
-    Attributes:
-        sent_at: Monotonic seconds before the call was sent.
-        received_at: Monotonic seconds after its answer came.
-        window: Number of the window for which the call was sent.
-        limit: Calls per window.
-        remaining: Calls left.
-        reset: Seconds until the window ends, rounded up.
-    """
-
-    sent_at: float
-    received_at: float
-    window: int
-    limit: int
-    remaining: int
-    reset: float
-
-    @property
-    def counted(self) -> int:
-        """Calls that the vendor has counted in this window, this one included."""
-        return max(self.limit - self.remaining, 0)
-
-    @property
-    def whole(self) -> bool:
-        """Whether `reset` was rounded to seconds; one of many decimals may be taken for it, which does no harm."""
-        return float(self.reset).is_integer() and self.reset > 0
-
-    @property
-    def earliest_end(self) -> float:
-        """The window ends then or later."""
-        grain = _WHOLE_SECONDS if self.whole else _MILLISECONDS
-        return self.sent_at + max(self.reset - grain, 0.0)
-
-    @property
-    def latest_end(self) -> float:
-        """The window ends then or earlier."""
-        return self.received_at + self.reset
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseDemand:
-    """What a worker tells the shared store when it asks for calls.
-
-    Attributes:
-        at: Monotonic seconds to which `ends_at` refers.
-        limit: Calls per window.
-        counted: Calls that the vendor has counted in this window, as far as known here.
-        in_flight: Calls sent and not answered, which may land in a window that is new to this worker.
-        opened_at: Latest end of the window before.
-        ends_at: Latest end of the window by this worker's knowledge, or None.
-        length: Seconds that a window lasts, as far as known.
-        number: This worker's number of the window.
-        rate: Calls per second by which a bucket is filled; 0 where there are windows, or nothing is known.
-    """
-
-    at: float
-    limit: int
-    counted: int
-    in_flight: int
-    opened_at: float
-    ends_at: float | None
-    length: float
-    number: int
-    rate: float = 0.0
-
-
+@dataclass(frozen=True)
 class FixedWindow:
     """The present window of one limit.
 
-    Args:
-        share: Part of the limit that may be used.
-        shared: Whether the calls of this and other workers are counted elsewhere, so that nobody is a stranger.
-        stated: Calls and seconds to go by until an answer tells more; None where one has told already.
-
     Attributes:
-        number: Of the present window, counted by this worker.
-        unfit: Whether the answers contradict a fixed window.
+        allowance: The calls that may be sent in it.
+        span: When it ends.
+        shared: Whether the calls of this and other workers are counted elsewhere.
+        limit: Calls per window; 0 until an answer names it.
+        stated: Whether limit and length are what the connection states, and no answer has come yet.
+        number: Number of the window, counted by this worker.
+        observed: Whether an answer of this window has come.
+        counted: Calls that the vendor has counted, by its answers.
+        counted_at: When the answer with the highest count came.
+        unanswered: When the calls ended that got no answer, and that no answer has counted yet.
+        sent_before: Our calls, as `OwnCalls` counts them, that were sent before this window.
+        late: Answers that came when the next window may have begun.
+        refusals: Refusals of calls when the window was used up.
+        contradictions: How often the answers contradicted a fixed window.
     """
 
-    def __init__(self, share: float, *, shared: bool, stated: tuple[int, float] | None = None) -> None:
-        self.number = 0
-        self._alone = not shared
-        self._allowance = Allowance(1.0 if shared else share)
-        self._limit, self._length = stated or (0, 0.0)
-        self._stated = stated is not None
-        self._earliest = -math.inf
-        self._latest: float | None = None
-        self._opened_at = -math.inf
-        self._told = False
-        self._counted = 0
-        self._counted_at = math.inf
-        self._uncounted: list[float] = []
-        self._own = _UNKNOWN if stated is None else 0
-        self._late = 0
-        self._refusals = 0
-        self._contradictions = 0
-        self._last_sent = -math.inf
+    allowance: Allowance
+    span: Span
+    shared: bool
+    limit: int = 0
+    stated: bool = False
+    number: int = 0
+    observed: bool = False
+    counted: int = 0
+    counted_at: float = math.inf
+    unanswered: tuple[float, ...] = ()
+    sent_before: int = -_UNKNOWN
+    late: int = 0
+    refusals: int = 0
+    contradictions: int = 0
+
+    @classmethod
+    def unknown(cls, share: float, *, shared: bool) -> Self:
+        """Return a window of which nothing is known yet.
+
+        Args:
+            share: Part of the limit that may be used.
+            shared: Whether the calls of this and other workers are counted elsewhere, so that no call is external.
+        """
+        return cls(Allowance(1.0 if shared else share), Span(0.0), shared)
+
+    @classmethod
+    def as_stated(cls, share: float, *, shared: bool, limit: int, length: float) -> Self:
+        """Return a window of a limit that the connection states, to go by until an answer says more."""
+        return cls(Allowance(1.0 if shared else share), Span(length), shared, limit, stated=True, sent_before=0)
 
     @property
-    def unfit(self) -> bool:
+    def contradicted(self) -> bool:
         """Whether the end of the window moves with the calls, as that of a token bucket does."""
-        return self._contradictions >= _CONTRADICTIONS
-
-    @property
-    def limit(self) -> int:
-        """Calls per window as the vendor told; 0 if it has not yet."""
-        return self._limit
+        return self.contradictions >= _CONTRADICTIONS
 
     @property
     def length(self) -> float:
-        """Seconds that windows last, as far as the answers told; 0 if none has yet."""
-        return self._length
+        """Seconds that windows last, as far as answers have shown; 0 if none has yet."""
+        return self.span.length
 
-    @property
-    def end_known(self) -> bool:
-        """Whether it is known when the window ends."""
-        return self._latest is not None
+    def at(self, now: float, calls: OwnCalls) -> FixedWindow:
+        """Return the window at this moment: the next one if this one is surely over."""
+        if (end := self.span.latest_end) is None:
+            end = self._end(calls)
+        return self if end is None or now < end else _following(self, end, calls)
 
-    def wait(self, now: float, in_flight: int) -> float:
-        """Seconds until the next call may be sent; 0 for now."""
-        if (end := self._end(in_flight)) is not None and now >= end:
-            self._begin(end, in_flight)
-            end = self._end(in_flight)
-        cap = self._allowance.cap(self._limit)
-        if self._own < cap and self._used(in_flight) < self._limit:
-            return self._spread(now, cap)
-        if self._latest is None and not in_flight and (end is None or self._last_sent < self._opened_at):
+    def wait(self, now: float, calls: OwnCalls) -> float:
+        """Return the seconds until the next call may be sent; 0 for now."""
+        cap, own = self.allowance.cap(self.limit), calls.sent - self.sent_before
+        if own < cap and self._used(own, calls.in_flight) < self.limit:
+            return self._spread(now, cap - own, calls)
+        end = self._end(calls)
+        unsent = end is None or calls.last_sent < self.span.opened_at
+        if self.span.latest_end is None and not calls.in_flight and unsent:
             return 0.0  # one call has to find out where the window stands
         until = POLL if end is None else end - now
-        return min(POLL, until) if in_flight else until
+        return min(POLL, until) if calls.in_flight else until
 
-    def sent(self, now: float) -> int:
-        """Count a call that leaves now."""
-        self._own += 1
-        self._last_sent = now
-        if self._stated and self._latest is None:
-            self._latest = now + self._length
-        return self.number
+    def record_send(self, now: float) -> FixedWindow:
+        """Begin a stated window with its first call, which leaves now."""
+        if self.stated and self.span.latest_end is None:
+            return changed(self, span=self.span.ending(now + self.length))
+        return self
 
-    def unsent(self, window: int) -> None:
+    def cancel_send(self, window: int) -> FixedWindow:
         """Count a call no more, because it was not sent."""
-        if window == self.number:
-            self._own -= 1
+        return changed(self, sent_before=self.sent_before + 1) if window == self.number else self
 
-    def untold(self, answered_at: float, window: int) -> None:
-        """A call had no answer, or one without limits: it counts as used until an answer includes it."""
-        if window == self.number:
-            self._uncounted.append(answered_at)
-            self._note_late(answered_at)
+    def record_unanswered(self, now: float, window: int) -> FixedWindow:
+        """Count a call as used until an answer includes it: it got no answer, or one without limits."""
+        if window != self.number:
+            return self
+        late = self.late + 1 if self.observed and now > self.span.earliest_end else self.late
+        return changed(self, unanswered=(*self.unanswered, now), late=late)
 
-    def refused(self, now: float, wait: float) -> None:
-        """A call was refused: if the window is used up, others use the limit, too; else it was by another limit."""
-        if self._counted + len(self._uncounted) < self._limit:
-            return
-        self._refusals += 1
-        if wait > 0 and self._latest is not None:
-            self._latest = min(self._latest, now + wait)
+    def record_refusal(self, now: float, wait: float) -> FixedWindow:
+        """Count a refusal if the window is used up, as others use the limit, too; else it was by another limit."""
+        if self.counted + len(self.unanswered) < self.limit:
+            return self
+        known = wait > 0 and self.span.latest_end is not None
+        return changed(self, refusals=self.refusals + 1, span=self.span.ending(now + wait) if known else self.span)
 
-    def told(self, answer: Answer, in_flight: int) -> None:
-        """Take in what an answer says."""
-        if self._stated:
-            self._stated, self._length = False, answer.reset
-        if answer.limit != self._limit:
-            self._limit, self._counted = answer.limit, 0
-        tolerance = _TOLERANCE + _DRIFT * answer.reset
-        if self._latest is None:
-            if answer.window < self.number and answer.earliest_end <= self._opened_at:
-                self._landed_before()
-                return
-            self._first(answer)
-        elif answer.latest_end < self._earliest - tolerance:
-            if answer.window < self.number:
-                self._landed_before()
-                return
-            self._first(answer)
-        elif answer.earliest_end > self._latest + tolerance or self._counts_anew(answer):
-            if answer.received_at < self._earliest - tolerance:
-                self._contradicted(answer)
-            self._begin(min(self._latest, answer.received_at), in_flight)
-            self._own += 1
-            self._first(answer)
+    def observe(self, seen: Observation, calls: OwnCalls) -> FixedWindow:
+        """Learn from an answer: when the window ends, and what the vendor has counted."""
+        state = self
+        if state.stated:
+            state = changed(state, stated=False, span=replace(state.span, length=seen.reset))
+        if seen.limit != state.limit:
+            state = changed(state, limit=seen.limit, counted=0)
+        span, tolerance = state.span, _TOLERANCE + _DRIFT * seen.reset
+        earliest_end, latest_end = seen.earliest_end, seen.latest_end
+        if seen.window < state.number and _landed_before(span, earliest_end, latest_end, tolerance):
+            return changed(state, sent_before=min(state.sent_before + 1, calls.sent))
+        if span.latest_end is None or latest_end < span.earliest_end - tolerance:
+            state = _first(state, seen)
+        elif earliest_end > span.latest_end + tolerance or _restarted(state, seen):
+            if seen.received_at < span.earliest_end - tolerance and not seen.whole_seconds:
+                # The end moved on; whole seconds cannot show that, nor answers that crossed each other.
+                state = changed(state, contradictions=state.contradictions + 1)
+            state = _following(state, min(span.latest_end, seen.received_at), calls)
+            state = _first(changed(state, sent_before=state.sent_before - 1), seen)
         else:
-            self._narrow(answer)
-        # What was answered before this call was sent is in its count.
-        self._uncounted = [answered_at for answered_at in self._uncounted if answered_at >= answer.sent_at]
-        self._own = min(self._own, self._counted + len(self._uncounted) + in_flight)
-        if answer.window == self.number:
-            self._note_late(answer.received_at)
+            state = _narrowed(state, span.narrowed(earliest_end, min(span.latest_end, latest_end)), seen)
+        return _counting(state, seen, calls)
 
-    def need(self, now: float, in_flight: int) -> LeaseDemand:
-        """What the shared store has to know to grant calls."""
+    def join(self, now: float, calls: OwnCalls, *, limit: int, is_new: bool, ends_at: float | None) -> FixedWindow:
+        """Learn what other workers know: the limit, whether a new window has begun, and when it ends."""
+        state = self
+        if is_new and (state.observed or state.span.latest_end is not None):
+            state = _following(state, now, calls)
+        if limit and not state.observed:
+            unknown = calls.sent - state.sent_before == _UNKNOWN
+            sent_before = calls.sent - calls.in_flight if unknown else state.sent_before
+            state = changed(state, limit=limit, sent_before=sent_before)
+        return state if ends_at is None else changed(state, span=state.span.ending(ends_at))
+
+    def demand(self, now: float, calls: OwnCalls) -> LeaseDemand:
+        """Return the knowledge that the shared store needs to lease calls."""
+        span = self.span
         return LeaseDemand(
-            now, self._limit, self._counted, in_flight, self._opened_at, self._latest, self._length, self.number
+            now, self.limit, self.counted, calls.in_flight, span.opened_at, span.latest_end, span.length, self.number
         )
 
-    def joined(self, now: float, in_flight: int, *, limit: int, anew: bool, ends_at: float | None) -> None:
-        """Take over what other workers know: the limit, that a new window has begun, and when it ends."""
-        if anew and (self._told or self._latest is not None):
-            self._begin(now, in_flight)
-        if limit and not self._told:
-            self._limit = limit
-            self._own = in_flight if self._own == _UNKNOWN else self._own
-        if ends_at is not None:
-            self._latest = ends_at if self._latest is None else min(ends_at, self._latest)
+    def _end(self, calls: OwnCalls) -> float | None:
+        """Return when the window surely is over; where no answer says so any more, after its length."""
+        span = self.span
+        if span.latest_end is None and not self.shared and not calls.in_flight and math.isfinite(span.opened_at):
+            return span.opened_at + span.length
+        return span.latest_end
 
-    def _end(self, in_flight: int) -> float | None:
-        """When the window surely is over; where no answer tells any more, after its length."""
-        if self._latest is None and self._alone and not in_flight and math.isfinite(self._opened_at):
-            return self._opened_at + self._length
-        return self._latest
+    def _used(self, own: int, in_flight: int) -> int:
+        """Return the calls that the vendor has counted at most, once those on their way have arrived."""
+        external_calls = self.allowance.external_calls
+        # With other programs on the limit, one of their calls may be on its way, too.
+        most = self.counted + len(self.unanswered) + in_flight + (1 if external_calls and own else 0)
+        return most if external_calls or self.counted > own else min(most, own)
 
-    def _used(self, in_flight: int) -> int:
-        """Calls that the vendor has counted at most, once those on their way have arrived."""
-        external_calls = self._allowance.external_calls
-        # With others on the limit, one of their calls may be on its way, too.
-        most = self._counted + len(self._uncounted) + in_flight + (1 if external_calls and self._own else 0)
-        return most if external_calls or self._counted > self._own else min(most, self._own)
-
-    def _contradicted(self, answer: Answer) -> None:
-        """The end moved on; of whole seconds that cannot be said, nor of answers that crossed each other."""
-        if not answer.whole:
-            self._contradictions += 1
-
-    def _landed_before(self) -> None:
-        """A call that was on its way when this window began was counted in the one before."""
-        self._own = max(self._own - 1, 0)
-
-    def _counts_anew(self, answer: Answer) -> bool:
-        """Whether a call that was sent after an answer was counted below it: where whole seconds hide a new window."""
-        return answer.whole and answer.sent_at >= self._counted_at and answer.counted <= self._counted
-
-    def _spread(self, now: float, cap: int) -> float:
-        """With other programs on the limit, leave time between calls, so that what they use shows in time."""
-        if not self._allowance.external_calls or self._length > LONGEST_SPREAD or self._last_sent < self._opened_at:
+    def _spread(self, now: float, left: int, calls: OwnCalls) -> float:
+        """With other programs on the limit, leave time between the calls that are left, so that theirs show in time."""
+        span = self.span
+        if not self.allowance.external_calls or span.length > LONGEST_SPREAD or calls.last_sent < span.opened_at:
             return 0.0
-        end = self._latest if self._latest is not None else self._opened_at + self._length
-        gap = max(end - self._length * (1 - _SPREAD_OVER) - now, 0.0) / (cap - self._own)
-        return max(self._last_sent + gap - now, 0.0)
+        end = span.latest_end if span.latest_end is not None else span.opened_at + span.length
+        gap = max(end - span.length * (1 - _SPREAD_OVER) - now, 0.0) / left
+        return max(calls.last_sent + gap - now, 0.0)
 
-    def _first(self, answer: Answer) -> None:
-        """The first answer of a window tells its end, and what was counted before."""
-        self._length = max(self._length, answer.reset)
-        self._earliest, self._latest = answer.earliest_end, min(answer.latest_end, self._predicted(answer))
-        self._counted, self._counted_at = answer.counted, answer.received_at
-        self._told = True
-        self._late = 0
 
-    def _predicted(self, answer: Answer) -> float:
-        """The end as the window before foretells it, where the answers tell it in whole seconds only.
+def _landed_before(span: Span, earliest_end: float, latest_end: float, tolerance: float) -> bool:
+    """Return whether a call that was on its way when this window began was counted in the one before."""
+    if span.latest_end is None:
+        return earliest_end <= span.opened_at
+    return latest_end < span.earliest_end - tolerance
 
-        Waiting for the latest end of each window as its answers tell it, late by a latency, would add up over windows.
-        """
-        if not answer.whole or not math.isfinite(self._opened_at):
-            return math.inf
-        windows = math.floor((answer.received_at - self._opened_at) / self._length) + 1
-        return self._opened_at + windows * self._length
 
-    def _narrow(self, answer: Answer) -> None:
-        if self._latest is not None:
-            self._latest = min(self._latest, answer.latest_end)
-            self._earliest = max(self._earliest, min(answer.earliest_end, self._latest))
-        if not self._told and answer.window == self.number:
-            self._counted, self._late, self._told = 0, 0, True
-        if answer.counted > self._counted:
-            self._counted, self._counted_at = answer.counted, answer.received_at
+def _restarted(state: FixedWindow, seen: Observation) -> bool:
+    """Return whether a call was counted below one that was answered earlier: whole seconds hide a new window."""
+    return seen.sent_at >= state.counted_at and seen.whole_seconds and seen.counted <= state.counted
 
-    def _note_late(self, now: float) -> None:
-        """Count answers that came when the next window may have begun: those calls may have landed in it."""
-        if now > self._earliest and self._told:
-            self._late += 1
 
-    def _begin(self, at: float, in_flight: int) -> None:
-        if self._alone and (self._told or self._uncounted):
-            counted = self._counted if self._told else self._own
-            self._allowance.reckon(self._limit, counted=counted, own=self._own, refused=self._refusals)
-        if self._refusals >= max(self._own, 1):
-            self._contradictions += 1  # a window that opened brought nothing: more likely it is a bucket, and empty
-        self.number += 1
-        self._opened_at = at
-        self._earliest, self._latest = -math.inf, None
-        self._counted, self._own, self._late = self._late, in_flight + self._late, 0
-        self._counted_at = math.inf
-        self._uncounted = []
-        self._refusals, self._told = 0, False
+def _first(state: FixedWindow, seen: Observation) -> FixedWindow:
+    """Learn from the first answer of a window when it ends, and what was counted before."""
+    return changed(
+        state,
+        span=state.span.first(seen),
+        counted=seen.counted,
+        counted_at=seen.received_at,
+        observed=True,
+        late=0,
+    )
+
+
+def _narrowed(state: FixedWindow, span: Span, seen: Observation) -> FixedWindow:
+    """Learn from one more answer of a window, which narrows it to that span."""
+    counted = seen.counted
+    if not state.observed and seen.window == state.number:
+        state = changed(state, counted=0, late=0, observed=True)
+    if counted > state.counted:
+        return changed(state, span=span, counted=counted, counted_at=seen.received_at)
+    return state if span is state.span else changed(state, span=span)
+
+
+def _counting(state: FixedWindow, seen: Observation, calls: OwnCalls) -> FixedWindow:
+    """Count what an answer includes: calls without an answer that ended before this one was sent."""
+    if state.unanswered:
+        unanswered = tuple(ended for ended in state.unanswered if ended >= seen.sent_at)
+        state = changed(state, unanswered=unanswered)
+    sent_before = calls.sent - calls.in_flight - state.counted - len(state.unanswered)
+    if sent_before > state.sent_before:
+        state = changed(state, sent_before=sent_before)
+    if seen.window == state.number and state.observed and seen.received_at > state.span.earliest_end:
+        return changed(state, late=state.late + 1)  # it may have landed in the next window
+    return state
+
+
+def _following(state: FixedWindow, at: float, calls: OwnCalls) -> FixedWindow:
+    """Return the next window, which opens then."""
+    allowance, own = state.allowance, calls.sent - state.sent_before
+    if not state.shared and (state.observed or state.unanswered):
+        counted = state.counted if state.observed else own
+        allowance = allowance.after_window(state.limit, counted=counted, own=own, refused=state.refusals)
+    # A window that opened and let no call pass: more likely it is a bucket, and empty.
+    contradicted = state.refusals >= max(own, 1)
+    return changed(
+        state,
+        allowance=allowance,
+        span=state.span.following(at),
+        number=state.number + 1,
+        observed=False,
+        counted=state.late,
+        counted_at=math.inf,
+        unanswered=(),
+        sent_before=calls.sent - calls.in_flight - state.late,
+        late=0,
+        refusals=0,
+        contradictions=state.contradictions + 1 if contradicted else state.contradictions,
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.pacer import StatedLimit
+    from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.credentials import Credentials
     from airflow_provider_crm.vendors.protocol import Vendor

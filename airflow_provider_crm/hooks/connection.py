@@ -22,7 +22,7 @@ from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from airflow_provider_crm.budget.pacer import StatedLimit
+    from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.vendors.protocol import Vendor
 
@@ -197,7 +197,7 @@ def _timeout(extra: Mapping[str, Any], default: float, problems: list[str]) -> f
 
 
 def _stated(extra: Mapping[str, Any], problems: list[str]) -> StatedLimit | None:
-    from airflow_provider_crm.budget.pacer import StatedLimit
+    from airflow_provider_crm.budget.stated import StatedLimit
 
     text = extra.get("budget")
     if text in (None, ""):

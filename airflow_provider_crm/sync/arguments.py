@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
-from airflow_provider_crm.budget.pacer import check_share
+from airflow_provider_crm.budget.stated import check_share
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.lease import LeaseRequest, Leases
-from airflow_provider_crm.budget.pacer import Pacer, Reservation, StatedLimit
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database

@@ -7,7 +7,8 @@ import time as real_time
 
 import pytest
 
-from airflow_provider_crm.budget.pacer import Pacer, Reservation, StatedLimit, check_share
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.budget.stated import StatedLimit, check_share
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.vendors.limits import Limits

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.pacer import StatedLimit
+from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.database.database import Database
 

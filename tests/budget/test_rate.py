@@ -17,10 +17,9 @@ from .simulation import CloseServer, Simulation
 def found():
     """A limit of 20 calls per second, found by two refusals: those accepted in between are told before the second."""
     found = DiscoveredRate()
-    found.refused(0.3, 0.3, 1.0)
-    found.accept(1.3, 20)
-    found.refused(1.3, 1.4, 1.0)
-    return found
+    found = found.record_refusal(0.3, 0.3, 1.0)
+    found = found.accept(1.3, 20)
+    return found.record_refusal(1.3, 1.4, 1.0)
 
 
 def workers(engine, server, *, seed=0, number=4):
@@ -38,48 +37,49 @@ def workers(engine, server, *, seed=0, number=4):
 def test_two_refusals_tell_a_rate(found):
     """The rate is a little below what was accepted in between, over the time until the vendor opens again."""
     assert 0.95 * 20 / 1.1 < found.rate < 20 / 1.1
-    assert found.sent(1.5, found.gap(1.0)) == pytest.approx(2.4)
+    assert found.first_at(1.5) == pytest.approx(2.4)
 
 
 def test_calls_that_are_told_late_count_for_the_time_before_the_refusal():
     """Other workers tell what was accepted only after the refusal: the rate is the one of all of them."""
     late = DiscoveredRate()
-    late.refused(0.3, 0.3, 1.0)
-    late.accept(1.3, 3)
-    late.refused(1.3, 1.4, 1.0)
-    late.accept(1.3, 8)
-    late.accept(1.35, 9)
+    late = late.record_refusal(0.3, 0.3, 1.0)
+    late = late.accept(1.3, 3)
+    late = late.record_refusal(1.3, 1.4, 1.0)
+    late = late.accept(1.3, 8)
+    late = late.accept(1.35, 9)
     assert 0.95 * 20 / 1.1 < late.rate < 20 / 1.1
 
 
 def test_a_vendor_that_stays_closed_lowers_the_rate_once(found):
     """Refusals before anything was accepted again are of the same closed window: they say nothing new of the rate."""
-    found.accept(2.4, 40)
-    found.refused(4.4, 4.4, 0.0)
+    found = found.accept(2.4, 40)
+    found = found.record_refusal(4.4, 4.4, 0.0)
     once = found.rate
     for second in range(5, 12):
-        found.refused(second, second, 0.0)
+        found = found.record_refusal(second, second, 0.0)
     assert once >= found.rate >= 0.75 * once
 
 
 def test_moments_that_were_given_away_are_not_given_twice(found):
     """A refusal with a short wait does not begin before the calls that other workers hold already."""
     while found.next_at < 4.0:
-        found.accept(found.sent(2.5, found.gap(1.0)))
-    held_until = found.next_at
-    found.refused(2.5, 2.6, 0.05)
-    assert found.sent(2.7, found.gap(1.0)) == held_until
+        begin = found.first_at(2.5)
+        found = found.record_send(2.5, found.gap(1.0)).accept(begin)
+    given_until = found.next_at
+    found = found.record_refusal(2.5, 2.6, 0.05)
+    assert found.first_at(2.7) == given_until
 
 
 def test_a_run_of_ten_minutes_later_begins_anew():
     """What one run left unused until the next came is no part of the rate that a refusal tells."""
     found = DiscoveredRate()
-    found.refused(0.3, 0.3, 1.0)
+    found = found.record_refusal(0.3, 0.3, 1.0)
     for begin in (600.0, 601.1):
         for call in range(20):
-            found.sent(begin + call / 200, found.gap(1.0))
-        found.accept(begin, 20)
-        found.refused(begin + 0.1, begin + 0.1, 1.0)
+            found = found.record_send(begin + call / 200, found.gap(1.0))
+        found = found.accept(begin, 20)
+        found = found.record_refusal(begin + 0.1, begin + 0.1, 1.0)
     assert found.rate > 0.95 * 20 / 1.1
 
 
@@ -87,9 +87,9 @@ def test_a_long_window_is_not_spaced():
     """An hour is used at once: neither its refusals nor calls that are told late make a rate of it."""
     hour = DiscoveredRate()
     for begin in (0.0, 3600.0, 7200.0):
-        hour.accept(begin, 1000)
-        hour.refused(begin + 60, begin + 60, 3540.0)
-        hour.accept(begin + 59, 8)
+        hour = hour.accept(begin, 1000)
+        hour = hour.record_refusal(begin + 60, begin + 60, 3540.0)
+        hour = hour.accept(begin + 59, 8)
     assert hour.gap(1.0) == 0.0
 
 
@@ -106,15 +106,17 @@ def test_a_found_rate_only_falls_by_refusals(limit, share, wait, accepted, waits
     found = DiscoveredRate.stated(limit / 10)
     now = 0.0
     for one in waits:
-        found.accept(now, accepted)
+        found = found.accept(now, accepted)
         before = found.rate
         now += one
-        found.refused(now, now, wait)
+        found = found.record_refusal(now, now, wait)
         assert 0 < found.rate <= before
         now += wait
         before = found.rate
         for _ in range(20):
-            now = max(now, found.sent(now, found.gap(share), share=share))
+            begin = found.first_at(now)
+            found = found.record_send(now, found.gap(share), share=share)
+            now = max(now, begin)
         assert found.rate == before
 
 

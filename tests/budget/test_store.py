@@ -94,7 +94,7 @@ def test_a_window_that_is_over_begins_anew(store):
     told = store.acquire("key", replace(ASK, number=first.number, ends_in=30.0))
     assert 29 < told.ends_at - Clock().monotonic() <= 30.1
     over = store.acquire("key", replace(ASK, number=first.number, ends_in=0.0, in_flight=7))
-    assert (over.number, over.anew, over.ends_at) == (first.number + 1, True, None)
+    assert (over.number, over.is_new, over.ends_at) == (first.number + 1, True, None)
 
 
 def test_two_names_are_two_budgets(store):

@@ -8,7 +8,7 @@ import json
 import pytest
 from airflow.sdk.log import redact
 
-from airflow_provider_crm.budget.pacer import StatedLimit
+from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.close import CloseHook
 from airflow_provider_crm.hooks.crm import CrmHook

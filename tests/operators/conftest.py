@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_crm.budget.windows import POLL
+from airflow_provider_crm.budget.limit_state import POLL
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
