@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.clock import Clock
@@ -18,7 +19,6 @@ from airflow_provider_crm.database.versions import migrate
 from airflow_provider_crm.exceptions import LedgerUnavailableError
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
     from sqlalchemy.engine import URL, Connection, Engine
 
 
@@ -44,6 +44,11 @@ class Database:
         self._opening = threading.Lock()
         self._open = False
         self.dialect.prepare(engine)
+
+    @classmethod
+    def at(cls, url: URL | str) -> Self:
+        """Return the database at a URL of SQLAlchemy."""
+        return cls(sa.create_engine(url))
 
     @classmethod
     def temporary(cls, table: sa.Table) -> Self:
@@ -90,7 +95,7 @@ class Database:
         return self.dialect.now(connection) or self.clock.now()
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - the databases' classes share no base
-        """Return an insert that can be told what to do with rows that are there already."""
+        """Return an insert that can name what becomes of rows that are there already."""
         return self.dialect.insert(table)
 
     @contextmanager

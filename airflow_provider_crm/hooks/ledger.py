@@ -51,7 +51,7 @@ def ledger_database(ledger_conn_id: str | None) -> Database | None:
         return None
     if ledger_conn_id == DEFAULT_LEDGER:
         ledger_conn_id = conf.get("crm", "ledger_conn_id", fallback=None)
-    return Database(_engine_of(ledger_conn_id) if ledger_conn_id else _engine_of_this_machine())
+    return _database_of(ledger_conn_id) if ledger_conn_id else Database.at(_file_of_this_machine())
 
 
 def hashed_fields() -> frozenset[str]:
@@ -185,7 +185,8 @@ class _Fernet:
             raise ConfigurationError(msg) from err
 
 
-def _engine_of(ledger_conn_id: str) -> Engine:
+def _database_of(ledger_conn_id: str) -> Database:
+    from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.database.dialects import DIALECTS
 
     connection = BaseHook.get_connection(ledger_conn_id)
@@ -199,28 +200,31 @@ def _engine_of(ledger_conn_id: str) -> Engine:
     dialect = DIALECTS.get(engine.dialect.name)
     if dialect is None:
         raise _wrong_kind(engine.dialect.name)
-    return engine if dialect.is_file else _with_extra(engine, connection, hook)
+    return Database(engine) if dialect.is_file else _with_extra(engine, connection, hook)
 
 
-def _with_extra(engine: Engine, connection: Connection, hook: BaseHook) -> Engine:
-    """Return the same server, with what the connection's extra says about it: `sslmode`, `host` of a socket, and so on.
+def _with_extra(engine: Engine, connection: Connection, hook: BaseHook) -> Database:
+    """Return the same server, with the options of the connection's extra: `sslmode`, `host` of a socket, and so on.
 
     Airflow's hook passes the extra to connections of its own, and not to engines.
     """
-    import sqlalchemy as sa
+    from airflow_provider_crm.database.database import Database
 
     ignored = {*getattr(hook, "ignored_extra_options", ()), *engine.url.query}
-    told = {name: str(value) for name, value in connection.extra_dejson.items() if name not in ignored}
-    return sa.create_engine(engine.url.update_query_dict(told)) if told else engine
+    options = {name: str(value) for name, value in connection.extra_dejson.items() if name not in ignored}
+    return Database.at(engine.url.update_query_dict(options)) if options else Database(engine)
 
 
 def _wrong_kind(kind: str | None) -> ConfigurationError:
     return ConfigurationError(f"The ledger cannot be kept in {kind}; name a connection to PostgreSQL or SQLite.")
 
 
-def _engine_of_this_machine() -> Engine:
-    import sqlalchemy as sa
+def _file_of_this_machine() -> str:
+    """Return the URL of the file in the Airflow home.
 
+    Raises:
+        ConfigurationError: Workers on several machines would each have a file of their own.
+    """
     executor = conf.get("core", "executor", fallback="LocalExecutor")
     if executor not in _LOCAL_EXECUTORS:
         msg = (
@@ -230,4 +234,4 @@ def _engine_of_this_machine() -> Engine:
         )
         raise ConfigurationError(msg)
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    return sa.create_engine(f"sqlite:///{home / FILE_NAME}")
+    return f"sqlite:///{home / FILE_NAME}"
