@@ -1,6 +1,6 @@
-"""`airflow crm ...`: what is done to the ledger by hand, and recorded there.
+"""`airflow crm ...`: commands that change the ledger by hand, and record that there.
 
-Airflow imports this whenever its command line starts, so whatever a command needs is imported when it runs.
+Airflow imports this whenever its command line starts, so each command imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def get_crm_commands() -> list[CLICommand]:
-    """The commands that provider info names."""
+    """Return the commands that provider info names."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
     def arg(*flags: str, **more: str) -> Arg:
@@ -116,7 +116,7 @@ def _ledger(args: Namespace) -> Iterator[Database]:
 
 
 def _user() -> str:
-    """Who runs the command, as far as the machine knows; a container may give its user no name."""
+    """Return the user who runs the command, as far as the machine knows; in a container a user may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

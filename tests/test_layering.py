@@ -51,7 +51,7 @@ LAYERS = (
         "plan_reads",
         "spool",
         "read_ahead",
-        "held_signals",
+        "delayed_signals",
     },
     {
         "push",

@@ -1,8 +1,8 @@
 """OAuth access tokens from a refresh token that is replaced at every use; all workers share one chain of them.
 
 A vendor that rotates refresh tokens voids the old one when it issues the next. So one worker refreshes at a time, under
-the lock of its transaction in the ledger's database, and nobody uses a token before it is stored there, encrypted. Who
-comes second finds the winner's token.
+the lock of its transaction in the ledger's database, and no worker uses a token before it is stored there, encrypted.
+The others then find the new token.
 
 What cannot be closed: if the worker or the answer is lost between the vendor's issuing of a token and its storing, the
 chain is broken, and the application has to be authorised again. That time is one answer of the token endpoint.
@@ -40,11 +40,11 @@ class Cipher(Protocol):
     """Encrypts what is stored."""
 
     def encrypt(self, text: str) -> str:
-        """Text that only `decrypt` reads."""
+        """Return a text that only `decrypt` reads."""
         ...
 
     def decrypt(self, text: str) -> str:
-        """What was encrypted.
+        """Return the text that was encrypted.
 
         Raises:
             ConfigurationError: If it was encrypted with another key.
@@ -53,9 +53,9 @@ class Cipher(Protocol):
 
 
 class StoredTokens:
-    """The access token of one connection, refreshed by whichever worker needs it first.
+    """The access token of one connection, refreshed by the worker that first needs it.
 
-    Safe for many threads, processes and machines on one database. On SQLite a refresh holds the write lock, so that
+    Safe for many threads, processes and machines on one database. On SQLite a refresh has the write lock, so that
     the ledger waits for it.
 
     Args:
@@ -64,7 +64,7 @@ class StoredTokens:
         grant: How tokens are fetched, and the first refresh token.
         cipher: Encrypts them in the database.
         clock: Time.
-        hide: Told of each secret, to keep it out of logs.
+        hide: Called with each secret, to mask it in logs.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class StoredTokens:
         first = hashlib.sha256(grant.refresh_token.encode()).hexdigest()
         self._name = f"{account.place}{grant.client_id}:{first}"
         self._lock = threading.Lock()
-        self._held: Tokens | None = None
+        self._token: Tokens | None = None
         self._unsaved: Tokens | None = None
         self._refused = ""
         self._known: set[str] = set()
@@ -97,35 +97,35 @@ class StoredTokens:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every token seen so far."""
+        """Return every token seen so far."""
         return tuple(self._known)
 
     def token(self) -> str:
-        """An access token that has not expired as far as is known; refreshed if need be.
+        """Return an access token that has not expired as far as is known; refresh it if need be.
 
         Raises:
             AuthenticationError: The vendor refused the refresh token or the application's secret.
             TransientError: The token endpoint or the ledger's database cannot be used now.
         """
         with self._lock:
-            if self._held is None or not self._fresh(self._held):
-                self._held = self._tried()
-            return self._held.access_token
+            if self._token is None or not self._fresh(self._token):
+                self._token = self._tried()
+            return self._token.access_token
 
     def refused(self, token: str) -> None:
         """Note that the vendor refused an access token, so that `token` gives another one."""
         with self._lock:
             self._refused = token
 
-    def _fresh(self, held: Tokens) -> bool:
-        return held.access_token != self._refused and self._clock.now() + self._margin(held) < held.expires_at
+    def _fresh(self, current: Tokens) -> bool:
+        return current.access_token != self._refused and self._clock.now() + self._margin(current) < current.expires_at
 
-    def _margin(self, held: Tokens) -> dt.timedelta:
-        """How early a token counts as expired: a minute, or half the life of a token that lives for seconds only."""
-        return min(_MARGIN, held.lifetime / 2)
+    def _margin(self, current: Tokens) -> dt.timedelta:
+        """Return how early a token counts as expired: by a minute, or by half its life if it lives for seconds only."""
+        return min(_MARGIN, current.lifetime / 2)
 
     def _tried(self) -> Tokens:
-        """Try some times, letting others have the lock meanwhile."""
+        """Try some times; other workers can have the lock between the attempts."""
         attempt = 1
         while True:
             try:
@@ -138,7 +138,7 @@ class StoredTokens:
                 self._clock.sleep(wait)
 
     def _shared(self) -> Tokens:
-        """The token that all workers share: the stored one, or a new one that is stored before it is told."""
+        """Return the token that all workers share: the stored one, or a new one after it is stored."""
         try:
             with self._database.transaction(lock=self._name) as connection:
                 stored = self._stored(connection)
@@ -164,7 +164,7 @@ class StoredTokens:
         return Tokens(access, refresh, row.expires_at, row.expires_at - row.refreshed_at)
 
     def _touch(self, connection: Connection) -> None:
-        """Write before the vendor is asked: a full or read-only database fails while the old token still holds."""
+        """Write before the vendor is asked: a full or read-only database fails while the old token is still valid."""
         insert = self._database.insert(tokens)
         values = {"name": self._name, "asked_at": self._clock.now()}
         connection.execute(

@@ -1,4 +1,4 @@
-"""The database that holds the ledger, the shared budgets, tokens and plans."""
+"""The database of the ledger, the shared budgets, tokens and plans."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.delayed_signals import delayed_signals
 from airflow_provider_crm.database.dialects import dialect_of, temporary_engine
-from airflow_provider_crm.database.held_signals import held_signals
 from airflow_provider_crm.database.versions import migrate
 from airflow_provider_crm.exceptions import LedgerUnavailableError
 
@@ -68,7 +68,7 @@ class Database:
         """
         with self._opening:
             if not self._open:
-                with held_signals(), self.errors():
+                with delayed_signals(), self.errors():
                     migrate(self.engine)
                 self._open = True
 

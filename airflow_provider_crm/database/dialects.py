@@ -1,5 +1,7 @@
 """Everything that differs between databases: one class for each of them, and nothing of the kind anywhere else.
 
+The module is longer than others, so that all of it stands in one place.
+
 Another database needs a class of its own in `DIALECTS`. The statements in `ledger/row_sets.py` and
 `ledger/unchanged.py` are the same for all databases that know `INSERT ... ON CONFLICT`.
 """
@@ -107,7 +109,7 @@ class Dialect(ABC):
     @property
     @abstractmethod
     def locks_rows(self) -> bool:
-        """Whether single rows are locked, so that a query that only locks is worth its time."""
+        """Return whether single rows are locked, so that a query that only locks is worth its time."""
 
     @abstractmethod
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - the databases' classes share no base
@@ -209,7 +211,7 @@ class Sqlite(Dialect):
 
 
 class Postgresql(Dialect):
-    """PostgreSQL. Each statement sees what was committed before it, whatever the server's default is.
+    """PostgreSQL. Each statement sees what was committed before it, also where the server's default is another.
 
     A claim that has waited for another one has to see it. Work that is done one after another takes an advisory lock.
     """

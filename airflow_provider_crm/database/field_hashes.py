@@ -1,4 +1,4 @@
-"""Hashes in place of values that the ledger must not keep: made with a key, so that nobody finds a value by trying.
+"""Hashes instead of values that the ledger must not store: made with a key, so that no value is found by trying.
 
 A phone number has so few digits that all of them can be hashed in minutes; without the key that leads nowhere. Each
 hash names its key by a short id, so that a hash made with another key is known to say nothing about a value.
@@ -23,7 +23,7 @@ class HashKey:
 
     Attributes:
         secret: The key itself.
-        key_id: Tells keys apart, and nothing about them.
+        key_id: Distinguishes keys, and reveals nothing about them.
     """
 
     secret: bytes = field(repr=False)
@@ -34,7 +34,7 @@ class HashKey:
         object.__setattr__(self, "key_id", self._digest("the id of this key")[:_ID_DIGITS])
 
     def derived(self, purpose: str) -> HashKey:
-        """Another key, from which nothing of this one can be told.
+        """Derive another key, which reveals nothing about this one.
 
         Args:
             purpose: What it is for; the same for the same purpose.
@@ -42,12 +42,12 @@ class HashKey:
         return HashKey(hmac.digest(self.secret, purpose.encode(), "sha256"))
 
     def hash(self, value: str) -> str:
-        """The hash of a value, with the id of the key."""
+        """Return the hash of a value, with the id of the key."""
         return f"{_PREFIX}{self.key_id}:{self._digest(value)}"
 
-    def made(self, kept: str) -> bool:
-        """Whether this key made a hash."""
-        return kept.startswith(f"{_PREFIX}{self.key_id}:")
+    def made(self, stored: str) -> bool:
+        """Return whether this key made a hash."""
+        return stored.startswith(f"{_PREFIX}{self.key_id}:")
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self.secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()
@@ -55,38 +55,38 @@ class HashKey:
 
 @dataclass(frozen=True, slots=True)
 class FieldHashes:
-    """Which fields are kept as hashes, and the key for them.
+    """Which fields are stored as hashes, and the key for them.
 
     Attributes:
         fields: The vendor's keys of those fields.
-        key: Of the hashes; None only where no field is kept as one.
+        key: Of the hashes; None only where no field is stored as one.
     """
 
     fields: frozenset[str] = frozenset()
     key: HashKey | None = None
 
     def stored_form(self, field_key: str, value: str) -> str:
-        """The form in which a value is kept: a hash for the fields that were named for it."""
+        """Return the form in which a value is stored: a hash for the fields that were named for it."""
         if field_key not in self.fields:
             return value
         if self.key is None:
             raise TypeError(field_key)
         return self.key.hash(value)
 
-    def comparable(self, kept: str) -> bool:
-        """Whether a kept value says anything: it stands in clear, or is a hash of the present key."""
-        return not is_hash(kept) or (self.key is not None and self.key.made(kept))
+    def comparable(self, stored: str) -> bool:
+        """Return whether a stored value can be compared: it is in clear, or a hash of the present key."""
+        return not is_hash(stored) or (self.key is not None and self.key.made(stored))
 
-    def is_of(self, kept: str, value: str) -> bool:
-        """Whether a hash is the hash of a value."""
-        return self.key is not None and hmac.compare_digest(self.key.hash(value), kept)
+    def is_of(self, stored: str, value: str) -> bool:
+        """Return whether a hash is the hash of a value."""
+        return self.key is not None and hmac.compare_digest(self.key.hash(value), stored)
 
     def fingerprint(self, values: Mapping[str, str]) -> str:
-        """A digest of the values of one row, the same for the same values, from which none of them can be found."""
-        kept = {key: self.stored_form(key, value) for key, value in sorted(values.items())}
-        return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+        """Return a digest of the values of one row, the same for the same values; it reveals none of them."""
+        stored = {key: self.stored_form(key, value) for key, value in sorted(values.items())}
+        return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
 
 
-def is_hash(kept: str) -> bool:
-    """Whether a kept value is a hash: JSON text never starts like one."""
-    return kept.startswith((_PREFIX, _OLD_PREFIX))
+def is_hash(stored: str) -> bool:
+    """Return whether a stored value is a hash: JSON text never starts like one."""
+    return stored.startswith((_PREFIX, _OLD_PREFIX))

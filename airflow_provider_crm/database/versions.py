@@ -1,8 +1,8 @@
 """Versions of the ledger's tables: a new database gets the present ones, an older one is migrated, a newer one refused.
 
-Whoever comes first migrates, under a lock that all processes take: the write lock of a SQLite file, an advisory lock in
-PostgreSQL. The others find nothing left to do. `crm_schema_version` has the number, which older packages read, too;
-alembic's own table has the same number as text.
+The first worker that opens the ledger migrates it, under a lock that all processes take: the write lock of a SQLite
+file, an advisory lock in PostgreSQL. The others then find nothing left to do. `crm_schema_version` has the number,
+which older packages read, too; alembic's own table has the same number as text.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _found(engine: Engine) -> int | None:
 
 
 def _run_scripts(connection: Connection, found: int) -> None:
-    """Run alembic's scripts of the versions after the one that was found; 0 for none at all."""
+    """Run alembic's scripts of all versions after `found`; 0 for an empty database."""
     from alembic import command
     from alembic.config import Config
 

@@ -55,13 +55,13 @@ def ledger_database(ledger_conn_id: str | None) -> Database | None:
 
 
 def hashed_fields() -> frozenset[str]:
-    """Fields whose values the ledger keeps as hashes only: `[crm] ledger_hash_fields`."""
+    """Return the fields whose values the ledger stores as hashes only: `[crm] ledger_hash_fields`."""
     names = conf.get("crm", "ledger_hash_fields", fallback="") or ""
     return frozenset(name.strip() for name in names.split(",") if name.strip())
 
 
 def hashed_keys(fields: Mapping[str, Field]) -> frozenset[str]:
-    """The vendor's keys of those fields, whichever of their names were listed, also where a part of a list is written.
+    """Return the vendor's keys of those fields, by any of their names, also where a part of a list is written.
 
     Args:
         fields: The account's catalogue.
@@ -70,13 +70,13 @@ def hashed_keys(fields: Mapping[str, Field]) -> frozenset[str]:
 
 
 def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
-    """Which of an account's fields the ledger keeps as hashes, and with which key.
+    """Return which of an account's fields the ledger stores as hashes, and with which key.
 
     Args:
         fields: The account's catalogue.
 
     Raises:
-        ConfigurationError: Fields are to be kept as hashes, and there is no key for them.
+        ConfigurationError: Fields are to be stored as hashes, and there is no key for them.
     """
     from airflow_provider_crm.database.field_hashes import FieldHashes
 
@@ -91,7 +91,7 @@ def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
 
 
 def _hash_key() -> HashKey | None:
-    """The key of `[crm] ledger_hash_key`, else one derived from the first of Airflow's Fernet keys, else None."""
+    """Return the key of `[crm] ledger_hash_key`, else one derived from Airflow's first Fernet key, else None."""
     from airflow_provider_crm.database.field_hashes import HashKey
 
     own = (conf.get("crm", "ledger_hash_key", fallback="") or "").strip()
@@ -106,10 +106,10 @@ def _hash_key() -> HashKey | None:
 
 
 def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
-    """The account, with a source of access tokens if its credentials cannot sign calls themselves.
+    """Return the account, with a source of access tokens if its credentials cannot sign calls themselves.
 
     Raises:
-        ConfigurationError: If there is no ledger to keep the tokens in, or no key to encrypt them with.
+        ConfigurationError: There is no ledger to store the tokens in, or no key to encrypt them with.
     """
     grant = account.vendor.grant(account.credentials)
     if grant is None:
@@ -163,11 +163,11 @@ class _Fernet:
         return ConfigurationError(msg)
 
     def encrypt(self, text: str) -> str:
-        """Text that only this key reads."""
+        """Return a text that only this key decrypts."""
         return self._fernet.encrypt(text.encode()).decode()
 
     def decrypt(self, text: str) -> str:
-        """What was encrypted.
+        """Return the text that was encrypted.
 
         Raises:
             ConfigurationError: If it was encrypted with another key.

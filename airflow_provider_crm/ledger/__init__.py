@@ -1,1 +1,1 @@
-"""What the CRM acknowledged, and who is writing which record."""
+"""What the CRM acknowledged, and which run is writing which record."""

@@ -1,8 +1,8 @@
-"""Which account a connection leads to, where the vendor names no organization.
+"""The account that a connection leads to, where the vendor names no organization.
 
 A key belongs to one organization, so two connections with one key lead to one account, and a connection with another
 key than before may lead to another one: once anything was written, it has to be confirmed. The account has the name of
-the connection that was used first. All of this is kept beside the ledger, so that all workers agree.
+the connection that was used first. All of this is stored beside the ledger, so that all workers agree.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _JUST_NOTED = dt.timedelta(minutes=1)  # far more than passes until a run that h
 
 
 class VendorName(Protocol):
-    """The vendor of an account: its name here, and the one that people read."""
+    """The vendor of an account."""
 
     @property
     def name(self) -> str:
-        """Such as `close`."""
+        """Return its name, such as `close`."""
         ...
 
     @property
     def display_name(self) -> str:
-        """Such as `Close`."""
+        """Return the name that people read, such as `Close`."""
         ...
 
 
 class CrmAddress(Protocol):
-    """What a connection says about where it leads to.
+    """An account as its connection describes it.
 
     Attributes:
         vendor: Its vendor.
@@ -88,14 +88,14 @@ class AccountNames:
         self._clock = clock
 
     def resolve(self, account: CrmAddress, *, note: bool) -> str:
-        """Name of the account that a connection leads to.
+        """Return the name of the account that a connection leads to.
 
         Args:
             account: What the connection says.
             note: Whether a connection or key that was never used is noted; a dry run does not.
 
         Raises:
-            ConfigurationError: The connection's key has changed, and nobody has confirmed that it leads to the same
+            ConfigurationError: The connection's key has changed, and it is not confirmed that it leads to the same
                 organization.
         """
         fingerprint = account.key_fingerprint
@@ -114,11 +114,11 @@ class AccountNames:
         return name
 
     def confirm(self, account: CrmAddress, by: str) -> str:
-        """Take a connection's present key as right; returns what that means, as a sentence.
+        """Accept a connection's present key; return the consequence as a sentence.
 
         Args:
             account: What the connection says.
-            by: Who confirms it.
+            by: The user who confirms it.
         """
         fingerprint = account.key_fingerprint
         with self._transaction(account) as connection:
@@ -148,16 +148,16 @@ class AccountNames:
         return _Known(found.get(_CONNECTION), found.get(_KEY))
 
     def _is_in_use(self, connection: Connection, account: CrmAddress, name: str) -> bool:
-        """Whether the ledger believes anything of an account, or a run with its key may be about to write."""
+        """Return whether the ledger knows anything of an account, or a run with its key may be about to write."""
         state = field_states.c
-        believed = state.known | state.as_of.is_not(None) | state.claim_token.is_not(None)
+        known = state.known | state.as_of.is_not(None) | state.claim_token.is_not(None)
         of_name = (
             accounts.c.vendor == account.vendor.name,
             accounts.c.host == account.host,
             accounts.c.account == name,
         )
         queries = (
-            sa.select(state.account).where(state.account == name, believed),
+            sa.select(state.account).where(state.account == name, known),
             sa.select(rejects.c.account).where(rejects.c.account == name),
             sa.select(plans.c.account).where(plans.c.account == name),
             sa.select(runs.c.account).where(runs.c.account == name, runs.c.finished_at.is_(None)),
@@ -174,10 +174,12 @@ class AccountNames:
     def _put(
         self, connection: Connection, account: CrmAddress, kind: str, name: str, leads_to: str, *, by: str | None = None
     ) -> None:
-        """Note what a connection or a key leads to, in place of what was noted before."""
-        place = {"vendor": account.vendor.name, "host": account.host, "kind": kind, "name": name}
-        connection.execute(sa.delete(accounts).where(*(accounts.c[column] == value for column, value in place.items())))
-        row = {**place, "account": leads_to, "since": self._clock.now(), "confirmed_by": by}
+        """Note the account of a connection or a key, instead of the one that was noted before."""
+        row_key = {"vendor": account.vendor.name, "host": account.host, "kind": kind, "name": name}
+        connection.execute(
+            sa.delete(accounts).where(*(accounts.c[column] == value for column, value in row_key.items()))
+        )
+        row = {**row_key, "account": leads_to, "since": self._clock.now(), "confirmed_by": by}
         connection.execute(sa.insert(accounts), row)
 
 

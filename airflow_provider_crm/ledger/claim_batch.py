@@ -10,17 +10,17 @@ from airflow_provider_crm.ledger.claims import Claim, DesiredRow, FieldKey, Past
 
 
 class ClaimBatch:
-    """The states of one batch while its rows are decided; what is decided is to be written at the end, set by set.
+    """The states of one batch while its rows are decided; the decisions are written at the end, set by set.
 
     Args:
         now: The database's clock.
         states: What is on record, by record id and key.
         refusals: The last refusal by record id.
-        hashes: The form in which values are kept.
+        hashes: The form in which values are stored.
 
     Attributes:
-        claimed: Data time of what is to be claimed.
-        confirmed: Data time of newer data that agrees with what the CRM holds, so that older data does not get past it.
+        claimed: Data time of each field that is to be claimed.
+        confirmed: Data time of newer data that agrees with the CRM, so that older data does not get past it.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class ClaimBatch:
             before={
                 key: str(row.value)
                 for key, row in on_record.items()
-                if row is not None and row.known and row.claim_token is None and self._says(row.value)
+                if row is not None and row.known and row.claim_token is None and self._is_comparable(row.value)
             },
             deadline=deadline,
             refused=refused,
         )
 
-    def _says(self, value: str | None) -> bool:
-        """Whether a value on record says anything; a hash that was made with another key does not."""
+    def _is_comparable(self, value: str | None) -> bool:
+        """Return whether a value on record can be compared; a hash that was made with another key cannot."""
         return value is not None and self._hashes.comparable(value)
 
     def _is_refused_before(self, desired: DesiredRow, refused: PastRejection) -> bool:

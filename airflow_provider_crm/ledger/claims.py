@@ -15,7 +15,7 @@ FieldKey = tuple[str, str]
 
 
 class Verdict(enum.Enum):
-    """What the ledger says to one row."""
+    """The ledger's decision about one row."""
 
     SEND = "send"
     UNCHANGED = "unchanged"
@@ -41,7 +41,7 @@ class DesiredRow:
 
 @dataclass(frozen=True, slots=True)
 class DesiredRows:
-    """The values of many rows, column by column, which is how they are compared with the ledger fastest.
+    """The values of many rows, column by column: the fastest way to compare them with the ledger.
 
     Attributes:
         record_ids: The opportunity of each row.
@@ -73,7 +73,7 @@ class PastRejection:
     Attributes:
         fingerprint: Of the values that were refused.
         code: The vendor's.
-        reason: What was told.
+        reason: The vendor's message.
         attempts: How often those values were refused.
         first_at: When they were first refused.
         rests: Whether those values are not sent again until they change.
@@ -89,7 +89,7 @@ class PastRejection:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The ledger's answer to a wish.
+    """The ledger's answer to a desired row.
 
     Attributes:
         verdict: What to do with the row.
@@ -112,7 +112,7 @@ class Claim:
     refused: PastRejection | None = None
 
     def still_valid(self, key: str, word: OutcomeWord) -> bool:
-        """Whether the value on record still is what the CRM holds after the row ended without being written."""
+        """Return whether the value on record is still the CRM's, after the row ended without being written."""
         return key in self.before and word is not OutcomeWord.IGNORED
 
 
@@ -120,8 +120,8 @@ class StateOnRecord(NamedTuple):
     """One row of the ledger's field states.
 
     Attributes:
-        value: The last acknowledged value as it is kept.
-        known: Whether the CRM still holds it as far as the ledger knows.
+        value: The last acknowledged value as it is stored.
+        known: Whether the CRM still has it, as far as the ledger knows.
         as_of: Its data time.
         claim_token: Whose claim there is, or None.
         claim_as_of: Data time of the claim.
@@ -137,7 +137,7 @@ class StateOnRecord(NamedTuple):
 
     @property
     def newest(self) -> dt.datetime | None:
-        """The newest data time that was acknowledged or claimed."""
+        """Return the newest data time that was acknowledged or claimed."""
         return max((moment for moment in (self.as_of, self.claim_as_of) if moment is not None), default=None)
 
 
@@ -146,7 +146,7 @@ class FieldState:
     """What is on record for one field of one opportunity.
 
     Attributes:
-        value: The last acknowledged value as it is kept, or None if it is not known what the CRM holds.
+        value: The last acknowledged value as it is stored, or None if the CRM's value is not known.
         newest: The newest data time that was acknowledged or claimed.
     """
 

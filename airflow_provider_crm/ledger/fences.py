@@ -1,4 +1,4 @@
-"""Takes back data times that keep newer data out, and says so in the change log."""
+"""Take back data times that shut out newer data, and note it in the change log."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def clear_fences(
     Args:
         database: The ledger's.
         account: Name of the account.
-        records: Ids of the records, in the vendor's one spelling; empty for whatever lies ahead of `now`.
-        by: Who does it.
+        records: Ids of the records, in the vendor's one spelling; empty for all data times after `now`.
+        by: The user who does it.
         now: The time.
 
     Returns:
-        What was found, and whether it could be taken back.
+        The data times, and whether each could be taken back.
 
     Raises:
         ConfigurationError: The ledger has no such account, or none of one of the records.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.delayed_signals import delayed_signals
 from airflow_provider_crm.database.field_hashes import FieldHashes
-from airflow_provider_crm.database.held_signals import held_signals
 from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.ledger.claim_batch import ClaimBatch
 from airflow_provider_crm.ledger.claims import (
@@ -286,5 +286,5 @@ class Ledger:
         Args:
             exclusive: Whether it and the other exclusive ones of this account run one after another.
         """
-        with held_signals(), self._database.transaction(lock=self._account if exclusive else None) as connection:
+        with delayed_signals(), self._database.transaction(lock=self._account if exclusive else None) as connection:
             yield connection

@@ -68,12 +68,12 @@ class EndedField(NamedTuple):
     Attributes:
         record_id: The opportunity.
         field: The vendor's key.
-        known: Whether it is known what the CRM holds. Without an acknowledged value it stays unknown where an answer
+        known: Whether the CRM's value is known. Without an acknowledged value it stays unknown where an answer
             to another row has shown that what was on record is not true.
-        value: The acknowledged value as it is kept, or None to leave what is on record.
+        value: The acknowledged value as it is stored, or None to leave the one on record.
         as_of: The new data time, or None to leave it.
-        before: What stood there, if that is known.
-        after: What was to be written.
+        before: The value before, if that is known.
+        after: The value that was to be written.
         outcome: The field's own word.
         code: Cause of a failure.
         reason: The same as a sentence.
@@ -92,7 +92,7 @@ class EndedField(NamedTuple):
 
 
 def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, dt.datetime]) -> None:
-    """Note newer data that agrees with what the CRM holds, so that older data does not get past it.
+    """Note newer data that agrees with the CRM, so that older data does not get past it.
 
     Args:
         connection: In a transaction that keeps claims of the account away.
@@ -112,9 +112,9 @@ def claim(
     run_key: str,
     until: dt.datetime,
 ) -> None:
-    """Claim fields, known or not yet, whoever had claimed them before.
+    """Claim fields, known or not yet, also those that another run had claimed.
 
-    What somebody else had claimed may have been sent: the field counts as unknown, also if this claim is given back.
+    That run may have sent them: such a field counts as unknown, also if this claim is given back.
 
     Args:
         connection: In a transaction that keeps other claims of the account away.
@@ -132,7 +132,7 @@ def claim(
 def end_claims(
     connection: Connection, account: str, fields: Sequence[EndedField], *, token: str, run_key: str, now: dt.datetime
 ) -> None:
-    """Store what became of claimed fields, as far as the claims are still this holder's, and log it.
+    """Store the outcome of claimed fields, as far as the claims are still ours, and log it.
 
     Args:
         connection: In a transaction.
@@ -160,7 +160,7 @@ def end_claims(
 
 
 def storable(text: str) -> str:
-    """A text that came from outside without what PostgreSQL does not store: NUL, and halves of characters."""
+    """Return a text from outside without what PostgreSQL does not store: NUL, and halves of characters."""
     return text if text.isascii() and "\0" not in text else text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Settle claims: what is stored of each field and each row when a row has its outcome."""
+"""Settle claims: store the outcome of each field and each row."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _ended(settlement: Settlement, key: str, hashes: FieldHashes) -> EndedField:
 
 
 def _word(settlement: Settlement, key: str) -> OutcomeWord:
-    """Return the outcome of one field: part of a failed row may have been written, or found to be as wanted."""
+    """Return the outcome of one field: part of a failed row may have been written, or have been right already."""
     if key in settlement.row.matching_keys:
         return OutcomeWord.UNCHANGED
     if settlement.outcome.word is OutcomeWord.FAILED and not settlement.sent:

@@ -32,7 +32,7 @@ def begin_run(dialect: str, *, resumed: bool) -> sa.Executable:
 
 @lru_cache(maxsize=2)
 def observe(dialect: str) -> sa.Executable:
-    """Note what a field was seen to hold, unless it is claimed, newer data is on record, or it was written since."""
+    """Note the value that a field was seen to have, unless it is claimed, has newer data, or was written since."""
     insert = DIALECTS[dialect].insert(field_states)
     names = ("value", "known", "as_of", "run_key", "acknowledged_at")
     upsert: sa.Executable = insert.on_conflict_do_update(
@@ -52,7 +52,7 @@ def observe(dialect: str) -> sa.Executable:
 def forget(
     connection: Connection, account: str, records: Collection[str], fields: Collection[tuple[str, str]] = ()
 ) -> None:
-    """Count as unknown what the CRM holds in whole records, and in single fields.
+    """Count the CRM's values as unknown, of whole records and of single fields.
 
     Args:
         connection: In a transaction that has locked all rows of these records.
@@ -70,7 +70,7 @@ def forget(
 
 @lru_cache(maxsize=2)
 def refuse(dialect: str) -> sa.Executable:
-    """Count a refusal; of other values than the last time, anew."""
+    """Count a rejection; begin at one again if the values are others than the last time."""
     insert = DIALECTS[dialect].insert(rejects)
     again = rejects.c.fingerprint == insert.excluded.fingerprint
     upsert: sa.Executable = insert.on_conflict_do_update(

@@ -1,8 +1,8 @@
-"""Rows of which the CRM holds everything already, compared and confirmed in one pass: most rows of most runs.
+"""Rows of which the CRM has all values already, compared and confirmed in one pass: most rows of most runs.
 
-An update confirms every field that stands in the CRM as wanted. Where it met all fields of all rows, that was the
-comparison, too; else a second statement tells which rows are left. SQLite runs its update row by row: one over many
-rows it may plan the wrong way round.
+An update confirms every field that has the desired value. Where it met all fields of all rows, that was the
+comparison, too; else a second statement returns the rows that are left. SQLite runs its update row by row: it may plan
+one over many rows the wrong way round.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 _LONGEST_TEXT = 1 << 24  # characters in one statement; PostgreSQL reads no JSON beyond 16 times that
 _ROW = (("number", "int"), ("record_id", "text"), ("as_of", "timestamptz"))
-_HELD = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
+_UNCHANGED = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
 # OFFSET hides from PostgreSQL that there is one account only: else, while it knows nothing about states, it may take
 # them for a handful, and look through the rows for each of them.
 _CONFIRM = """
     UPDATE crm_field_states AS s SET as_of = w.as_of
     FROM (SELECT CAST(:account AS text) AS account, given.* FROM ({rows}) AS given OFFSET 0) AS w
-    WHERE s.account = w.account AND {held} AND (s.as_of IS NULL OR s.as_of < w.as_of)
+    WHERE s.account = w.account AND {unchanged} AND (s.as_of IS NULL OR s.as_of < w.as_of)
 """
 _CONFIRM_ROW = """
     UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ?
@@ -36,32 +36,33 @@ _CONFIRM_ROW = """
 """
 _LEFT = """
     SELECT number FROM ({rows}) AS w WHERE {fields} <>
-    (SELECT count(*) FROM crm_field_states AS s WHERE s.account = :account AND {held} AND s.as_of = w.as_of)
+    (SELECT count(*) FROM crm_field_states AS s WHERE s.account = :account AND {unchanged} AND s.as_of = w.as_of)
 """
 
 
 def confirm_unchanged(connection: Connection, account: str, desired_rows: DesiredRows) -> frozenset[int]:
-    """Confirm the fields that are known to stand in the CRM as wanted, and have no newer data.
+    """Confirm the fields that are known to have the desired value in the CRM, and no newer data.
 
     Args:
         connection: In a transaction that keeps claims of the account away.
         account: Whose ledger.
-        wishes: The rows, with values as they are kept.
+        desired_rows: The rows, with values as they are stored.
 
     Returns:
         Positions of the rows of which that is true for all fields.
     """
     numbers = _comparable(desired_rows)
     comparable = desired_rows if len(numbers) == len(desired_rows) else desired_rows.at(numbers)
-    held: set[int] = set()
+    unchanged: set[int] = set()
     for first, part in _parts(comparable):
         left = _left(connection, account, part)
-        held.update(number for place, number in enumerate(numbers[first : first + len(part)]) if place not in left)
-    return frozenset(held)
+        own = enumerate(numbers[first : first + len(part)])
+        unchanged.update(number for index, number in own if index not in left)
+    return frozenset(unchanged)
 
 
 def _comparable(desired_rows: DesiredRows) -> range | list[int]:
-    """Rows that want something, of records that occur once: rows of one record are decided one after another."""
+    """Return rows with values, of records that occur once: rows of one record are decided one after another."""
     everything, columns = range(len(desired_rows)), desired_rows.values.values()
     repeated = len(set(desired_rows.record_ids)) < len(desired_rows)
     if not repeated and not all(None in column for column in columns):
@@ -72,7 +73,7 @@ def _comparable(desired_rows: DesiredRows) -> range | list[int]:
 
 
 def _parts(desired_rows: DesiredRows, first: int = 0) -> Iterator[tuple[int, DesiredRows]]:
-    """The rows, in as few parts as keep statements from growing without bound, each with the position of its first."""
+    """Cut the rows into few parts, so that no statement grows without bound; each with the position of its first."""
     texts = chain(desired_rows.record_ids, *desired_rows.values.values())
     if len(desired_rows) > 1 and sum(len(text) for text in texts if text is not None) > _LONGEST_TEXT:
         half = len(desired_rows) // 2
@@ -83,20 +84,22 @@ def _parts(desired_rows: DesiredRows, first: int = 0) -> Iterator[tuple[int, Des
 
 
 def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> frozenset[int]:
-    """Confirm what is held; positions of the rows of which not everything is."""
+    """Confirm unchanged fields; return the positions of the rows that have others, too."""
     text = moment_texts(connection, set(desired_rows.as_of))
     moments = [text[moment] for moment in desired_rows.as_of]
     wanted = sum(len(column) - column.count(None) for column in desired_rows.values.values())
     dialect = dialect_of(connection)
     if dialect.updates_by_row and _confirmed_by_row(connection, account, desired_rows, moments) == wanted:
         return frozenset()
-    keys = {f"key_{place}": key for place, key in enumerate(desired_rows.values)}
+    keys = {f"key_{index}": key for index, key in enumerate(desired_rows.values)}
     names = {
         "rows": "{rows}",
-        "held": _HELD.format(wanted=" ".join(f"WHEN :key_{place} THEN w.value_{place}" for place in range(len(keys)))),
-        "fields": " + ".join(f"CASE WHEN w.value_{place} IS NULL THEN 0 ELSE 1 END" for place in range(len(keys))),
+        "unchanged": _UNCHANGED.format(
+            wanted=" ".join(f"WHEN :key_{index} THEN w.value_{index}" for index in range(len(keys)))
+        ),
+        "fields": " + ".join(f"CASE WHEN w.value_{index} IS NULL THEN 0 ELSE 1 END" for index in range(len(keys))),
     }
-    columns = (*_ROW, *((f"value_{place}", "text") for place in range(len(keys))))
+    columns = (*_ROW, *((f"value_{index}", "text") for index in range(len(keys))))
     rows = json.dumps(list(zip(count(), desired_rows.record_ids, moments, *desired_rows.values.values(), strict=False)))
     if not dialect.updates_by_row:
         dialect.plan_by_values(connection)
@@ -108,7 +111,7 @@ def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> fr
 
 
 def _confirmed_by_row(connection: Connection, account: str, desired_rows: DesiredRows, moments: list[str]) -> int:
-    """Confirm what is held; returns how many fields."""
+    """Confirm unchanged fields row by row; return how many there are."""
     statement = _CONFIRM_ROW.format(wanted="WHEN ? THEN ? " * len(desired_rows.values))
     wanted = chain.from_iterable((repeat(key), column) for key, column in desired_rows.values.items())
     rows = zip(moments, repeat(account), desired_rows.record_ids, moments, *wanted, strict=False)

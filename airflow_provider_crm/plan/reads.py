@@ -1,4 +1,4 @@
-"""What a plan has read of the CRM so far, in a database: it outlasts a deferral, and takes no memory."""
+"""The records that a plan has read so far, in a database: they outlast a deferral, and take no memory."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Listed(NamedTuple):
 class PlanReads:
     """The records that one run has read for its plan.
 
-    Every method raises `TransientError` if the database cannot be reached or written.
+    Every method raises `LedgerUnavailableError` if the database cannot be reached or written.
 
     Args:
         database: Where they are stored.
         account: Name of the account.
         run_key: The run that makes the plan.
-        resumed: Whether it goes on after a deferral; otherwise it begins anew.
+        resumed: Whether it goes on after a deferral; otherwise it begins from the start.
 
     Attributes:
         lasting: Whether another process finds what was read.
@@ -58,13 +58,13 @@ class PlanReads:
 
     @classmethod
     def temporary(cls) -> PlanReads:
-        """Reads in a file of this process's own, for values that the ledger must not keep."""
+        """Return reads in a file of this process, for values that the ledger must not store."""
         reads = cls(Database.temporary(plan_reads), "", "")
         reads.lasting = False
         return reads
 
     def begin(self, keys: Collection[str], now: dt.datetime) -> Listed:
-        """Drop what is of no use any more, and tell how far the list was read.
+        """Delete reads that are of no use any more, and return how far the list was read.
 
         Args:
             keys: The vendor's keys that the plan is about: what was read for others says too little.
@@ -73,42 +73,42 @@ class PlanReads:
         wanted = json.dumps(sorted(keys))
         with self._database.transaction() as connection:
             connection.execute(sa.delete(plan_reads).where(plan_reads.c.read_at < now - _KEPT_FOR))
-            told = self._found(connection, [_NO_RECORD_ID]).get(_NO_RECORD_ID)
-            if self.resumed and told is not None and told["keys"] == wanted:
-                return Listed(int(str(told["pages"])), bool(told["over"]))
+            stored = self._found(connection, [_NO_RECORD_ID]).get(_NO_RECORD_ID)
+            if self.resumed and stored is not None and stored["keys"] == wanted:
+                return Listed(int(str(stored["pages"])), bool(stored["over"]))
             connection.execute(sa.delete(plan_reads).where(self._mine))
             self._put(connection, {_NO_RECORD_ID: {"keys": wanted, "pages": 0, "over": False}}, now)
         return Listed()
 
     def listed(self, found: Mapping[str, Record], keys: Collection[str], state: Listed, now: dt.datetime) -> None:
-        """Keep what a page of the list showed, and how far it was read now."""
-        told: Record = {"keys": json.dumps(sorted(keys)), "pages": state.pages, "over": state.over}
+        """Store the records of a page of the list, and how far the list was read now."""
+        progress: Record = {"keys": json.dumps(sorted(keys)), "pages": state.pages, "over": state.over}
         with self._database.transaction() as connection:
-            self._put(connection, {**found, _NO_RECORD_ID: told}, now)
+            self._put(connection, {**found, _NO_RECORD_ID: progress}, now)
 
     def add(self, found: Mapping[str, Record | None], now: dt.datetime) -> None:
-        """Keep records that were read one by one; None for an opportunity that there is not."""
+        """Store records that were read one by one; None for an opportunity that the CRM does not have."""
         with self._database.transaction() as connection:
             self._put(connection, found, now)
 
     def of(self, record_ids: Iterable[str]) -> dict[str, Record | None]:
-        """The records among these that were read; at most some hundreds at once."""
+        """Return the records among these that were read; at most some hundreds at once."""
         with self._database.transaction() as connection:
             return self._found(connection, list(record_ids))
 
     def count(self) -> int:
-        """How many records were read."""
+        """Count the records that were read."""
         query = sa.select(sa.func.count()).select_from(plan_reads).where(self._mine, plan_reads.c.record_id != "")
         with self._database.transaction() as connection:
             return connection.execute(query).scalar_one()
 
     def clear(self) -> None:
-        """Forget all of it: the plan is made, or will not be."""
+        """Delete all reads: the plan is made, or will not be."""
         with self._database.transaction() as connection:
             connection.execute(sa.delete(plan_reads).where(self._mine))
 
     def close(self) -> None:
-        """Give a temporary file back."""
+        """Delete a temporary file."""
         if not self.lasting:
             self._database.close()
 

@@ -87,7 +87,7 @@ class PlanStore:
         """Return the plan of that id.
 
         Raises:
-            ConfigurationError: If there is none.
+            ConfigurationError: There is no such plan.
         """
         with self._database.transaction() as connection:
             plan = stored_plan(connection, plan_id)

@@ -1,4 +1,4 @@
-"""The ledger's database in the hands of one task: opened when it is first needed, closed when the task ends."""
+"""The ledger's database during one task: opened when it is first needed, closed when the task ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LedgerAccess:
 
     @property
     def database(self) -> Database | None:
-        """The database, or None for no ledger."""
+        """Return the database, or None for no ledger."""
         if self._database is None:
             self._database = ledger_database(self._ledger_conn_id)
         return self._database
@@ -65,7 +65,7 @@ class LedgerAccess:
                 pass
 
     def plan_store(self) -> PlanStore:
-        """Where plans are kept.
+        """Return the store of plans.
 
         Raises:
             ConfigurationError: If there is no ledger.
@@ -79,7 +79,7 @@ class LedgerAccess:
     def plan_reads(
         self, account: str, run_key: str, catalogue: Catalogue, keys: Collection[str], *, resumed: bool
     ) -> PlanReads:
-        """Where a plan keeps what it has read: beside the ledger, if the ledger may keep all of it.
+        """Return where a plan stores what it has read: beside the ledger, if the ledger may store all of it.
 
         Args:
             account: Name of the account.
@@ -95,7 +95,7 @@ class LedgerAccess:
         return PlanReads(self.required(), account, run_key, resumed=resumed)
 
     def account_name(self, session: Session, catalogue: Catalogue, *, note: bool) -> str:
-        """Name of the account that a session leads to.
+        """Return the name of the account that a session leads to.
 
         Args:
             session: Where the CRM is.
@@ -112,7 +112,7 @@ class LedgerAccess:
         return AccountNames(self.database, session.clock).resolve(session.account, note=note)
 
     def open_ledger(self, session: Session, catalogue: Catalogue, account: str, run_key: str) -> Ledger:
-        """The ledger of an account, in the hands of a run.
+        """Return the ledger of an account, for one run.
 
         Raises:
             ConfigurationError: If there is no ledger.
@@ -131,7 +131,7 @@ class LedgerAccess:
         )
 
     def knows(self, account: Account) -> bool:
-        """Whether the host of an account is known to have shown a record before."""
+        """Return whether the host of an account is known to have shown a record before."""
         from airflow_provider_crm.ledger.accounts import has_seen_host
 
         try:

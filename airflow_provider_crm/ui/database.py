@@ -38,10 +38,10 @@ _NONE_YET = (
 
 
 def configured_ledger() -> Engine:
-    """The ledger that tasks use by default, for reading only.
+    """Return the ledger that tasks use by default, for reading only.
 
     Raises:
-        ConfigurationError: If there is none, or none that the API server can open.
+        ConfigurationError: There is no such ledger, or the API server cannot open it.
     """
     try:
         database = ledger_database(DEFAULT_LEDGER)
@@ -68,7 +68,7 @@ def read_only(engine: Engine) -> Engine:
 
 
 class LedgerReader:
-    """Gives connections to the ledger; safe for many threads, none of which waits for another.
+    """Gives connections to the ledger; safe for many threads, which do not wait for each other.
 
     Args:
         find: Finds the database. It is asked again as long as there is none, so that the first run needs no restart.
@@ -91,7 +91,7 @@ class LedgerReader:
         After a database could not be reached, it is left alone for a few seconds.
 
         Args:
-            seconds: After that time the connection is cut, whatever it is doing.
+            seconds: After that time the connection is cut, also in the midst of a statement.
 
         Raises:
             ConfigurationError: If there is no ledger, or one that this version cannot read.
@@ -131,7 +131,7 @@ def _is_away(err: SQLAlchemyError) -> bool:
 
 @contextmanager
 def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
-    """Open a connection, and cut it after some seconds: a server that is silent would hold the thread for ever."""
+    """Open a connection, and cut it after some seconds: a silent server would block the thread for ever."""
     dialect, connection = dialect_of(engine), engine.connect()
     timer = threading.Timer(seconds, dialect.cut, [connection.connection.driver_connection])
     timer.daemon = True

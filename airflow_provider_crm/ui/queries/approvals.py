@@ -1,4 +1,4 @@
-"""What people answered when a plan was put before them, as Airflow keeps it."""
+"""The answers of people who were asked to approve a plan, as Airflow stores them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ApprovalAnswer:
 
     Attributes:
         task_id: The task that asks.
-        chosen: The options that were chosen, such as `Approve`; None as long as nobody has answered.
+        chosen: The options that were chosen, such as `Approve`; None until it is answered.
         by: Who answered, or None.
         at: When, or None.
     """
@@ -31,7 +31,7 @@ class ApprovalAnswer:
 
 
 def answers(plan_id: str, made_by: RunKey) -> list[ApprovalAnswer]:
-    """The questions in the plan's own Dag run whose text names the plan, in the order in which they were asked."""
+    """Return the questions in the plan's own Dag run whose text names the plan, in the order of asking."""
     query = (
         select(TaskInstance.task_id, HITLDetail.chosen_options, HITLDetail.responded_by, HITLDetail.responded_at)
         .join(TaskInstance, TaskInstance.id == HITLDetail.ti_id)

@@ -27,10 +27,10 @@ class Window:
     """What is known of a budget that runs share.
 
     Attributes:
-        limit: Calls per window; 0 if nobody knows it yet.
+        limit: Calls per window; 0 if it is not known yet.
         seconds: Length of a window, as far as known.
         used: Calls given to runs, or counted by the vendor, whichever is more; 0 if the window is over.
-        ends_at: When the window ends at the latest; None if it is over, or nobody knows.
+        ends_at: When the window ends at the latest; None if it is over, or not known.
     """
 
     limit: int
@@ -45,7 +45,7 @@ class ShownBudget:
 
     Attributes:
         use: What a run used of it.
-        limit: Calls per window, or None where no answer told.
+        limit: Calls per window, or None where no answer named it.
         seconds: Length of a window, as far as known.
         window: The present one; None where the budget is not shared, so that only its runs know.
     """
@@ -65,7 +65,7 @@ class AccountBudget:
 
 
 def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
-    """The present windows of all shared budgets; what they are called is told to nobody."""
+    """Return the present windows of all shared budgets; their full names stay here."""
     return {
         (digest[:KEY_DIGITS], group): _window(row, now)
         for row in connection.execute(sa.select(budgets))
@@ -74,7 +74,7 @@ def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
 
 
 def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[ShownBudget, ...]:
-    """The budgets that a run used, most calls first."""
+    """Return the budgets that a run used, most calls first."""
     if use is None:
         return ()
     groups = sorted(use.groups, key=lambda group: (-group.calls, group.group))
@@ -82,7 +82,7 @@ def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[ShownB
 
 
 def of_accounts(latest: Iterable[Run], known: Mapping[Place, Window]) -> list[AccountBudget]:
-    """What is worth a glance, by account and key: budgets that are shared, else the one with most calls.
+    """Return the budgets to show, by account and key: those that are shared, else the one with most calls.
 
     A run that saw one window only saw a part of it, so that the longest one that any of the runs saw counts.
     """

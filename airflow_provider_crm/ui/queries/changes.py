@@ -46,7 +46,7 @@ class Search:
 
     @property
     def offset(self) -> int:
-        """Rows before the page."""
+        """Count the rows before the page."""
         return (self.page - 1) * self.size
 
 
@@ -64,7 +64,7 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the change log; `before` is None where nobody knows what stood there."""
+    """One line of the change log; `before` is None where the value before is not known."""
 
     run_key: str
     account: str
@@ -80,7 +80,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the CRM holds in one field, as far as the ledger knows."""
+    """The CRM's value of one field, as far as the ledger knows."""
 
     field: str
     value: str | None
@@ -119,7 +119,7 @@ class RunChanges:
         self._retried = retried
 
     def refused(self, search: Search) -> Page[RefusedRow]:
-        """One page of the rows that did not land. Of each outcome it looks at `SEARCHED` fields."""
+        """Return one page of the rows that did not land. Of each outcome it looks at `SEARCHED` fields."""
         found = self._refused_rows(bound=SEARCHED, text=search.text).subquery()
         order = found.c[search.sort].desc() if search.descending else found.c[search.sort]
         query = sa.select(found, sa.func.count().over().label("total")).order_by(order, found.c.first)
@@ -128,7 +128,7 @@ class RunChanges:
         return Page(tuple(map(_refused, rows)), total, capped=self._capped(_FAILED))
 
     def all_refused(self) -> Iterator[RefusedRow]:
-        """Every row that did not land, in the order in which they were refused."""
+        """Read every row that did not land, in the order in which they were refused."""
         query = self._refused_rows(bound=None, text="")
         found = query.subquery()
         stream = self._connection.execution_options(yield_per=_AT_ONCE)
@@ -136,7 +136,7 @@ class RunChanges:
             yield _refused(row)
 
     def written(self, search: Search) -> Page[Change]:
-        """One page of the fields that were written, in the order of writing."""
+        """Return one page of the fields that were written, in the order of writing."""
         bounded = self._fields(OutcomeWord.UPDATED.value, SEARCHED).subquery()
         query = sa.select(bounded)
         if search.text:
@@ -147,7 +147,7 @@ class RunChanges:
         return Page(tuple(map(_change, rows)), total, capped=self._capped((OutcomeWord.UPDATED.value,)))
 
     def _capped(self, words: Collection[str]) -> bool:
-        """Whether a word has more fields than are looked at."""
+        """Return whether a word has more fields than are looked at."""
         return any(count_up_to(self._connection, self._fields(word, None), SEARCHED + 1) > SEARCHED for word in words)
 
     def _fields(self, word: str, bound: int | None) -> sa.Select[Any]:
@@ -155,7 +155,7 @@ class RunChanges:
         return query if bound is None else query.order_by(changes.c.id).limit(bound)
 
     def _refused_rows(self, *, bound: int | None, text: str) -> sa.Select[Any]:
-        """One row for all fields of a record that share an outcome and a reason."""
+        """Return one row for all fields of a record that share an outcome and a reason."""
         # A query for each word, as only then the index gives the first rows without reading all of them.
         parts = [sa.select(self._fields(word, bound).subquery()) for word in _FAILED]
         failed = sa.union_all(*parts).subquery()
@@ -169,15 +169,15 @@ class RunChanges:
             sa.func.aggregate_strings(failed.c.field, ",").label("fields"),
         ).group_by(*row, own)
         if self._retried:
-            query = query.where(~self._told_later(failed))
+            query = query.where(~self._repeated_later(failed))
         if text:
             columns = (*(failed.c[name] for name in SORTS), failed.c.field)
             query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
         return query
 
     @staticmethod
-    def _told_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
-        """Whether a later try has gone through the same: it landed, or was refused again, which counts once."""
+    def _repeated_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
+        """Return whether a later try has gone through the same: it landed, or was refused again, which counts once."""
         later = changes.alias("later")
         same = [later.c[name] == failed.c[name] for name in ("account", "record_id", "run_key")]
         whole = sa.or_(failed.c.field == "", (later.c.field == "") & later.c.outcome.in_(_FAILED))
@@ -203,25 +203,25 @@ class RecordChanges:
         self._record_id = record_id
 
     def _id_in(self, account: str) -> str:
-        """The id as the ledger of an account has it."""
+        """Return the id as the ledger of an account has it."""
         vendor = VENDORS.get(account.partition(":")[0])
         return self._record_id if vendor is None else vendor.canonical_id(self._record_id)
 
     def accounts(self, among: Collection[str]) -> list[str]:
-        """Those accounts in which something happened to a record of that id."""
+        """Return the accounts in which something happened to a record of that id."""
         return [
             account for account in among if self._connection.execute(self._query(account).limit(1)).first() is not None
         ]
 
     def history(self, account: str, search: Search) -> Page[Change]:
-        """One page of what happened to it, the last first."""
+        """Return one page of what happened to it, the last first."""
         query = self._query(account)
         total = count_up_to(self._connection, query, SEARCHED)
         rows = self._connection.execute(query.order_by(changes.c.id.desc()).limit(search.size).offset(search.offset))
         return Page(tuple(map(_change, rows)), total, capped=total == SEARCHED)
 
     def states(self, account: str) -> list[State]:
-        """What its fields hold now, of those that were written last by a run that the reader may see."""
+        """Return the present values of its fields, of those that a run wrote last that the reader may see."""
         table = field_states.c
         query = sa.select(table.field, table.value, table.known, table.as_of, table.run_key, table.acknowledged_at)
         query = query.where(

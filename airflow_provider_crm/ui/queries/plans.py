@@ -27,7 +27,7 @@ _SMALLEST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PlannedField:
-    """One field of a plan; values are JSON text, None where the CRM did not tell."""
+    """One field of a plan; values are JSON text, None where the CRM's answer had no such field."""
 
     record_id: str
     field: str
@@ -48,7 +48,7 @@ class AmountTotal:
 
     @property
     def change(self) -> Decimal:
-        """By how much they change in all."""
+        """Return by how much they change in all."""
         return self.after - self.before
 
 
@@ -58,7 +58,7 @@ class PlanRows:
     Args:
         connection: To the ledger.
         plan: Which.
-        hidden: Fields whose values are shown to nobody; they count in no sum.
+        hidden: Fields whose values are never shown; they count in no sum.
     """
 
     def __init__(self, connection: Connection, plan: Plan, hidden: frozenset[str]) -> None:
@@ -67,7 +67,7 @@ class PlanRows:
         self._units = {name: unit for name in self._names() - hidden if (unit := amount(plan.account, name, 1))}
 
     def largest(self, verdict: str, search: Search) -> Page[PlannedField]:
-        """One page of the fields of a verdict (`changes` for all that are to be written), biggest money first."""
+        """Return one page of the fields of a verdict (`changes`: all that are to be written), biggest money first."""
         words = CHANGES if verdict == "changes" else (verdict,)
         change = sa.func.abs(self._parts(plan_rows.c.after) - self._parts(plan_rows.c.before))
         order = (sa.func.coalesce(change, -1).desc(), plan_rows.c.row_number, plan_rows.c.field)
@@ -84,7 +84,7 @@ class PlanRows:
         return Page(rows, found[0].total if found else 0)
 
     def money(self) -> AmountTotal | None:
-        """The sum of all amounts that are to be written, before and after; None if the plan changes none."""
+        """Return the sum of all amounts that are to be written, before and after; None if the plan changes none."""
         if not self._units:
             return None
         before, after = (sa.func.sum(self._parts(column)) for column in (plan_rows.c.before, plan_rows.c.after))
@@ -99,7 +99,7 @@ class PlanRows:
         return AmountTotal(Decimal(int(stood or 0)) / _SMALLEST, Decimal(int(comes or 0)) / _SMALLEST, fields)
 
     def _parts(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """A kept amount in the smallest parts; nothing for an empty or unknown one, null for a field without money."""
+        """Return a stored amount in the smallest parts: 0 for an empty or unknown one, null for other fields."""
         if not self._units:
             return sa.cast(sa.null(), sa.Numeric)
         units = sa.case(

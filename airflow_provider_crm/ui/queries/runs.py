@@ -54,28 +54,28 @@ class Counted:
 
     @property
     def refused(self) -> int:
-        """Rows that did not land."""
+        """Count the rows that did not land."""
         return sum(self.outcomes.get(word.value, 0) for word in FAILURES)
 
     @property
     def not_sent(self) -> int:
-        """Rows that a stopped run left over; those that it never began have no line in the change log."""
+        """Count the rows that a stopped run left over; those that it never began have no line in the change log."""
         return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
 
     @property
     def left_alone(self) -> tuple[str, ...]:
-        """The words of rows that were not written on purpose, such as `stale`."""
+        """Return the words of rows that were not written on purpose, such as `stale`."""
         words = (word for word in OutcomeWord if word.kind is OutcomeKind.LEFT_ALONE)
         return tuple(word.label for word in words if self.outcomes.get(word.value))
 
     @property
     def landed(self) -> int:
-        """Rows that were written."""
+        """Count the rows that were written."""
         return self.outcomes.get(OutcomeWord.UPDATED.value, 0)
 
     @property
     def saved(self) -> int:
-        """Rows that cost no call, because the CRM held their values."""
+        """Count the rows that cost no call, because the CRM had their values."""
         return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
 
 
@@ -117,7 +117,7 @@ class Run(Counted):
 
     @property
     def rate(self) -> float | None:
-        """Rows per second."""
+        """Return rows per second."""
         return None if not self.rows or not self.seconds else self.rows / self.seconds
 
     @property
@@ -203,7 +203,7 @@ class Runs:
         self._mine = self._of_dags(runs.c.run_key)
 
     def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
-        """The runs that began last, newest first."""
+        """Return the runs that began last, newest first."""
         order = (runs.c.started_at.desc(), runs.c.account.desc(), runs.c.run_key.desc())
         place = sa.select(runs.c.run_key, runs.c.account).where(self._mine)
         if account is not None:
@@ -214,7 +214,7 @@ class Runs:
         return self._read(query.order_by(*order))
 
     def last_of_accounts(self, moment: dt.datetime) -> list[Run]:
-        """The last runs of each account that have a report, of those that began at a moment or later."""
+        """Return the last runs of each account that have a report, of those that began at a moment or later."""
         newest = sa.func.row_number().over(partition_by=runs.c.account, order_by=runs.c.started_at.desc())
         place = sa.select(runs.c.run_key, runs.c.account, newest.label("number"))
         place = place.where(self._mine, runs.c.started_at >= moment, runs.c.finished_at.is_not(None))
@@ -223,7 +223,7 @@ class Runs:
         return self._read(self._query().join(last, joined).where(last.c.number <= _LAST_OF_AN_ACCOUNT))
 
     def since(self, moment: dt.datetime) -> list[Counted]:
-        """What all runs that began at a moment or later came to."""
+        """Return the counts of all runs that began at a moment or later."""
         outcomes = dialect_of(self._connection).json_member(runs.c.report, "outcomes").label("outcomes")
         query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
         return [
@@ -231,31 +231,31 @@ class Runs:
         ]
 
     def named(self, run_key: str) -> list[Run]:
-        """The run of that key: none, or one for each account that it worked on."""
+        """Return the run of that key, once for each account that it worked on."""
         return self._read(self._query().where(runs.c.run_key == run_key).order_by(runs.c.account))
 
     def of_dag_run(self, dag_id: str, run_id: str) -> list[Run]:
-        """The runs of all tasks of one Dag run, in order of their beginning."""
+        """Return the runs of all tasks of one Dag run, in order of their beginning."""
         mine = of_dags(self._connection, runs.c.run_key, {dag_id})
         ends = runs.c.run_key.endswith(f"/{run_id}", autoescape=True)
         found = self._read(self._query().where(mine, ends).order_by(runs.c.started_at))
         return [run for run in found if run.key.run_id == run_id]
 
     def accounts(self) -> list[AccountRuns]:
-        """All accounts, the last written first."""
+        """Return all accounts, the last written first."""
         last_at = sa.func.max(runs.c.started_at, type_=runs.c.started_at.type).label("last_at")
         query = sa.select(runs.c.account, sa.func.count().label("number"), last_at).where(self._mine)
         found = self._connection.execute(query.group_by(runs.c.account).order_by(last_at.desc()))
         return [AccountRuns(row.account, row.number, row.last_at) for row in found]
 
     def tries(self, run_key: str) -> list[Try]:
-        """The tries of a run that the reader may read, in their order."""
+        """Return the tries of a run that the reader may read, in their order."""
         query = sa.select(tries).where(tries.c.run_key == run_key, self._of_dags(tries.c.run_key))
         found = self._connection.execute(query.order_by(tries.c.account, tries.c.try_number))
         return [_try(row) for row in found]
 
     def plan_applied_by(self, run_key: str) -> str | None:
-        """The plan that a run applies or has applied."""
+        """Return the plan that a run applies or has applied."""
         query = sa.select(plans.c.plan_id).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc())
         return self._connection.execute(query.limit(1)).scalar()
 
@@ -306,6 +306,6 @@ def _try(row: Row[Any]) -> Try:
 
 
 def _outcomes(text: str | None) -> Mapping[str, int]:
-    """The counts of a report, in the words' order."""
-    told = Counter(json.loads(text) if text else {})
-    return {word.value: told[word.value] for word in OutcomeWord if told[word.value]}
+    """Return the counts of a report, in the words' order."""
+    counts = Counter(json.loads(text) if text else {})
+    return {word.value: counts[word.value] for word in OutcomeWord if counts[word.value]}

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
 
 @contextmanager
-def held_signals() -> Iterator[None]:
+def delayed_signals() -> Iterator[None]:
     """Let signals that come within the block be handled when it has ended; keep it short.
 
     Handlers run in the main thread only: in any other one this does nothing.

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
-from airflow_provider_crm.database.held_signals import held_signals
+from airflow_provider_crm.database.delayed_signals import delayed_signals
 from airflow_provider_crm.ledger.claims import DesiredRow
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.report.combined import combined
@@ -41,7 +41,7 @@ def test_a_signal_waits_for_the_end_of_the_block(ending):
     done = []
 
     def work():
-        with held_signals():
+        with delayed_signals():
             os.kill(os.getpid(), signal.SIGALRM)
             done.append(1)
 
@@ -67,7 +67,7 @@ def test_a_handler_sees_the_frame_that_it_interrupts():
     """A handler that looks at its frame finds one, as Python hands it one whenever it runs code."""
     names = []
     with handled({signal.SIGALRM: lambda _, frame: names.append(frame.f_code.co_name)}):
-        with held_signals():
+        with delayed_signals():
             os.kill(os.getpid(), signal.SIGALRM)
             assert names == []
         assert len(names) == 1
@@ -82,7 +82,7 @@ def test_a_handler_that_raises_loses_no_other_signal():
         raise Ended
 
     def work():
-        with held_signals():
+        with delayed_signals():
             os.kill(os.getpid(), signal.SIGALRM)
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -109,11 +109,11 @@ def test_a_signal_right_at_the_end_of_the_block_leaves_every_handler_at_work():
                     signal.raise_signal(signal.SIGTERM)
             return trace
 
-        code = held_signals.__wrapped__.__code__
+        code = delayed_signals.__wrapped__.__code__
         before = sys.gettrace()
         sys.settrace(trace)
         try:
-            with held_signals():
+            with delayed_signals():
                 pass
         finally:
             sys.settrace(before)
