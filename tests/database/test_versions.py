@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from airflow_provider_crm.budget.lease import LeaseRequest
+from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
@@ -118,11 +119,9 @@ def test_a_stored_plan_is_the_one_that_was_approved(database):
 def test_shared_budgets_go_on(old, database):
     """A window that version 1 began is the one in which the present version takes its calls."""
     (before,) = [row for row in version_1.rows(old)["crm_budgets"] if ":api.example.com:" in row["name"]]
-    lease = BudgetStore(database).acquire(
-        before["name"],
-        LeaseRequest(share=0.9, limit=0, counted=0, in_flight=0, number=before["number"], ends_in=None, length=0.0),
-    )
-    assert (lease.number, lease.gap > 0) == (before["number"], json.loads(before["found"])["rate"] is not None)
+    ask = LeaseRequest(share=0.9, limit=0, counted=0, in_flight=0, number=before["number"], ends_in=None, length=0.0)
+    assert BudgetStore(database).acquire(before["name"], ask).number == before["number"]
+    assert DiscoveredRate(**json.loads(before["found"])).rate == pytest.approx(1.5, rel=0.1)
     database.close()
 
 
