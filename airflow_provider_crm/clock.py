@@ -1,4 +1,4 @@
-"""Every way in which time enters the package; tests pass their own."""
+"""Bring time into the package; tests pass a clock of their own."""
 
 from __future__ import annotations
 

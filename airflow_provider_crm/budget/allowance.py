@@ -1,4 +1,4 @@
-"""How much of a window one worker uses while others use the limit, too: other programs, or workers on another store.
+"""Leave a part of each window to others on the same limit: other programs, or workers on another store.
 
 Calls that the vendor counted beyond our own came from other programs on the same key. As many are expected in the next
 window, so that many are left to them, and a few more, so that their growth shows before a call is refused.

@@ -1,4 +1,4 @@
-"""A limit that is refilled all the time: a token bucket, learned from the answers.
+"""Learn from answers a limit that is refilled all the time: a token bucket.
 
 The state of a bucket is one moment: when it would be full if no call came. An answer names that moment, as
 `received + reset`, within its latency. Calls are spaced so that what is left would last until then: a full bucket is

@@ -1,4 +1,4 @@
-"""One worker's part of a shared budget: calls that it leased in a batch, and those it gives back."""
+"""Lease one worker's part of a shared budget: calls in batches, of which it gives back the unused ones."""
 
 from __future__ import annotations
 

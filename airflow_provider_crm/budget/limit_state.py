@@ -1,4 +1,4 @@
-"""What all kinds of limits have in common: each is a value, and what happens to it makes the next value.
+"""Define what all kinds of limits have in common: each is a value, and each event makes the next value.
 
 A new kind of limit is a module of its own with one state type that satisfies `LimitState`; `kinds` chooses among them.
 """

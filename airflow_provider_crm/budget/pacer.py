@@ -1,4 +1,4 @@
-"""Pacing: how many calls may go out, and when, so that the vendor's rate limit is used and never exceeded.
+"""Pace calls so that the vendor's rate limit is used and never exceeded.
 
 The vendor counts arrivals, and names in its answers what is left. A `Pacer` holds the present state of the limit, see
 `limit_state`, and replaces it by the next one at each call and answer; `kinds` chooses the kind of limit.
@@ -52,7 +52,7 @@ class Reservation(NamedTuple):
 
 
 class Pacer:
-    """Says for one key and endpoint group when the next call may go out; safe for many threads, and never sleeps.
+    """The pace of the calls of one key and endpoint group; safe for many threads, and never sleeps.
 
     Args:
         clock: Time.
@@ -156,7 +156,7 @@ class Pacer:
         with self._lock:
             seconds = self._clock.monotonic() - self._began
             limit, window = (0, 0.0) if self._limit is None else (self._limit.limit, self._limit.length)
-            return GroupUse.of(group, self._answers, limit=limit, window=window, seconds=seconds)
+            return GroupUse.over_time(group, self._answers, limit=limit, window=window, seconds=seconds)
 
     def close(self) -> None:
         """Give back what was leased and not used."""

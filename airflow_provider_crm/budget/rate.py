@@ -1,4 +1,4 @@
-"""A limit that no answer names: found from refusals, and then stayed just under.
+"""Find from refusals a limit that no answer names, and stay just under it.
 
 Before the first refusal calls go out as they come. The first one only says when the vendor opens again; the second
 one shows a rate: what was accepted in between, over the time until the vendor opens once more. From then on calls are
@@ -21,7 +21,7 @@ _PATIENCE = 60.0
 # Part of the refused rate, the least to fall to: the accepted rate is known less well, because waits are rounded up.
 _LEAST_FACTOR = 0.8
 # A smaller share never comes near to the limit, so that it could not notice that its idea of it has outgrown it, nor
-# that it has taken too much of a bucket.
+# that it has used too much of a bucket.
 TESTING_SHARE = 0.9
 # A thread that wakes late may catch up by that many seconds, so that the rate is kept.
 _CATCH_UP = 0.03

@@ -1,4 +1,4 @@
-"""When a window began and ends, as answers narrow it down."""
+"""Narrow down by answers when a window begins and ends."""
 
 from __future__ import annotations
 

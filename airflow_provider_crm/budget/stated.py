@@ -1,4 +1,4 @@
-"""The parts of a limit that users set: what a connection states, and what share of it a run may use."""
+"""Read what users say about a limit: the limit itself, and the share of it that a run may use."""
 
 from __future__ import annotations
 

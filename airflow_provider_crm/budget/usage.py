@@ -1,4 +1,4 @@
-"""What a run used of the vendor's budget, for its report: added up when it ends, at no cost while it goes on."""
+"""Add up what a run used of the vendor's rate limit, for its report: when it ends, at no cost while it goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 KEY_DIGITS = 12
-"""So many digits of a key's SHA-256 tell it from the other keys of one Airflow."""
+"""So many digits of a key's SHA-256 distinguish it from the other keys of one Airflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,10 @@ class GroupUse:
     Attributes:
         group: Name of the group; empty where a key has one limit for everything.
         calls: HTTP calls of the run.
-        limit: Calls per window, as the answers told; None where none did.
-        window: Seconds of a window, as far as the answers told: the longest time to its end; None where none did.
+        limit: Calls per window, as the answers name it; None where none did.
+        window: Seconds of a window: the longest time to its end that an answer named; None where none did.
         allowed: Calls that the vendor allowed in that time to everybody on the key: `limit` for each window, at least
-            for one; None where no answer told.
+            for one; None where no answer named a limit.
     """
 
     group: str
@@ -30,19 +30,19 @@ class GroupUse:
     allowed: int | None = None
 
     @classmethod
-    def of(cls, group: str, calls: int, *, limit: int, window: float, seconds: float) -> Self:
-        """The use of some seconds; a limit or a window of 0 is one that nobody told."""
+    def over_time(cls, group: str, calls: int, *, limit: int, window: float, seconds: float) -> Self:
+        """Return the use of some seconds; a limit or a window of 0 is one that no answer named."""
         if not limit or not window:
             return cls(group, calls)
         return cls(group, calls, limit, round(window, 3), round(limit * max(seconds / window, 1.0)))
 
     @property
     def used(self) -> float | None:
-        """Part of what the vendor allowed; None where that is not known."""
+        """Part of the allowed calls; None where that is not known."""
         return self.calls / self.allowed if self.allowed else None
 
     def after(self, earlier: GroupUse) -> GroupUse:
-        """The use of two stretches of one run, of which this is the later one."""
+        """Return the use of two segments of one run, of which this is the later one."""
         return replace(
             self,
             calls=self.calls + earlier.calls,
@@ -54,10 +54,10 @@ class GroupUse:
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """What one run used.
+    """The use of the rate limit by one run.
 
     Attributes:
-        key: The first `KEY_DIGITS` of the SHA-256 of the key, which the name of a shared budget has in full.
+        key: The first `KEY_DIGITS` digits of the SHA-256 of the key, of which the name of a shared budget has all.
         share: Part of the vendor's limit that all runs on the key together could use.
         waited: Seconds in which at least one thread of the run waited, without deferrals.
         groups: By endpoint group.
@@ -70,7 +70,7 @@ class BudgetUse:
 
     @property
     def used(self) -> float | None:
-        """The use of the group that is nearest to its limit; None where no limit is known."""
+        """The part used of the group that is nearest to its limit; None where no limit is known."""
         return max((group.used for group in self.groups if group.used is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,10 +89,10 @@ class BudgetUse:
         return cls(values["key"], values["share"], values["waited"], groups)
 
     def after(self, earlier: Mapping[str, Any] | None) -> BudgetUse:
-        """The use of a whole run of which this is the last stretch.
+        """Return the use of a whole run of which this is the last segment.
 
         Args:
-            earlier: What `to_dict` wrote of the stretches before, or None.
+            earlier: The use of the segments before, as `to_dict` wrote it, or None.
         """
         if earlier is None:
             return self

@@ -1,4 +1,4 @@
-"""A limit of so many calls per window, learned from the answers.
+"""Learn from answers a limit of so many calls per window.
 
 An answer that says "the window ends in `reset` seconds" was written between sending and receiving, and vendors round
 `reset` up. So the end lies between `sent + reset - grain` and `received + reset`; the answers of one window narrow that

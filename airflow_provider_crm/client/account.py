@@ -1,4 +1,4 @@
-"""One customer of one vendor: where it is, and what signs its calls."""
+"""Describe one customer of one vendor: where it is, and how its calls are signed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FINGERPRINT_ROUNDS = 100_000
 
 
 class TokenSource(Protocol):
-    """Gives access tokens that expire."""
+    """A source of access tokens that expire."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -29,10 +29,10 @@ class TokenSource(Protocol):
         ...
 
     def token(self) -> str:
-        """A token that is good now as far as is known; may fetch one, which takes some seconds.
+        """Return a token that is valid now as far as is known; may fetch one, for some seconds.
 
         Raises:
-            CrmError: If there is none to be had.
+            CrmError: No token can be fetched.
         """
         ...
 
@@ -43,20 +43,20 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How to reach one customer of one vendor.
+    """The way to one customer of one vendor.
 
     Attributes:
         vendor: The adapter.
         origin: Scheme, host and port; the vendor's own unless the connection names another.
-        credentials: What signs the calls.
-        timezone: IANA zone of dates and of `x-tz-offset` where a call names no other, or None when nobody named one;
-            the offset then says UTC.
+        credentials: The secrets that sign the calls.
+        timezone: IANA zone of dates and of `x-tz-offset` where a call names no other. Without one, None, the offset
+            says UTC.
         timeout: Seconds to wait for an answer.
-        name: What the user calls the account, where the vendor does not tell: the `account` of the connection's extra,
+        name: The user's name for the account, where the vendor has none: the `account` of the connection's extra,
             else the connection's id.
         tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
         stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
-        hidden: Names of fields whose values are to be seen nowhere, beside those that the vendor calls personal.
+        hidden: Names of fields whose values are never shown, beside those that the vendor calls personal.
         connection: Id of the Airflow connection, for messages; empty where there is none.
     """
 
@@ -73,7 +73,7 @@ class Account:
 
     @property
     def key_digest(self) -> str:
-        """The SHA-256 of the secrets, by which a key is told from others and not known."""
+        """The SHA-256 of the secrets, which distinguishes keys and reveals none."""
         return hashlib.sha256("\n".join(self.credentials.secrets()).encode()).hexdigest()
 
     @property
@@ -83,34 +83,34 @@ class Account:
 
     @property
     def key_fingerprint(self) -> str:
-        """A slow hash of the secrets, other for each host: it tells keys apart, and nobody finds the key from it."""
-        salt = self.place.encode()
+        """A slow hash of the secrets, salted with the host: it distinguishes keys, and no key can be found from it."""
+        salt = self.host_prefix.encode()
         return hashlib.pbkdf2_hmac("sha256", self.key_digest.encode(), salt, _FINGERPRINT_ROUNDS).hex()
 
     def budget_name(self, group: str) -> str:
-        """Name of the budget that all workers with these credentials share: vendors count by key.
+        """Return the name of the budget that all workers with these credentials share: vendors count by key.
 
         Args:
             group: The endpoint group.
         """
-        return f"{self.place}{self.key_digest}:{group}"
+        return f"{self.host_prefix}{self.key_digest}:{group}"
 
     @property
-    def place(self) -> str:
-        """Vendor and host: what the names of all accounts there begin with."""
+    def host_prefix(self) -> str:
+        """Vendor and host: the prefix of the names of all accounts there."""
         return f"{self.vendor.name}:{self.host}:"
 
     def key(self, catalogue: Catalogue) -> str:
-        """Name of the account in reports and the ledger: vendor, host and organization.
+        """Return the account's name in reports and the ledger: vendor, host and organization.
 
         Where the vendor names no organization, the ledger may know the account by another name, see
-        `ledger_accounts.AccountNames`.
+        `ledger.accounts.AccountNames`.
         """
-        return f"{self.place}{catalogue.organization or self.name}"
+        return f"{self.host_prefix}{catalogue.organization or self.name}"
 
 
 def canonical_host(origin: str) -> str:
-    """The one spelling of an origin's host and port: two that lead to one server have the same.
+    """Return the one spelling of an origin's host and port: two that lead to one server have the same.
 
     Lower case, international names in ASCII, no final dot, the shortest IP address, `127.0.0.1` for this machine, and
     no port where it is the one of https.
@@ -133,7 +133,7 @@ def canonical_host(origin: str) -> str:
 
 
 def _ascii(name: str) -> str:
-    """An international name as it is looked up, as `requests` does it."""
+    """Return an international name as it is looked up, as `requests` does it."""
     if name.isascii():
         return name.lower()
     import idna

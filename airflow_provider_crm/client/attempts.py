@@ -39,7 +39,7 @@ def _never(err: TransientError) -> None:
 
 
 class Attempts:
-    """Sends calls, each as often as the retry rules allow; safe for many threads.
+    """The attempts of calls, as many as the retry rules allow; safe for many threads.
 
     Args:
         sender: Sends each attempt.
@@ -71,7 +71,7 @@ class Attempts:
             outgoing: The call.
             read: Reads the answer, or raises an error that is treated like a refusal.
             landed: Called before a call is repeated; what it returns, if not None, is the result.
-            before_attempt: Called before each attempt, as the last thing.
+            before_attempt: Called right before each attempt is sent.
             attempts: Maximum number of attempts; default: that of the retry rules.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The catalogues of one account: the fields, stages and people that it offers."""
+"""Fetch the catalogues of one account: the fields, stages and people that it offers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Catalogues:
-    """Fetches each catalogue once.
+    """The catalogues of one account, each fetched once.
 
     Args:
         account: The account.

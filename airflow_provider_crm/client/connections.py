@@ -1,11 +1,11 @@
-"""Connections to a vendor's server on which an answer has bounds: of time from the request to its last byte, of bytes.
+"""Bound the answers of a vendor's server: the time from the request to the last byte, and the bytes.
 
-The timeouts of `requests`, urllib3 and `http.client` hold for each part of an answer, so a server that sends a byte now
-and then is never given up. Here the bound is checked where the bytes of the socket are read: it holds for status line
-and headers, for informational answers, for sizes of chunks and trailers, and for a proxy's answer to CONNECT.
+The timeouts of `requests`, urllib3 and `http.client` apply to each part of an answer, so a server that sends a byte now
+and then is never given up. Here the bound is checked where the bytes of the socket are read. So it applies to status
+line and headers, to informational answers, to sizes of chunks and trailers, and to a proxy's answer to CONNECT.
 """
 
-# ruff: noqa: ANN401 - the methods that override those of requests and urllib3 take whatever these take
+# ruff: noqa: ANN401 - the methods that override those of requests and urllib3 have their arguments
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Bounds(NamedTuple):
-    """What one answer may take.
+    """The bounds of one answer.
 
     Attributes:
         seconds: From the request until the last byte; and as long for making the connection.
@@ -58,7 +58,7 @@ def bounded(bounds: Bounds) -> Iterator[None]:
 
 
 class _BoundedReader(io.RawIOBase):
-    """Reads the socket of one answer."""
+    """A reader of the socket of one answer."""
 
     def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
         self._sock = sock
@@ -70,7 +70,7 @@ class _BoundedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what is there, waiting for it until the time is over."""
+        """Read the bytes that are there, waiting for some until the time is over."""
         seconds = self._ends_at - time.monotonic()
         if seconds <= 0:
             msg = "the time for the whole answer is over"
@@ -89,7 +89,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _Source:
-    """What `http.client` asks of a socket to read an answer from it."""
+    """The part of a socket that `http.client` needs to read an answer."""
 
     def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
         self._sock = sock
@@ -108,7 +108,7 @@ class _Response(http.client.HTTPResponse):
 
 @cache
 def _bounded_class(connection_class: Any) -> Any:
-    """A class of connections with bounds; one that a test has put in place of urllib3's, as vcrpy does, as it is."""
+    """Return a class of connections with bounds; a class that a test put in place of urllib3's, as it is."""
     if connection_class.__module__ != "urllib3.connection":
         return connection_class
 
@@ -120,7 +120,7 @@ def _bounded_class(connection_class: Any) -> Any:
             began, bounds = time.monotonic(), _BOUNDS.get()
             super().connect()
             if bounds is not None and time.monotonic() - began > bounds.seconds:
-                self.close()  # what is sent now could land when nobody expects it any more
+                self.close()  # a call sent now could land after its time was over
                 msg = f"connecting to {self.host} took more than {bounds.seconds:g} seconds"
                 raise ConnectTimeoutError(self, msg)
 
@@ -137,7 +137,7 @@ class _Pool(HTTPConnectionPool):
 class _TlsPool(HTTPSConnectionPool):
     @property
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
-        """Likewise."""
+        """Chosen whenever a connection is made, as above."""
         return _bounded_class(HTTPSConnectionPool.ConnectionCls)
 
 
@@ -145,7 +145,7 @@ _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class _Route(NamedTuple):
-    """How requests to the own origin go, as long as nobody changes the session's settings."""
+    """The route of requests to the own origin, as long as the session's settings do not change."""
 
     verify: Any
     cert: Any
@@ -157,13 +157,13 @@ class _Route(NamedTuple):
 class Adapter(HTTPAdapter):
     """The adapter of one account: with its timeout on every request that names none, and without cookies.
 
-    What `requests` works out anew for each request (proxy, certificates, pool) is the same for all requests to the
-    origin and worked out once.
+    `requests` determines proxy, certificates and pool again for each request. They are the same for all requests to the
+    origin, so they are determined once here.
 
     Args:
         origin: Scheme, host and port of most calls, as `requests` writes it.
         timeout: Seconds.
-        pool_size: Connections that are kept at most.
+        pool_size: Maximum number of connections that are kept.
     """
 
     def __init__(self, origin: str, timeout: float, pool_size: int) -> None:
@@ -178,14 +178,14 @@ class Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Likewise; the connections of a SOCKS proxy are its library's own."""
+        """Make pools of bounded connections for a proxy; those of a SOCKS proxy are its library's own."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send as `requests` does."""
+        """Send as `requests` does, with a timeout."""
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self._timeout
         return super().send(request, *args, **kwargs)
@@ -193,7 +193,7 @@ class Adapter(HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> HTTPConnectionPool:
-        """The pool for a request."""
+        """Return the pool for a request."""
         route, own = self._route, (request.url or "").startswith(self._origin)
         if own and route is not None and (route.verify, route.cert, route.proxies) == (verify, cert, proxies or {}):
             return route.pool
@@ -207,12 +207,12 @@ class Adapter(HTTPAdapter):
         return pool
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Set what a pool has to verify, unless that was done when it was chosen."""
+        """Set the certificates of a pool, unless that was done when it was chosen."""
         if self._route is None or conn is not self._route.pool:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """The path, or for a plain proxy the whole address."""
+        """Return the path, or for a plain proxy the whole address."""
         url, route = request.url or "", self._route
         known = route is not None and route.proxies == (proxies or {}) and url.startswith(self._origin)
         if route is not None and known and "#" not in url:
@@ -225,7 +225,7 @@ class Adapter(HTTPAdapter):
         super().close()  # type: ignore[no-untyped-call, unused-ignore]
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
-        """The answer without its cookies, which nothing here keeps."""
+        """Return the answer without its cookies, which are not kept here."""
         response = requests.Response()
         response.status_code = resp.status
         response.headers = requests.structures.CaseInsensitiveDict(resp.headers)

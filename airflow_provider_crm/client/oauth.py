@@ -84,7 +84,7 @@ class StoredTokens:
         self._clock = clock
         self._hide = hide
         first = hashlib.sha256(grant.refresh_token.encode()).hexdigest()
-        self._name = f"{account.place}{grant.client_id}:{first}"
+        self._name = f"{account.host_prefix}{grant.client_id}:{first}"
         self._lock = threading.Lock()
         self._token: Tokens | None = None
         self._unsaved: Tokens | None = None

@@ -1,4 +1,4 @@
-"""The rate limits of one session's calls: a pacer for each endpoint group."""
+"""Apply the vendor's rate limits to one session's calls: a pacer for each endpoint group."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Passage:
 
 
 class RateLimits:
-    """Lets calls go when the vendor's rate limit allows; safe for many threads.
+    """The pacers of one session's calls; safe for many threads.
 
     Args:
         account: The account; calls are limited by its key.

@@ -63,7 +63,7 @@ def all_records(vendor: Vendor, fetch: Callable[[Call], Json], filters: Mapping[
 
 
 class ReadBack:
-    """Finds out whether a call that got no answer has landed, by reading its record.
+    """The check whether a call that got no answer has landed: it reads the record.
 
     Args:
         call: The writing call.

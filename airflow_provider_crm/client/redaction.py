@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class Redactor:
-    """Takes the secrets and hidden values of one account out of answers and errors.
+    """The secrets and hidden values of one account, which are taken out of answers and errors.
 
     Args:
         account: The account.

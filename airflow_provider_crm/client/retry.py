@@ -1,4 +1,4 @@
-"""How long one call is tried."""
+"""Limit how long one call is tried."""
 
 from __future__ import annotations
 

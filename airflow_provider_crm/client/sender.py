@@ -36,7 +36,7 @@ _REDIRECTS = frozenset(
 
 
 class OutgoingCall(NamedTuple):
-    """A call, and what its attempts have in common.
+    """A call with the record and the zone that all its attempts have in common.
 
     Attributes:
         call: The call.
@@ -50,7 +50,7 @@ class OutgoingCall(NamedTuple):
 
 
 class Sender:
-    """Sends calls, signed and each of them once; safe for many threads.
+    """The sender of signed calls, each of them once; safe for many threads.
 
     Args:
         account: Where the calls go, and what signs them.

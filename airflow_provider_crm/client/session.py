@@ -1,4 +1,4 @@
-"""One account's calls: sent, retried, paced by the rate limit, their errors mapped and free of secrets."""
+"""Make one account's calls: retried, paced by the rate limit, their errors mapped and free of secrets."""
 
 from __future__ import annotations
 

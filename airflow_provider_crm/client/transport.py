@@ -1,4 +1,4 @@
-"""HTTP to one account's origin: signed, never redirected, always with a timeout, its errors in this package's words."""
+"""Speak HTTP to one account's origin: signed, never redirected, always with a timeout, with the package's errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LARGEST_POOL = 64
 LARGEST_ANSWER = 16 * 1024 * 1024
-"""Bytes: some hundred times what a page of a hundred records has."""
+"""Bytes: some hundred times the size of a page of a hundred records."""
 
 _TOKEN_TIMEOUT = 10.0
 _PLAIN, _ENCODINGS = ("", "identity"), ("gzip", "x-gzip", "deflate")
@@ -38,7 +38,7 @@ _SESSIONS_FILE = requests.Session.__init__.__code__.co_filename
 
 
 class Signature(AuthBase):
-    """Signs requests to the account's own origin, and no other, with credentials and the vendor's headers."""
+    """The signature of requests to the account's own origin, and no other: credentials and the vendor's headers."""
 
     def __init__(self, account: Account, clock: Clock) -> None:
         self._account = account
@@ -70,18 +70,18 @@ class Signature(AuthBase):
 
 
 class _NeverRedirected(requests.Session):
-    """A redirect is an answer like any other: following it would carry credentials to another place."""
+    """A session that never follows a redirect, which would carry credentials to another host."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - part of requests' interface
         return None
 
 
 class Wire:
-    """Sends the requests of one session through its adapter, and reads each answer within bounds.
+    """The sender of one session's requests through its adapter; it reads each answer within bounds.
 
     Whatever adapter is mounted on the session sends them, and a replaced `Session.send` does, so a test that replaces
-    either sends nothing. The rest of `Session.send` is left out: hooks, cookies and redirects, which nothing here has,
-    take as long as the call itself.
+    either sends nothing. The rest of `Session.send` is left out: hooks, cookies and redirects are not used here, and
+    cost as much time as the call itself.
 
     Args:
         account: Whose server is called.
@@ -115,7 +115,7 @@ class Wire:
         raise failure from None if isinstance(root, requests.RequestException) else root
 
     def _sent(self, request: requests.PreparedRequest) -> requests.Response:
-        """The answer as far as its headers."""
+        """Return the answer as far as its headers."""
         http = self._http
         settings: dict[str, Any] = {
             "stream": True,
@@ -130,16 +130,16 @@ class Wire:
             response = http.get_adapter(request.url or "").send(request, **settings)
         if not isinstance(response, requests.Response):
             msg = (
-                f"What sends the session's requests was replaced, and returned a {type(response).__name__}: a test has "
-                "to return a requests.Response, as the library `responses` does."
+                "The method that sends the session's requests was replaced, and returned a "
+                f"{type(response).__name__}: a test has to return a requests.Response, as the library `responses` does."
             )
             raise ConfigurationError(msg, vendor=self._account.vendor.name, code="REPLACED")
         return response
 
     def _whole(self, response: requests.Response) -> requests.Response:
-        """The same answer with its decoded body, which may be large only when it is decoded."""
+        """Return the same answer with its decoded body, whose size is known only then."""
         raw: Any = response.raw
-        if not hasattr(raw, "stream"):  # of an adapter that a test has mounted
+        if not hasattr(raw, "stream"):  # it comes from an adapter that a test has mounted
             if len(response.content) > self._bounds.size:
                 raise AnswerTooLargeError
             return response
@@ -159,7 +159,7 @@ class Wire:
                 raise AnswerTooLargeError
             raw.release_conn()
             return body
-        if encoding not in _ENCODINGS:  # also of several, each of which can multiply what the other has multiplied
+        if encoding not in _ENCODINGS:  # several in a row are refused, too: each can multiply the size
             msg = f"Content-Encoding {encoding!r} was not asked for"
             raise DecodeError(msg)
         pieces, size = [], 0
@@ -171,10 +171,10 @@ class Wire:
         return b"".join(pieces)
 
     def _check_replaced(self) -> None:
-        """Refuse to send anything past what a test has replaced and would not see used.
+        """Refuse to send a request if a test has replaced a method through which no call goes.
 
         Raises:
-            ConfigurationError: Saying what to replace instead.
+            ConfigurationError: The message says what to replace instead.
         """
         for name in _METHODS:
             method = getattr(self._http, name)
@@ -188,23 +188,23 @@ class Wire:
 
 
 def _is_replaced(method: object) -> bool:
-    """Whether a method of a session is not that of `requests`; where this was imported first does not matter."""
+    """Return whether a method of a session is not that of `requests`, whenever it was replaced."""
     code = getattr(getattr(method, "__func__", method), "__code__", None)
     return getattr(code, "co_filename", None) != _SESSIONS_FILE
 
 
 def authenticated_session(account: Account, signature: Signature) -> requests.Session:
-    """A plain session that signs calls to the account's origin and always has a timeout."""
+    """Return a plain session that signs calls to the account's origin and always has a timeout."""
     session = _plain_session(account, account.timeout)
     session.auth = signature
     return session
 
 
 def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.Response:
-    """Post a form that holds secrets to the account's origin, unsigned, once; redirects are not followed.
+    """Post a form with secrets to the account's origin, unsigned, once; redirects are not followed.
 
     Raises:
-        CrmError: If there is no answer.
+        CrmError: There is no answer.
     """
     timeout = min(account.timeout, _TOKEN_TIMEOUT)
     with _plain_session(account, timeout) as session:
@@ -213,7 +213,7 @@ def post_form(account: Account, path: str, form: Mapping[str, str]) -> requests.
 
 
 def _plain_session(account: Account, timeout: float) -> requests.Session:
-    """The environment's proxies and certificates are read once, here, instead of on every call."""
+    """Return a session that reads the environment's proxies and certificates once, here, instead of on every call."""
     session = _NeverRedirected()
     session.headers["User-Agent"] = f"airflow-provider-crm/{__version__}"
     session.headers["Accept"] = "application/json"
@@ -229,10 +229,10 @@ def _plain_session(account: Account, timeout: float) -> requests.Session:
 
 
 def origin_of(account: Account) -> str:
-    """The account's origin as `requests` itself writes it: lower case, punycode.
+    """Return the account's origin as `requests` itself writes it: lower case, punycode.
 
     Raises:
-        ConfigurationError: If it is none.
+        ConfigurationError: No request can be made to it.
     """
     try:
         if any(map(str.isspace, account.origin)):  # some versions of requests let it pass

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a vendor's server and back, in this package's words: the one place that knows."""
+"""Map errors on the way to a vendor's server and back to those of the package, in this one place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
 
 NOT_SENT = "UNREACHABLE"
-"""Code of an error after which it is sure that nothing was sent."""
+"""Code of an error with which surely nothing was sent."""
 
 RAISED = (HTTPError, HTTPException, OSError, ValueError, AnswerTooLargeError)
 """Everything that `requests`, urllib3 and `http.client` raise for a request and its answer."""
@@ -44,10 +44,10 @@ _BUNDLE = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE)"
 
 
 def transport_error(account: Account, err: Exception, record_id: str | None, *, verify: object) -> CrmError:
-    """The error of this package for a call without a whole answer, saying whether it was sent at all.
+    """Return the package's error for a call without a whole answer; its code says whether the call was sent at all.
 
     Args:
-        account: To whom the call went.
+        account: The account that was called.
         err: One of `RAISED`.
         record_id: The opportunity in question.
         verify: The session's certificates, as `requests` has them.
@@ -69,12 +69,12 @@ def transport_error(account: Account, err: Exception, record_id: str | None, *, 
         return ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST")
     if type(root) is OSError or isinstance(root, FileNotFoundError):
         return _no_bundle(account, verify)
-    code, what = _lost_answer(root, seconds)
-    return TransientError(f"{host} {what}", vendor=account.vendor.name, code=code, record_id=record_id)
+    code, sentence = _lost_answer(root, seconds)
+    return TransientError(f"{host} {sentence}", vendor=account.vendor.name, code=code, record_id=record_id)
 
 
 def root_of(err: Exception) -> Exception:
-    """The error beneath those of `requests`, which carry the signed request, and of urllib3's retries."""
+    """Return the error beneath those of `requests`, which carry the signed request, and of urllib3's retries."""
     while True:
         inner = err.reason if isinstance(err, MaxRetryError) else err
         if isinstance(err, requests.RequestException) and err.args:
@@ -85,7 +85,7 @@ def root_of(err: Exception) -> Exception:
 
 
 def _is_no_request(root: Exception) -> bool:
-    """Whether `requests` or `http.client` refuses to make the request."""
+    """Return whether `requests` or `http.client` refuses to make the request."""
     if isinstance(root, ProtocolError) and any(isinstance(cause, InvalidURL) for cause in root.args):
         return True
     lost = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -93,7 +93,7 @@ def _is_no_request(root: Exception) -> bool:
 
 
 def _lost_answer(root: Exception, seconds: str) -> tuple[str, str]:
-    """Code and sentence for a call that was sent, or may have been."""
+    """Return code and sentence for a call that was sent, or may have been."""
     if isinstance(root, (TimeoutError, requests.Timeout, OSError)) and not isinstance(root, requests.ConnectionError):
         return "TIMEOUT", f"did not answer within {seconds}."
     if isinstance(root, AnswerTooLargeError):
@@ -104,7 +104,7 @@ def _lost_answer(root: Exception, seconds: str) -> tuple[str, str]:
     no_http = isinstance(cause, (BadStatusLine, LineTooLong)) and not isinstance(cause, RemoteDisconnected)
     if no_http or type(cause) is HTTPException or isinstance(cause, ValueError):
         return "NO_RECORD", "sent an answer that is no valid HTTP."
-    if isinstance(root, requests.ConnectionError):  # of an adapter that a test has mounted; its text is the test's
+    if isinstance(root, requests.ConnectionError):  # an adapter that a test has mounted raised it, with the test's text
         return "CONNECTION_CUT", f"cannot be reached: {' '.join(str(root).split())}"
     return "CONNECTION_CUT", "cut the connection before its answer was complete."
 
@@ -144,17 +144,18 @@ def _no_bundle(account: Account, verify: object) -> ConfigurationError:
 
 
 def _proxy_error(account: Account, root: ProxyError, record_id: str | None) -> CrmError:
-    """A proxy that is not there, or does not let the call through; nothing was sent."""
-    told = _TUNNEL.search(str(root))
-    if told is None:
+    """Return the error for a proxy that does not answer, or refuses the call; nothing was sent."""
+    refusal = _TUNNEL.search(str(root))
+    if refusal is None:
         msg = f"{account.origin} cannot be reached: the proxy in the environment (HTTPS_PROXY) does not answer."
-    elif told[1] == _PROXY_AUTHENTICATION:
+    elif refusal[1] == _PROXY_AUTHENTICATION:
         msg = (
             f"The proxy on the way to {account.origin} wants a user and a password (407). Write them into the "
             "environment as HTTPS_PROXY=http://user:password@host:port, or exclude the host in NO_PROXY."
         )
         return ConfigurationError(msg, vendor=account.vendor.name, status=407, code="PROXY")
     else:
-        msg = f"The proxy on the way to {account.origin} refuses to connect: {told[1]} {told[2].strip()[:60]}".rstrip()
+        answer = f"{refusal[1]} {refusal[2].strip()[:60]}".rstrip()
+        msg = f"The proxy on the way to {account.origin} refuses to connect: {answer}"
         msg += ". Ask whoever runs it to allow that host, or exclude it in NO_PROXY."
     return TransientError(msg, vendor=account.vendor.name, code=NOT_SENT, record_id=record_id)

@@ -61,7 +61,7 @@ class CrmAddress(Protocol):
     @property
     def host(self) -> str: ...  # noqa: D102
     @property
-    def place(self) -> str: ...  # noqa: D102
+    def host_prefix(self) -> str: ...  # noqa: D102
     @property
     def key_fingerprint(self) -> str: ...  # noqa: D102
 
@@ -105,7 +105,7 @@ class AccountNames:
                 return known.of_key
             if known.of_connection is not None and self._is_in_use(connection, account, known.of_connection):
                 raise ConfigurationError(_changed(account, known), vendor=account.vendor.name, code="ACCOUNT_CHANGED")
-            name = known.of_key or known.of_connection or f"{account.place}{account.name}"
+            name = known.of_key or known.of_connection or f"{account.host_prefix}{account.name}"
             if note:
                 # A key with which nothing was ever written may be a wrong one, so it says nothing about the account.
                 self._forget_keys(connection, account, None if known.of_key else known.of_connection)
@@ -135,7 +135,7 @@ class AccountNames:
 
     def _transaction(self, account: CrmAddress) -> AbstractContextManager[Connection]:
         """Begin a transaction in which no other worker decides about accounts at this host."""
-        return self._database.transaction(lock=f"accounts {account.place}")
+        return self._database.transaction(lock=f"accounts {account.host_prefix}")
 
     @staticmethod
     def _known(connection: Connection, account: CrmAddress, fingerprint: str) -> _Known:
@@ -204,7 +204,7 @@ def has_seen_host(database: Database, host_prefix: str) -> bool:
 
     Args:
         database: The ledger's.
-        host_prefix: Vendor and host, see `Account.place`.
+        host_prefix: Vendor and host, see `Account.host_prefix`.
 
     Raises:
         LedgerUnavailableError: The database cannot be used.

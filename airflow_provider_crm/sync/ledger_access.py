@@ -135,7 +135,7 @@ class LedgerAccess:
         from airflow_provider_crm.ledger.accounts import has_seen_host
 
         try:
-            return self.database is not None and has_seen_host(self.database, account.place)
+            return self.database is not None and has_seen_host(self.database, account.host_prefix)
         except TransientError as err:
             log.warning("It is not known whether %s ever answered: %s", account.origin, err)
             return False

@@ -34,7 +34,7 @@ def session_for(crm_sandbox):
 
 def test_nobody_told_a_limit():
     """Calls are counted all the same; what is not known is not made up."""
-    use = GroupUse.of("x", 7, limit=0, window=0.0, seconds=9.0)
+    use = GroupUse.over_time("x", 7, limit=0, window=0.0, seconds=9.0)
     assert (use, use.used) == (GroupUse("x", 7), None)
 
 
@@ -43,7 +43,7 @@ def test_nobody_told_a_limit():
 )
 def test_what_the_vendor_allows_meanwhile(seconds, allowed, used):
     """At least one window's calls, else as many as fit into the time."""
-    use = GroupUse.of("x", 20, limit=40, window=1.0, seconds=seconds)
+    use = GroupUse.over_time("x", 20, limit=40, window=1.0, seconds=seconds)
     assert (use.allowed, use.used) == (allowed, used)
 
 
