@@ -21,7 +21,8 @@ from airflow_provider_crm.ui.queries.approvals import answers
 from airflow_provider_crm.ui.queries.budgets import of_accounts, of_run, windows
 from airflow_provider_crm.ui.queries.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.queries.plans import PlanRows
-from airflow_provider_crm.ui.queries.runs import Run, Runs, Total
+from airflow_provider_crm.ui.queries.runs import Run, Runs
+from airflow_provider_crm.ui.queries.totals import Total
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.ui.threads import in_page_thread

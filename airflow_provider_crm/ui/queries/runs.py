@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -158,26 +158,6 @@ class Try:
     finished_at: dt.datetime | None
     outcomes: Mapping[str, int]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """What some runs come to, in rows."""
-
-    runs: int
-    landed: int
-    refused: int
-    saved: int
-
-    @classmethod
-    def of(cls, found: Sequence[Counted]) -> Total:
-        """Add up."""
-        return cls(
-            runs=len(found),
-            landed=sum(run.landed for run in found),
-            refused=sum(run.refused for run in found),
-            saved=sum(run.saved for run in found),
-        )
 
 
 @dataclass(frozen=True, slots=True)
