@@ -274,7 +274,7 @@ def test_an_outage_stops_the_run(deals, update):
         deals.close.add_opportunity(f"oppo_many{number}")
     deals.set(fault_rates={"http_503": 1.0}, fault_methods={"PUT"})
     deals.script(vendor="close", method="GET", path="/api/v1/me/", faults=[None] + ["http_503"] * 100)
-    run = update([{"id": f"oppo_many{number}", "arr": 1} for number in range(40)])
+    run = update([{"id": f"oppo_many{number}", "arr": 1} for number in range(40)], concurrency=4)
     assert not isinstance(run.error, AirflowFailException)
     assert run.outcomes["not_sent"] > 0
     assert run.outcomes["failed"] + run.outcomes["not_sent"] == 40
