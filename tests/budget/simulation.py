@@ -1,6 +1,6 @@
 """Workers and a vendor on a virtual clock: an hour of calls takes seconds, and every latency is chosen.
 
-The vendor counts with the sandbox's own counters and tells limits in the sandbox's own headers; the workers are the
+The vendor counts with the sandbox's own counters and names limits in the sandbox's own headers; the workers are the
 package's pacers, fed by the package's reading of those headers, as `Session` does it.
 """
 
@@ -66,7 +66,7 @@ class CloseServer:
 
 
 class RazeServer:
-    """Raze's counter and headers: the end of a window is told as whole epoch seconds, next to a `Date`."""
+    """Raze's counter and headers: the end of a window is named in whole epoch seconds, next to a `Date`."""
 
     name = "raze"
     kind = "window"
@@ -82,15 +82,15 @@ class RazeServer:
     def answer(self, now):
         """The answer to a call that arrives now."""
         clock = self.at(now)
-        told = self._counter.take(clock.timestamp())
+        left = self._counter.take(clock.timestamp())
         headers = {
-            "X-RateLimit-Limit": str(told.limit),
-            "X-RateLimit-Remaining": str(told.remaining),
-            "X-RateLimit-Reset": str(math.ceil(clock.timestamp() + told.reset)),
+            "X-RateLimit-Limit": str(left.limit),
+            "X-RateLimit-Remaining": str(left.remaining),
+            "X-RateLimit-Reset": str(math.ceil(clock.timestamp() + left.reset)),
             "Date": clock.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         }
-        body = {} if told.allowed else {"error": {"retry_after": math.ceil(told.reset)}}
-        return answer_of(200 if told.allowed else 429, headers, body)
+        body = {} if left.allowed else {"error": {"retry_after": math.ceil(left.reset)}}
+        return answer_of(200 if left.allowed else 429, headers, body)
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Arrivals:
         """Share of the calls that the vendor would have accepted in that time, and refusals by calls sent."""
         sent, refused = sum(self.accepted.values()), sum(self.refused.values())
         allowed = server.limit * seconds / server.window + server.limit
-        if server.kind == "window":  # whole ones only: the first was begun by nobody, the last is not over
+        if server.kind == "window":  # whole ones only: the first began before the run, the last is not over
             allowed = server.limit * (max(self.accepted) - min(self.accepted) - 1)
             return sum(sorted(self.accepted.items())[one][1] for one in range(1, len(self.accepted) - 1)) / allowed, (
                 refused / (sent + refused)
@@ -157,7 +157,7 @@ class Simulation:
         """Let another program make so many calls per so many seconds, evenly."""
         moment = begin
         while moment < end:
-            self.at(moment, self._stranger)
+            self.at(moment, self._external_call)
             moment += seconds / calls
 
     def run(self, seconds):
@@ -202,6 +202,6 @@ class Simulation:
             pacer.pause(limits.wait or NO_WAIT_TOLD)
         self._turn(pacer, number)
 
-    def _stranger(self):
+    def _external_call(self):
         window = math.floor((START.timestamp() + self.now + self.server.phase) / self.server.window)
         self.arrivals.external_calls[window, self.server.answer(self.now).status_code] += 1

@@ -1,4 +1,4 @@
-"""What goes wrong with a budget: headers that are missing, limits that change or are never told, clocks, crashes."""
+"""Mishaps of a budget: missing headers, limits that change or that no answer names, clocks, crashes."""
 
 from __future__ import annotations
 
@@ -230,20 +230,20 @@ def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
     store = BudgetStore(Database(engine, clock=Clock()))
     pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
 
-    def next_ticket():
+    def next_reservation():
         while not isinstance(reservation := pacer.acquire(), Reservation):
             real_time.sleep(0.001)
         return reservation
 
-    pacer.record_answer(next_ticket(), Limits(limit=40, remaining=39, reset=900.5))
-    in_flight = [next_ticket()]
+    pacer.record_answer(next_reservation(), Limits(limit=40, remaining=39, reset=900.5))
+    in_flight = [next_reservation()]
     store._database = Database(sa.create_engine("sqlite:////no/such/folder.db"))
     with pytest.raises(TransientError):
-        in_flight += iter(next_ticket, None)
+        in_flight += iter(next_reservation, None)
     for number, reservation in enumerate(in_flight):
         pacer.record_answer(reservation, Limits(limit=40, remaining=38 - number, reset=900.0))
     store._database = Database(engine)
-    assert isinstance(next_ticket(), Reservation)
+    assert isinstance(next_reservation(), Reservation)
 
 
 def test_a_stated_hour_is_shared_too(engine):
@@ -274,11 +274,11 @@ def test_real_threads_never_overdraw(engine, shared):
                 real_time.sleep(max(got, 0.001))
                 continue
             with lock:
-                told = counter.acquire(real_time.time())
-                (arrived if told.allowed else refused).append(told)
-            reset = -(-told.reset * 1000 // 1) / 1000
-            limits = Limits(limit=60, remaining=told.remaining, reset=reset, wait=None if told.allowed else reset)
-            pacer.record_answer(got, limits, refused=not told.allowed)
+                left = counter.take(real_time.time())
+                (arrived if left.allowed else refused).append(left)
+            reset = -(-left.reset * 1000 // 1) / 1000
+            limits = Limits(limit=60, remaining=left.remaining, reset=reset, wait=None if left.allowed else reset)
+            pacer.record_answer(got, limits, refused=not left.allowed)
 
     threads = [threading.Thread(target=work) for _ in range(16)]
     for thread in threads:

@@ -75,7 +75,7 @@ def test_raze_is_used_and_never_refuses(sandbox):
     calls = read_for(9, sandbox, "raze", [Budget()])
     windows = by_window(calls, 2)
     assert [call.status for call in calls if call.status != 200] == []
-    # The vendor tells whole seconds on both clocks, so that the first windows find out where they begin.
+    # The vendor names whole seconds on both clocks, so that the first windows find out where they begin.
     assert (windows[-1], sum(windows) >= 0.9 * 50 * len(windows)) == (50, True)
 
 

@@ -15,13 +15,13 @@ from airflow_provider_crm.vendors.limits import Limits
 
 
 class Time:
-    """Time that passes when it is told to."""
+    """Time that passes when a test says so."""
 
     def __init__(self):
         self.seconds = 0.0
 
     def clock(self):
-        """The clock that tells this time."""
+        """The clock with this time."""
         return Clock(monotonic=lambda: self.seconds)
 
 
@@ -64,7 +64,7 @@ def test_a_share_that_is_none(share):
 
 
 def test_calls_in_flight_count(pacer):
-    """No more tickets are given than the answers say remain, before any of those calls is answered."""
+    """No more reservations are given than the answers say remain, before any of those calls is answered."""
     given = [pacer.acquire() for _ in range(6)]
     assert [isinstance(one, Reservation) for one in given] == [True] * 5 + [False]
 
@@ -78,7 +78,7 @@ def test_a_used_up_window_is_waited_for_to_its_end(pacer, time):
     assert isinstance(pacer.acquire(), Reservation)
 
 
-def test_an_unused_ticket_comes_back(pacer):
+def test_a_cancelled_reservation_comes_back(pacer):
     """A call that was not sent after all costs nothing."""
     for _ in range(5):
         reservation = pacer.acquire()
@@ -87,8 +87,8 @@ def test_an_unused_ticket_comes_back(pacer):
 
 
 @pytest.mark.parametrize("remaining", [0, 50])
-def test_a_429_holds_everybody(time, remaining):
-    """After a refusal nobody gets a ticket until the vendor's wait is over, also when calls are said to remain."""
+def test_a_429_pauses_all_threads(time, remaining):
+    """After a refusal no thread gets a reservation until the vendor's wait is over, even if calls seem to remain."""
     pacer = Pacer(time.clock())
     pacer.record_answer(pacer.acquire(), Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0), refused=True)
     assert pacer.acquire() == 3.0
@@ -128,8 +128,8 @@ def test_answers_count_more_than_what_was_stated(time):
     assert isinstance(pacer.acquire(), Reservation)
 
 
-def test_a_ticket_costs_microseconds():
-    """Taking a ticket and taking in its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
+def test_a_reservation_costs_microseconds():
+    """A reservation and its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
     pacer = Pacer(Clock())
     pacer.record_answer(pacer.acquire(), Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5))
     limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)

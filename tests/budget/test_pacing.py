@@ -92,7 +92,7 @@ def test_an_hour_with_an_epoch_reset(phase):
 
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
 def test_a_token_bucket(limit, window):
-    """A bucket is told from a window by its answers, and used as fast as it is filled."""
+    """A bucket is distinguished from a window by its answers, and used as fast as it is filled."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37))
     simulation.worker()
     arrivals = simulation.run(100 * window)

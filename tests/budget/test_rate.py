@@ -1,4 +1,4 @@
-"""A limit that no header tells, found from refusals: the rule by itself, and workers that share what they found."""
+"""A limit that no header names, found from refusals: the rule by itself, and workers that share what they found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .simulation import CloseServer, Simulation
 
 @pytest.fixture
 def found():
-    """A limit of 20 calls per second, found by two refusals: those accepted in between are told before the second."""
+    """A limit of 20 calls per second, found by two refusals: the calls accepted in between come before the second."""
     found = DiscoveredRate()
     found = found.record_refusal(0.3, 0.3, 1.0)
     found = found.accept(1.3, 20)
@@ -34,14 +34,14 @@ def workers(engine, server, *, seed=0, number=4):
 # The rule
 
 
-def test_two_refusals_tell_a_rate(found):
+def test_two_refusals_show_a_rate(found):
     """The rate is a little below what was accepted in between, over the time until the vendor opens again."""
     assert 0.95 * 20 / 1.1 < found.rate < 20 / 1.1
     assert found.first_at(1.5) == pytest.approx(2.4)
 
 
-def test_calls_that_are_told_late_count_for_the_time_before_the_refusal():
-    """Other workers tell what was accepted only after the refusal: the rate is the one of all of them."""
+def test_calls_that_are_reported_late_count_for_the_time_before_the_refusal():
+    """Other workers report what was accepted only after the refusal: the rate is the one of all of them."""
     late = DiscoveredRate()
     late = late.record_refusal(0.3, 0.3, 1.0)
     late = late.accept(1.3, 3)
@@ -71,8 +71,8 @@ def test_moments_that_were_given_away_are_not_given_twice(found):
     assert found.first_at(2.7) == given_until
 
 
-def test_a_run_of_ten_minutes_later_begins_anew():
-    """What one run left unused until the next came is no part of the rate that a refusal tells."""
+def test_a_run_of_ten_minutes_later_starts_over():
+    """What one run left unused until the next came is no part of the rate that a refusal shows."""
     found = DiscoveredRate()
     found = found.record_refusal(0.3, 0.3, 1.0)
     for begin in (600.0, 601.1):
@@ -84,7 +84,7 @@ def test_a_run_of_ten_minutes_later_begins_anew():
 
 
 def test_a_long_window_is_not_spaced():
-    """An hour is used at once: neither its refusals nor calls that are told late make a rate of it."""
+    """An hour is used at once: neither its refusals nor calls that are reported late make a rate of it."""
     hour = DiscoveredRate()
     for begin in (0.0, 3600.0, 7200.0):
         hour = hour.accept(begin, 1000)
@@ -140,7 +140,7 @@ def test_workers_share_what_one_of_them_found(engine):
 @pytest.mark.parametrize(("phase", "seed"), [(0.37, 0), (0.37, 1), (0.0, 2), (0.15, 3), (0.6, 4), (0.9, 5)])
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
 def test_workers_without_a_header_on_one_store(engine, limit, window, phase, seed):
-    """Four workers that share a store use 94 % of a limit that no header tells, in five minutes; 1 % is refused."""
+    """Four workers that share a store use 94 % of a limit that no header names, in five minutes; 1 % is refused."""
     server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header="absent")
     simulation, _ = workers(engine, server, seed=seed)
     used, refused = simulation.run(300).used(server, 300)

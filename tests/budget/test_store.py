@@ -50,7 +50,7 @@ def store(engine):
 
 
 def test_batches_get_smaller_as_the_window_is_used_up(store):
-    """An eighth of what is free, so that the last calls are left over in nobody's hands; never more than the limit."""
+    """An eighth of what is free, so that no worker is left with the last calls; never more than the limit."""
     grants, number = [], None
     while (grant := store.acquire("key", replace(ASK, number=number))).calls:
         grants.append(grant.calls)
@@ -88,11 +88,11 @@ def test_what_is_given_back_can_be_taken_again(store):
     assert got == 100
 
 
-def test_a_window_that_is_over_begins_anew(store):
+def test_a_window_that_is_over_gives_way_to_the_next(store):
     """The end that one worker reports is everybody's; after it there are calls again, and a new number."""
     first = store.acquire("key", ASK)
-    told = store.acquire("key", replace(ASK, number=first.number, ends_in=30.0))
-    assert 29 < told.ends_at - Clock().monotonic() <= 30.1
+    informed = store.acquire("key", replace(ASK, number=first.number, ends_in=30.0))
+    assert 29 < informed.ends_at - Clock().monotonic() <= 30.1
     over = store.acquire("key", replace(ASK, number=first.number, ends_in=0.0, in_flight=7))
     assert (over.number, over.is_new, over.ends_at) == (first.number + 1, True, None)
 
@@ -138,8 +138,8 @@ def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
         assert failed.value.code == "LEDGER"
 
 
-def test_a_store_that_fails_at_the_end_fails_nobody(tmp_path, crm_sandbox, caplog):
-    """What cannot be given back is told, and is free again when its window ends: the calls have landed."""
+def test_a_store_that_fails_at_the_end_fails_no_run(tmp_path, crm_sandbox, caplog):
+    """Calls that cannot be given back are reported, and are free again when its window ends: the calls have landed."""
     crm_sandbox.raze.add_opportunity("opp_1")
     engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
     account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
@@ -174,7 +174,7 @@ def test_never_more_than_the_share_is_granted(limit, steps):
     assert window.granted <= limit
 
 
-def test_strangers_are_left_their_part():
+def test_external_calls_are_left_their_part():
     """Calls that the vendor counted beyond those granted are other programs': the next window leaves them room."""
     window = SharedWindow(limit=100, granted=70, counted=100, length=60.0, ends_at=60.0)
     after = window.informed(replace(ASK, number=0), 61.0)

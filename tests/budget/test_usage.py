@@ -32,7 +32,7 @@ def session_for(crm_sandbox):
         session.close()
 
 
-def test_nobody_told_a_limit():
+def test_no_answer_named_a_limit():
     """Calls are counted all the same; what is not known is not made up."""
     use = GroupUse.over_time("x", 7, limit=0, window=0.0, seconds=9.0)
     assert (use, use.used) == (GroupUse("x", 7), None)
@@ -41,7 +41,7 @@ def test_nobody_told_a_limit():
 @pytest.mark.parametrize(
     ("seconds", "allowed", "used"), [(0.2, 40, 0.5), (1.0, 40, 0.5), (10.0, 400, 0.05), (2.51, 100, 0.2)]
 )
-def test_what_the_vendor_allows_meanwhile(seconds, allowed, used):
+def test_what_the_vendor_allows_in_that_time(seconds, allowed, used):
     """At least one window's calls, else as many as fit into the time."""
     use = GroupUse.over_time("x", 20, limit=40, window=1.0, seconds=seconds)
     assert (use.allowed, use.used) == (allowed, used)
@@ -59,7 +59,7 @@ def test_stretches_of_one_run_add_up():
     assert whole.used == 0.4
 
 
-def test_a_session_tells_what_close_told_it(crm_sandbox, session_for):
+def test_a_session_reports_the_limits_that_close_names(crm_sandbox, session_for):
     """Limit, window and calls by endpoint group, as the answers have them; a digest of the key, and never the key."""
     crm_sandbox.close.add_opportunity("oppo_1")
     crm_sandbox.clock.set(dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC))

@@ -40,7 +40,7 @@ class Time:
             self.seconds += seconds
 
     def clock(self, jitter):
-        """The clock that tells this time."""
+        """The clock with this time."""
         return Clock(
             monotonic=self.read,
             now=lambda: NOW + dt.timedelta(seconds=self.seconds),

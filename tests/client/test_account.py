@@ -73,7 +73,7 @@ def test_account_and_budget_have_the_canonical_host():
     assert one.origin != other.origin
 
 
-def test_a_fingerprint_tells_keys_and_hosts_apart_and_holds_no_key():
+def test_a_fingerprint_distinguishes_keys_and_hosts_and_has_no_key():
     """It is neither the key nor a hash of it that occurs elsewhere."""
     accounts = [
         Account(VENDORS["raze"], origin, Credentials(key))

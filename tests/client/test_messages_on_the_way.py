@@ -80,7 +80,7 @@ def certificate(tmp_path):
 
 
 def failure(origin, kind=ConfigurationError):
-    """What a call to a server ends with, told once."""
+    """The error with which a call to a server ends, from one attempt."""
     account = Account(VENDORS["raze"], origin, Credentials("5ecret"), timeout=5.0)
     clock = Clock(sleep=lambda _: None)
     with Session(account, retry=RetryRules(attempts=1), clock=clock) as session, pytest.raises(kind) as failed:
@@ -164,7 +164,7 @@ def test_a_proxy_that_wants_a_password(monkeypatch, scheme):
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"])
 def test_a_proxy_that_does_not_let_through(monkeypatch, status):
-    """Its answer to CONNECT is told, and nothing was sent: the call is tried again."""
+    """Its answer to CONNECT is in the message, and nothing was sent: the call is tried again."""
     with RawServer(http(b"", status=status)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         error = failure("https://crm.example", TransientError)
@@ -212,7 +212,7 @@ def test_custom_fields_are_named_as_people_call_them(crm_sandbox):
 
 
 def test_labels_are_added_once():
-    """Names that begin alike are told apart, and a text that has its labels already stays as it is."""
+    """Names that begin alike are distinguished, and a text that has its labels already stays as it is."""
     catalogue = Catalogue({}, labels={"custom.cf_1": "A (b)", "custom.cf_12": "B"})
     text = catalogue.with_labels("custom.cf_1, custom.cf_12, custom.cf_1.add, custom.cf_1.adder; custom.cf_123")
     assert text.startswith("custom.cf_1 (A (b)), custom.cf_12 (B), custom.cf_1.add (A (b)), ")

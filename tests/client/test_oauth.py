@@ -94,7 +94,7 @@ def account(crm_sandbox, oauth):
 
 
 def test_a_token_is_fetched_once_and_shared(crm_sandbox, engine, account):
-    """The second worker finds the first one's token in the database, and asks nobody."""
+    """The second worker finds the first one's token in the database, and asks no server."""
     first = source(engine, account).token()
     assert source(engine, account).token() == first
     assert refreshes(crm_sandbox) == 1
@@ -180,7 +180,7 @@ def wait_for(condition, seconds=30.0):
 
 @pytest.mark.long
 def test_many_processes_refresh_one_at_a_time(crm_sandbox, oauth, database, account):
-    """Four processes lose their token again and again: nobody uses a refresh token twice, every call succeeds."""
+    """Four processes lose their token again and again: no process uses a refresh token twice, every call succeeds."""
     for number in range(1, 4):
         crm_sandbox.close.add_opportunity(f"oppo_{number}", value=5)
     workers = {f"oppo_{number}": start(database, account, 800, f"oppo_{number}") for number in range(4)}
@@ -224,7 +224,7 @@ def test_a_worker_that_dies_in_a_refresh_leaves_the_lock_to_others(crm_sandbox, 
 
 
 def test_a_lost_answer_says_how_to_go_on(crm_sandbox, engine, account):
-    """The vendor issued a token and nobody got it: the chain is broken, and the message says what to do."""
+    """The vendor issued a token that no worker got: the chain is broken, and the message says what to do."""
     crm_sandbox.script(faults=["reset_after"], path="/oauth2/token/")
     clock = Clock(sleep=lambda _: None)
     with pytest.raises(AuthenticationError, match="Authorise the OAuth application again") as caught:
@@ -380,7 +380,7 @@ def test_without_a_fernet_key_it_is_refused(crm_sandbox, connection, monkeypatch
     assert crm_sandbox.audit.count() == 0
 
 
-def test_another_fernet_key_is_told(connection, monkeypatch):
+def test_another_fernet_key_is_reported(connection, monkeypatch):
     """A key that was replaced instead of added is named as the cause; added in front, the old one still reads."""
     assert run().error is None
     old, new = os.environ["AIRFLOW__CORE__FERNET_KEY"], Fernet.generate_key().decode()
@@ -481,10 +481,10 @@ def test_a_token_that_no_header_can_carry(engine, answer, serve_answer):
     server = serve_answer(json.dumps(answer).encode() if answer is not None else b"")
     extra = {"client_id": "i", "client_secret": "s", "refresh_token": "r"}
     account = Account(VENDORS["close"], server.url, Credentials(extra=extra), timeout=2.0)
-    held = source(engine, account, clock=Clock(sleep=lambda _: None))
+    fetched = source(engine, account, clock=Clock(sleep=lambda _: None))
     with pytest.raises(TransientError, match="token endpoint answered 200 without a record"):
-        held.token()
-    assert held.secrets == ()
+        fetched.token()
+    assert fetched.secrets == ()
 
 
 def test_a_vendor_that_does_not_rotate(engine, serve_answer):
@@ -493,10 +493,10 @@ def test_a_vendor_that_does_not_rotate(engine, serve_answer):
     extra = {"client_id": "i", "client_secret": "s", "refresh_token": "first"}
     account = Account(VENDORS["close"], server.url, Credentials(extra=extra), timeout=2.0)
     for _ in range(2):
-        held = source(engine, account)
-        assert held.token() == "a"
-        held.refused("a")
-        assert held.token() == "a"
+        fetched = source(engine, account)
+        assert fetched.token() == "a"
+        fetched.refused("a")
+        assert fetched.token() == "a"
     assert all(b"POST /oauth2/token/" in request for request in server.requests)
     assert len(server.requests) >= 2
 

@@ -95,7 +95,7 @@ def test_credentials_do_not_leave_the_process():
 
 
 def test_values_of_a_row_stay_out_of_transport_errors(connect):
-    """What fails on the way is told by host and cause, never by what was sent."""
+    """A failure on the way is described by host and cause, never by what was sent."""
     call = calls({"email": "jane@example.com"})[0]
     with pytest.raises(TransientError) as failed:
         connect(closed_port(), attempts=1).write(call, "opp_1")

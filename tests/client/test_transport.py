@@ -121,7 +121,7 @@ def test_a_cut_tls_handshake_is_a_reset(connect, time):
 
 @pytest.mark.parametrize("origin", ["https://[::1", "https://a b.example", "https://*.example"])
 def test_an_origin_that_is_none(connect, origin):
-    """An origin that no request can be made to is a wrong set-up, told when the session is made."""
+    """An origin that no request can be made to is a wrong set-up, reported when the session is made."""
     with pytest.raises(ConfigurationError, match="host"):
         connect(origin)
 
@@ -225,7 +225,7 @@ def test_no_proxy_is_honoured(sandbox, serve, connect, monkeypatch):
 
 
 def test_a_dead_proxy_cannot_be_reached(sandbox, connect, monkeypatch):
-    """A proxy that does not answer is told as a host that cannot be reached: nothing was sent."""
+    """A proxy that does not answer is reported as a host that cannot be reached: nothing was sent."""
     monkeypatch.setenv("http_proxy", closed_port())
     with pytest.raises(TransientError) as failed:
         connect(sandbox.url, attempts=1).write(PATCH, "opp_1")
