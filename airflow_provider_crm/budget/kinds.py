@@ -1,7 +1,7 @@
-"""Choose the kind of limit that fits what is known.
+"""Choose the kind of limit that fits the answers so far.
 
-- `windows.FixedWindow`: so many calls per window; the answers name its limit, the calls that remain and its end.
-- `bucket.TokenBucket`: the same headers, of a limit that is refilled all the time.
+- `windows.FixedWindow`: so many calls per window. The answers name its limit, the calls that remain and its end.
+- `bucket.TokenBucket`: a limit that is refilled all the time, with the same headers.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Before the first refusal calls go out as they come. The first one only says when the vendor opens again; the second
 one shows a rate: what was accepted in between, over the time until the vendor opens once more. From then on calls are
-spaced evenly, which suits windows of any phase and buckets alike, at a rate that grows fast to a little below the last
-one refused, then slowly beyond it, because limits change.
+spaced evenly, which suits windows of any phase and buckets alike. Their rate grows fast to a little below the last one
+refused, then slowly beyond it, because limits change.
 """
 
 from __future__ import annotations

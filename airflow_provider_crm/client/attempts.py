@@ -69,7 +69,7 @@ class Attempts:
 
         Args:
             outgoing: The call.
-            read: Reads the answer, or raises an error that is treated like a refusal.
+            read: Reads the answer; its errors are treated like refusals.
             landed: Called before a call is repeated; what it returns, if not None, is the result.
             before_attempt: Called right before each attempt is sent.
             attempts: Maximum number of attempts; default: that of the retry rules.
@@ -81,26 +81,20 @@ class Attempts:
         while True:
             token, answer = self._attempt(outgoing, started, before_attempt)
             try:
-                if isinstance(answer, CrmError):
-                    raise answer
-                return self._redactor.read(read, answer)
+                return self._read(read, answer)
             except RateLimitedError as err:
-                self._redactor.redact(err, outgoing.record_id, outgoing.call)
                 self._pause(err, outgoing, started)
             except TransientError as err:
-                self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                self._redact(err, outgoing)
                 failed += 1
                 if (result := landed(err)) is not None:
                     return result
-                if failed >= (attempts or self._retry.attempts):
-                    raise
-                self._back_off(err, failed, started)
+                self._back_off(err, failed, attempts or self._retry.attempts, started)
             except CrmError as err:
-                if token is None or renewed or err.status != HTTPStatus.UNAUTHORIZED:
-                    self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                if renewed or not self._is_about_token(err, token):
+                    self._redact(err, outgoing)
                     raise
                 renewed = True
-                self._sender.refuse_token(token)
 
     def _attempt(
         self, outgoing: OutgoingCall, started: float, before_attempt: BeforeAttempt
@@ -121,23 +115,42 @@ class Attempts:
             try:
                 before_attempt()
             except CrmError as err:
-                self._redactor.redact(err, outgoing.record_id, outgoing.call)
+                self._redact(err, outgoing)
                 raise
             try:
                 return token, self._sender.send_allowed(outgoing, passage)
             except CrmError as err:
                 return token, err
 
+    def _read(self, read: Callable[[requests.Response], _T], answer: requests.Response | CrmError) -> _T:
+        if isinstance(answer, CrmError):
+            raise answer
+        return self._redactor.read(read, answer)
+
+    def _redact(self, err: CrmError, outgoing: OutgoingCall) -> None:
+        self._redactor.redact(err, outgoing.record_id, outgoing.call)
+
+    def _is_about_token(self, err: CrmError, token: str | None) -> bool:
+        """Return whether the vendor refused the access token; if so, the next attempt fetches another one."""
+        if token is None or err.status != HTTPStatus.UNAUTHORIZED:
+            return False
+        self._sender.refuse_token(token)
+        return True
+
     def _pause(self, err: RateLimitedError, outgoing: OutgoingCall, started: float) -> None:
         """Pause all threads. Without a wait, or with one that is over by our clock, calls would repeat without end."""
+        self._redact(err, outgoing)
         wait = err.retry_after or self._retry.backoff(_FAILED_ATTEMPTS, self._clock.jitter())
         self._limits.pause(outgoing.call, wait)
         if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
             err.retry_after = wait
             raise err
 
-    def _back_off(self, err: TransientError, failed: int, started: float) -> None:
+    def _back_off(self, err: TransientError, failed: int, attempts: int, started: float) -> None:
+        """Wait before a call is repeated, unless it was tried often enough or would wait for too long."""
         wait = max(self._retry.backoff(failed, self._clock.jitter()), err.retry_after or 0.0)
+        if failed >= attempts:
+            raise err
         if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
             if err.retry_after is not None:  # a pause of our own is nothing that the vendor asks for
                 err.retry_after = wait

@@ -130,14 +130,14 @@ def _bounded_class(connection_class: Any) -> Any:
 class _Pool(HTTPConnectionPool):
     @property
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
-        """Chosen whenever a connection is made, so that what a test puts in its place is used."""
+        """The class of connections, chosen for each of them, so that a test can put another in place of urllib3's."""
         return _bounded_class(HTTPConnectionPool.ConnectionCls)
 
 
 class _TlsPool(HTTPSConnectionPool):
     @property
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
-        """Chosen whenever a connection is made, as above."""
+        """The class of connections, chosen for each of them."""
         return _bounded_class(HTTPSConnectionPool.ConnectionCls)
 
 
