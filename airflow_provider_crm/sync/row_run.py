@@ -28,6 +28,7 @@ from airflow_provider_crm.sync.spans import describe_run, span
 from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.guardrails.limits import Guardrails
     from airflow_provider_crm.hooks.sessions import Session
     from airflow_provider_crm.report.rejects_file import WriteReject
     from airflow_provider_crm.sync.row_stream import RowStream
@@ -82,7 +83,7 @@ class RowRun:
         return result
 
     def _written(self, source: Source, run_context: RunContext, tally: Tally) -> RunResult:
-        """Write the rows; if anything ends that, report first what became of them."""
+        """Write the rows; if an exception ends that, report them before it is raised."""
         with Spool[Outcome]() as retryable:
             push: Push | None = None
             try:
@@ -151,17 +152,17 @@ class RowRun:
     def _unfinished(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:
         """Return the rows without an outcome, after all of them were checked against the guardrails."""
         rows: Iterable[Update | Outcome] = stream
-        if self._settings.guardrails is not None and not self._segment.deferral.report.get("rows"):
-            rows = self._guarded(stream, run_context, source)
+        guardrails = self._settings.guardrails
+        if guardrails is not None and not self._segment.deferral.report.get("rows"):
+            rows = self._guarded(guardrails, stream, run_context, source)
         if not self._segment.deferral.finished_rows:
             return iter(rows)
         return (row for row in rows if not self._finished.skip(row.record_id))
 
-    def _guarded(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:
+    def _guarded(
+        self, guardrails: Guardrails, stream: RowStream, run_context: RunContext, source: Source
+    ) -> Iterator[Update | Outcome]:
         """Check all rows against the guardrails, then yield them."""
-        guardrails = self._settings.guardrails
-        if guardrails is None:
-            return
         vendor = run_context.session.account.vendor
         estimate = ImpactEstimate(source.names, vendor, run_context.catalogue, run_context.rules)
         with Spool(stream) as spool:
@@ -191,7 +192,7 @@ class RowRun:
             yield outcome
 
     def _progress(self, stream: RowStream, tally: Tally, session: Session) -> Progress:
-        """Return what logs every few seconds how far the run is."""
+        """Return the progress, which is logged every few seconds."""
 
         def reading() -> Reading:
             return Reading(tally.rows, tally.refused, session.calls, session.used().used)
