@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
@@ -40,8 +41,23 @@ def pytest_unconfigure():
 
 
 @pytest.fixture(scope="session")
-def airflow_db():
-    """The migrated metadata database of this run's Airflow home; made only for the tests that ask for it."""
+def airflow_db(tmp_path_factory):
+    """The migrated metadata database of this run's Airflow home; made once for all processes of a test run."""
+    database = _HOME / "airflow.db"
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _migrate_airflow()
+        return database
+    shared = tmp_path_factory.getbasetemp().parent / "airflow.db"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            _migrate_airflow()
+            shutil.copy(database, shared)
+    shutil.copy(shared, database)
+    return database
+
+
+def _migrate_airflow():
     done = subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
@@ -51,7 +67,6 @@ def airflow_db():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return _HOME / "airflow.db"
 
 
 @pytest.fixture(scope="session")
