@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.client.passage import Passage
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
 
 if TYPE_CHECKING:
@@ -20,27 +20,11 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.retry import RetryRules
     from airflow_provider_crm.client.waiting import Waiting
     from airflow_provider_crm.vendors.calls import Call
-    from airflow_provider_crm.vendors.limits import Limits
 
 log = logging.getLogger(__name__)
 
 # A wait of less than a float's precision would never pass.
 _SHORTEST_SLEEP = 0.001
-
-
-@dataclass(slots=True)
-class Passage:
-    """One attempt that the rate limit allows; whoever sends it notes here what became of it.
-
-    Attributes:
-        sent: Whether the call was sent.
-        limits: The limits that its answer names; None without an answer.
-        refused: Whether the rate limit was the reason of a refusal (429).
-    """
-
-    sent: bool = False
-    limits: Limits | None = None
-    refused: bool = False
 
 
 class RateLimits:

@@ -16,7 +16,7 @@ from airflow_provider_crm.vendors.answers import text_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
-    from airflow_provider_crm.client.rate_limits import Passage
+    from airflow_provider_crm.client.passage import Passage
     from airflow_provider_crm.client.redaction import Redactor
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.vendors.calls import Call

@@ -15,7 +15,7 @@ from urllib3.exceptions import DecodeError
 
 from airflow_provider_crm import __version__
 from airflow_provider_crm.client.connections import Adapter, AnswerTooLargeError, Bounds, bounded
-from airflow_provider_crm.client.transport_errors import RAISED, root_of, transport_error
+from airflow_provider_crm.client.transport_errors import RAISED, CalledServer, root_of, transport_error
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.values.time_zones import offset_hours
 from airflow_provider_crm.vendors.credentials import Credentials
@@ -94,6 +94,7 @@ class Wire:
         self, account: Account, http: requests.Session, timeout: float, largest_answer: int = LARGEST_ANSWER
     ) -> None:
         self._account = account
+        self._server = CalledServer(account.vendor.name, account.origin, timeout)
         self._http = http
         self._timeout = timeout
         self._bounds = Bounds(timeout, largest_answer)
@@ -109,7 +110,7 @@ class Wire:
             with bounded(self._bounds):
                 return self._whole(self._sent(request))
         except RAISED as err:
-            failure = transport_error(self._account, err, record_id, verify=self._http.verify)
+            failure = transport_error(self._server, err, record_id, verify=self._http.verify)
             root = root_of(err)
         # Out here, because the errors of `requests` carry the signed request.
         raise failure from None if isinstance(root, requests.RequestException) else root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from http.client import BadStatusLine, HTTPException, InvalidURL, LineTooLong, RemoteDisconnected
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import requests
 from urllib3.exceptions import (
@@ -26,9 +26,6 @@ from urllib3.exceptions import (
 from airflow_provider_crm.client.connections import AnswerTooLargeError
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
 
-if TYPE_CHECKING:
-    from airflow_provider_crm.client.account import Account
-
 NOT_SENT = "UNREACHABLE"
 """Code of an error with which surely nothing was sent."""
 
@@ -43,34 +40,48 @@ _PROXY_AUTHENTICATION = "407"
 _BUNDLE = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE)"
 
 
-def transport_error(account: Account, err: Exception, record_id: str | None, *, verify: object) -> CrmError:
+class CalledServer(NamedTuple):
+    """The server of one account.
+
+    Attributes:
+        vendor: Name of the vendor.
+        origin: Scheme, host and port.
+        timeout: Seconds within which it has to answer.
+    """
+
+    vendor: str
+    origin: str
+    timeout: float
+
+
+def transport_error(server: CalledServer, err: Exception, record_id: str | None, *, verify: object) -> CrmError:
     """Return the package's error for a call without a whole answer; its code says whether the call was sent at all.
 
     Args:
-        account: The account that was called.
+        server: The server that was called.
         err: One of `RAISED`.
         record_id: The opportunity in question.
         verify: The session's certificates, as `requests` has them.
     """
     root = root_of(err)
     if isinstance(root, SSLError):
-        return _tls_error(account, root, record_id, verify)
+        return _tls_error(server, root, record_id, verify)
     if isinstance(root, ProxyError):
-        return _proxy_error(account, root, record_id)
-    host, seconds = account.origin, f"{account.timeout:g} seconds"
+        return _proxy_error(server, root, record_id)
+    host, seconds = server.origin, f"{server.timeout:g} seconds"
     if isinstance(root, (ConnectTimeoutError, NewConnectionError)):
         msg = f"{host} cannot be reached. Check the connection's host and the network."
-        return TransientError(msg, vendor=account.vendor.name, code=NOT_SENT, record_id=record_id)
+        return TransientError(msg, vendor=server.vendor, code=NOT_SENT, record_id=record_id)
     if isinstance(root, (LocationValueError, UnicodeEncodeError)) or _is_no_request(root):
         msg = (
             f"The request to {host} could not be made ({type(root).__name__}). Check the connection's host, and the "
             "proxy in the environment (HTTPS_PROXY) if there is one."
         )
-        return ConfigurationError(msg, vendor=account.vendor.name, code="REQUEST")
+        return ConfigurationError(msg, vendor=server.vendor, code="REQUEST")
     if type(root) is OSError or isinstance(root, FileNotFoundError):
-        return _no_bundle(account, verify)
+        return _no_bundle(server, verify)
     code, sentence = _lost_answer(root, seconds)
-    return TransientError(f"{host} {sentence}", vendor=account.vendor.name, code=code, record_id=record_id)
+    return TransientError(f"{host} {sentence}", vendor=server.vendor, code=code, record_id=record_id)
 
 
 def root_of(err: Exception) -> Exception:
@@ -109,8 +120,8 @@ def _lost_answer(root: Exception, seconds: str) -> tuple[str, str]:
     return "CONNECTION_CUT", "cut the connection before its answer was complete."
 
 
-def _tls_error(account: Account, root: SSLError, record_id: str | None, verify: object) -> CrmError:
-    host, vendor = account.origin, account.vendor.name
+def _tls_error(server: CalledServer, root: SSLError, record_id: str | None, verify: object) -> CrmError:
+    host, vendor = server.origin, server.vendor
     cause = next((one for one in root.args if isinstance(one, ssl.SSLError)), None)
     text = str(root).replace(" ", "_").upper()
     if isinstance(cause, ssl.SSLEOFError) or _BROKEN_RECORD.search(text):
@@ -134,28 +145,28 @@ def _tls_error(account: Account, root: SSLError, record_id: str | None, verify: 
     return ConfigurationError(msg, vendor=vendor, code="TLS")
 
 
-def _no_bundle(account: Account, verify: object) -> ConfigurationError:
+def _no_bundle(server: CalledServer, verify: object) -> ConfigurationError:
     where = f"the file {verify} is not there" if isinstance(verify, str) else "there are no certificates"
     msg = (
-        f"TLS certificates for {account.origin} cannot be checked: {where}. Name a file of certificates in {_BUNDLE}, "
+        f"TLS certificates for {server.origin} cannot be checked: {where}. Name a file of certificates in {_BUNDLE}, "
         "or unset it."
     )
-    return ConfigurationError(msg, vendor=account.vendor.name, code="TLS")
+    return ConfigurationError(msg, vendor=server.vendor, code="TLS")
 
 
-def _proxy_error(account: Account, root: ProxyError, record_id: str | None) -> CrmError:
+def _proxy_error(server: CalledServer, root: ProxyError, record_id: str | None) -> CrmError:
     """Return the error for a proxy that does not answer, or refuses the call; nothing was sent."""
     refusal = _TUNNEL.search(str(root))
     if refusal is None:
-        msg = f"{account.origin} cannot be reached: the proxy in the environment (HTTPS_PROXY) does not answer."
+        msg = f"{server.origin} cannot be reached: the proxy in the environment (HTTPS_PROXY) does not answer."
     elif refusal[1] == _PROXY_AUTHENTICATION:
         msg = (
-            f"The proxy on the way to {account.origin} wants a user and a password (407). Write them into the "
+            f"The proxy on the way to {server.origin} wants a user and a password (407). Write them into the "
             "environment as HTTPS_PROXY=http://user:password@host:port, or exclude the host in NO_PROXY."
         )
-        return ConfigurationError(msg, vendor=account.vendor.name, status=407, code="PROXY")
+        return ConfigurationError(msg, vendor=server.vendor, status=407, code="PROXY")
     else:
         answer = f"{refusal[1]} {refusal[2].strip()[:60]}".rstrip()
-        msg = f"The proxy on the way to {account.origin} refuses to connect: {answer}"
+        msg = f"The proxy on the way to {server.origin} refuses to connect: {answer}"
         msg += ". Ask whoever runs it to allow that host, or exclude it in NO_PROXY."
-    return TransientError(msg, vendor=account.vendor.name, code=NOT_SENT, record_id=record_id)
+    return TransientError(msg, vendor=server.vendor, code=NOT_SENT, record_id=record_id)

@@ -1,6 +1,6 @@
 """Everything that differs between databases: one class for each of them, and nothing of the kind anywhere else.
 
-The module is longer than others, so that all of it stands in one place.
+Over 300 lines because all of it stands in one place.
 
 Another database needs a class of its own in `DIALECTS`. The statements in `ledger/row_sets.py` and
 `ledger/unchanged.py` are the same for all databases that know `INSERT ... ON CONFLICT`.

@@ -294,8 +294,7 @@ def _status(stage: FieldValue) -> FieldValue:
     """
     if not isinstance(stage, str):
         return None
-    wanted = stage.strip()
-    return wanted.lower() if wanted.lower() in _STATUSES else wanted
+    return stage.strip().lower() if stage.strip().lower() in _STATUSES else stage.strip()
 
 
 VENDOR = Raze()

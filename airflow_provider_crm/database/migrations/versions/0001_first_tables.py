@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.create_table("crm_schema_version", sa.Column("version", sa.Integer, primary_key=True))
     _create_runs()
     _create_states()
+    _create_changes()
     _create_accounts()
     _create_plans()
     _create_budgets()
@@ -71,6 +72,9 @@ def _create_states() -> None:
         sa.Column("claim_run_key", sa.Text),
         sa.Column("claimed_until", _MOMENT),
     )
+
+
+def _create_changes() -> None:
     op.create_table(
         "crm_changes",
         sa.Column("id", _SERIAL, primary_key=True, autoincrement=True),

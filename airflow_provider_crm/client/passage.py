@@ -1,0 +1,24 @@
+"""The passage of one call through the rate limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.vendors.limits import Limits
+
+
+@dataclass(slots=True)
+class Passage:
+    """One attempt that the rate limit allows; whoever sends it notes here what became of it.
+
+    Attributes:
+        sent: Whether the call was sent.
+        limits: The limits that its answer names; None without an answer.
+        refused: Whether the rate limit was the reason of a refusal (429).
+    """
+
+    sent: bool = False
+    limits: Limits | None = None
+    refused: bool = False
