@@ -15,10 +15,11 @@ from airflow_provider_crm.exceptions import CrmError, RateLimitedError, Transien
 if TYPE_CHECKING:
     import requests
 
+    from airflow_provider_crm.client.passage import Passage
     from airflow_provider_crm.client.rate_limits import RateLimits
     from airflow_provider_crm.client.redaction import Redactor
     from airflow_provider_crm.client.retry import RetryRules
-    from airflow_provider_crm.client.sender import OutgoingCall, Sender
+    from airflow_provider_crm.client.sender import Sender
     from airflow_provider_crm.clock import Clock
 
 _T = TypeVar("_T")
@@ -34,7 +35,7 @@ def always() -> None:
     """Allow every attempt."""
 
 
-def _never(err: TransientError) -> None:
+def never(err: TransientError) -> None:
     """Say of no call that it has landed: the call is safe to repeat."""
 
 
@@ -42,9 +43,9 @@ class Attempts:
     """The attempts of calls, as many as the retry rules allow; safe for many threads.
 
     Args:
-        sender: Sends each attempt.
+        sender: Knows the access token.
         limits: The vendor's rate limits.
-        redactor: Takes secrets out of errors.
+        redactor: Takes secrets out of answers.
         retry: How long a call is tried.
         clock: Time.
     """
@@ -58,18 +59,22 @@ class Attempts:
 
     def answered(
         self,
-        outgoing: OutgoingCall,
+        group: str,
+        send: Callable[[Passage], requests.Response],
         read: Callable[[requests.Response], _T],
         *,
-        landed: Callable[[TransientError], _T | None] = _never,
+        redact: Callable[[CrmError], None],
+        landed: Callable[[TransientError], _T | None] = never,
         before_attempt: BeforeAttempt = always,
         attempts: int | None = None,
     ) -> _T:
         """Try a call until its answer can be read.
 
         Args:
-            outgoing: The call.
+            group: The endpoint group whose rate limit the call counts against.
+            send: Sends the call once.
             read: Reads the answer; its errors are treated like refusals.
+            redact: Takes out of an error what no message may show of the call.
             landed: Called before a call is repeated; what it returns, if not None, is the result.
             before_attempt: Called right before each attempt is sent.
             attempts: Maximum number of attempts; default: that of the retry rules.
@@ -79,25 +84,31 @@ class Attempts:
         """
         started, failed, renewed = self._clock.monotonic(), 0, False
         while True:
-            token, answer = self._attempt(outgoing, started, before_attempt)
+            with self._limits.passage(group, started) as passage:
+                token, answer = self._attempt(passage, send, redact, before_attempt)
             try:
                 return self._read(read, answer)
             except RateLimitedError as err:
-                self._pause(err, outgoing, started)
+                redact(err)
+                self._pause(err, group, started)
             except TransientError as err:
-                self._redact(err, outgoing)
+                redact(err)
                 failed += 1
                 if (result := landed(err)) is not None:
                     return result
                 self._back_off(err, failed, attempts or self._retry.attempts, started)
             except CrmError as err:
                 if renewed or not self._is_about_token(err, token):
-                    self._redact(err, outgoing)
+                    redact(err)
                     raise
                 renewed = True
 
     def _attempt(
-        self, outgoing: OutgoingCall, started: float, before_attempt: BeforeAttempt
+        self,
+        passage: Passage,
+        send: Callable[[Passage], requests.Response],
+        redact: Callable[[CrmError], None],
+        before_attempt: BeforeAttempt,
     ) -> tuple[str | None, requests.Response | CrmError]:
         """Send a call once.
 
@@ -105,30 +116,26 @@ class Attempts:
             The access token, and the answer or why there is none.
 
         Raises:
-            CrmError: The rate limit or `before_attempt` did not allow the attempt: nothing was sent.
+            CrmError: `before_attempt` did not allow the attempt: nothing was sent.
         """
-        with self._limits.passage(outgoing.call, started) as passage:
-            try:
-                token = self._sender.token()  # before `before_attempt`: fetching one takes time
-            except CrmError as err:
-                return None, err
-            try:
-                before_attempt()
-            except CrmError as err:
-                self._redact(err, outgoing)
-                raise
-            try:
-                return token, self._sender.send_allowed(outgoing, passage)
-            except CrmError as err:
-                return token, err
+        try:
+            token = self._sender.token()  # before `before_attempt`: fetching one takes time
+        except CrmError as err:
+            return None, err
+        try:
+            before_attempt()
+        except CrmError as err:
+            redact(err)
+            raise
+        try:
+            return token, send(passage)
+        except CrmError as err:
+            return token, err
 
     def _read(self, read: Callable[[requests.Response], _T], answer: requests.Response | CrmError) -> _T:
         if isinstance(answer, CrmError):
             raise answer
         return self._redactor.read(read, answer)
-
-    def _redact(self, err: CrmError, outgoing: OutgoingCall) -> None:
-        self._redactor.redact(err, outgoing.record_id, outgoing.call)
 
     def _is_about_token(self, err: CrmError, token: str | None) -> bool:
         """Return whether the vendor refused the access token; if so, the next attempt fetches another one."""
@@ -137,11 +144,10 @@ class Attempts:
         self._sender.refuse_token(token)
         return True
 
-    def _pause(self, err: RateLimitedError, outgoing: OutgoingCall, started: float) -> None:
+    def _pause(self, err: RateLimitedError, group: str, started: float) -> None:
         """Pause all threads. Without a wait, or with one that is over by our clock, calls would repeat without end."""
-        self._redact(err, outgoing)
         wait = err.retry_after or self._retry.backoff(_FAILED_ATTEMPTS, self._clock.jitter())
-        self._limits.pause(outgoing.call, wait)
+        self._limits.pause(group, wait)
         if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
             err.retry_after = wait
             raise err

@@ -206,10 +206,10 @@ class Adapter(HTTPAdapter):
             self._route = _Route(verify, cert, dict(proxies or {}), pool, prefix)
         return pool
 
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+    def cert_verify(self, conn: Any, *args: Any) -> None:
         """Set the certificates of a pool, unless that was done when it was chosen."""
         if self._route is None or conn is not self._route.pool:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
+            super().cert_verify(conn, *args)  # type: ignore[no-untyped-call, unused-ignore]
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Return the path, or for a plain proxy the whole address."""

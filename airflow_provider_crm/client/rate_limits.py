@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.retry import RetryRules
     from airflow_provider_crm.client.waiting import Waiting
-    from airflow_provider_crm.vendors.calls import Call
 
 log = logging.getLogger(__name__)
 
@@ -47,18 +46,18 @@ class RateLimits:
         self._pacers: dict[str, Pacer] = {}
 
     @contextmanager
-    def passage(self, call: Call, started: float) -> Iterator[Passage]:
+    def passage(self, group: str, started: float) -> Iterator[Passage]:
         """Wait until a call may go, and report to its pacer what became of it, however the block ends.
 
         Args:
-            call: The call.
+            group: The endpoint group of the call, see `Vendor.budget_group`.
             started: Monotonic seconds at which its first attempt began.
 
         Raises:
             RateLimitedError: The wait is longer than the retry rules allow.
             TransientError: The store of a shared budget cannot be used.
         """
-        pacer = self._pacer(call)
+        pacer = self._pacer(group)
         with self._waiting.for_limit():
             reservation = self._reservation(pacer, started)
         passage = Passage()
@@ -70,9 +69,9 @@ class RateLimits:
             else:
                 pacer.cancel(reservation)
 
-    def pause(self, call: Call, seconds: float) -> None:
-        """Let no call of the same endpoint group go for that many seconds."""
-        self._pacer(call).pause(seconds)
+    def pause(self, group: str, seconds: float) -> None:
+        """Let no call of an endpoint group go for that many seconds."""
+        self._pacer(group).pause(seconds)
 
     def used(self) -> tuple[GroupUse, ...]:
         """Return what was used so far, by endpoint group."""
@@ -88,8 +87,7 @@ class RateLimits:
             except TransientError as err:
                 log.warning("Unused calls of %r are free again only when their window ends: %s", group, err)
 
-    def _pacer(self, call: Call) -> Pacer:
-        group = self._account.vendor.budget_group(call)
+    def _pacer(self, group: str) -> Pacer:
         with self._lock:
             if group not in self._pacers:
                 share, store = self._budget.share, self._budget.store

@@ -1,25 +1,25 @@
-"""Send single calls to one account, and turn refusals into errors."""
+"""Send single requests to one account, and turn refusals into errors."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
-
 from airflow_provider_crm.client.redaction import hidden, redacted
-from airflow_provider_crm.client.transport import Signature, Wire, authenticated_session
+from airflow_provider_crm.client.transport import Wire
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.vendors.answers import text_of
 
 if TYPE_CHECKING:
+    import requests
+
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.passage import Passage
     from airflow_provider_crm.client.redaction import Redactor
     from airflow_provider_crm.clock import Clock
-    from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.limits import Limits
 
 _REDIRECTS = frozenset(
@@ -35,39 +35,21 @@ _REDIRECTS = frozenset(
 )
 
 
-class OutgoingCall(NamedTuple):
-    """A call with the record and the zone that all its attempts have in common.
-
-    Attributes:
-        call: The call.
-        record_id: The opportunity, for messages; None where the call is about no single one.
-        timezone: IANA zone of the offset header; None for the account's.
-    """
-
-    call: Call
-    record_id: str | None = None
-    timezone: str | None = None
-
-
 class Sender:
-    """The sender of signed calls, each of them once; safe for many threads.
+    """The sender of signed requests, each of them once; safe for many threads.
 
     Args:
-        account: Where the calls go, and what signs them.
+        account: Where the requests go, and whose tokens sign them.
+        http: The session of `requests` whose connections and settings are used.
         clock: Time.
         redactor: Takes secrets out of answers.
-
-    Attributes:
-        http: The session of `requests` whose connections and settings are used.
     """
 
-    def __init__(self, account: Account, clock: Clock, redactor: Redactor) -> None:
+    def __init__(self, account: Account, http: requests.Session, clock: Clock, redactor: Redactor) -> None:
         self._account = account
         self._clock = clock
         self._redactor = redactor
-        self._signature = Signature(account, clock)
-        self.http = authenticated_session(account, self._signature)
-        self.wire = Wire(account, self.http, account.timeout)
+        self.wire = Wire(account, http, account.timeout)
         self._lock = threading.Lock()
         self._calls = 0
 
@@ -89,7 +71,7 @@ class Sender:
         if self._account.tokens is not None:
             self._account.tokens.refused(token)
 
-    def send(self, outgoing: OutgoingCall) -> requests.Response:
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
         """Return the answer, whatever its status.
 
         Raises:
@@ -97,24 +79,45 @@ class Sender:
         """
         with self._lock:
             self._calls += 1
-        return self.wire.send(self._prepared(outgoing.call, outgoing.timezone), outgoing.record_id)
+        return self.wire.send(request)
 
-    def send_allowed(self, outgoing: OutgoingCall, passage: Passage) -> requests.Response:
+    def send_allowed(self, request: requests.PreparedRequest, passage: Passage) -> requests.Response:
         """Return the answer to a call that the rate limit allows, and note in its passage what it says of the limit.
 
         Raises:
             CrmError: There is no whole answer, or the vendor refuses the call.
         """
         passage.sent = True
-        response = self.send(outgoing)
+        response = self.send(request)
         passage.limits = self._account.vendor.limits(response, self._clock.now())
         passage.refused = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        self.check_redirect(response)
+        self._check_redirect(response)
         if not response.ok:
             raise self._refusal(response, passage.limits)
         return response
 
-    def check_redirect(self, response: requests.Response) -> None:
+    def probe(self, prepare: Callable[[], requests.PreparedRequest]) -> str:
+        """Test the connection with one request and no retry; return what it shows.
+
+        Args:
+            prepare: Returns the signed request; called again for another access token if the vendor refuses the first.
+
+        Raises:
+            CrmError: The connection does not work.
+        """
+        token = self.token()
+        response = self.send(prepare())
+        if token is not None and response.status_code == HTTPStatus.UNAUTHORIZED:
+            self.refuse_token(token)
+            response = self.send(prepare())
+        self._check_redirect(response)
+        try:
+            return self._redactor.read(self._account.vendor.check_probe, response)
+        except CrmError as err:
+            self._redactor.redact(err, None)
+            raise
+
+    def _check_redirect(self, response: requests.Response) -> None:
         """Refuse an answer that is a redirect.
 
         Raises:
@@ -138,18 +141,3 @@ class Sender:
         if isinstance(err, TransientError):
             err.retry_after = limits.wait
         return err
-
-    def _prepared(self, call: Call, timezone: str | None) -> requests.PreparedRequest:
-        """Return the signed request, put together by hand: what `requests.Session` merges never differs here."""
-        request = requests.PreparedRequest()
-        request.prepare_method(call.method)
-        request.prepare_headers(self.http.headers)
-        if call.params:
-            request.prepare_url(self._account.origin + call.path, call.params)
-        else:  # the path is percent-encoded already
-            request.url = self._signature.origin + call.path
-        if call.body is not None:
-            request.body = call.body.encode()
-            request.headers["Content-Type"] = "application/json"
-            request.headers["Content-Length"] = str(len(request.body))
-        return self._signature.sign(request, timezone)

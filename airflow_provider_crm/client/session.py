@@ -1,31 +1,49 @@
-"""Make one account's calls: retried, paced by the rate limit, their errors mapped and free of secrets."""
+"""Make one account's calls: retried, paced by the rate limit, their errors mapped and free of secrets.
+
+Over 300 lines because a call is followed here from its request to the record in its answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import requests
 
 from airflow_provider_crm.budget.pacer import Budget
 from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
-from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always
+from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always, never
 from airflow_provider_crm.client.catalogues import Catalogues
 from airflow_provider_crm.client.rate_limits import RateLimits
-from airflow_provider_crm.client.records import ReadBack, all_records, record_in
+from airflow_provider_crm.client.records import all_records
 from airflow_provider_crm.client.redaction import Redactor
 from airflow_provider_crm.client.retry import RetryRules
-from airflow_provider_crm.client.sender import OutgoingCall, Sender
+from airflow_provider_crm.client.sender import Sender
+from airflow_provider_crm.client.transport import Signature, authenticated_session
+from airflow_provider_crm.client.transport_errors import NOT_SENT
 from airflow_provider_crm.client.waiting import Waiting
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.exceptions import CrmError, RateLimitedError, TransientError
-from airflow_provider_crm.vendors.answers import json_of
+from airflow_provider_crm.exceptions import (
+    ConfigurationError,
+    CrmError,
+    IgnoredError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RejectedError,
+    TransientError,
+)
+from airflow_provider_crm.vendors.answers import json_of, text_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.client.passage import Passage
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json, Record
+
+_T = TypeVar("_T")
 
 
 class Session:
@@ -59,11 +77,12 @@ class Session:
         self.waiting = Waiting(clock or Clock())
         self.clock = self.waiting.clock
         self._redactor = Redactor(account)
-        self._sender = Sender(account, self.clock, self._redactor)
+        self._signature = Signature(account, self.clock)
+        self.http = authenticated_session(account, self._signature)
+        self._sender = Sender(account, self.http, self.clock, self._redactor)
         self._limits = RateLimits(account, self.budget, self.retry, self.waiting)
         self._attempts = Attempts(self._sender, self._limits, self._redactor, self.retry, self.clock)
         self._catalogues = Catalogues(account, self.fetch, self._redactor)
-        self.http = self._sender.http
 
     def __repr__(self) -> str:
         """Name vendor and host only."""
@@ -115,11 +134,13 @@ class Session:
             OutcomeUnknownError: Sent, no answer, not replayable, and the record could not be read back.
         """
         vendor = self.account.vendor
-        read_back = ReadBack(call, record_id, vendor, self.read)
+        read_back = _ReadBack(call, record_id, vendor, self.read)
         try:
-            return self._attempts.answered(
-                OutgoingCall(call, record_id, timezone),
-                partial(record_in, vendor=vendor, record_id=record_id),
+            return self._answered(
+                call,
+                partial(_record_in, vendor=vendor, record_id=record_id),
+                record_id=record_id,
+                timezone=timezone,
                 landed=read_back.landed,
                 before_attempt=before_attempt,
                 attempts=attempts,
@@ -139,9 +160,10 @@ class Session:
             CrmError: As for `write`.
         """
         vendor = self.account.vendor
-        return self._attempts.answered(
-            OutgoingCall(vendor.read_call(record_id), record_id),
-            partial(record_in, vendor=vendor, record_id=record_id),
+        return self._answered(
+            vendor.read_call(record_id),
+            partial(_record_in, vendor=vendor, record_id=record_id),
+            record_id=record_id,
             before_attempt=before_attempt,
         )
 
@@ -151,7 +173,48 @@ class Session:
         Raises:
             CrmError: As for `write`.
         """
-        return self._attempts.answered(OutgoingCall(call), partial(json_of, self.account.vendor.display_name))
+        return self._answered(call, partial(json_of, self.account.vendor.display_name))
+
+    def _answered(
+        self,
+        call: Call,
+        read: Callable[[requests.Response], _T],
+        *,
+        record_id: str | None = None,
+        timezone: str | None = None,
+        landed: Callable[[TransientError], _T | None] = never,
+        before_attempt: BeforeAttempt = always,
+        attempts: int | None = None,
+    ) -> _T:
+        """Send a call until its answer can be read, see `Attempts.answered`."""
+
+        def send(passage: Passage) -> requests.Response:
+            return self._sender.send_allowed(self._request(call, timezone), passage)
+
+        return self._attempts.answered(
+            self.account.vendor.budget_group(call),
+            send,
+            read,
+            redact=partial(self._redactor.redact, record_id=record_id, call=call),
+            landed=landed,
+            before_attempt=before_attempt,
+            attempts=attempts,
+        )
+
+    def _request(self, call: Call, timezone: str | None = None) -> requests.PreparedRequest:
+        """Return a signed request, put together by hand: what `requests.Session` merges never differs here."""
+        request = requests.PreparedRequest()
+        request.prepare_method(call.method)
+        request.prepare_headers(self.http.headers)
+        if call.params:
+            request.prepare_url(self.account.origin + call.path, call.params)
+        else:  # the path is percent-encoded already
+            request.url = self._signature.origin + call.path
+        if call.body is not None:
+            request.body = call.body.encode()
+            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Length"] = str(len(request.body))
+        return self._signature.sign(request, timezone)
 
     def records(self, filters: Mapping[str, str]) -> Iterator[Record]:
         """Return all opportunities that match, page by page.
@@ -180,27 +243,75 @@ class Session:
         Raises:
             CrmError: The connection does not work.
         """
-        probe = OutgoingCall(self.account.vendor.probe())
-        token = self._sender.token()
-        response = self._sender.send(probe)
-        if token is not None and response.status_code == HTTPStatus.UNAUTHORIZED:
-            self._sender.refuse_token(token)
-            response = self._sender.send(probe)
-        self._sender.check_redirect(response)
-        try:
-            return self._redactor.read(self.account.vendor.check_probe, response)
-        except CrmError as err:
-            self._redactor.redact(err, None)
-            raise
+        return self._sender.probe(partial(self._request, self.account.vendor.probe()))
 
     def is_down(self) -> bool:
         """Return whether the vendor answers nothing at all now; one call finds out, with no retry."""
         try:
             self.probe()
-        except RateLimitedError:
-            return False
-        except TransientError:
-            return True
-        except CrmError:
-            return False
+        except CrmError as err:
+            return isinstance(err, TransientError) and not isinstance(err, RateLimitedError)
         return False
+
+
+def _record_in(answer: requests.Response, vendor: Vendor, record_id: str) -> Record:
+    """Return the record in an answer.
+
+    Raises:
+        IgnoredError: It is another record than the one with this id.
+    """
+    record = vendor.read(answer)
+    shown = record.get(vendor.id_key)
+    if isinstance(shown, (str, int)) and vendor.canonical_id(str(shown)) != vendor.canonical_id(record_id):
+        other = text_of(shown)
+        msg = (
+            f"{vendor.display_name} answered with the record {other!r} instead of {record_id!r}, as it does when "
+            f"the one was merged into the other. Write to {other!r} if that is the one that is meant."
+        )
+        fields = {vendor.id_key: "another record"}
+        raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)
+    return record
+
+
+class _ReadBack:
+    """The check whether a call that got no answer has landed: it reads the record.
+
+    Args:
+        call: The writing call.
+        record_id: Its opportunity.
+        vendor: The vendor.
+        read: Reads an opportunity.
+
+    Attributes:
+        maybe_written: Whether an attempt got no answer, and was not read back because the call is safe to repeat.
+    """
+
+    def __init__(self, call: Call, record_id: str, vendor: Vendor, read: Callable[[str], Record]) -> None:
+        self.maybe_written = False
+        self._call = call
+        self._record_id = record_id
+        self._vendor = vendor
+        self._read = read
+
+    def landed(self, err: TransientError) -> Record | None:
+        """Return the record if the call has landed; None if it has not, or is safe to repeat.
+
+        Raises:
+            OutcomeUnknownError: The record cannot be read.
+        """
+        if err.code == NOT_SENT:
+            return None
+        if self._call.replayable:
+            self.maybe_written = True
+            return None
+        try:
+            record = self._read(self._record_id)
+        except (ConfigurationError, RejectedError, TransientError) as read_err:
+            msg = (
+                f"{err} It is not known whether {', '.join(self._call.fields)} landed: reading it back failed "
+                f"({read_err})"
+            )
+            raise OutcomeUnknownError(
+                msg, vendor=self._vendor.name, status=err.status, code="NO_ANSWER", record_id=self._record_id
+            ) from read_err
+        return record if self._vendor.applied(self._call, record) else None

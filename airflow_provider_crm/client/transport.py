@@ -44,6 +44,7 @@ class Signature(AuthBase):
         self._account = account
         self._clock = clock
         self.origin = origin_of(account)
+        self._own = f"{self.origin}/"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign a request that `requests` has prepared."""
@@ -56,7 +57,7 @@ class Signature(AuthBase):
             request: The request.
             timezone: IANA zone of the offset header; None for the account's, unless the request has that header.
         """
-        if _origin_of(request.url or "") != self.origin:
+        if not (request.url or "").startswith(self._own):
             return request
         offset = offset_hours(self._clock.now(), timezone or self._account.timezone or "UTC")
         for name, value in self._account.vendor.headers(offset).items():
@@ -99,7 +100,7 @@ class Wire:
         self._timeout = timeout
         self._bounds = Bounds(timeout, largest_answer)
 
-    def send(self, request: requests.PreparedRequest, record_id: str | None = None) -> requests.Response:
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
         """Send one request and read the whole answer.
 
         Raises:
@@ -110,7 +111,7 @@ class Wire:
             with bounded(self._bounds):
                 return self._whole(self._sent(request))
         except RAISED as err:
-            failure = transport_error(self._server, err, record_id, verify=self._http.verify)
+            failure = transport_error(self._server, err, verify=self._http.verify)
             root = root_of(err)
         # Out here, because the errors of `requests` carry the signed request.
         raise failure from None if isinstance(root, requests.RequestException) else root

@@ -54,24 +54,23 @@ class CalledServer(NamedTuple):
     timeout: float
 
 
-def transport_error(server: CalledServer, err: Exception, record_id: str | None, *, verify: object) -> CrmError:
+def transport_error(server: CalledServer, err: Exception, *, verify: object) -> CrmError:
     """Return the package's error for a call without a whole answer; its code says whether the call was sent at all.
 
     Args:
         server: The server that was called.
         err: One of `RAISED`.
-        record_id: The opportunity in question.
         verify: The session's certificates, as `requests` has them.
     """
     root = root_of(err)
     if isinstance(root, SSLError):
-        return _tls_error(server, root, record_id, verify)
+        return _tls_error(server, root, verify)
     if isinstance(root, ProxyError):
-        return _proxy_error(server, root, record_id)
+        return _proxy_error(server, root)
     host, seconds = server.origin, f"{server.timeout:g} seconds"
     if isinstance(root, (ConnectTimeoutError, NewConnectionError)):
         msg = f"{host} cannot be reached. Check the connection's host and the network."
-        return TransientError(msg, vendor=server.vendor, code=NOT_SENT, record_id=record_id)
+        return TransientError(msg, vendor=server.vendor, code=NOT_SENT)
     if isinstance(root, (LocationValueError, UnicodeEncodeError)) or _is_no_request(root):
         msg = (
             f"The request to {host} could not be made ({type(root).__name__}). Check the connection's host, and the "
@@ -81,7 +80,7 @@ def transport_error(server: CalledServer, err: Exception, record_id: str | None,
     if type(root) is OSError or isinstance(root, FileNotFoundError):
         return _no_bundle(server, verify)
     code, sentence = _lost_answer(root, seconds)
-    return TransientError(f"{host} {sentence}", vendor=server.vendor, code=code, record_id=record_id)
+    return TransientError(f"{host} {sentence}", vendor=server.vendor, code=code)
 
 
 def root_of(err: Exception) -> Exception:
@@ -120,13 +119,13 @@ def _lost_answer(root: Exception, seconds: str) -> tuple[str, str]:
     return "CONNECTION_CUT", "cut the connection before its answer was complete."
 
 
-def _tls_error(server: CalledServer, root: SSLError, record_id: str | None, verify: object) -> CrmError:
+def _tls_error(server: CalledServer, root: SSLError, verify: object) -> CrmError:
     host, vendor = server.origin, server.vendor
     cause = next((one for one in root.args if isinstance(one, ssl.SSLError)), None)
     text = str(root).replace(" ", "_").upper()
     if isinstance(cause, ssl.SSLEOFError) or _BROKEN_RECORD.search(text):
         msg = f"{host} cut the connection before its answer was complete."
-        return TransientError(msg, vendor=vendor, code="CONNECTION_CUT", record_id=record_id)
+        return TransientError(msg, vendor=vendor, code="CONNECTION_CUT")
     if isinstance(cause, ssl.SSLCertVerificationError):
         msg = (
             f"{host} has no valid TLS certificate for this machine: {cause.verify_message.rstrip('.')}. Check the "
@@ -154,7 +153,7 @@ def _no_bundle(server: CalledServer, verify: object) -> ConfigurationError:
     return ConfigurationError(msg, vendor=server.vendor, code="TLS")
 
 
-def _proxy_error(server: CalledServer, root: ProxyError, record_id: str | None) -> CrmError:
+def _proxy_error(server: CalledServer, root: ProxyError) -> CrmError:
     """Return the error for a proxy that does not answer, or refuses the call; nothing was sent."""
     refusal = _TUNNEL.search(str(root))
     if refusal is None:
@@ -169,4 +168,4 @@ def _proxy_error(server: CalledServer, root: ProxyError, record_id: str | None) 
         answer = f"{refusal[1]} {refusal[2].strip()[:60]}".rstrip()
         msg = f"The proxy on the way to {server.origin} refuses to connect: {answer}"
         msg += ". Ask whoever runs it to allow that host, or exclude it in NO_PROXY."
-    return TransientError(msg, vendor=server.vendor, code=NOT_SENT, record_id=record_id)
+    return TransientError(msg, vendor=server.vendor, code=NOT_SENT)
