@@ -54,11 +54,11 @@ class Allowance:
         external_calls = max(counted - own, self.external_calls - 1 - self.external_calls // _FADING, 0)
         landed = max(own - refused, 0)
         most = self.share * limit
-        ours = min(float(max(landed, 1)), most) if math.isinf(self.calls) else self.calls
+        own_calls = min(float(max(landed, 1)), most) if math.isinf(self.calls) else self.calls
         if refused:
             calls = _AFTER_REFUSAL * landed
         elif external_calls:
-            calls = ours + _change(limit, max(counted, landed + external_calls), landed)
+            calls = own_calls + _change(limit, max(counted, landed + external_calls), landed)
         else:
             calls = math.inf
         if calls >= most:

@@ -32,7 +32,7 @@ class TokenBucket:
 
     Attributes:
         share: Part of the limit that may be used.
-        tries: Whether too fast a pace would show itself by what is left, because workers on one store use all of it.
+        probes_pace: Whether the calls that are left reveal too fast a pace, as workers on one store use all of them.
         contradicted: Whether calls that remain against expectation show that the answers were misread.
         limit: Calls that a full bucket holds; 0 until an answer names it.
         rate: Calls per second by which it is filled; infinite while that is not known.
@@ -46,7 +46,7 @@ class TokenBucket:
     """
 
     share: float
-    tries: bool = False
+    probes_pace: bool = False
     contradicted: bool = False
     limit: int = 0
     rate: float = math.inf
@@ -107,7 +107,7 @@ class TokenBucket:
         if seen.limit != state.limit:
             state = TokenBucket(
                 state.share,
-                state.tries,
+                state.probes_pace,
                 state.contradicted,
                 seen.limit,
                 full_in=state.full_in,
@@ -171,7 +171,7 @@ def _pace(state: TokenBucket) -> float:
     """Return the calls per second that all workers together may send; 0 while nothing is known."""
     if not math.isfinite(state.rate):
         return 0.0
-    if state.slowest > _CLOSE * state.fastest or not state.tries:
+    if state.slowest > _CLOSE * state.fastest or not state.probes_pace:
         return state.rate
     # With none left, a little slower, so that soon some are: they say more. Nearly full says only the upper end.
     return state.fastest if math.isfinite(state.fastest) else _SURELY * state.rate

@@ -41,5 +41,5 @@ def fitting(state: LimitState | None, share: float, *, shared: bool) -> LimitSta
     if state is not None and not state.contradicted:
         return state
     if isinstance(state, FixedWindow):
-        return TokenBucket(1.0 if shared else share, tries=shared and share >= TESTING_SHARE)
+        return TokenBucket(1.0 if shared else share, probes_pace=shared and share >= TESTING_SHARE)
     return FixedWindow.unknown(share, shared=shared)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget.limit_state import LeaseDemand
 
 
-# Seconds after which to look again while another thread is asking.
+# Seconds after which to look again while another thread makes a request.
 _PAUSE = 0.002
 
 
@@ -46,7 +46,7 @@ class LeaseRequest:
         accepted: Calls that were not refused since the worker asked last.
         accepted_from: Seconds ago when the first of them was sent.
         refusal: The first one since then that the limit does not explain.
-        wants_calls: Whether calls are asked for.
+        wants_calls: Whether calls are requested.
     """
 
     share: float
@@ -91,7 +91,7 @@ class Lease:
 
 
 class SharedBudget(Protocol):
-    """The place where workers on one account share what they may use."""
+    """The store in which workers on one account share the calls that they may send."""
 
     def acquire(self, name: str, request: LeaseRequest) -> Lease:
         """Report what a worker knows, and lease a batch of calls.
@@ -182,7 +182,7 @@ class Unreported(NamedTuple):
 class Leases:
     """The calls that one worker has leased for one key and endpoint group.
 
-    `ask` is called without the pacer's lock, by one thread at a time; everything else under it.
+    `lease_batch` is called without the pacer's lock, by one thread at a time; everything else under it.
 
     Args:
         store: Shared with other workers.
@@ -196,8 +196,8 @@ class Leases:
         self._share = share
         self._leased = LeasedCalls()
         self._unreported = Unreported()
-        self._asking, self._ended = False, False
-        self._ask_at = -math.inf
+        self._requesting, self._ended = False, False
+        self._next_request_at = -math.inf
         self._end_unknown = False
 
     def use(self, window: int, now: float) -> float | None:
@@ -234,18 +234,18 @@ class Leases:
     def must_report(self, window: int, *, end_known: bool) -> bool:
         """Return whether the store does not know yet what was learned here: a window's end, or a refusal."""
         end_is_news = end_known and self._end_unknown and window == self._leased.window
-        return (self._unreported.refusal is not None or end_is_news) and not self._asking
+        return (self._unreported.refusal is not None or end_is_news) and not self._requesting
 
     def begin(self, demand: LeaseDemand, *, wants_calls: bool, stated: float = 0.0) -> LeaseRequest | float:
         """Return the request that this thread is to make; else the seconds after which to look again."""
-        if self._asking or (demand.at < self._ask_at and wants_calls):
-            return max(self._ask_at - demand.at, _PAUSE)
+        if self._requesting or (demand.at < self._next_request_at and wants_calls):
+            return max(self._next_request_at - demand.at, _PAUSE)
         request = self._unreported.request(demand, self._leased, self._share, wants_calls=wants_calls, stated=stated)
-        self._asking, self._ended = True, demand.number != self._leased.window
+        self._requesting, self._ended = True, demand.number != self._leased.window
         self._unreported = Unreported()
         return request
 
-    def ask(self, request: LeaseRequest) -> Lease:
+    def lease_batch(self, request: LeaseRequest) -> Lease:
         """Report to the store what is known here, and lease a batch of calls if the request wants any.
 
         Raises:
@@ -255,21 +255,21 @@ class Leases:
             lease = self._store.acquire(self._name, request)
             return replace(lease, is_new=lease.is_new and not self._ended)
         except BaseException:
-            self._asking = False
+            self._requesting = False
             raise
 
-    def keep(self, lease: Lease, asked_in: int, window: int, now: float) -> None:
-        """Keep what was leased.
+    def store_lease(self, lease: Lease, requested_in: int, window: int, now: float) -> None:
+        """Store what was leased.
 
         Args:
             lease: The lease.
-            asked_in: This worker's number of the window in which it asked.
+            requested_in: This worker's number of the window in which it made the request.
             window: Its number of the present window.
             now: Monotonic seconds.
         """
         if lease.number == self._leased.number:
-            window = asked_in  # what was leased in a window that has ended since is of no use in the next
-        self._asking, self._ask_at = False, now + lease.wait
+            window = requested_in  # what was leased in a window that has ended since is of no use in the next
+        self._requesting, self._next_request_at = False, now + lease.wait
         self._end_unknown = lease.ends_at is None
         self._leased = self._leased.with_lease(lease, window)
 

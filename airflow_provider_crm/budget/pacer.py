@@ -106,7 +106,7 @@ class Pacer:
             request = self._leases.begin(demand, wants_calls=wait <= 0, stated=self._stated)
             if not isinstance(request, LeaseRequest):
                 return max(wait, request)
-        lease = self._leases.ask(request)
+        lease = self._leases.lease_batch(request)
         with self._lock:
             return max(self._joined(self._leases, lease, demand.number), wait)
 
@@ -120,7 +120,7 @@ class Pacer:
                 self._leases.give_back(reservation.window)
 
     def record_answer(self, reservation: Reservation, limits: Limits | None, *, refused: bool = False) -> None:
-        """Learn from what became of a call.
+        """Learn from the answer to a call, or from its absence.
 
         Args:
             reservation: Its reservation.
@@ -168,15 +168,15 @@ class Pacer:
             return LeaseDemand(now, 0, 0, self._calls.in_flight, now, None, 0.0, 0)
         return self._limit.demand(now, self._calls)
 
-    def _joined(self, leases: Leases, lease: Lease, asked_in: int) -> float:
+    def _joined(self, leases: Leases, lease: Lease, requested_in: int) -> float:
         """Learn what the store knows and leases; a limit that it does not know, either, has to be found out."""
         now = self._clock.monotonic()
         if self._limit is None and lease.limit:
             self._choose()
         if self._limit is not None:
-            is_new = lease.is_new and self._limit.number == asked_in
+            is_new = lease.is_new and self._limit.number == requested_in
             self._limit = self._limit.join(now, self._calls, limit=lease.limit, is_new=is_new, ends_at=lease.ends_at)
-        leases.keep(lease, asked_in, 0 if self._limit is None else self._limit.number, now)
+        leases.store_lease(lease, requested_in, 0 if self._limit is None else self._limit.number, now)
         return lease.wait
 
     def _reservation(self, now: float) -> Reservation:

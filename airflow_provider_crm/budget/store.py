@@ -1,15 +1,15 @@
-"""The budget that workers on one account share, as rows of the ledger's database: one per key and endpoint group.
+"""Share a budget among the workers on one account: one row of the ledger's database per key and endpoint group.
 
-Workers take calls in batches, so that the store is asked some times per window and not for each call: an eighth of what
-is free, so that the batches get smaller as the window is used up, and none is left over in one worker's hands. What a
-worker that died had taken is free again when the window ends, so that batches of a long window are small.
+Workers lease calls in batches, so that they query the store a few times per window instead of once per call. A batch
+is an eighth of the free calls: batches get smaller as the window is used up, and no worker is left with unused calls. A
+worker that dies loses its batch until the window ends, so batches of a long window are small.
 
-Where calls are spaced, because the limit is a bucket or was found from refusals, a batch is the next moments at which
-anybody may call, some tenths of a second of them; what one worker learns from a refusal holds for all.
+Where calls are spaced, because the limit is a bucket or was discovered from refusals, a batch is the next moments at
+which calls may leave, for some tenths of a second. A refusal that one worker reports changes the pace of all.
 
-Why a table of its own: the limiters of kept libraries (pyrate-limiter among them) are built with fixed rates, over
-windows that slide or begin with the first call. Here the limit is learned at run time, the window begins and ends with
-the vendor's own, calls of other programs count, and what was taken and not used is given back.
+The table replaces the limiters of existing libraries, such as pyrate-limiter. Those have fixed rates, over windows that
+slide or begin with the first call. Here the limit is learned at run time, and a window begins and ends with the
+vendor's own. Calls of other programs count, and unused calls are given back.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ if TYPE_CHECKING:
 
 _BATCHES = 8
 _SMALLEST_BATCH = 1 / 40
-_ASK_AGAIN = 0.01
-# Windows of more than that many seconds are granted in the smallest batches.
+_RETRY_SECONDS = 0.01
+# Windows that last longer than this many seconds are leased in the smallest batches.
 _LONG_WINDOW = 60.0
-# Seconds of spaced calls, or of what fills a bucket, that are granted at once, and calls while nothing bounds them.
+# Seconds of spaced calls, or of a bucket's refill, that one lease covers; and calls of a lease without any known limit.
 _SPACED_BATCH, _BUCKET_BATCH = 0.1, 0.3
 _UNBOUNDED_BATCH = 4
-# Seconds after which what refusals told is forgotten if nobody called.
+# Seconds without a call after which a discovered rate is forgotten.
 _FORGOTTEN_AFTER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class SharedWindow:
-    """What all workers together know of the present window; times are the database's epoch seconds.
+    """The present window, as all workers together know it; times are the database's epoch seconds.
 
     Attributes:
-        number: Of the window, counted by the store.
+        number: Number of the window, counted by the store.
         limit: Calls per window.
-        granted: Calls given to workers, and calls that were on their way when the window began.
-        counted: Calls that the vendor has counted, as far as a worker was told.
+        granted: Calls leased to workers, and calls in flight when the window began.
+        counted: Calls that the vendor has counted, by the answers that workers have reported.
         external_calls: Calls of other programs that are expected in the window.
-        opened_at: When the first worker asked in it.
-        ends_at: When it ends at the latest; None until an answer tells.
+        opened_at: When the first worker requested calls in it.
+        ends_at: When it ends at the latest; None until an answer names its end.
         length: Seconds that windows last.
-        found: What refusals have told.
+        discovered: The rate that refusals show.
     """
 
     number: int = 0
@@ -68,19 +68,19 @@ class SharedWindow:
     opened_at: float = 0.0
     ends_at: float | None = None
     length: float = 0.0
-    found: DiscoveredRate = field(default_factory=DiscoveredRate)
+    discovered: DiscoveredRate = field(default_factory=DiscoveredRate)
 
-    def informed(self, ask: LeaseRequest, now: float) -> SharedWindow:
-        """The window after what a worker knows; the next one if it is over."""
-        # A worker that has not called in this window may know a limit of yesterday.
-        limit = ask.limit if ask.number == self.number or not self.limit else self.limit
-        window = replace(self, limit=limit or self.limit, length=max(self.length, ask.length))
-        if ask.number == self.number:
-            ends = [self.ends_at, None if ask.ends_in is None else now + ask.ends_in]
+    def updated(self, request: LeaseRequest, now: float) -> SharedWindow:
+        """Return the window with the knowledge of a request; the next window if this one is over."""
+        # A worker that has not called in this window may report an outdated limit.
+        limit = request.limit if request.number == self.number or not self.limit else self.limit
+        window = replace(self, limit=limit or self.limit, length=max(self.length, request.length))
+        if request.number == self.number:
+            ends = [self.ends_at, None if request.ends_in is None else now + request.ends_in]
             window = replace(
                 window,
-                granted=max(self.granted - ask.returned, 0),
-                counted=max(self.counted, ask.counted),
+                granted=max(self.granted - request.returned, 0),
+                counted=max(self.counted, request.counted),
                 ends_at=min((one for one in ends if one is not None), default=None),
             )
         if (end := window.end(now)) is None or now < end:
@@ -96,32 +96,34 @@ class SharedWindow:
         )
 
     def end(self, now: float) -> float | None:
-        """When the window is over; not later than its length from now, whatever became of the clock since."""
+        """Return when the window is over: at most its length from now, even if the database's clock was set back."""
         if self.ends_at is not None:
             return min(self.ends_at, now + self.length) if self.length else self.ends_at
-        # A window of which no answer ever told the end, because its workers died, is over after its length; which may
-        # be known from an answer in the middle of a window only.
+        # No answer named the end of this window, because its workers died. Twice its length is enough: the length may
+        # be known only from an answer in the middle of a window.
         return min(self.opened_at, now) + 2 * self.length if self.length else None
 
-    def learned(self, ask: LeaseRequest, now: float) -> DiscoveredRate:
-        """What refusals have told, with what this worker has to tell."""
-        found = self.found
-        if now - found.next_at > _FORGOTTEN_AFTER:
-            found = DiscoveredRate.stated(ask.stated) if ask.stated and not ask.limit else DiscoveredRate()
-        if ask.accepted:
-            found = found.accept(now - ask.accepted_from, ask.accepted)
-        if (refusal := ask.refusal) is not None:
-            found = found.record_refusal(now - refusal.sent_at, now - refusal.at, refusal.wait)
-        return found
+    def discovered_rate(self, request: LeaseRequest, now: float) -> DiscoveredRate:
+        """Return the discovered rate with the calls and the refusal that a request reports."""
+        discovered = self.discovered
+        if now - discovered.next_at > _FORGOTTEN_AFTER:
+            discovered = (
+                DiscoveredRate.stated(request.stated) if request.stated and not request.limit else DiscoveredRate()
+            )
+        if request.accepted:
+            discovered = discovered.accept(now - request.accepted_from, request.accepted)
+        if (refusal := request.refusal) is not None:
+            discovered = discovered.record_refusal(now - refusal.sent_at, now - refusal.at, refusal.wait)
+        return discovered
 
     def free(self, share: float) -> int:
-        """Calls that may still be granted."""
+        """Return the calls that may still be leased."""
         others = max(self.external_calls, self.counted - self.granted)
         allowed = min(math.floor(share * self.limit + 1e-9), self.limit - others)
         return max(allowed - self.granted, 0)
 
     def batch(self, share: float) -> int:
-        """Calls to grant at once."""
+        """Return the calls of one lease."""
         free, smallest = self.free(share), math.ceil(self.limit * _SMALLEST_BATCH)
         return min(free, smallest if self.length > _LONG_WINDOW else max(smallest, free // _BATCHES))
 
@@ -130,14 +132,14 @@ class BudgetStore:
     """The shared budgets in one database; safe for many threads, processes and machines.
 
     Args:
-        database: Where they are.
+        database: Stores them.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire(self, name: str, ask: LeaseRequest) -> Lease:
-        """Tell the store what a worker knows, and take a batch of calls, in one transaction.
+    def acquire(self, name: str, request: LeaseRequest) -> Lease:
+        """Record the knowledge of a worker, and lease a batch of calls to it, in one transaction.
 
         Raises:
             TransientError: With code `LEDGER`, if the database cannot be used.
@@ -145,16 +147,16 @@ class BudgetStore:
         with self._database.transaction() as connection:
             before = self._locked(connection, name)
             now, read_at = self._database.now(connection).timestamp(), self._database.clock.monotonic()
-            after, calls, begin, gap = _granted(before.informed(ask, now), ask, now)
+            after, calls, begin, gap = _with_grant(before.updated(request, now), request, now)
             if after != before:
                 self._store(connection, name, after)
         end = after.end(now) if after.ends_at is not None else None
-        wait = 0.0 if calls else max(_ASK_AGAIN if end is None else end - now, 0.001)
+        wait = 0.0 if calls else max(_RETRY_SECONDS if end is None else end - now, 0.001)
         return Lease(
             calls,
             after.limit,
             after.number,
-            is_new=after.number != ask.number,
+            is_new=after.number != request.number,
             ends_at=None if end is None else read_at + end - now,
             wait=wait,
             begins_at=read_at + begin - now,
@@ -162,7 +164,7 @@ class BudgetStore:
         )
 
     def _locked(self, connection: Connection, name: str) -> SharedWindow:
-        """The row of that name, in the hands of this transaction alone."""
+        """Lock the row of that name, and return its window; create the row if there is none."""
         columns = [
             budgets.c.window_number,
             budgets.c.call_limit,
@@ -196,25 +198,25 @@ class BudgetStore:
         connection.execute(sa.update(budgets).where(budgets.c.name == name).values(_values(name, window)))
 
 
-def _granted(window: SharedWindow, ask: LeaseRequest, now: float) -> tuple[SharedWindow, int, float, float]:
-    """The window after a worker got its calls; how many these are, when the first may leave, and seconds between."""
-    found = window.learned(ask, now)
-    carried = ask.in_flight if window.number != ask.number else 0
-    window = replace(window, granted=window.granted + carried, found=found)
-    # A bucket bears it if the calls of a batch leave at once.
-    spaced = found.gap(ask.share)
-    gap = max(spaced, 1 / (ask.share * ask.rate) if ask.rate else 0.0)
-    if not ask.wants_calls:
+def _with_grant(window: SharedWindow, request: LeaseRequest, now: float) -> tuple[SharedWindow, int, float, float]:
+    """Return the window after a grant, its number of calls, when the first may leave, and the seconds between them."""
+    discovered = window.discovered_rate(request, now)
+    carried = request.in_flight if window.number != request.number else 0
+    window = replace(window, granted=window.granted + carried, discovered=discovered)
+    # The calls of one batch may leave a bucket at once.
+    spaced = discovered.gap(request.share)
+    gap = max(spaced, 1 / (request.share * request.rate) if request.rate else 0.0)
+    if not request.wants_calls:
         return window, 0, now, spaced
-    windowed = bool(window.limit) and not ask.rate
-    calls = window.batch(ask.share) if windowed else _UNBOUNDED_BATCH
+    windowed = bool(window.limit) and not request.rate
+    calls = window.batch(request.share) if windowed else _UNBOUNDED_BATCH
     if gap:
         calls = min(calls, max(int((_SPACED_BATCH if spaced else _BUCKET_BATCH) / gap), 1))
-    if windowed or ask.number is None:  # a worker's first call tells which limit it is
+    if windowed or request.number is None:  # a worker's first call shows the kind of limit
         calls = calls if windowed else 1
         window = replace(window, granted=window.granted + calls)
-    sent = found.record_send(now, gap, calls, share=ask.share)
-    return replace(window, found=sent), calls, found.first_at(now), spaced
+    sent = discovered.record_send(now, gap, calls, share=request.share)
+    return replace(window, discovered=sent), calls, discovered.first_at(now), spaced
 
 
 def _values(name: str, window: SharedWindow) -> dict[str, object]:
@@ -228,5 +230,5 @@ def _values(name: str, window: SharedWindow) -> dict[str, object]:
         "opened_at": dt.datetime.fromtimestamp(window.opened_at, dt.UTC),
         "ends_at": None if window.ends_at is None else dt.datetime.fromtimestamp(window.ends_at, dt.UTC),
         "length": window.length,
-        "discovered": json.dumps(window.found._asdict()),
+        "discovered": json.dumps(window.discovered._asdict()),
     }

@@ -19,8 +19,8 @@ class GroupUse:
         calls: HTTP calls of the run.
         limit: Calls per window, as the answers name it; None where none did.
         window: Seconds of a window: the longest time to its end that an answer named; None where none did.
-        allowed: Calls that the vendor allowed in that time to everybody on the key: `limit` for each window, at least
-            for one; None where no answer named a limit.
+        allowed: Calls that the vendor allowed in that time to all programs on the key: `limit` for each window, for at
+            least one; None where no answer named a limit.
     """
 
     group: str

@@ -1,11 +1,11 @@
-"""OAuth access tokens from a refresh token that is replaced at every use; all workers share one chain of them.
+"""Fetch OAuth access tokens with a refresh token that is replaced at every use; all workers share one chain of them.
 
 A vendor that rotates refresh tokens voids the old one when it issues the next. So one worker refreshes at a time, under
-the lock of its transaction in the ledger's database, and no worker uses a token before it is stored there, encrypted.
-The others then find the new token.
+the lock of its transaction in the ledger's database. No worker uses a token before it is stored there, encrypted. The
+others then find the new token.
 
-What cannot be closed: if the worker or the answer is lost between the vendor's issuing of a token and its storing, the
-chain is broken, and the application has to be authorised again. That time is one answer of the token endpoint.
+One gap remains: the worker or the answer may be lost after the vendor has issued a token and before it is stored. Then
+the chain is broken, and the application has to be authorised again. That time is one answer of the token endpoint.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class StoredTokens:
         return tuple(self._known)
 
     def token(self) -> str:
-        """Return an access token that has not expired as far as is known; refresh it if need be.
+        """Return an access token that has not expired as far as is known; refresh it if necessary.
 
         Raises:
             AuthenticationError: The vendor refused the refresh token or the application's secret.

@@ -1,1 +1,1 @@
-"""The tables of the ledger, and what databases differ in."""
+"""The tables of the ledger, and the differences between databases."""

@@ -28,13 +28,13 @@ class Database:
     Safe for many threads; other processes and machines may use the same database.
 
     Args:
-        engine: Where it is.
+        engine: Connects to it.
         clock: The time of this machine, for a database that has no other.
 
     Attributes:
-        engine: The same, so configured that several processes may write.
+        engine: The same, configured so that several processes may write.
         dialect: What is special about this kind of database.
-        clock: As it was given.
+        clock: The time of this machine.
     """
 
     def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
@@ -52,7 +52,7 @@ class Database:
 
     @classmethod
     def temporary(cls, table: sa.Table) -> Self:
-        """Return a database of one table, in a file of this process that is gone when it is closed."""
+        """Return the database of one table, in a file of this process; closing it deletes the file."""
         made = cls(temporary_engine())
         with made.engine.begin() as connection:
             table.create(connection)
@@ -100,7 +100,7 @@ class Database:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what goes wrong with the database into an error of this package that names the database.
+        """Convert each error of the database into an error of this package that names the database.
 
         Raises:
             LedgerUnavailableError: For any error of the database.
@@ -121,6 +121,6 @@ class Database:
 
 
 def _address(url: URL) -> str:
-    """Return where a database is, without its user, password and certificates."""
+    """Return the address of a database, without its user, password and certificates."""
     host = url.host or url.query.get("host")
     return f"{url.database} on {host}" if host else str(url.database)

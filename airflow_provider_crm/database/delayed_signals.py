@@ -1,4 +1,4 @@
-"""Signals that wait: an exception that a handler raises in the midst of a transaction leaves its lock behind."""
+"""Delay signals during a transaction: an exception that a handler raises within one leaves its lock behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
 @contextmanager
 def delayed_signals() -> Iterator[None]:
-    """Let signals that come within the block be handled when it has ended; keep it short.
+    """Delay the handling of signals until the block has ended; keep the block short.
 
     Handlers run in the main thread only: in any other one this does nothing.
     """
@@ -26,7 +26,7 @@ def delayed_signals() -> Iterator[None]:
     ended = False
 
     def wait(number: int, frame: FrameType | None) -> None:
-        # After the end, another signal's handler may have raised before this one was replaced.
+        # Another signal's handler may have raised after the end of the block, before this one was replaced.
         if ended:
             handlers[signal.Signals(number)](number, frame)
         else:
@@ -46,7 +46,7 @@ def delayed_signals() -> Iterator[None]:
 
 
 def _send_again(came: Sequence[int]) -> None:
-    """Send each signal to this process, so that Python calls its handler as ever; one that raises holds up no other."""
+    """Send each signal to this process, so that Python calls its handler; one that raises does not stop the others."""
     if came:
         try:
             signal.raise_signal(came[0])

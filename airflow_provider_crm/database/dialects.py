@@ -1,4 +1,4 @@
-"""Everything that differs between databases: one class for each of them, and nothing of the kind anywhere else.
+"""Everything that differs between databases: one class for each of them, and no other module knows any of it.
 
 Over 300 lines because all of it stands in one place.
 

@@ -1,7 +1,7 @@
-"""Hashes instead of values that the ledger must not store: made with a key, so that no value is found by trying.
+"""Replace values that the ledger must not store by hashes with a key, so that trying all values finds none.
 
-A phone number has so few digits that all of them can be hashed in minutes; without the key that leads nowhere. Each
-hash names its key by a short id, so that a hash made with another key is known to say nothing about a value.
+A phone number has so few digits that all of them can be hashed in minutes; without the key their hashes match nothing.
+Each hash names its key by a short id: the hash of another key is not compared with a value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class HashKey:
     key_id: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Name the key by what it makes of a fixed text."""
+        """Derive the id of the key from its hash of a fixed text."""
         object.__setattr__(self, "key_id", self._digest("the id of this key")[:_ID_DIGITS])
 
     def derived(self, purpose: str) -> HashKey:
@@ -55,7 +55,7 @@ class HashKey:
 
 @dataclass(frozen=True, slots=True)
 class FieldHashes:
-    """Which fields are stored as hashes, and the key for them.
+    """The fields that are stored as hashes, and the key for them.
 
     Attributes:
         fields: The vendor's keys of those fields.

@@ -1,4 +1,4 @@
-"""Versions of the ledger's tables: a new database gets the present ones, an older one is migrated, a newer one refused.
+"""Create the ledger's tables in a new database, migrate older ones, and refuse newer ones.
 
 The first worker that opens the ledger migrates it, under a lock that all processes take: the write lock of a SQLite
 file, an advisory lock in PostgreSQL. The others then find nothing left to do. `crm_schema_version` has the number,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 _LOCK = 7_205_551  # any number that is this package's own; version 1 took the same
-_ALEMBIC = threading.Lock()  # it keeps the script that runs in variables of its modules
+_ALEMBIC = threading.Lock()  # alembic keeps the running script in variables of its modules
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _NEWEST = sa.select(sa.func.max(schema_version.c.version))
 
@@ -33,22 +33,22 @@ def migrate(engine: Engine) -> None:
     Raises:
         ConfigurationError: The tables are of a newer version than this package knows.
     """
-    if _found(engine) == VERSION:
+    if _version_in_one_query(engine) == VERSION:
         return
     with engine.begin() as connection:
         dialect = dialect_of(connection)
         dialect.lock(connection, _LOCK)
-        found = stored_version(connection)
-        if found is None:
+        version = stored_version(connection)
+        if version is None:
             metadata.create_all(connection)
             connection.execute(sa.insert(revisions).values(version_num=_revision(VERSION)))
             connection.execute(sa.insert(schema_version).values(version=VERSION))
             for statement in dialect.after_create:
                 connection.exec_driver_sql(statement)
             return
-        refuse_newer(found)
-        if found < VERSION:
-            _run_scripts(connection, found)
+        refuse_newer(version)
+        if version < VERSION:
+            _run_scripts(connection, version)
 
 
 def stored_version(connection: Connection) -> int | None:
@@ -58,19 +58,19 @@ def stored_version(connection: Connection) -> int | None:
     return connection.execute(_NEWEST).scalar()
 
 
-def refuse_newer(found: int) -> None:
+def refuse_newer(version: int) -> None:
     """Refuse tables of a newer version than this package knows.
 
     Raises:
         ConfigurationError: They are.
     """
-    if found > VERSION:
-        msg = f"The ledger is of version {found}, this package knows up to {VERSION}; upgrade airflow-provider-crm."
+    if version > VERSION:
+        msg = f"The ledger is of version {version}, this package knows up to {VERSION}; upgrade airflow-provider-crm."
         raise ConfigurationError(msg)
 
 
-def _found(engine: Engine) -> int | None:
-    """Return the version, in one query; None also if that fails: then the steps that follow show why."""
+def _version_in_one_query(engine: Engine) -> int | None:
+    """Return the version, in one query; None also if that fails: the steps that follow show why."""
     with engine.begin() as connection:
         try:
             return connection.execute(_NEWEST).scalar()
@@ -78,15 +78,15 @@ def _found(engine: Engine) -> int | None:
             return None
 
 
-def _run_scripts(connection: Connection, found: int) -> None:
-    """Run alembic's scripts of all versions after `found`; 0 for an empty database."""
+def _run_scripts(connection: Connection, version: int) -> None:
+    """Run alembic's scripts of all versions after the stored one; 0 for an empty database."""
     from alembic import command
     from alembic.config import Config
 
     revisions.create(connection, checkfirst=True)
     connection.execute(sa.delete(revisions))
-    if found:
-        connection.execute(sa.insert(revisions).values(version_num=_revision(found)))
+    if version:
+        connection.execute(sa.insert(revisions).values(version_num=_revision(version)))
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes.update(connection=connection, version_table=REVISIONS)

@@ -112,16 +112,16 @@ class Expected:
 
 def expected(task: Mapped, deals: Iterable[Deal]) -> Expected:
     """Compute what one task has to do with the deals of its day."""
-    found = Expected(task.vendor)
+    expectation = Expected(task.vendor)
     for deal in deals:
         record_id = deal.close_id if task.vendor == "close" else deal.raze_id
         word, code = _FATES[task.vendor].get(deal.flaw, ("updated", "")) if deal.flaw else ("updated", "")
-        found.outcomes[word] += 1
+        expectation.outcomes[word] += 1
         if word in FAILURES:
-            found.rejects[record_id, word, code] += 1
+            expectation.rejects[record_id, word, code] += 1
         if deal.flaw is not Flaw.UNKNOWN_ID:
-            found.records[record_id] = {**BEFORE[task.vendor], **_landed(task, deal, word)}
-    return found
+            expectation.records[record_id] = {**BEFORE[task.vendor], **_landed(task, deal, word)}
+    return expectation
 
 
 def _landed(task: Mapped, deal: Deal, word: str) -> Record:
@@ -140,35 +140,37 @@ def differences(run: DemoRun, wanted: Mapping[str, Expected]) -> list[str]:
     Returns:
         One sentence for each difference; empty if everything came as planned.
     """
-    found: list[str] = []
+    problems: list[str] = []
     for task_id, expectation in wanted.items():
         name = f"{run.dag_id}.{task_id} of {run.logical_date}"
         state = run.states.get(task_id, "missing")
         if state != expectation.state:
-            found.append(f"{name} is {state}, planned was {expectation.state}.")
+            problems.append(f"{name} is {state}, planned was {expectation.state}.")
         report = run.reports.get(task_id)
         if report is None:
-            found.append(f"{name} left no report in XCom.")
+            problems.append(f"{name} left no report in XCom.")
             continue
-        found += _report_differences(name, report, expectation)
-    return found
+        problems += _report_differences(name, report, expectation)
+    return problems
 
 
 def _report_differences(name: str, report: Mapping[str, Any], expectation: Expected) -> list[str]:
-    found = []
+    problems = []
     if report["vendor"] != expectation.vendor:
-        found.append(f"{name} wrote to {report['vendor']}, planned was {expectation.vendor}.")
+        problems.append(f"{name} wrote to {report['vendor']}, planned was {expectation.vendor}.")
     outcomes, planned = Counter(report["outcomes"]), expectation.outcomes
-    found += [
+    problems += [
         f"{name} has {outcomes[word]} rows {word}, planned were {planned[word]}."
         for word in sorted(outcomes.keys() | planned.keys())
         if outcomes[word] != planned[word]
     ]
     rejects = Counter((reject["record_id"], reject["outcome"], reject["code"]) for reject in report["rejects"])
     surplus, lacking = rejects - expectation.rejects, expectation.rejects - rejects
-    found += [f"{name} reports {_words(reject)}, which was not planned." for reject in sorted(surplus.elements())]
-    found += [f"{name} does not report {_words(reject)}, which was planned." for reject in sorted(lacking.elements())]
-    return found
+    problems += [f"{name} reports {_words(reject)}, which was not planned." for reject in sorted(surplus.elements())]
+    problems += [
+        f"{name} does not report {_words(reject)}, which was planned." for reject in sorted(lacking.elements())
+    ]
+    return problems
 
 
 def plan_differences(run: DemoRun, task_id: str, counts: Mapping[str, int], diff: Sequence[str]) -> list[str]:
@@ -182,19 +184,19 @@ def plan_differences(run: DemoRun, task_id: str, counts: Mapping[str, int], diff
     """
     name = f"{run.dag_id}.{task_id} of {run.logical_date}"
     state, plan = run.states.get(task_id, "missing"), run.reports.get(task_id)
-    found = [] if state == "success" else [f"{name} is {state}, planned was success."]
+    problems = [] if state == "success" else [f"{name} is {state}, planned was success."]
     if plan is None:
-        return [*found, f"{name} left no plan in XCom."]
+        return [*problems, f"{name} left no plan in XCom."]
     verdicts, planned = Counter(plan["counts"]), Counter(counts)
-    found += [
+    problems += [
         f"{name} plans {verdicts[word]} fields as {word}, planned were {planned[word]}."
         for word in sorted(verdicts.keys() | planned.keys())
         if verdicts[word] != planned[word]
     ]
     table = [line for line in plan["summary"].replace("\\", "").splitlines() if line.startswith("| ")][2:]
     if table != list(diff):
-        found.append(f"{name} shows {table}, planned was {list(diff)}.")
-    return found
+        problems.append(f"{name} shows {table}, planned was {list(diff)}.")
+    return problems
 
 
 def write_differences(name: str, seen: Sequence[Write], planned: Mapping[str, Record]) -> list[str]:
@@ -206,13 +208,15 @@ def write_differences(name: str, seen: Sequence[Write], planned: Mapping[str, Re
         planned: The fields that Close has to receive, by record id; Raze is to receive nothing.
     """
     lacking = dict(planned)
-    found = []
+    problems = []
     for write in seen:
         if write.vendor == "close" and lacking.get(write.record_id) == write.fields:
             del lacking[write.record_id]
         else:
-            found.append(f"{name} wrote {write.vendor} {write.record_id} {dict(write.fields)}, which was not planned.")
-    return found + [f"{name} did not write close {one} {lacking[one]}, which was planned." for one in lacking]
+            problems.append(
+                f"{name} wrote {write.vendor} {write.record_id} {dict(write.fields)}, which was not planned."
+            )
+    return problems + [f"{name} did not write close {one} {lacking[one]}, which was planned." for one in lacking]
 
 
 def record_differences(vendor: str, record_id: str, wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:

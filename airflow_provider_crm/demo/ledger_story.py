@@ -81,11 +81,11 @@ class Act:
             One sentence for each difference; empty if everything came as planned.
         """
         if self.diff:
-            found = plan_differences(run, self.task_id, self.counts, self.diff)
+            problems = plan_differences(run, self.task_id, self.counts, self.diff)
         else:
             wanted = Expected("close", Counter(self.counts), Counter(self.rejects))
-            found = differences(run, {self.task_id: wanted})
-        return found + write_differences(f"{self.dag_id} ({self.title})", writes, self.writes)
+            problems = differences(run, {self.task_id: wanted})
+        return problems + write_differences(f"{self.dag_id} ({self.title})", writes, self.writes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class LedgerStory:
         self._path = path
         self._deals = [deal for deal in deals if deal.day == DAY]
         self._amounts = {deal.close_id: Decimal(deal.arr or 0) for deal in self._deals}
-        self._held = expected(TASKS[_DAILY[0]][_DAILY[1]], self._deals).records
+        self._expected_records = expected(TASKS[_DAILY[0]][_DAILY[1]], self._deals).records
 
     def play(self) -> Iterator[Played]:
         """Play all acts; yields each as it ends."""
@@ -175,7 +175,7 @@ class LedgerStory:
     def _undone(self, written: Played, before: Mapping[str, Decimal]) -> Played:
         """Take that run back, after a colleague has changed one of its deals."""
         crm.edit(self._sandbox, EDITED, {"value": EDITED_VALUE})
-        self._held[EDITED]["value"] = EDITED_VALUE
+        self._expected_records[EDITED]["value"] = EDITED_VALUE
         back = [record_id for record_id in PLANNED if record_id != EDITED]
         act = Act(
             title="undo the write",
@@ -203,8 +203,8 @@ class LedgerStory:
         problems = act.differences(run, writes)
         reader = crm.CrmReader(self._sandbox)
         for record_id, fields in act.writes.items():
-            self._held[record_id] |= fields
-        for record_id, wanted in self._held.items():
+            self._expected_records[record_id] |= fields
+        for record_id, wanted in self._expected_records.items():
             problems += record_differences("close", record_id, wanted, reader.read("close", record_id))
         return Played(act=act, run=run, writes=writes, problems=problems)
 

@@ -90,13 +90,13 @@ _STORED = tuple(field.name for field in fields(Deal) if field.name not in ("flaw
 def deals() -> list[Deal]:
     """Return all deals of all days: 40 clean ones a day, and one of each flaw on the dirty days."""
     rng = random.Random(20260308)
-    found: list[Deal] = []
+    rows: list[Deal] = []
     for day in DAYS:
         clean = [_deal(day, number, rng) for number in range(1, _CLEAN + 1)]
-        found += clean
+        rows += clean
         if day in DIRTY_DAYS:
-            found += _dirty(replace(_deal(day, _CLEAN + 1, rng), won_at=None, won_on=None), rng)
-    return found
+            rows += _dirty(replace(_deal(day, _CLEAN + 1, rng), won_at=None, won_on=None), rng)
+    return rows
 
 
 def late_win(day: str) -> str:

@@ -89,7 +89,7 @@ class PlanSource:
             return None
         keys = [key for key in update.expected if key in update.fields or key in update.resting]
         shown = stored_values(keys, record, self._vendor, self._catalogue)
-        changed = [key for key in keys if self._kept(key, shown.get(key)) != update.expected[key]]
+        changed = [key for key in keys if self._stored_form(key, shown.get(key)) != update.expected[key]]
         if not changed:
             return None
         unclear = [key for key in changed if not self._comparable(update.expected[key])]
@@ -101,7 +101,7 @@ class PlanSource:
             return self._conflict(update.row, update.record_id, reason)
         return self._conflict(update.row, update.record_id, f"{', '.join(changed)} changed in the CRM since the plan.")
 
-    def _kept(self, key: str, value: str | None) -> str | None:
+    def _stored_form(self, key: str, value: str | None) -> str | None:
         return value if value is None or self._ledger is None else self._ledger.stored_form(key, value)
 
     def _comparable(self, expected: str) -> bool:
@@ -117,13 +117,13 @@ class PlanSource:
         return [self._overtaken(row, states.get((row.record_id, row.field))) for row in rows]
 
     def _overtaken(self, row: PlanRow, state: FieldState | None) -> PlanRow:
-        """Return the row with its verdict of now: if the ledger still has another value, that came after the plan."""
+        """Return the row with its present verdict: another value in the ledger came after the plan."""
         desired = _unchanged_value(row)
         if desired is None or state is None:
             return row
         if state.newest is not None and desired.as_of < state.newest:
             return replace(row, verdict=PlanVerdict.STALE, code="NEWER_DATA", reason="Newer data came after the plan.")
-        if state.value is None or state.value == self._kept(row.field, row.after):
+        if state.value is None or state.value == self._stored_form(row.field, row.after):
             return row
         reason = f"Another run wrote {row.field} since the plan, with older data."
         return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)

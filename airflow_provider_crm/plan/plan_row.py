@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class PlanVerdict(enum.StrEnum):
-    """What would become of one field of one row."""
+    """The planned result for one field of one row."""
 
     UPDATE = "update"
     UNCHANGED = "unchanged"
@@ -26,7 +26,7 @@ class PlanRow:
         row: Position of the row in its source, from 0.
         record_id: The opportunity.
         field: The vendor's key; empty if it is about the whole row.
-        verdict: What would become of it.
+        verdict: The planned result.
         before: JSON text of the value in the CRM; None if it is not shown.
         after: JSON text of the value to write; None if there is no such value.
         as_of: Data time of the row.
@@ -47,7 +47,7 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class WrittenField:
-    """What one run did to one field.
+    """One field that a run wrote, with its values before and during the run.
 
     Attributes:
         key: The vendor's key.
@@ -62,7 +62,7 @@ class WrittenField:
 
 @dataclass(frozen=True, slots=True)
 class WrittenRecord:
-    """What one run did to one opportunity."""
+    """One opportunity that a run wrote."""
 
     record_id: str
     fields: tuple[WrittenField, ...]

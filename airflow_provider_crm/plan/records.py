@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
-from airflow_provider_crm.plan.reads import Listed
+from airflow_provider_crm.plan.reads import ListProgress
 from airflow_provider_crm.push.concurrency import Concurrency, RowTiming
 from airflow_provider_crm.push.stops import FirstError
 from airflow_provider_crm.push.workers import Workers
@@ -27,7 +27,7 @@ class _Answer(NamedTuple):
 
     record_id: str
     shown: Record | CrmError | None
-    took: RowTiming
+    timing: RowTiming
 
 
 class RecordReader:
@@ -44,7 +44,7 @@ class RecordReader:
         self._session = session
         self._vendor = session.account.vendor
         self._keys = frozenset(keys)
-        self._kept = self._keys | {key.rpartition(".")[0] for key in keys} | {self._vendor.id_key}
+        self._stored_keys = self._keys | {key.rpartition(".")[0] for key in keys} | {self._vendor.id_key}
         self._reads = reads
         self._concurrency = Concurrency(concurrency)
         self._workers: Workers[str, _Answer] = Workers(self._read, "crm-read")
@@ -66,8 +66,8 @@ class RecordReader:
             rows: The records to read.
         """
         state = self._reads.begin(self._keys, self._session.clock.now())
-        over, have = state.over or len(rows) <= 1, self._reads.count()
-        while not over:
+        complete, read_count = state.complete or len(rows) <= 1, self._reads.count()
+        while not complete:
             page = state.pages
             try:
                 body = self._session.fetch(self._vendor.list_call({}, page))
@@ -76,12 +76,12 @@ class RecordReader:
                 return
             records, more = self._vendor.parse_page(body)
             wanted = self._wanted(records, rows)
-            have += len(wanted)  # a record that moved to this page counts twice, which only ends it sooner
-            left = len(rows) - have
+            read_count += len(wanted)  # a record that moved to this page counts twice, which only ends it sooner
+            missing = len(rows) - read_count
             pages = self._vendor.pages(body)
-            over = not (more and left > 0 and pages is not None and 0 < pages - page - 1 < left)
-            state = Listed(page + 1, over)
-            self._reads.listed(wanted, self._keys, state, self._session.clock.now())
+            complete = not (more and missing > 0 and pages is not None and 0 < pages - page - 1 < missing)
+            state = ListProgress(page + 1, complete)
+            self._reads.store_page(wanted, self._keys, state, self._session.clock.now())
 
     def get(self, record_ids: Iterable[str]) -> dict[str, Record | RejectedError | None]:
         """Return each record: None if the CRM has no such record, an error if the vendor does not show it.
@@ -92,14 +92,14 @@ class RecordReader:
         """
         wanted = list(dict.fromkeys(record_ids))
         known = self._reads.of(wanted)
-        read = self._read_and_kept([record_id for record_id in wanted if record_id not in known])
+        read = self._read_and_store([record_id for record_id in wanted if record_id not in known])
         return {record_id: known[record_id] if record_id in known else read[record_id] for record_id in wanted}
 
     def read_again(self, record_id: str) -> Record | RejectedError | None:
         """Read a record again, whatever was read before; otherwise as `get`."""
-        return self._read_and_kept([record_id])[record_id]
+        return self._read_and_store([record_id])[record_id]
 
-    def _read_and_kept(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
+    def _read_and_store(self, record_ids: list[str]) -> dict[str, Record | RejectedError | None]:
         read = self._read_all(record_ids)
         records = {
             record_id: shown if shown is None else self._of_interest(shown)
@@ -125,7 +125,7 @@ class RecordReader:
                     running += 1
             for answer in self._workers.ended() if running else ():
                 running -= 1
-                self._concurrency.ended(answer.took)
+                self._concurrency.ended(answer.timing)
                 if answer.shown is None or isinstance(answer.shown, (dict, RejectedError)):
                     records[answer.record_id] = answer.shown
             self._workers.resize(self._concurrency.size)
@@ -133,27 +133,27 @@ class RecordReader:
 
     def _wanted(self, records: Iterable[Record], rows: TemporaryIdTable) -> dict[str, Record]:
         canonical_id, id_key = self._vendor.canonical_id, self._vendor.id_key
-        listed = {canonical_id(str(record.get(id_key))): record for record in records}
+        by_id = {canonical_id(str(record.get(id_key))): record for record in records}
         return {
-            record_id: self._of_interest(listed[record_id])
-            for record_id in rows.rows_of(listed)
-            if all(self._vendor.stored_value(key, listed[record_id]) for key in self._keys)
+            record_id: self._of_interest(by_id[record_id])
+            for record_id in rows.rows_of(by_id)
+            if all(self._vendor.stored_value(key, by_id[record_id]) for key in self._keys)
         }
 
     def _of_interest(self, record: Record) -> Record:
-        return {name: value for name, value in record.items() if name in self._kept}
+        return {name: value for name, value in record.items() if name in self._stored_keys}
 
     def _read(self, record_id: str) -> _Answer:
         """Read one record, in a thread of its own; no more calls are made once one has failed."""
         monotonic, limit_seconds = self._session.clock.monotonic, self._session.waiting.limit_seconds
         began, waited = monotonic(), limit_seconds()
-        shown = self._failed.error or self._shown(record_id)
+        shown = self._failed.error or self._read_or_error(record_id)
         ended = monotonic()
         if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
             self._failed.add(shown)
         return _Answer(record_id, shown, RowTiming(ended, ended - began, limit_seconds() - waited))
 
-    def _shown(self, record_id: str) -> Record | CrmError | None:
+    def _read_or_error(self, record_id: str) -> Record | CrmError | None:
         try:
             return self._session.read(record_id)
         except RejectedError as err:

@@ -30,7 +30,7 @@ class PlanProblem(NamedTuple):
     """Why a field cannot be planned.
 
     Attributes:
-        verdict: What the plan says of it.
+        verdict: Its planned result.
         code: Machine-readable cause.
         reason: One sentence for a person.
     """

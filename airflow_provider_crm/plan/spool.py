@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 class Spool(Generic[_T]):
-    """A list of objects of this package, in a file that is gone when the list is closed.
+    """A list of objects of this package, in a file that is deleted when the list is closed.
 
     Args:
         items: The first objects.

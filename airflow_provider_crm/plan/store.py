@@ -158,11 +158,11 @@ class PlanStore:
         Raises:
             ConfigurationError: If another run has begun before.
         """
-        mine = plans.c.applied_by.is_(None) | (plans.c.applied_by == run_key)
-        update = sa.update(plans).where(plans.c.plan_id == plan.plan_id, mine).values(applied_by=run_key)
+        is_free_or_own = plans.c.applied_by.is_(None) | (plans.c.applied_by == run_key)
+        update = sa.update(plans).where(plans.c.plan_id == plan.plan_id, is_free_or_own).values(applied_by=run_key)
         with self._database.transaction() as connection:
-            taken = connection.execute(update).rowcount
-        if not taken:
+            updated = connection.execute(update).rowcount
+        if not updated:
             applied_by = self.load(plan.plan_id).applied_by
             msg = f"Plan {plan.plan_id} was applied by {applied_by} already, and a plan is applied once; plan again."
             raise ConfigurationError(msg)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class UndoPlanner:
-    """Plans to take back what a run has written.
+    """Plans to restore the values before a run.
 
     Args:
         session: The account.

@@ -107,13 +107,13 @@ def _without_skipped(columns: Mapping[str, list[Any]], skipping: Sequence[str], 
     """Return rows without the values to be left alone; rows that lack the same fields share their columns."""
     left_out = zip(*([value is Mark.SKIP for value in columns[name]] for name in skipping), strict=True)
     shapes: dict[tuple[bool, ...], Mapping[str, list[Any]]] = {}
-    found = []
+    rows_of_shapes = []
     for index, shape in zip(range(rows), left_out, strict=True):
         if shape not in shapes:
             skipped = {name for name, skip in zip(skipping, shape, strict=True) if skip}
             shapes[shape] = {name: values for name, values in columns.items() if name not in skipped}
-        found.append(Row(shapes[shape], index))
-    return found
+        rows_of_shapes.append(Row(shapes[shape], index))
+    return rows_of_shapes
 
 
 def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Problems) -> tuple[list[Any], bool]:

@@ -21,7 +21,7 @@ class NullTexts:
 
     def __init__(self, texts: frozenset[str]) -> None:
         self._texts = texts
-        self._found: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def cells(self, column: str, series: pd.Series[Any]) -> list[object]:
         """Return the cells of a column, with None for each of the texts."""
@@ -34,7 +34,7 @@ class NullTexts:
         if self._texts.isdisjoint(map(str.strip, distinct)):
             return cells
         null = {word for word in distinct if word.strip() in self._texts}
-        self._found.update((column, word.strip()) for word in words if word in null and word.strip())
+        self._counts.update((column, word.strip()) for word in words if word in null and word.strip())
         return [None if type(cell) is str and cell in null else cell for cell in cells]
 
     def among(self, items: Iterable[object]) -> bool:
@@ -46,5 +46,5 @@ class NullTexts:
         return [
             f"Column {column!r}: {count} row{' has' if count == 1 else 's have'} the text {text!r}, which counts as a "
             "missing value; pass null_values=[''] to write such text."
-            for (column, text), count in self._found.items()
+            for (column, text), count in self._counts.items()
         ]

@@ -138,10 +138,10 @@ class RowIds:
             self._refuse_repeated(_occurrences(record_ids, problems), first, problems)
         return {}
 
-    def _refuse_repeated(self, found: _Occurrences, first: int, problems: Problems) -> None:
-        before = self._seen.rows_of(found.first, before=first)
-        for record_id in (*found.repeated, *(known for known in before if known not in found.repeated)):
-            rows = found.repeated.get(record_id) or [found.first[record_id]]
+    def _refuse_repeated(self, occurrences: _Occurrences, first: int, problems: Problems) -> None:
+        before = self._seen.rows_of(occurrences.first, before=first)
+        for record_id in (*occurrences.repeated, *(known for known in before if known not in occurrences.repeated)):
+            rows = occurrences.repeated.get(record_id) or [occurrences.first[record_id]]
             everywhere = [*([before[record_id]] if record_id in before else []), *(first + index for index in rows)]
             for index in rows:
                 text = row_names(everywhere, first + index)

@@ -28,7 +28,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BACKLOG = 1024
 
 
-class Connection(Protocol):
+class UvicornProtocol(Protocol):
     """A uvicorn protocol, as far as it is used here."""
 
     client: tuple[str, int] | None
@@ -102,7 +102,7 @@ class Loopback:
             protocol.cycle.disconnected = True
             protocol.transport.close()
 
-    def _protocol(self, client: tuple[str, int]) -> Connection | None:
+    def _protocol(self, client: tuple[str, int]) -> UvicornProtocol | None:
         """Find the uvicorn protocol of a connection; all of its HTTP/1.1 ones have these attributes."""
         connections: set[Any] = self._state.connections
         return next((one for one in connections if one.client == client), None)

@@ -8,7 +8,7 @@ from typing import Any
 Fields = dict[str, Any]
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
-_VERSIONS_KEPT = 8
+_VERSIONS_STORED = 8
 
 
 class Records:
@@ -25,7 +25,7 @@ class Records:
         """Replace a record's fields; None deletes it."""
         versions = self._versions.setdefault(record_id, [])
         versions.append((at, fields))
-        del versions[:-_VERSIONS_KEPT]
+        del versions[:-_VERSIONS_STORED]
 
     def get(self, record_id: str) -> Fields | None:
         """Return the record as it is now, or None."""

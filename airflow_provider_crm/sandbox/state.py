@@ -67,7 +67,7 @@ class SandboxState:
         method: str | None = None,
         path: str | None = None,
     ) -> Script:
-        """Lay down what happens to the next matching calls, one entry for each; the calls after them are normal.
+        """Script the faults of the next matching calls, one entry for each; later calls are normal.
 
         Args:
             faults: fault names as in `faults`; None answers normally.

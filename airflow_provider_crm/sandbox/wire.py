@@ -89,7 +89,7 @@ def parse_query(raw_query: str) -> dict[str, str]:
 
 
 def parse_body(raw: bytes) -> tuple[Json, str | None]:
-    """Read a JSON body: its value, and what is wrong with a malformed one. An empty body is None, and well-formed."""
+    """Read a JSON body: its value, and the error of a malformed one. An empty body is None, and well-formed."""
     if not raw:
         return None, None
     try:

@@ -68,8 +68,10 @@ def merge_parts(parts: Sequence[tuple[Sequence[int], Iterable[_T]]]) -> list[_T]
     """Merge parts of a sequence into one, in order; each part comes with the positions of its items."""
     if len(parts) == 1:
         return list(parts[0][1])
-    found = {position: item for positions, items in parts for position, item in zip(positions, items, strict=True)}
-    return [found[position] for position in range(len(found))]
+    by_position = {
+        position: item for positions, items in parts for position, item in zip(positions, items, strict=True)
+    }
+    return [by_position[position] for position in range(len(by_position))]
 
 
 def shapes_of(rows: Iterable[Mapping[str, object]]) -> list[object]:

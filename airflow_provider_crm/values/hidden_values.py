@@ -60,7 +60,7 @@ def sent_values(body: str | None, keys: frozenset[str]) -> tuple[object, ...]:
 
 
 def without_values(text: str, values: Iterable[object]) -> str:
-    """Remove from a vendor's text all that it repeats of some values.
+    """Remove every repetition of some values from a vendor's text.
 
     A text is also found where it was cut or is written in another case or as JSON; a number where it is written with
     separators, or in cents.
@@ -71,7 +71,7 @@ def without_values(text: str, values: Iterable[object]) -> str:
     """
     covered = [False] * len(text)
     for value in _single(values):
-        for start, end in _found(text, value):
+        for start, end in _repetitions(text, value):
             covered[start:end] = [True] * (end - start)
     return "".join(_joined(text, covered)) if any(covered) else text
 
@@ -89,11 +89,11 @@ def _single(values: Iterable[object]) -> Iterator[str | Decimal]:
             yield Decimal(str(value))
 
 
-def _found(text: str, value: str | Decimal) -> Iterator[tuple[int, int]]:
+def _repetitions(text: str, value: str | Decimal) -> Iterator[tuple[int, int]]:
     if isinstance(value, str):
         forms = {value, " ".join(value.split()), json.dumps(value)[1:-1], repr(value)[1:-1]}
         for form in forms - {""}:
-            yield from _found_text(_lower(text), _lower(form))
+            yield from _text_repetitions(_lower(text), _lower(form))
         return
     amounts = {value, value * _CENTS, value / _CENTS}
     for match in _NUMBER.finditer(text):
@@ -101,7 +101,7 @@ def _found(text: str, value: str | Decimal) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-def _found_text(text: str, form: str) -> Iterator[tuple[int, int]]:
+def _text_repetitions(text: str, form: str) -> Iterator[tuple[int, int]]:
     """Find where a text repeats another: a short one as a word, a long one piece by piece."""
     if len(form) < _PIECE:
         yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text))

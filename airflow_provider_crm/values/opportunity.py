@@ -84,7 +84,7 @@ class Update:
 
 
 class OutcomeKind(enum.Enum):
-    """How an outcome counts."""
+    """The class of an outcome: whether the row is in place, was left alone, or failed."""
 
     IN_PLACE = "in_place"
     """The CRM holds the row's values."""
@@ -97,11 +97,11 @@ class OutcomeKind(enum.Enum):
 
 
 class OutcomeWord(enum.StrEnum):
-    """What can become of one row.
+    """The outcomes that a row can have.
 
     Attributes:
-        kind: How it counts.
-        meaning: What it says of the row, as a sentence.
+        kind: The class that it belongs to.
+        meaning: A sentence that explains it.
     """
 
     kind: OutcomeKind
@@ -114,10 +114,14 @@ class OutcomeWord(enum.StrEnum):
         made.kind, made.meaning = kind, meaning
         return made
 
-    UPDATED = "updated", OutcomeKind.IN_PLACE, "The CRM holds the values; it said so."
+    UPDATED = "updated", OutcomeKind.IN_PLACE, "The CRM confirmed that it holds the values."
     UNCHANGED = "unchanged", OutcomeKind.IN_PLACE, "The CRM held the values already: no call."
     STALE = "stale", OutcomeKind.LEFT_ALONE, "Newer data was written or claimed by another run."
-    SKIPPED = "skipped", OutcomeKind.LEFT_ALONE, "Left alone because of on_conflict='skip': the CRM changed the record."
+    SKIPPED = (
+        "skipped",
+        OutcomeKind.LEFT_ALONE,
+        "Left alone because of on_conflict='skip': the record was changed in the CRM.",
+    )
     INVALID = "invalid", OutcomeKind.PERMANENT, "Refused before sending."
     REJECTED = "rejected", OutcomeKind.PERMANENT, "Refused by the CRM."
     IGNORED = "ignored", OutcomeKind.PERMANENT, "The CRM said success, and shows another value."
@@ -147,12 +151,12 @@ TRANSIENT_FAILURES = frozenset(word for word in OutcomeWord if word.is_transient
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one row.
+    """The outcome of one row.
 
     Attributes:
         row: Position of the row in its source, from 0.
         record_id: The id as the row gave it; empty when it gave none.
-        word: What became of it.
+        word: Which outcome it is.
         code: Machine-readable cause: the vendor's, else ours; empty for success.
         reason: One sentence for a person; empty for success.
         applied: Fields that were written although the row failed as a whole (a half-applied row).

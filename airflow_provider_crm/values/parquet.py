@@ -1,4 +1,7 @@
-"""Check for pyarrow, which only Parquet files and Arrow tables need: an extra, as it is as large as all the rest."""
+"""Check for pyarrow, which only Parquet files and Arrow tables need.
+
+It is an extra because it is as large as all other dependencies together.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check record ids, and make each of them one segment of a path that leads nowhere else."""
+"""Check record ids, and encode each as one segment of a path, so that no id can reach another endpoint."""
 
 from __future__ import annotations
 

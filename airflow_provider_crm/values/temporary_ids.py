@@ -1,6 +1,6 @@
-"""Record ids with a row number each, outside of memory.
+"""Store record ids with a row number each in a temporary file instead of memory.
 
-This stands beside the values because both `rows` and `plan` need it, and it depends on nothing but SQLite.
+It is among the values because `rows` and `plan` both need it, and it depends on SQLite only.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NO_BOUND = 2**63 - 1
 
 
 class TemporaryIdTable:
-    """One row number for each id, in a temporary file: the memory it takes does not grow with the number of ids.
+    """A table of one row number for each id, in a temporary file: its memory does not grow with the number of ids.
 
-    The file is gone when the table is closed, or dropped.
+    The file is deleted when the table is closed or garbage-collected.
     """
 
     def __init__(self) -> None:

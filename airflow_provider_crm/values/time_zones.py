@@ -52,7 +52,7 @@ def offset_hours(moment: dt.datetime, timezone: str) -> str:
 def future_data_time(as_of: dt.datetime, now: dt.datetime) -> str | None:
     """Say why a data time lies too far in the future; None if it does not.
 
-    Newer data never gets past a data time that has not come yet, so one by mistake would keep it out for ever.
+    Until that time comes, all newer data would count as older, so that one mistake could block a record for years.
     """
     if as_of - now <= TOLERANCE:
         return None

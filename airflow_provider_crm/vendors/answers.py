@@ -178,7 +178,7 @@ def _transient_class(status: int) -> type[TransientError]:
 
 
 def _described(response: requests.Response, *, quoted: bool) -> str:
-    """Name what came instead of the vendor's answer by what helps to find its sender: title, message, server."""
+    """Describe an answer that is not the vendor's by title, message and server, which help to find its sender."""
     body, headers = body_of(response), response.headers
     page = _TITLE.search(response.content[:_PAGE_HEAD])
     text = page[1].decode("utf-8", "replace") if page else member(body, "message") or member(body, "error")

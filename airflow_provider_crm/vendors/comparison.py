@@ -84,10 +84,10 @@ def still_shows(key: str, text: str, record: Record, vendor: Vendor, catalogue: 
     except (InvalidValueError, ConfigurationError, KeyError):
         return text in stored_values((key,), record, vendor, catalogue).values()
     calls = calls_of(_ANY_RECORD, writes)
-    return all(_holds(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
+    return all(_is_written(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
 
 
-def _holds(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
+def _is_written(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
     return vendor.applied(call, record) or (key in record and not vendor.unconfirmed(call, record))
 
 

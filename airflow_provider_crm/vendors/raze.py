@@ -189,8 +189,8 @@ class Raze:
         records = data if isinstance(data, list) else member(data, "opportunities")
         pagination = member(data, "pagination") or member(body, "pagination")
         page, pages = number_of(member(pagination, "page")), number_of(member(pagination, "total_pages"))
-        found = objects_of(records)
-        return found, bool(found) and page is not None and pages is not None and page < pages
+        page_records = objects_of(records)
+        return page_records, bool(page_records) and page is not None and pages is not None and page < pages
 
     def headers(self, offset: str) -> Mapping[str, str]:  # noqa: ARG002 - part of the protocol
         """Return no header: Raze stores instants in UTC."""
@@ -242,7 +242,7 @@ class Raze:
         """Read the envelope's `error` by its code, else by its status.
 
         Express, beneath Raze's server, answers an unknown route and a malformed body without `error`. Neither can be
-        due to a row, since path and body are made here: they are failures of the way, like a proxy's page.
+        due to a row, since path and body are made here: they are errors of the network path, like a proxy's page.
         """
         body = body_of(response)
         error = member(body, "error")

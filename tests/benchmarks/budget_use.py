@@ -214,11 +214,11 @@ def cost():
         for name, url in (("SQLite", f"sqlite:///{folder}/ledger.db"), ("PostgreSQL", server.get_uri())):
             engine = Database(sa.create_engine(url)).engine
             store = BudgetStore(Database(engine, clock=Clock()))
-            ask = LeaseRequest(share=1.0, limit=1000, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
-            store.acquire("other", ask)  # makes the tables
+            request = LeaseRequest(share=1.0, limit=1000, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+            store.acquire("other", request)  # makes the tables
             batches, began, used = 0, time.perf_counter(), time.process_time()
             number = None
-            while (grant := store.acquire("key", LeaseRequest(**{**vars_of(ask), "number": number}))).calls:
+            while (grant := store.acquire("key", LeaseRequest(**{**vars_of(request), "number": number}))).calls:
                 number, batches = grant.number, batches + 1
             passed, used = time.perf_counter() - began, time.process_time() - used
             print(  # noqa: T201 - the result
@@ -229,9 +229,9 @@ def cost():
         server.cleanup()
 
 
-def vars_of(ask):
+def vars_of(request):
     """The fields of a dataclass with slots."""
-    return {name: getattr(ask, name) for name in ask.__slots__}
+    return {name: getattr(request, name) for name in request.__slots__}
 
 
 def main():

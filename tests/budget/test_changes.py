@@ -26,7 +26,7 @@ from airflow_provider_crm.vendors.limits import Limits
 
 from .simulation import CloseServer, Simulation
 
-ASK = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+REQUEST = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
 
 class Forgetful(CloseServer):
@@ -211,8 +211,8 @@ def test_a_database_whose_clock_jumps(engine, jump):
 def test_a_worker_of_yesterday_does_not_change_the_limit():
     """Who has not called in this window may know a limit of yesterday; who has knows better than the store."""
     window = SharedWindow(number=5, limit=40, granted=10, length=60.0, opened_at=0.0, ends_at=60.0)
-    assert window.informed(replace(ASK, number=4, limit=100), 1.0).limit == 40
-    assert window.informed(replace(ASK, number=5, limit=100), 1.0).limit == 100
+    assert window.updated(replace(REQUEST, number=4, limit=100), 1.0).limit == 40
+    assert window.updated(replace(REQUEST, number=5, limit=100), 1.0).limit == 100
 
 
 def test_a_new_window_that_another_worker_began_is_ours_too(engine):

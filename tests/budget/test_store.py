@@ -24,7 +24,7 @@ from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
 from airflow_provider_crm.vendors.limits import Limits
 
-ASK = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+REQUEST = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -52,7 +52,7 @@ def store(engine):
 def test_batches_get_smaller_as_the_window_is_used_up(store):
     """An eighth of what is free, so that no worker is left with the last calls; never more than the limit."""
     grants, number = [], None
-    while (grant := store.acquire("key", replace(ASK, number=number))).calls:
+    while (grant := store.acquire("key", replace(REQUEST, number=number))).calls:
         grants.append(grant.calls)
         number = grant.number
     assert (sum(grants), grants[0], grants[-1] <= 3) == (100, 12, True)
@@ -65,7 +65,7 @@ def test_threads_never_get_more_than_the_limit(store):
 
     def work():
         number = None
-        while (grant := store.acquire("key", replace(ASK, number=number))).calls:
+        while (grant := store.acquire("key", replace(REQUEST, number=number))).calls:
             number = grant.number
             with lock:
                 got.append(grant.calls)
@@ -80,28 +80,28 @@ def test_threads_never_get_more_than_the_limit(store):
 
 def test_what_is_given_back_can_be_taken_again(store):
     """A worker that ends gives back what it did not use."""
-    first = store.acquire("key", ASK)
-    store.acquire("key", replace(ASK, number=first.number, returned=first.calls - 2, wants_calls=False))
+    first = store.acquire("key", REQUEST)
+    store.acquire("key", replace(REQUEST, number=first.number, returned=first.calls - 2, wants_calls=False))
     got, number = 2, first.number
-    while (grant := store.acquire("key", replace(ASK, number=number))).calls:
+    while (grant := store.acquire("key", replace(REQUEST, number=number))).calls:
         got += grant.calls
     assert got == 100
 
 
 def test_a_window_that_is_over_gives_way_to_the_next(store):
     """The end that one worker reports is everybody's; after it there are calls again, and a new number."""
-    first = store.acquire("key", ASK)
-    informed = store.acquire("key", replace(ASK, number=first.number, ends_in=30.0))
-    assert 29 < informed.ends_at - Clock().monotonic() <= 30.1
-    over = store.acquire("key", replace(ASK, number=first.number, ends_in=0.0, in_flight=7))
+    first = store.acquire("key", REQUEST)
+    updated = store.acquire("key", replace(REQUEST, number=first.number, ends_in=30.0))
+    assert 29 < updated.ends_at - Clock().monotonic() <= 30.1
+    over = store.acquire("key", replace(REQUEST, number=first.number, ends_in=0.0, in_flight=7))
     assert (over.number, over.is_new, over.ends_at) == (first.number + 1, True, None)
 
 
 def test_two_names_are_two_budgets(store):
     """Keys and endpoint groups have nothing to do with each other."""
-    while store.acquire("one", replace(ASK, number=0)).calls:
+    while store.acquire("one", replace(REQUEST, number=0)).calls:
         pass
-    assert store.acquire("other", ASK).calls
+    assert store.acquire("other", REQUEST).calls
 
 
 def test_a_closed_worker_leaves_nothing_behind(engine, store):
@@ -156,7 +156,7 @@ def test_a_store_that_fails_at_the_end_fails_no_run(tmp_path, crm_sandbox, caplo
 @given(
     limit=st.integers(1, 500),
     steps=st.lists(
-        st.tuples(st.sampled_from(["ask", "return", "count"]), st.integers(0, 60), st.sampled_from([0.5, 0.9, 1.0])),
+        st.tuples(st.sampled_from(["lease", "return", "count"]), st.integers(0, 60), st.sampled_from([0.5, 0.9, 1.0])),
         max_size=60,
     ),
 )
@@ -164,11 +164,11 @@ def test_never_more_than_the_share_is_granted(limit, steps):
     """Whatever workers ask, give back and report: what is granted stays within the share, and within the limit."""
     window = SharedWindow(limit=limit, length=60.0, opened_at=0.0, ends_at=60.0)
     for kind, number, share in steps:
-        ask = replace(ASK, limit=limit, number=0, share=share)
-        ask = replace(ask, returned=number) if kind == "return" else ask
-        ask = replace(ask, counted=min(number, limit)) if kind == "count" else ask
-        window = window.informed(ask, 1.0)
-        calls = window.batch(share) if kind == "ask" else 0
+        request = replace(REQUEST, limit=limit, number=0, share=share)
+        request = replace(request, returned=number) if kind == "return" else request
+        request = replace(request, counted=min(number, limit)) if kind == "count" else request
+        window = window.updated(request, 1.0)
+        calls = window.batch(share) if kind == "lease" else 0
         assert calls == 0 or window.granted + calls <= share * limit
         window = replace(window, granted=window.granted + calls)
     assert window.granted <= limit
@@ -177,5 +177,5 @@ def test_never_more_than_the_share_is_granted(limit, steps):
 def test_external_calls_are_left_their_part():
     """Calls that the vendor counted beyond those granted are other programs': the next window leaves them room."""
     window = SharedWindow(limit=100, granted=70, counted=100, length=60.0, ends_at=60.0)
-    after = window.informed(replace(ASK, number=0), 61.0)
+    after = window.updated(replace(REQUEST, number=0), 61.0)
     assert (after.number, after.external_calls, after.free(1.0)) == (1, 30, 70)

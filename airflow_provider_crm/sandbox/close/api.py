@@ -131,11 +131,11 @@ class CloseApi:
         _allow(request, "GET", "POST")
         if request.method == "POST":
             return self._create(request, key)
-        records = self._account.records
-        found = [fields for one in records.ids() if (fields := self._read(one, request)) is not None]
+        ids = self._account.records.ids()
+        records = [fields for one in ids if (fields := self._read(one, request)) is not None]
         switches = self._panel.current
         zone = timezone(tz_offset(request.headers, switches))
-        return list_page(found, request.query, account=self._account, switches=switches, zone=zone), None
+        return list_page(records, request.query, account=self._account, switches=switches, zone=zone), None
 
     def _record(self, request: Request, record_id: str, key: CloseKey) -> Answer:
         _allow(request, "GET", "PUT", "DELETE")
@@ -169,7 +169,7 @@ class CloseApi:
         blank = account.blank(request.at) | {"user_id": key.user_id, "created_by": key.user_id}
         caller = self._caller(request, key)
         draft = drafted(blank, sent, caller)
-        self._place(draft, sent)
+        self._choose_pipeline(draft, sent)
         _finish(draft, None, caller)
         record_id = account.new_id("oppo")
         lead_id = draft.fields.get("lead_id") or account.new_lead("Untitled")
@@ -177,7 +177,7 @@ class CloseApi:
         account.records.write(record_id, fields, request.at)
         return represent(fields, account), AppliedChange(record_id=record_id, fields=draft.accepted)
 
-    def _place(self, draft: Draft, sent: dict[str, Any]) -> None:
+    def _choose_pipeline(self, draft: Draft, sent: dict[str, Any]) -> None:
         """Honour the pipeline named in a create: its first status, and no status of another pipeline."""
         pipeline = self._account.pipelines.get(sent.get("pipeline_id") or "")
         if pipeline is None and sent.get("pipeline_id") is not None:

@@ -50,7 +50,7 @@ class PlainFields:
             "attachments": self._attachments,
         }
 
-    def takes(self, name: str) -> bool:
+    def is_writable(self, name: str) -> bool:
         """Return whether a field of this name can be written."""
         return name in self._readers
 

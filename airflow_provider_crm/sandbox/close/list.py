@@ -35,12 +35,12 @@ _SHOWN_AS = {"status": "status_label"}
 
 
 def list_page(
-    found: list[Fields], query: Mapping[str, Any], *, account: CloseAccount, switches: Switches, zone: tzinfo
+    records: list[Fields], query: Mapping[str, Any], *, account: CloseAccount, switches: Switches, zone: tzinfo
 ) -> dict[str, Any]:
     """Answer a list call. Parameters that the vendor doesn't list (such as `id__in`) are ignored.
 
     Args:
-        found: all stored opportunities.
+        records: all stored opportunities.
         query: the parameters; values of `__in` are comma-separated, or lists when they come from `_params`.
         account: the organization.
         switches: the switches as set.
@@ -51,7 +51,7 @@ def list_page(
     """
     limit = _number(query, "_limit", _DEFAULT_LIMIT, switches, most=_MOST_LIMIT)
     skip = _number(query, "_skip", 0, switches)
-    shown = [(stored, represent(stored, account)) for stored in found]
+    shown = [(stored, represent(stored, account)) for stored in records]
     matching = [pair for pair in shown if _matches(pair[1], query, switches, zone)]
     order = str(query.get("_order_by", ""))
     if order:

@@ -77,7 +77,7 @@ def drafted(stored: Fields, sent: Mapping[str, Any], caller: Caller) -> Draft:
         try:
             if name.startswith(CUSTOM):
                 _set_custom(draft, name, value, caller)
-            elif plain.takes(name):
+            elif plain.is_writable(name):
                 draft.fields[name] = plain.read(name, value)
                 draft.accepted[name] = value
             elif caller.switches.close_refuses_unknown_fields and name not in stored and name not in _READ_ONLY:

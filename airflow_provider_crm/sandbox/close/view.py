@@ -98,12 +98,12 @@ def _amounts(stored: Fields, currency: str) -> dict[str, Any]:
     }
 
 
-def totals(found: list[Fields], currency: str) -> dict[str, Any]:
+def totals(records: list[Fields], currency: str) -> dict[str, Any]:
     """Sum up all matches of a list, not only the page's."""
     sums: dict[str, Any] = {"count_by_value_period": dict.fromkeys(_PERIOD_WORDS, 0)}
     for period in (*_PERIOD_WORDS, "annualized"):
         sums[f"total_value_{period}"] = sums[f"expected_value_{period}"] = 0
-    for stored in found:
+    for stored in records:
         period, value = stored["value_period"], stored["value"]
         sums["count_by_value_period"][period] += 1
         yearly = annualized(value, period)

@@ -72,7 +72,7 @@ class RazeApi:
         try:
             key = self._authenticate(request)
             headers = self._limited(key, request)
-            _permit(key, permission)
+            _check_permission(key, permission)
             response = answer(request) if record_id is None else answer(request, self._find(request, record_id))
         except RefusalError as refusal:
             return json_response(refusal.status, refusal.payload, headers=headers | dict(refusal.headers))
@@ -142,8 +142,8 @@ class RazeApi:
 
     def _list(self, request: Request) -> Response:
         switches = self._panel.current
-        found = [fields for one in self._account.records.ids() if (fields := self._read(one, request)) is not None]
-        return json_response(200, list_page(found, request.query, account=self._account, switches=switches))
+        records = [fields for one in self._account.records.ids() if (fields := self._read(one, request)) is not None]
+        return json_response(200, list_page(records, request.query, account=self._account, switches=switches))
 
     def _show(self, _request: Request, stored: Fields) -> Response:
         return _success(200, self._account.shown(stored))
@@ -229,7 +229,7 @@ def _pattern(segments: tuple[str, ...]) -> tuple[str, str | None]:
     return "unknown", None
 
 
-def _permit(key: RazeKey, permission: str | None) -> None:
+def _check_permission(key: RazeKey, permission: str | None) -> None:
     if permission is not None and not key.may(permission):
         details = {"required_permission": permission, "current_permissions": sorted(key.permissions)}
         raise RefusalError(403, error("INSUFFICIENT_PERMISSIONS", f"The key lacks {permission}", details))

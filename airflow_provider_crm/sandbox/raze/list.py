@@ -23,7 +23,7 @@ _SEARCHED = ("name", "email", "company")
 
 
 def list_page(
-    found: list[Fields], query: Mapping[str, str], *, account: RazeAccount, switches: Switches
+    records: list[Fields], query: Mapping[str, str], *, account: RazeAccount, switches: Switches
 ) -> dict[str, Any]:
     """Answer a list call.
 
@@ -33,7 +33,7 @@ def list_page(
     top_level = switches.raze_top_level_pagination
     page = _number(query, "page", 1)
     limit = _number(query, "limit", _SERVER_DEFAULT_LIMIT if top_level else _DEFAULT_LIMIT, most=_MOST_LIMIT)
-    matching = _ordered([fields for fields in found if _matches(fields, query)], query)
+    matching = _ordered([fields for fields in records if _matches(fields, query)], query)
     total, pages = len(matching), math.ceil(len(matching) / limit)
     shown = [account.shown(fields) for fields in matching[(page - 1) * limit : page * limit]]
     if not top_level:

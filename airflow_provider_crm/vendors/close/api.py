@@ -245,7 +245,7 @@ class Close:
         )
 
     def applied(self, call: Call, record: Record) -> bool:
-        """Compare strictly: an id in place of a sent name may be anybody's, so such a call counts as not applied."""
+        """Compare strictly: an id in place of a sent name may be another user's; such a call counts as not applied."""
         return all(shows(record, key, sent) for key, sent in call.writes.items())
 
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:

@@ -69,18 +69,18 @@ def find_stage(field: Field, label: str, catalogue: Catalogue) -> Stage:
     With several pipelines a label alone could move a deal into another one: a row does not say in which its deal is.
     """
     wanted = label.strip()
-    found = [stage for stage in catalogue.stages if wanted in (stage.id, f"{stage.pipeline}/{stage.label}")]
-    labelled = [] if found else [stage for stage in catalogue.stages if stage.label == wanted]
+    matches = [stage for stage in catalogue.stages if wanted in (stage.id, f"{stage.pipeline}/{stage.label}")]
+    labelled = [] if matches else [stage for stage in catalogue.stages if stage.label == wanted]
     several = len({(stage.pipeline_id, stage.pipeline) for stage in catalogue.stages}) > 1
-    found = found or ([] if several else labelled)
-    if len(found) == 1:
-        return found[0]
+    matches = matches or ([] if several else labelled)
+    if len(matches) == 1:
+        return matches[0]
     if labelled and several:
         problem = "names no pipeline, and this organization has several; write"
     else:
-        problem = "stands for several stages; write one of" if found else "is no stage of this organization; it has"
+        problem = "stands for several stages; write one of" if matches else "is no stage of this organization; it has"
     # Similar stages would reveal a hidden value.
-    candidates = catalogue.stages if field.personal else found or labelled or catalogue.stages
+    candidates = catalogue.stages if field.personal else matches or labelled or catalogue.stages
     choices = " or ".join(f"{stage.pipeline}/{stage.label} ({stage.id})" for stage in candidates)
     msg = f"stage {shown_value(field, wanted)} {problem} {choices}."
     raise InvalidValueError(msg, vendor="close", code="STAGE", field_errors={"stage": problem})
