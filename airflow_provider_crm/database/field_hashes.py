@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 _PREFIX = "hmac:"
@@ -65,13 +65,16 @@ class FieldHashes:
     fields: frozenset[str] = frozenset()
     key: HashKey | None = None
 
-    def stored_form(self, field_key: str, value: str) -> str:
-        """Return the form in which a value is stored: a hash for the fields that were named for it."""
+    def form_of(self, field_key: str) -> Callable[[str], str]:
+        """Return the function that gives values of a field the form in which they are stored.
+
+        It hashes the values of the fields that were named for it, and leaves all others as they are.
+        """
         if field_key not in self.fields:
-            return value
+            return str
         if self.key is None:
             raise TypeError(field_key)
-        return self.key.hash(value)
+        return self.key.hash
 
     def comparable(self, stored: str) -> bool:
         """Return whether a stored value can be compared: it is in clear, or a hash of the present key."""
@@ -83,7 +86,7 @@ class FieldHashes:
 
     def fingerprint(self, values: Mapping[str, str]) -> str:
         """Return a digest of the values of one row, the same for the same values; it reveals none of them."""
-        stored = {key: self.stored_form(key, value) for key, value in sorted(values.items())}
+        stored = {key: self.form_of(key)(value) for key, value in sorted(values.items())}
         return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
 
 

@@ -20,22 +20,28 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.delayed_signals import delayed_signals
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.claim_batch import ClaimBatch
 from airflow_provider_crm.ledger.claims import (
     Claim,
+    ClaimBatch,
     DesiredRow,
     DesiredRows,
     FieldKey,
     FieldState,
+    Settlement,
     StateOnRecord,
 )
-from airflow_provider_crm.ledger.on_record import claimed_records, lock_claimed, read_rejections, read_states
-from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
-from airflow_provider_crm.ledger.settlement import Settlement
-from airflow_provider_crm.ledger.settling import ended_fields, log_line, store_rejections
+from airflow_provider_crm.ledger.on_record import (
+    claimed_records,
+    ended_fields,
+    lock_claimed,
+    log_line,
+    read_rejections,
+    read_states,
+    store_rejections,
+)
+from airflow_provider_crm.ledger.row_sets import claim, confirm, confirm_unchanged, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe
 from airflow_provider_crm.ledger.tries import begin_try, end_try
-from airflow_provider_crm.ledger.unchanged import confirm_unchanged
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -149,7 +155,7 @@ class Ledger:
             desired_rows: Some thousands of rows.
         """
         stored = {
-            key: [None if text is None else self.stored_form(key, text) for text in column]
+            key: [None if text is None else self.hashes.form_of(key)(text) for text in column]
             if key in self.hashes.fields
             else column
             for key, column in desired_rows.values.items()
@@ -269,7 +275,7 @@ class Ledger:
 
     def stored_form(self, key: str, value: str) -> str:
         """Return the form in which a value is stored: a hash, for the fields that were named for it."""
-        return self.hashes.stored_form(key, value)
+        return self.hashes.form_of(key)(value)
 
     def _claimed(self, records: Sequence[str]) -> sa.Update:
         """Return an update of the fields of these records that this try has claimed."""

@@ -10,8 +10,8 @@ from airflow_provider_crm.exceptions import ClaimLostError, LedgerUnavailableErr
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.values.opportunity import Outcome

@@ -15,7 +15,7 @@ from airflow_provider_crm.exceptions import (
     LedgerUnavailableError,
     RejectedError,
 )
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
 from airflow_provider_crm.values.opportunity import OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import check_echo
 

@@ -22,9 +22,8 @@ from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import REVISIONS, VERSION, metadata
 from airflow_provider_crm.database.versions import _run_scripts
 from airflow_provider_crm.exceptions import ConfigurationError, LedgerUnavailableError
-from airflow_provider_crm.ledger.claims import DesiredRow, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
 from airflow_provider_crm.plan.store import PlanStore
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord

@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ledger.claims import Verdict
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import DAY, by_columns, desired
@@ -116,7 +115,7 @@ def test_rows_that_were_settled_before_are_settled_again(ledger, engine):
 
 def test_long_texts_are_compared_in_parts(ledger, monkeypatch):
     """No statement grows without bound, whatever the texts are; positions are those of the whole."""
-    monkeypatch.setattr("airflow_provider_crm.ledger.unchanged._LONGEST_TEXT", 2_000)
+    monkeypatch.setattr("airflow_provider_crm.ledger.row_sets._LONGEST_TEXT", 2_000)
     rows = [desired(f"oppo_{number}", note="x" * 900) for number in range(9)]
     for row in rows[:4] + rows[5:]:
         push(ledger(), row)

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ledger.claims import Verdict
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID, path_segment
 

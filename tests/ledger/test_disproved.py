@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.claims import Verdict
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import desired

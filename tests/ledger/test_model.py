@@ -14,9 +14,8 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 

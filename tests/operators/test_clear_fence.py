@@ -12,9 +12,8 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.hooks.ledger import ledger_database
-from airflow_provider_crm.ledger.claims import DesiredRow, DesiredRows, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
-from airflow_provider_crm.ledger.settlement import ClaimedRow, Settlement
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 

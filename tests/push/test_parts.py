@@ -21,8 +21,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
-from airflow_provider_crm.ledger.settlement import ClaimedRow
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Verdict
 from airflow_provider_crm.push.outage import OutageWatch
 from airflow_provider_crm.push.prepare import desired_row, desired_rows
 from airflow_provider_crm.push.rules import PushRules
