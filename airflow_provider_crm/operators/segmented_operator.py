@@ -68,25 +68,27 @@ class SegmentedOperator(BaseOperator):
         self,
         context: Context,
         *,
-        finished_rows: str,
-        report: dict[str, Any] | None,
-        outages: int = 0,
-        resends_failed_rows: bool = False,
         event: object = None,  # noqa: ARG002 - what the trigger passes
+        **state: Any,
     ) -> dict[str, Any]:
-        """Go on after a deferral; the arguments are those of `DeferralState`.
+        """Go on after a deferral.
 
         Args:
             context: Airflow's context.
-            finished_rows: The rows that had their outcome before.
-            report: The report of what was done before.
-            outages: How often in a row the vendor was down.
-            resends_failed_rows: Whether rows that failed before are sent again, which may have landed.
             event: The trigger's event; not needed.
+            state: What `DeferralState.resume_arguments` returned when the task was deferred.
+
+        Raises:
+            AirflowException: As `execute`; or the state is of a version of the package that this one does not know.
         """
+        from airflow_provider_crm.operators.failures import airflow_error
         from airflow_provider_crm.sync.deferral import DeferralState
 
-        return self._run_segment(context, DeferralState(finished_rows, report or {}, outages, resends_failed_rows))
+        try:
+            deferral = DeferralState.from_arguments(state)
+        except TransientError as err:
+            raise airflow_error(err, self.crm_conn_id) from None
+        return self._run_segment(context, deferral)
 
     def on_kill(self) -> None:
         """End the run in order where Airflow's handler of SIGTERM calls this, while the run goes on.

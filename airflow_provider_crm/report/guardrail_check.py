@@ -49,8 +49,10 @@ class GuardrailCheck:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the check that `to_dict` wrote."""
-        return cls(values["limit"], Decimal(values["measured"]), Decimal(values["allowed"]), values["unit"])
+        """Return the check that `to_dict` wrote, maybe before the package was upgraded."""
+        # XComs and the state of deferred tasks may be of a package whose ledger has version 1: it wrote `told`.
+        unit = values["unit"] if "unit" in values else values["told"]
+        return cls(values["limit"], Decimal(values["measured"]), Decimal(values["allowed"]), unit)
 
 
 def _number(number: Decimal) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 
 FIRST_OUTAGE_WAIT = 300.0
 LONGEST_OUTAGE_WAIT = 1_800.0
 LONGEST_OUTAGE = 21_600.0
+_FORMER_NAMES = {"settled": "finished_rows", "doubtful": "resends_failed_rows"}
+"""The arguments of a task that was deferred by a package whose ledger has version 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,31 @@ class DeferralState:
     report: Mapping[str, Any] = field(default_factory=dict)
     outages: int = 0
     resends_failed_rows: bool = False
+
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:
+        """Return the state that `resume_arguments` wrote, maybe before the package was upgraded.
+
+        Args:
+            arguments: The arguments with which Airflow calls `resume`, except for the context and the event.
+
+        Raises:
+            TransientError: Another version of the package wrote them; the next try of the task needs none.
+        """
+        state = {_FORMER_NAMES.get(name, name): value for name, value in arguments.items()}
+        unknown = state.keys() - {one.name for one in fields(cls)}
+        missing = {"finished_rows", "report"} - state.keys()
+        if unknown or missing:
+            msg = (
+                "The task was deferred by another version of airflow-provider-crm, whose state this version cannot "
+                f"read ({', '.join(sorted(unknown | missing))}). Its next try begins with the first row; if it has no "
+                "more tries, clear the task."
+            )
+            raise TransientError(msg)
+        report = dict(state["report"] or {})
+        if "guardrails" in report:
+            report["guardrails"] = [GuardrailCheck.from_dict(one).to_dict() for one in report["guardrails"]]
+        return cls(**{**state, "report": report})
 
     @property
     def calls(self) -> int:

@@ -1,12 +1,16 @@
 """A ledger of version 1, with rows of every table, as that version of the package wrote them.
 
 A table of it is never changed: `version_1.sql` is a dump of a SQLite file that two Dags had written on a sandbox, and
-`version_1_postgresql.sql` has the same tables in PostgreSQL.
+`version_1_postgresql.sql` has the same tables in PostgreSQL. `version_1_deferred.json` has what that version handed to
+Airflow for some tasks: the arguments of deferred ones, with the rows of their ledgers, and the report of one that
+failed. Close is `HOST` there.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -21,12 +25,22 @@ PLAN = "1006c4b14b1142f194cbb399f15aaa6e"
 DIGEST = "d847ec6e6d374495928fc8a95cb4127f4c6fdc8deab546a01eeca33228512413"
 
 
-def fill(engine):
-    """Create the tables of version 1 with all rows, in an empty database."""
+def handed_to_airflow(name, host):
+    """What version 1 handed to Airflow in one case, for a Close at this host."""
+    text = (FOLDER / "version_1_deferred.json").read_text(encoding="utf-8")
+    return json.loads(text.replace("HOST", host))[name]
+
+
+def fill(engine, rows=None):
+    """Create the tables of version 1 in an empty database, with all rows, or with those of other INSERT statements."""
     dump = (FOLDER / "version_1.sql").read_text(encoding="utf-8")
+    if rows is not None:
+        emptied = [f"DELETE FROM {table};" for table in re.findall(r"CREATE TABLE (\w+)", dump)]
+        dump = "\n".join([dump, *emptied, *rows])
     if engine.dialect.name == "sqlite":
         with closing(sqlite3.connect(engine.url.database)) as connection:
             connection.executescript(dump)
+            connection.commit()
         return
     with closing(sqlite3.connect(":memory:")) as source, engine.begin() as connection:
         source.executescript(dump)
@@ -34,7 +48,8 @@ def fill(engine):
         metadata = sa.MetaData()
         metadata.reflect(connection)
         for table in metadata.tables.values():
-            connection.execute(sa.insert(table), list(_rows(source, table)))
+            if stored := list(_rows(source, table)):
+                connection.execute(sa.insert(table), stored)
         connection.exec_driver_sql("SELECT setval('crm_changes_id_seq', (SELECT max(id) FROM crm_changes))")
 
 
