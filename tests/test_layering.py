@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,6 +179,17 @@ STRUCTURE = {
 def test_the_structure_keeps_its_limits(figure):
     """No file imports itself by way of others, chains are short, files and functions, too."""
     assert len(STRUCTURE[figure]) <= LIMITS[figure], STRUCTURE[figure]
+
+
+def test_no_two_classes_share_a_name():
+    """A name stands for one class of the package, private ones included; classes within functions are left out."""
+    names = Counter(
+        statement.name.lstrip("_")
+        for path in PACKAGE.rglob("*.py")
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_sandbox_stands_alone():

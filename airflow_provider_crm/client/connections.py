@@ -88,7 +88,7 @@ class _BoundedReader(io.RawIOBase):
         super().close()
 
 
-class _Source:
+class _BoundedSocket:
     """The part of a socket that `http.client` needs to read an answer."""
 
     def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
@@ -99,10 +99,10 @@ class _Source:
         return io.BufferedReader(_BoundedReader(self._sock, self._bounds))
 
 
-class _Response(http.client.HTTPResponse):
+class _BoundedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         bounds = _BOUNDS.get()
-        source: Any = sock if bounds is None else _Source(sock, bounds)
+        source: Any = sock if bounds is None else _BoundedSocket(sock, bounds)
         super().__init__(source, *args, **kwargs)
 
 
@@ -113,7 +113,7 @@ def _bounded_class(connection_class: Any) -> Any:
         return connection_class
 
     class Connection(connection_class):  # type: ignore[misc]
-        response_class = _Response
+        response_class = _BoundedResponse
 
         def connect(self) -> None:
             """Connect, to all addresses of the host in turn and with the handshakes, within the timeout of one."""
@@ -144,7 +144,7 @@ class _TlsPool(HTTPSConnectionPool):
 _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
-class _Route(NamedTuple):
+class _OriginRoute(NamedTuple):
     """The route of requests to the own origin, as long as the session's settings do not change."""
 
     verify: Any
@@ -169,7 +169,7 @@ class Adapter(HTTPAdapter):
     def __init__(self, origin: str, timeout: float, pool_size: int) -> None:
         self._origin = f"{origin}/"
         self._timeout = timeout
-        self._route: _Route | None = None
+        self._route: _OriginRoute | None = None
         super().__init__(pool_connections=1, pool_maxsize=pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -203,7 +203,7 @@ class Adapter(HTTPAdapter):
             super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
             url = super().request_url(request, proxies)
             prefix = self._origin if url.startswith("http") else "/"
-            self._route = _Route(verify, cert, dict(proxies or {}), pool, prefix)
+            self._route = _OriginRoute(verify, cert, dict(proxies or {}), pool, prefix)
         return pool
 
     def cert_verify(self, conn: Any, *args: Any) -> None:

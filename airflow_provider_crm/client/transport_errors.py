@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from http import HTTPStatus
 from http.client import BadStatusLine, HTTPException, InvalidURL, LineTooLong, RemoteDisconnected
 from typing import NamedTuple
 
@@ -163,7 +164,9 @@ def _proxy_error(server: CalledServer, root: ProxyError) -> CrmError:
             f"The proxy on the way to {server.origin} wants a user and a password (407). Write them into the "
             "environment as HTTPS_PROXY=http://user:password@host:port, or exclude the host in NO_PROXY."
         )
-        return ConfigurationError(msg, vendor=server.vendor, status=407, code="PROXY")
+        return ConfigurationError(
+            msg, vendor=server.vendor, status=HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, code="PROXY"
+        )
     else:
         answer = f"{refusal[1]} {refusal[2].strip()[:60]}".rstrip()
         msg = f"The proxy on the way to {server.origin} refuses to connect: {answer}"

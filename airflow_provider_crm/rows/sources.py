@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
 
-class _ObjectPath(Protocol):
+class _FilePath(Protocol):
     """A path, such as `pathlib.Path` or Airflow's `ObjectStoragePath`."""
 
     @property
@@ -92,7 +92,7 @@ def is_in_memory(data: object) -> bool:
     return isinstance(data, (list, tuple)) or hasattr(data, "columns")
 
 
-def _is_path(data: object) -> TypeGuard[_ObjectPath]:
+def _is_path(data: object) -> TypeGuard[_FilePath]:
     return isinstance(getattr(data, "name", None), str) and callable(getattr(data, "open", None))
 
 
@@ -101,7 +101,7 @@ def _slices(frame: pd.DataFrame, chunk_rows: int) -> Iterator[pd.DataFrame]:
         yield frame.iloc[start : start + chunk_rows]
 
 
-def _from_path(data: str | _ObjectPath, chunk_rows: int) -> Iterator[pd.DataFrame]:
+def _from_path(data: str | _FilePath, chunk_rows: int) -> Iterator[pd.DataFrame]:
     name = data if isinstance(data, str) else data.name
     if name.lstrip().startswith(("[", "{")):
         msg = (
@@ -121,7 +121,7 @@ def _from_path(data: str | _ObjectPath, chunk_rows: int) -> Iterator[pd.DataFram
     return _from_file(data, read, chunk_rows, packed=packed)
 
 
-def _from_file(data: str | _ObjectPath, read: _Reader, chunk_rows: int, *, packed: bool) -> Iterator[pd.DataFrame]:
+def _from_file(data: str | _FilePath, read: _Reader, chunk_rows: int, *, packed: bool) -> Iterator[pd.DataFrame]:
     try:
         with _path(data).open("rb") as raw, gzip.open(raw) if packed else nullcontext(raw) as plain:
             yield from read(plain, chunk_rows)
@@ -139,7 +139,7 @@ def _from_file(data: str | _ObjectPath, read: _Reader, chunk_rows: int, *, packe
         raise ConfigurationError(msg) from err
 
 
-def _path(data: str | _ObjectPath) -> _ObjectPath:
+def _path(data: str | _FilePath) -> _FilePath:
     return Path(data) if isinstance(data, str) else data
 
 

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.wire import Json, Request, Response, json_response, parse_instant
@@ -44,15 +45,17 @@ class Control:
         """Answer one control call; a 400 says what is wrong with it."""
         parts = tuple(part for part in request.segments if part)
         if parts[:1] != ("sandbox",):
-            return json_response(404, {"error": f"Neither vendor has {request.path}. See /sandbox/."})
+            return json_response(HTTPStatus.NOT_FOUND, {"error": f"Neither vendor has {request.path}. See /sandbox/."})
         if request.malformed is not None:
-            return json_response(400, {"error": request.malformed})
+            return json_response(HTTPStatus.BAD_REQUEST, {"error": request.malformed})
         try:
-            return json_response(200, self._answer(request, parts[1:]) or {})
+            return json_response(HTTPStatus.OK, self._answer(request, parts[1:]) or {})
         except LookupError as error:
-            return json_response(404, {"error": f"There is no {request.method} {request.path} ({error})"})
+            return json_response(
+                HTTPStatus.NOT_FOUND, {"error": f"There is no {request.method} {request.path} ({error})"}
+            )
         except (ValueError, TypeError) as error:
-            return json_response(400, {"error": str(error)})
+            return json_response(HTTPStatus.BAD_REQUEST, {"error": str(error)})
 
     def _answer(self, request: Request, parts: tuple[str, ...]) -> Json:
         accounts: dict[str, Any] = {"close": self._sandbox.close, "raze": self._sandbox.raze}

@@ -21,6 +21,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -37,7 +38,15 @@ _BARE: Mapping[str, FaultKind] = {
     "reset_after": "reset",
 }
 _NUMBERED = re.compile(r"(http|html|redirect)_(\d{3})(_after|_remaining)?")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
 _ERRORS = range(400, 600)
 _ANY_ANSWER = range(200, 600)
 
@@ -68,7 +77,7 @@ class Fault:
             raise _unknown(name)
         kind, status, suffix = match[1], int(match[2]), match[3]
         after, remaining = suffix == "_after", suffix == "_remaining"
-        if remaining and (kind, status) != ("http", 429):
+        if remaining and (kind, status) != ("http", HTTPStatus.TOO_MANY_REQUESTS):
             raise _unknown(name)
         if kind == "http" and status in _ERRORS:
             return cls(name=name, kind="http", status=status, applied=after, remaining=remaining)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,12 +21,17 @@ def refused_to_pages(request: Request) -> Response | None:
     """
     host = request.headers.get("host", "")
     if not _is_local(f"http://{host}"):
-        return json_response(421, {"error": f"The sandbox answers to localhost and 127.0.0.1, not to {host!r}."})
+        return json_response(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            {"error": f"The sandbox answers to localhost and 127.0.0.1, not to {host!r}."},
+        )
     origin = request.headers.get("origin")
     if origin is not None and not _is_local(origin):
-        return json_response(403, {"error": f"The sandbox does not answer to pages of {origin!r}."})
+        return json_response(HTTPStatus.FORBIDDEN, {"error": f"The sandbox does not answer to pages of {origin!r}."})
     if not request.vendor and request.method in ("POST", "PUT", "PATCH") and request.content_type != JSON_TYPE:
-        return json_response(415, {"error": f"Write the header Content-Type: {JSON_TYPE}."})
+        return json_response(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": f"Write the header Content-Type: {JSON_TYPE}."}
+        )
     return None
 
 

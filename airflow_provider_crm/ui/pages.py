@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -47,7 +48,7 @@ class PageMaker:
     pages: Pages
     addresses: Addresses
 
-    def page(self, template: str, *, status: int = 200, **content: Any) -> HTMLResponse:
+    def page(self, template: str, *, status: int = HTTPStatus.OK, **content: Any) -> HTMLResponse:
         """Fill in a template."""
         made = self.pages.templates.get_template(template).render(
             at=self.addresses, values=self.pages.values, record_for_people=record_for_people, **content

@@ -34,8 +34,8 @@ class Call(NamedTuple):
     fields: tuple[str, ...] = ()
 
 
-class Route(NamedTuple):
-    """One of the calls that write a row, without the values that differ from row to row.
+class WriteCall(NamedTuple):
+    """A call that writes a part of a row, without the values that differ from row to row.
 
     Attributes:
         method: HTTP method.

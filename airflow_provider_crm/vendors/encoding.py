@@ -32,7 +32,7 @@ from airflow_provider_crm.values.record_ids import path_segments
 from airflow_provider_crm.vendors.calls import NOTHING, Call
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors.calls import Route
+    from airflow_provider_crm.vendors.calls import WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json
@@ -191,33 +191,36 @@ def _together(raws: Mapping[str, Sequence[FieldValue]], vendor: Vendor, catalogu
 def _calls(record_ids: Sequence[str], rows: Sequence[Writes]) -> Iterable[tuple[Call, ...]]:
     """Return the calls of rows of the same columns."""
     columns, indexes = rows[0].columns, [row.index for row in rows]
-    routes = columns.vendor.write_calls(tuple(columns.names))
+    write_calls = columns.vendor.write_calls(tuple(columns.names))
     segments = path_segments(record_ids)
-    if not routes:
+    if not write_calls:
         return [()] * len(indexes)
     texts, values = rows_at(columns.texts, indexes), rows_at(columns.values, indexes)
     shown = {columns.vendor.id_key: record_ids, **values}
-    return zip(*(_calls_of_route(route, segments, texts, shown, columns.names) for route in routes), strict=True)
+    return zip(
+        *(_calls_of_write_call(write_call, segments, texts, shown, columns.names) for write_call in write_calls),
+        strict=True,
+    )
 
 
-def _calls_of_route(
-    route: Route,
+def _calls_of_write_call(
+    write_call: WriteCall,
     segments: Sequence[str],
     texts: Mapping[str, Sequence[str]],
     shown: Mapping[str, Sequence[FieldValue]],
     names: Mapping[str, str],
 ) -> Iterator[Call]:
-    head, tail = route.path.split("{}")
-    left_out = texts.keys() - set(route.keys)
+    head, tail = write_call.path.split("{}")
+    left_out = texts.keys() - set(write_call.keys)
     checked = {key: values for key, values in shown.items() if key not in left_out}
     rows = zip(
-        repeat(route.method),
+        repeat(write_call.method),
         [f"{head}{segment}{tail}" for segment in segments],
         repeat(NOTHING),
-        _bodies({key: texts[key] for key in route.keys}),
-        repeat(route.replayable),
+        _bodies({key: texts[key] for key in write_call.keys}),
+        repeat(write_call.replayable),
         map(Row, repeat(checked), count()),
-        repeat(tuple(names[key] for key in route.keys)),
+        repeat(tuple(names[key] for key in write_call.keys)),
         strict=False,
     )
     return map(Call._make, rows)

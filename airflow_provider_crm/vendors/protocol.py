@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.values.opportunity import Field, FieldValue, Update
-    from airflow_provider_crm.vendors.calls import Call, Route
+    from airflow_provider_crm.vendors.calls import Call, WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
     from airflow_provider_crm.vendors.limits import Limits
@@ -105,7 +105,7 @@ class Vendor(Protocol):
         """
         ...
 
-    def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+    def write_calls(self, keys: tuple[str, ...]) -> tuple[WriteCall, ...]:
         """Return the calls that write these keys of a row, in order; none without keys. See `encoding.calls_of`."""
         ...
 

@@ -35,7 +35,7 @@ from airflow_provider_crm.vendors.answers import (
     refusal_text,
     text_of,
 )
-from airflow_provider_crm.vendors.calls import Call, Route
+from airflow_provider_crm.vendors.calls import Call, WriteCall
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField
 from airflow_provider_crm.vendors.limits import Limits
@@ -161,15 +161,15 @@ class Raze:
         """Return values as they are; only a documented stage gets its documented spelling."""
         return list(map(_status, values)) if field.kind is Kind.STAGE else values
 
-    def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+    def write_calls(self, keys: tuple[str, ...]) -> tuple[WriteCall, ...]:
         """Use one `PUT` with the provided fields, and for the stage its own `PATCH`, never the `PUT`."""
-        routes = []
+        write_calls = []
         if plain := tuple(key for key in keys if key != "status"):
-            routes.append(Route("PUT", _RECORD, plain))
+            write_calls.append(WriteCall("PUT", _RECORD, plain))
         if "status" in keys:
             # Setting `won` again moves `won_at` to the moment of the second call.
-            routes.append(Route("PATCH", f"{_RECORD}/stage", ("status",), replayable=False))
-        return tuple(routes)
+            write_calls.append(WriteCall("PATCH", f"{_RECORD}/stage", ("status",), replayable=False))
+        return tuple(write_calls)
 
     def canonical_id(self, record_id: str) -> str:
         """Return a UUID as PostgreSQL writes it, where the server stores it; any other id is opaque."""

@@ -80,7 +80,7 @@ class CloseApi:
             payload, change = self._route(request, parts, key)
         except RefusalError as refusal:
             return json_response(refusal.status, refusal.payload, headers=headers | dict(refusal.headers))
-        return json_response(200, payload, headers=headers, change=change)
+        return json_response(HTTPStatus.OK, payload, headers=headers, change=change)
 
     def fault(self, fault: Fault, request: Request) -> Response:
         """Answer with an injected status, in the shape that Close would use."""
@@ -89,18 +89,18 @@ class CloseApi:
             wait = switches.throttle_seconds
             allowance = CallsLeft(limit=100, remaining=50 if fault.remaining else 0, reset=wait, allowed=False)
             refusal = too_many(allowance, group="sandbox", now=request.at, switches=switches)
-            return json_response(429, refusal.payload, headers=refusal.headers)
+            return json_response(HTTPStatus.TOO_MANY_REQUESTS, refusal.payload, headers=refusal.headers)
         return json_response(fault.status, {"error": _phrase(fault.status)})
 
     def _parts(self, request: Request) -> tuple[str, ...]:
         """Split the path below `/api/v1/`; a path without its last slash is redirected for GET, else unknown."""
         if request.segments[-1] != "":
             if request.method not in _READS:
-                raise RefusalError(404, _NOT_FOUND)
+                raise RefusalError(HTTPStatus.NOT_FOUND, _NOT_FOUND)
             query = f"?{urlencode(request.query)}" if request.query else ""
-            raise RefusalError(301, {}, {"location": f"{request.path}/{query}"})
+            raise RefusalError(HTTPStatus.MOVED_PERMANENTLY, {}, {"location": f"{request.path}/{query}"})
         if request.segments[:2] != ("api", "v1"):
-            raise RefusalError(404, _NOT_FOUND)
+            raise RefusalError(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         return request.segments[2:-1]
 
     def _authenticate(self, request: Request) -> CloseKey:
@@ -114,7 +114,7 @@ class CloseApi:
                 return self._account.keys[user]
         if scheme.lower() == "bearer" and self._account.oauth.accepts(credentials):
             return CloseKey(name="oauth", user_id=_TOKEN_USER, role=ADMIN_ROLE)
-        raise RefusalError(401, {"error": "Unauthorized"})
+        raise RefusalError(HTTPStatus.UNAUTHORIZED, {"error": "Unauthorized"})
 
     def _route(self, request: Request, parts: tuple[str, ...], key: CloseKey) -> Answer:
         if parts == ("opportunity",):
@@ -123,7 +123,7 @@ class CloseApi:
             return self._record(request, parts[1], key)
         answer = self._plain_routes.get(parts)
         if answer is None:
-            raise RefusalError(404, _NOT_FOUND)
+            raise RefusalError(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         _allow(request, "GET")
         return answer(request), None
 
@@ -142,11 +142,11 @@ class CloseApi:
         if request.method == "GET":
             stored = self._read(record_id, request)
             if stored is None:
-                raise RefusalError(404, _NO_SUCH)
+                raise RefusalError(HTTPStatus.NOT_FOUND, _NO_SUCH)
             return trimmed(represent(stored, self._account), request.query), None
         stored = self._account.records.get(record_id)
         if stored is None:
-            raise RefusalError(404, _NO_SUCH)
+            raise RefusalError(HTTPStatus.NOT_FOUND, _NO_SUCH)
         if request.method == "PUT":
             return self._update(request, stored, key)
         if self._is_ignored(request, record_id):
@@ -259,12 +259,14 @@ def _finish(draft: Draft, before: Fields | None, caller: Caller) -> None:
 def _object(request: Request) -> dict[str, Any]:
     """Read the body of a write, which must be a JSON object sent as JSON; a missing body counts as an empty one."""
     if request.raw and request.content_type != JSON_TYPE:
-        raise RefusalError(415, {"error": _phrase(415)})
+        raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": HTTPStatus.UNSUPPORTED_MEDIA_TYPE.phrase})
     if request.malformed is not None:
-        raise RefusalError(400, {"error": f"The request body is not valid JSON: {request.malformed}"})
+        raise RefusalError(
+            HTTPStatus.BAD_REQUEST, {"error": f"The request body is not valid JSON: {request.malformed}"}
+        )
     body = {} if not request.raw else request.body
     if not isinstance(body, dict):
-        raise RefusalError(400, {"error": "The request body must be a JSON object."})
+        raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "The request body must be a JSON object."})
     return body
 
 
@@ -274,13 +276,17 @@ def _overridden(request: Request) -> Request:
         return request
     parameters = _object(request).get("_params", {})
     if not isinstance(parameters, dict):
-        raise RefusalError(400, {"error": "_params must be a JSON object."})
+        raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "_params must be a JSON object."})
     return replace(request, method="GET", query=parameters)
 
 
 def _allow(request: Request, *methods: str) -> None:
     if request.method not in methods:
-        raise RefusalError(405, {"error": _phrase(405)}, {"allow": ", ".join(methods)})
+        raise RefusalError(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            {"error": HTTPStatus.METHOD_NOT_ALLOWED.phrase},
+            {"allow": ", ".join(methods)},
+        )
 
 
 def _phrase(status: int) -> str:

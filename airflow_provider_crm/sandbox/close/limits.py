@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
@@ -76,7 +77,7 @@ def too_many(allowance: CallsLeft, *, group: str, now: datetime, switches: Switc
             "rate_limit_type": "key",
             "rate_endpoint_group": group,
         }
-    return RefusalError(429, payload, headers)
+    return RefusalError(HTTPStatus.TOO_MANY_REQUESTS, payload, headers)
 
 
 def _seconds(value: float, *, whole: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -62,24 +63,24 @@ class CloseOAuth:
     def handle(self, request: Request) -> Response:
         """Answer `/oauth2/token/` and `/oauth2/revoke/`."""
         if request.segments[1:] not in (("token", ""), ("revoke", "")):
-            raise RefusalError(404, {"error": "Not Found"})
+            raise RefusalError(HTTPStatus.NOT_FOUND, {"error": "Not Found"})
         if request.method != "POST":
-            raise RefusalError(405, {"error": "Method Not Allowed"}, {"allow": "POST"})
+            raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "Method Not Allowed"}, {"allow": "POST"})
         if request.content_type != "application/x-www-form-urlencoded":
-            raise RefusalError(400, {"error": "invalid_request"})
+            raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "invalid_request"})
         form = dict(parse_qsl(request.raw.decode("utf-8", "replace")))
         if (form.get("client_id"), form.get("client_secret")) != (self.client_id, self.client_secret):
-            raise RefusalError(401, {"error": "invalid_client"})
+            raise RefusalError(HTTPStatus.UNAUTHORIZED, {"error": "invalid_client"})
         if request.segments[1] == "revoke":
             return self._revoke(form.get("token", ""))
         if form.get("grant_type") != "refresh_token":
-            raise RefusalError(400, {"error": "unsupported_grant_type"})
+            raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "unsupported_grant_type"})
         if not self.refresh_token or form.get("refresh_token") != self.refresh_token:
-            raise RefusalError(400, {"error": "invalid_grant"})
-        return json_response(200, self.issue())
+            raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "invalid_grant"})
+        return json_response(HTTPStatus.OK, self.issue())
 
     def _revoke(self, token: str) -> Response:
         self._expiry.pop(token, None)
         if token == self.refresh_token:
             self.refresh_token = ""
-        return json_response(200, {})
+        return json_response(HTTPStatus.OK, {})

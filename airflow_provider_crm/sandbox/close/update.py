@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.close.fields import FieldError, PlainFields, custom_value, single_value
@@ -61,7 +62,7 @@ def tz_offset(headers: Mapping[str, str], switches: Switches) -> timedelta:
         return timedelta(hours=float(sent))
     if sent is None or switches.close_ignores_invalid_tz_offset:
         return timedelta(hours=switches.close_default_tz_offset)
-    raise RefusalError(400, {"error": f"Invalid x-tz-offset: {sent}"})
+    raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": f"Invalid x-tz-offset: {sent}"})
 
 
 def drafted(stored: Fields, sent: Mapping[str, Any], caller: Caller) -> Draft:
@@ -121,13 +122,15 @@ def refuse_errors(errors: Mapping[str, FieldError], switches: Switches) -> None:
         name: error.pydantic if switches.close_pydantic_errors else error.message for name, error in errors.items()
     }
     if switches.close_flat_errors:
-        raise RefusalError(400, {"error": "; ".join(f"{name}: {message}" for name, message in messages.items())})
+        raise RefusalError(
+            HTTPStatus.BAD_REQUEST, {"error": "; ".join(f"{name}: {message}" for name, message in messages.items())}
+        )
     nested: dict[str, Any] = dict(messages)
     if switches.close_nested_field_errors:
         nested = {name: message for name, message in messages.items() if not name.startswith(CUSTOM)}
         custom = {name[len(CUSTOM) :]: message for name, message in messages.items() if name.startswith(CUSTOM)}
         nested |= {"custom": custom} if custom else {}
-    raise RefusalError(400, {"errors": [], "field-errors": nested})
+    raise RefusalError(HTTPStatus.BAD_REQUEST, {"errors": [], "field-errors": nested})
 
 
 def _set_custom(draft: Draft, name: str, value: Json, caller: Caller) -> None:
@@ -156,6 +159,6 @@ def _refuse_role(field_id: str, switches: Switches) -> None:
     """Refuse a restricted field as the switch says, or let the call go on without it."""
     message = f"You do not have permission to edit the Custom Field {field_id}."
     if switches.close_restricted_field == "403":
-        raise RefusalError(403, {"error": message})
+        raise RefusalError(HTTPStatus.FORBIDDEN, {"error": message})
     if switches.close_restricted_field == "400":
         raise FieldError(message=message)

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.records import Fields
     from airflow_provider_crm.sandbox.switches import Panel, Switches
 
-_CODES = {
-    400: "VALIDATION_ERROR",
-    401: "INVALID_API_KEY",
-    403: "INSUFFICIENT_PERMISSIONS",
-    404: "NOT_FOUND",
-    409: "CONFLICT",
+_CODES: dict[int, str] = {
+    HTTPStatus.BAD_REQUEST: "VALIDATION_ERROR",
+    HTTPStatus.UNAUTHORIZED: "INVALID_API_KEY",
+    HTTPStatus.FORBIDDEN: "INSUFFICIENT_PERMISSIONS",
+    HTTPStatus.NOT_FOUND: "NOT_FOUND",
+    HTTPStatus.CONFLICT: "CONFLICT",
 }
 _CONTACT_FIELDS = ("name", "email", "phone", "company")
 _MONEY = ("deal_value", "deal_currency")
@@ -60,13 +60,13 @@ class RazeApi:
     def handle(self, request: Request) -> Response:
         """Answer one call. Unknown routes and malformed bodies are answered without the envelope, as Express does."""
         if request.segments == ("health",):
-            return json_response(200, {"status": "ok", "timestamp": request.at.isoformat()})
+            return json_response(HTTPStatus.OK, {"status": "ok", "timestamp": request.at.isoformat()})
         if request.malformed is not None and request.content_type == JSON_TYPE:
-            return json_response(400, {"success": False, "message": request.malformed})
+            return json_response(HTTPStatus.BAD_REQUEST, {"success": False, "message": request.malformed})
         pattern, record_id = _pattern(request.segments)
         route = self._routes.get((request.method, pattern))
         if route is None:
-            return json_response(404, {"success": False, "message": "Route not found"})
+            return json_response(HTTPStatus.NOT_FOUND, {"success": False, "message": "Route not found"})
         headers: dict[str, str] = {}
         permission, answer = route
         try:
@@ -86,7 +86,7 @@ class RazeApi:
             wait = switches.throttle_seconds
             allowance = CallsLeft(limit=100, remaining=remaining, reset=wait, allowed=False)
             refusal = _too_many(allowance, request, switches)
-            return json_response(429, refusal.payload, headers=refusal.headers)
+            return json_response(HTTPStatus.TOO_MANY_REQUESTS, refusal.payload, headers=refusal.headers)
         code = _CODES.get(fault.status, "INTERNAL_ERROR")
         return json_response(fault.status, error(code, f"Injected by the sandbox: {fault.name}"))
 
@@ -96,13 +96,13 @@ class RazeApi:
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
             sent = token if scheme.lower() == "bearer" else request.query.get("api_key")
         if not sent:
-            raise RefusalError(401, error("MISSING_API_KEY", "An API key is required"))
+            raise RefusalError(HTTPStatus.UNAUTHORIZED, error("MISSING_API_KEY", "An API key is required"))
         key = self._account.keys.get(sent)
         if key is None:
-            raise RefusalError(401, error("INVALID_API_KEY", "The API key is not valid"))
+            raise RefusalError(HTTPStatus.UNAUTHORIZED, error("INVALID_API_KEY", "The API key is not valid"))
         if key.expires_at is not None and key.expires_at <= request.at:
             code = "INVALID_API_KEY" if self._panel.current.raze_expired_is_invalid else "EXPIRED_API_KEY"
-            raise RefusalError(401, error(code, "The API key has expired"))
+            raise RefusalError(HTTPStatus.UNAUTHORIZED, error(code, "The API key has expired"))
         return key
 
     def _limited(self, key: RazeKey, request: Request) -> dict[str, str]:
@@ -123,7 +123,7 @@ class RazeApi:
             record_id = _uuid(record_id)
         stored = self._read(record_id, request) if request.method == "GET" else records.get(record_id)
         if stored is None:
-            raise RefusalError(404, error("NOT_FOUND", "Opportunity not found"))
+            raise RefusalError(HTTPStatus.NOT_FOUND, error("NOT_FOUND", "Opportunity not found"))
         return stored
 
     def _read(self, record_id: str, request: Request) -> Fields | None:
@@ -138,31 +138,31 @@ class RazeApi:
         endpoints = [f"{method} /external/v1/{pattern}" for method, pattern in self._routes]
         limit = {"limit": rule.announced, "window": f"{rule.window:g} seconds"}
         body = {"message": "Raze sandbox", "version": "v1", "endpoints": endpoints, "rate_limit": limit}
-        return json_response(200, {"success": True, **body})
+        return json_response(HTTPStatus.OK, {"success": True, **body})
 
     def _list(self, request: Request) -> Response:
         switches = self._panel.current
         records = [fields for one in self._account.records.ids() if (fields := self._read(one, request)) is not None]
-        return json_response(200, list_page(records, request.query, account=self._account, switches=switches))
+        return json_response(HTTPStatus.OK, list_page(records, request.query, account=self._account, switches=switches))
 
     def _show(self, _request: Request, stored: Fields) -> Response:
-        return _success(200, self._account.shown(stored))
+        return _success(HTTPStatus.OK, self._account.shown(stored))
 
     def _create(self, request: Request) -> Response:
         sent = {name: value for name, value in _object(request).items() if name in CREATABLE}
         if sent.get("name") is None:
             details = {"fields": {"name": "name is required"}}
-            raise RefusalError(400, error("VALIDATION_ERROR", "Invalid field values", details))
+            raise RefusalError(HTTPStatus.BAD_REQUEST, error("VALIDATION_ERROR", "Invalid field values", details))
         for name, values, code in (("status", STATUSES, "INVALID_STATUS"), ("source", SOURCES, "INVALID_SOURCE")):
             if name in sent and sent[name] not in values:
-                raise RefusalError(400, error(code, f"{name} must be one of {', '.join(values)}"))
+                raise RefusalError(HTTPStatus.BAD_REQUEST, error(code, f"{name} must be one of {', '.join(values)}"))
         account = self._account
         record_id = account.new_id("opp")
         fields = account.blank(record_id, request.at) | checked(sent)
         fields = staged(fields | {"status": "new"}, fields["status"], request.at, self._panel.current)
         account.records.write(record_id, fields, request.at)
         shown = account.shown(fields)
-        return _success(201, shown, AppliedChange(record_id=record_id, fields=sent))
+        return _success(HTTPStatus.CREATED, shown, AppliedChange(record_id=record_id, fields=sent))
 
     def _update(self, request: Request, stored: Fields) -> Response:
         switches = self._panel.current
@@ -171,7 +171,7 @@ class RazeApi:
         if switches.raze_ignores_deal_value:
             sent = {name: value for name, value in sent.items() if name not in _MONEY}
         if not sent:
-            raise RefusalError(400, error("VALIDATION_ERROR", "No fields to update"))
+            raise RefusalError(HTTPStatus.BAD_REQUEST, error("VALIDATION_ERROR", "No fields to update"))
         values = checked(sent)
         applied = {name: value for name, value in values.items() if name not in switches.ignored_fields}
         if self._is_ignored(request, stored):
@@ -181,7 +181,7 @@ class RazeApi:
         if switches.raze_shared_contacts:
             self._update_contact(stored, applied, request)
         change = AppliedChange(record_id=stored["id"], fields={name: sent[name] for name in applied})
-        return _success(200, shown_fields(fields, UPDATE_KEYS, switches), change)
+        return _success(HTTPStatus.OK, shown_fields(fields, UPDATE_KEYS, switches), change)
 
     def _update_contact(self, stored: Fields, applied: Mapping[str, Any], request: Request) -> None:
         """Write the contact's fields to every other opportunity of the same contact."""
@@ -197,18 +197,20 @@ class RazeApi:
         body = _object(request)
         stage = read_stage(body, stored, switches)
         if self._is_ignored(request, stored) or "status" in switches.ignored_fields:
-            return _success(200, shown_fields(stored, STAGE_KEYS, switches) | dict(stage.extra))
+            return _success(HTTPStatus.OK, shown_fields(stored, STAGE_KEYS, switches) | dict(stage.extra))
         fields = staged(stored, stage.status, request.at, switches)
         self._account.records.write(stored["id"], fields, request.at)
         shown = shown_fields(fields, STAGE_KEYS, switches) | dict(stage.extra)
-        return _success(200, shown, AppliedChange(record_id=stored["id"], fields=dict(body)))
+        return _success(HTTPStatus.OK, shown, AppliedChange(record_id=stored["id"], fields=dict(body)))
 
     def _delete(self, request: Request, stored: Fields) -> Response:
         payload = {"success": True, "message": "Opportunity deleted"}
         if self._is_ignored(request, stored):
-            return json_response(200, payload)
+            return json_response(HTTPStatus.OK, payload)
         self._account.records.write(stored["id"], None, request.at)
-        return json_response(200, payload, change=AppliedChange(record_id=stored["id"], fields={"deleted": True}))
+        return json_response(
+            HTTPStatus.OK, payload, change=AppliedChange(record_id=stored["id"], fields={"deleted": True})
+        )
 
     def _is_ignored(self, request: Request, stored: Fields) -> bool:
         return request.ignored or stored["id"] in self._panel.current.ignored_ids
@@ -232,7 +234,9 @@ def _pattern(segments: tuple[str, ...]) -> tuple[str, str | None]:
 def _check_permission(key: RazeKey, permission: str | None) -> None:
     if permission is not None and not key.may(permission):
         details = {"required_permission": permission, "current_permissions": sorted(key.permissions)}
-        raise RefusalError(403, error("INSUFFICIENT_PERMISSIONS", f"The key lacks {permission}", details))
+        raise RefusalError(
+            HTTPStatus.FORBIDDEN, error("INSUFFICIENT_PERMISSIONS", f"The key lacks {permission}", details)
+        )
 
 
 def _object(request: Request) -> dict[str, Any]:
@@ -261,7 +265,7 @@ def _too_many(allowance: CallsLeft, request: Request, switches: Switches) -> Ref
         headers["retry-after"] = str(wait)
     payload = error("RATE_LIMIT_EXCEEDED", "Rate limit exceeded")
     payload["error"]["retry_after"] = wait
-    return RefusalError(429, payload, headers)
+    return RefusalError(HTTPStatus.TOO_MANY_REQUESTS, payload, headers)
 
 
 def _uuid(text: str) -> str:
@@ -269,4 +273,4 @@ def _uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError as err:
-        raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error")) from err
+        raise RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, error("INTERNAL_ERROR", "Internal server error")) from err

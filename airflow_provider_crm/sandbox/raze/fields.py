@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.wire import Json, RefusalError
@@ -76,9 +77,9 @@ def checked(sent: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         if len(problems) > 1:
             code = "VALIDATION_ERROR"
-        raise RefusalError(400, error(code, "Invalid field values", {"fields": problems}))
+        raise RefusalError(HTTPStatus.BAD_REQUEST, error(code, "Invalid field values", {"fields": problems}))
     if "name" in sent and sent["name"] is None:
-        raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error"))
+        raise RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, error("INTERNAL_ERROR", "Internal server error"))
     return stored
 
 

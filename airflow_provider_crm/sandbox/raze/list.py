@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.raze.fields import error
@@ -53,7 +54,7 @@ def list_page(
 def _number(query: Mapping[str, str], name: str, default: int, *, most: int | None = None) -> int:
     sent = query.get(name, str(default))
     if not (sent.isascii() and sent.isdigit()) or int(sent) < 1 or (most is not None and int(sent) > most):
-        raise RefusalError(400, error("INVALID_PARAMETER", f"{name} is out of range"))
+        raise RefusalError(HTTPStatus.BAD_REQUEST, error("INVALID_PARAMETER", f"{name} is out of range"))
     return int(sent)
 
 
@@ -68,7 +69,7 @@ def _ordered(matching: list[Fields], query: Mapping[str, str]) -> list[Fields]:
     name = query.get("sort_by", "created_at")
     order = query.get("sort_order", "desc")
     if order not in ("asc", "desc") or (matching and name not in matching[0]):
-        raise RefusalError(400, error("INVALID_PARAMETER", "sort_by or sort_order is unknown"))
+        raise RefusalError(HTTPStatus.BAD_REQUEST, error("INVALID_PARAMETER", "sort_by or sort_order is unknown"))
     with_value = [fields for fields in matching if fields[name] is not None]
     without = [fields for fields in matching if fields[name] is None]
     return sorted(with_value, key=lambda fields: fields[name], reverse=order == "desc") + without

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.raze.fields import SERVER_STATUSES, STAGES, STATUSES, error
@@ -36,17 +37,19 @@ def read_stage(body: Mapping[str, Any], stored: Fields, switches: Switches) -> S
     wanted, old = body.get(field), stored["status"]
     if field not in body:
         details = {"fields": {field: f"{field} is required"}}
-        raise RefusalError(400, error("MISSING_REQUIRED_FIELD", f"{field} is required", details))
+        raise RefusalError(HTTPStatus.BAD_REQUEST, error("MISSING_REQUIRED_FIELD", f"{field} is required", details))
     if switches.raze_stages == "documented":
         if wanted not in STATUSES:
-            raise RefusalError(400, error("INVALID_STATUS", f"status must be one of {', '.join(STATUSES)}"))
+            raise RefusalError(
+                HTTPStatus.BAD_REQUEST, error("INVALID_STATUS", f"status must be one of {', '.join(STATUSES)}")
+            )
         return StageChange(status=wanted, extra={})
     if switches.raze_stages == "names":
         if wanted not in SERVER_STATUSES:
-            raise RefusalError(400, error("VALIDATION_ERROR", "Invalid status"))
+            raise RefusalError(HTTPStatus.BAD_REQUEST, error("VALIDATION_ERROR", "Invalid status"))
         return StageChange(status=wanted, extra={"stage_change": {"from": old, "to": wanted}})
     if not isinstance(wanted, str) or wanted not in STAGES:
-        raise RefusalError(500, error("INTERNAL_ERROR", "Internal server error"))
+        raise RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, error("INTERNAL_ERROR", "Internal server error"))
     ids = {name: stage_id for stage_id, name in STAGES.items()}
     change = {"from": {"id": ids.get(old), "name": old}, "to": {"id": wanted, "name": STAGES[wanted]}}
     return StageChange(status=STAGES[wanted], extra={"stage_change": change})

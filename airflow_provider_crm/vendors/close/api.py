@@ -26,7 +26,7 @@ from airflow_provider_crm.vendors.answers import (
     record_error,
     text_of,
 )
-from airflow_provider_crm.vendors.calls import Call, Route
+from airflow_provider_crm.vendors.calls import Call, WriteCall
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 from airflow_provider_crm.vendors.close.errors import read_error
 from airflow_provider_crm.vendors.close.fields import (
@@ -200,10 +200,10 @@ class Close:
                 check_currency(field, value, catalogue)
         return values
 
-    def write_calls(self, keys: tuple[str, ...]) -> tuple[Route, ...]:
+    def write_calls(self, keys: tuple[str, ...]) -> tuple[WriteCall, ...]:
         """Use one `PUT`, which changes only the keys in it."""
         once = any(key.endswith(LIST_ITEM_SUFFIXES) for key in keys)
-        return (Route("PUT", _RECORD, keys, replayable=not once),) if keys else ()
+        return (WriteCall("PUT", _RECORD, keys, replayable=not once),) if keys else ()
 
     def canonical_id(self, record_id: str) -> str:
         """Return the id as it stands: ids are opaque, and upper and lower case differ."""
