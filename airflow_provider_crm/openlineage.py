@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_crm.values.opportunity import OutcomeWord
+from airflow_provider_crm.values.opportunity import WRITTEN
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -104,7 +104,8 @@ def _opportunities(source: SourceLineage, fields: Mapping[str, str], report: Map
     from openlineage.client.generated.base import OutputDataset, OutputDatasetFacet
     from openlineage.client.generated.output_statistics_output_dataset import OutputStatisticsOutputDatasetFacet
 
-    account, updated = quote(report["account"], safe=":"), report["outcomes"].get(OutcomeWord.UPDATED.value, 0)
+    account = quote(report["account"], safe=":")
+    written = sum(report["outcomes"].get(word.value, 0) for word in WRITTEN)
     outcomes: Any = OutputDatasetFacet().with_additional_properties(
         runKey=report["run_key"],
         rows=report["rows"],
@@ -117,7 +118,7 @@ def _opportunities(source: SourceLineage, fields: Mapping[str, str], report: Map
         name="opportunity",
         facets=_mapping(source, fields),
         outputFacets={
-            "outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=updated),
+            "outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=written),
             "crm_outcomes": outcomes,
         },
     )

@@ -139,7 +139,7 @@ def store_rejections(
     accepted = [
         settlement.row.record_id
         for settlement in batch
-        if settlement.outcome.word is OutcomeWord.UPDATED and settlement.row.claim.refused is not None
+        if settlement.outcome.word.is_written and settlement.row.claim.refused is not None
     ]
     if not rejected and not accepted:
         return

@@ -8,9 +8,9 @@ from functools import reduce
 from typing import Any
 
 from airflow_provider_crm.budget.usage import BudgetUse
-from airflow_provider_crm.values.opportunity import FAILURES, OutcomeWord
+from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeWord
 
-_SEEN_AGAIN = tuple(word.value for word in OutcomeWord if not word.is_failure and word is not OutcomeWord.UPDATED)
+_SEEN_AGAIN = tuple(word.value for word in OutcomeWord if not word.is_failure and not word.is_written)
 
 
 def combined(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -45,10 +45,9 @@ def _after(before: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
 def _outcomes(before: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, int]:
     """Return the rows of all tries by outcome, in the words' order."""
     earlier, last = Counter(before["outcomes"]), Counter(report["outcomes"])
-    landed = OutcomeWord.UPDATED.value
-    counts = Counter(last)
-    counts[landed] += earlier[landed]
-    seen_again = earlier[landed]
+    landed = Counter({word.value: earlier[word.value] for word in WRITTEN})
+    counts = last + landed
+    seen_again = landed.total()
     for word in _SEEN_AGAIN:
         counts[word] -= min(seen_again, last[word])
         seen_again -= min(seen_again, last[word])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_crm.report.rejects import Cause, Reject
-from airflow_provider_crm.values.opportunity import FAILURES, Outcome, OutcomeWord
+from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, Outcome, OutcomeWord
 
 REJECTS_SHOWN = 20
 """Rejects that are in a report itself."""
@@ -22,8 +22,8 @@ class Tally:
         write: Takes each reject, or None.
         failures: Words that make a row a reject.
         earlier: The report of the part of the run before a deferral, as `SyncReport.to_dict` wrote it, or empty.
-        landed: Rows that had landed before a deferral, of a run that goes through all rows again: they come as
-            `unchanged` now, and are still reported as `updated`.
+        landed: Rows by outcome before a deferral, of a run that goes through all rows again: those that were written
+            come as `unchanged` now, and are still reported as written.
 
     Attributes:
         codes: Rows that are no rejects, by code, since the last deferral.
@@ -35,7 +35,7 @@ class Tally:
         *,
         failures: frozenset[OutcomeWord] = FAILURES,
         earlier: Mapping[str, Any] | None = None,
-        landed: int = 0,
+        landed: Mapping[str, int] | None = None,
     ) -> None:
         report = earlier or {}
         counts = report.get("outcomes", {})
@@ -44,7 +44,7 @@ class Tally:
         earlier_causes = [Cause(**cause) for cause in report.get("causes", ())]
         self._causes = {(cause.outcome, cause.code): cause for cause in earlier_causes}
         self.codes: Counter[str] = Counter()
-        self._landed = landed
+        self._landed = landed or {}
         self._failures = failures
         self._write = write
 
@@ -87,7 +87,9 @@ class Tally:
 
     def outcomes(self) -> dict[str, int]:
         """Return the number of rows by word, in the words' order, without zeros."""
-        landed = min(self._landed, self.counts[OutcomeWord.UNCHANGED])
-        counts = self.counts + Counter({OutcomeWord.UPDATED: landed})
-        counts[OutcomeWord.UNCHANGED] -= landed
+        counts = self.counts.copy()
+        for word in WRITTEN:
+            landed = min(self._landed.get(word.value, 0), counts[OutcomeWord.UNCHANGED])
+            counts[word] += landed
+            counts[OutcomeWord.UNCHANGED] -= landed
         return {word.value: counts[word] for word in OutcomeWord if counts[word]}

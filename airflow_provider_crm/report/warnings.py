@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.report.report import SyncReport
 
 _KEPT = 20
-_IN_PLACE = tuple(word for word in OutcomeWord if word.kind is OutcomeKind.IN_PLACE)
+_IN_PLACE = tuple(word for word in OutcomeWord if word.kind in (OutcomeKind.WRITTEN, OutcomeKind.IN_PLACE))
 
 
 class Warnings:

@@ -144,9 +144,8 @@ class RowRun:
 
     def _tally(self, write: WriteReject | None) -> Tally:
         earlier = self._segment.deferral.report
-        landed = earlier.get("outcomes", {}).get(OutcomeWord.UPDATED, 0)
         if self._rereads_all_rows:
-            return Tally(write, failures=self._settings.failures, landed=landed)
+            return Tally(write, failures=self._settings.failures, landed=earlier.get("outcomes", {}))
         return Tally(write, failures=self._settings.failures, earlier=earlier)
 
     def _unfinished(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:
@@ -202,7 +201,7 @@ class RowRun:
     def _add(self, outcome: Outcome, push: Push, tally: Tally, retryable: Spool[Outcome]) -> None:
         """Count an outcome, or keep it apart if the row failed for a temporary reason and may be tried again."""
         if not self._settings.sends or outcome.word not in TRANSIENT_FAILURES:
-            self._landed |= outcome.word is OutcomeWord.UPDATED
+            self._landed |= outcome.word.is_written
             self._count(outcome, tally)
         elif outcome.word is not OutcomeWord.NOT_SENT or push.wait is None:
             retryable.append(outcome)

@@ -22,7 +22,7 @@ from airflow_provider_crm.sync.ends import ending
 from airflow_provider_crm.sync.run_context import RunContext
 from airflow_provider_crm.sync.run_identity import data_time_of_run, run_key
 from airflow_provider_crm.sync.spans import span
-from airflow_provider_crm.values.opportunity import OutcomeWord
+from airflow_provider_crm.values.opportunity import WRITTEN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -243,6 +243,6 @@ class TaskRun:
         """
         segment = self.segment
         # A host that never answered may as well be a wrong one: that is reported at once.
-        landed = landed or bool(segment.deferral.report.get("outcomes", {}).get(OutcomeWord.UPDATED))
+        landed = landed or any(word in segment.deferral.report.get("outcomes", {}) for word in WRITTEN)
         has_answered = landed or (segment.settings.sends and segment.ledger.knows(segment.account))
         return outage_wait(outages) if has_answered else None

@@ -86,8 +86,10 @@ class Update:
 class OutcomeKind(enum.Enum):
     """The class of an outcome: whether the row is in place, was left alone, or failed."""
 
+    WRITTEN = "written"
+    """The run wrote the row's values into the CRM."""
     IN_PLACE = "in_place"
-    """The CRM holds the row's values."""
+    """The CRM held the row's values already."""
     LEFT_ALONE = "left_alone"
     """The row was not written, on purpose: no failure."""
     PERMANENT = "permanent"
@@ -114,7 +116,7 @@ class OutcomeWord(enum.StrEnum):
         made.kind, made.meaning = kind, meaning
         return made
 
-    UPDATED = "updated", OutcomeKind.IN_PLACE, "The CRM confirmed that it holds the values."
+    UPDATED = "updated", OutcomeKind.WRITTEN, "The CRM confirmed that it holds the values."
     UNCHANGED = "unchanged", OutcomeKind.IN_PLACE, "The CRM held the values already: no call."
     STALE = "stale", OutcomeKind.LEFT_ALONE, "Newer data was written or claimed by another run."
     SKIPPED = (
@@ -135,6 +137,11 @@ class OutcomeWord(enum.StrEnum):
         return self.value.replace("_", " ")
 
     @property
+    def is_written(self) -> bool:
+        """Return whether the run wrote the row into the CRM."""
+        return self.kind is OutcomeKind.WRITTEN
+
+    @property
     def is_failure(self) -> bool:
         """Return whether the row counts towards `max_rejected`."""
         return self.kind in (OutcomeKind.PERMANENT, OutcomeKind.TRANSIENT)
@@ -145,6 +152,7 @@ class OutcomeWord(enum.StrEnum):
         return self.kind is OutcomeKind.TRANSIENT
 
 
+WRITTEN = tuple(word for word in OutcomeWord if word.is_written)
 FAILURES = frozenset(word for word in OutcomeWord if word.is_failure)
 TRANSIENT_FAILURES = frozenset(word for word in OutcomeWord if word.is_transient)
 

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_crm.openlineage import run_lineage
 from airflow_provider_crm.report import SyncReport
+from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.report.rejects import Reject
 from airflow_provider_crm.report.rejects_file import rejects_file
 from airflow_provider_crm.report.tally import Tally
@@ -53,11 +54,20 @@ def test_an_outcome_is_a_plain_value():
     assert pickle.loads(pickle.dumps(Outcome(0, "a", OutcomeWord.STALE))) == Outcome(0, "a", OutcomeWord.STALE)
 
 
-def test_the_failures():
-    """Rows that landed, were in place or were left alone on purpose are no failures; all others are."""
-    assert [word for word in OutcomeWord if word not in FAILURES] == ["updated", "unchanged", "stale", "skipped"]
-    assert sorted(FAILURES) == ["failed", "ignored", "invalid", "not_sent", "rejected", "unknown"]
-    assert sorted(TRANSIENT_FAILURES) == ["failed", "not_sent", "unknown"]
+def test_how_each_word_counts():
+    """Rows that were written, were in place or were left alone on purpose are no failures; all others are."""
+    assert {word.value: word.kind.value for word in OutcomeWord} == {
+        "updated": "written",
+        "unchanged": "in_place",
+        "stale": "left_alone",
+        "skipped": "left_alone",
+        "invalid": "permanent",
+        "rejected": "permanent",
+        "ignored": "permanent",
+        "failed": "transient",
+        "unknown": "transient",
+        "not_sent": "transient",
+    }
 
 
 @every_word
@@ -68,6 +78,21 @@ def test_the_report_counts_it(word):
     assert report.summary() == f"1 rows: 1 {word.value}"
     assert [reject.outcome for reject in report.rejects] == ([word.value] if word in FAILURES else [])
     assert ("Not every row landed." in report.failure_text()) is (word in FAILURES)
+
+
+@every_word
+def test_a_run_of_two_tries_counts_it(word):
+    """A row that one try wrote, and that the next one finds unchanged, stays written; else the last try counts."""
+    tries = [report_of(word).to_dict(), report_of(OutcomeWord.UNCHANGED).to_dict()]
+    assert combined(tries)["outcomes"] == {(word if word.is_written else OutcomeWord.UNCHANGED).value: 1}
+
+
+@every_word
+def test_a_deferral_keeps_it(word):
+    """A task that reads all rows again after a deferral reports a row that it wrote before as written."""
+    tally = Tally(landed=report_of(word).outcomes)
+    tally.add(Outcome(0, "oppo_0", OutcomeWord.UNCHANGED))
+    assert tally.outcomes() == {(word if word.is_written else OutcomeWord.UNCHANGED).value: 1}
 
 
 def test_counts_are_in_the_words_order():
@@ -111,8 +136,9 @@ def test_a_metric_counts_it(word, monkeypatch):
 
 @every_word
 def test_lineage_has_it(word):
-    """The run's facet names it."""
+    """The run's facet names it, and its statistics count it if it was written."""
     (output,) = run_lineage(None, {}, report_of(word).to_dict()).outputs
+    assert output.outputFacets["outputStatistics"].rowCount == int(word.is_written)
     assert output.outputFacets["crm_outcomes"].outcomes == {word.value: 1}
 
 

@@ -17,7 +17,7 @@ from airflow_provider_crm.database.schema import plans, runs, tries
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.ui.queries.expressions import of_dags
 from airflow_provider_crm.ui.run_keys import RunKey
-from airflow_provider_crm.values.opportunity import FAILURES, OutcomeKind, OutcomeWord
+from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeKind, OutcomeWord
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -71,7 +71,7 @@ class Counted:
     @property
     def landed(self) -> int:
         """Count the rows that were written."""
-        return self.outcomes.get(OutcomeWord.UPDATED.value, 0)
+        return sum(self.outcomes.get(word.value, 0) for word in WRITTEN)
 
     @property
     def saved(self) -> int:
