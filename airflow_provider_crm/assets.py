@@ -1,4 +1,4 @@
-"""The opportunities of one account as an asset of Airflow: `crm://<account>/opportunity`."""
+"""Make the opportunities of one account an asset of Airflow: `crm://<account>/opportunity`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def create_asset(*, account: str, extra: dict[str, Any] | None = None) -> Asset:
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Accept `crm://<account>/opportunity` only; Airflow asks this for each asset of the scheme.
+    """Accept `crm://<account>/opportunity` only; Airflow calls this for each asset of the scheme.
 
     Raises:
         ValueError: The URI has another form.

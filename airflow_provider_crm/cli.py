@@ -1,4 +1,4 @@
-"""`airflow crm ...`: commands that change the ledger by hand, and record that there.
+"""Define `airflow crm ...`: commands that change the ledger by hand, and record it there.
 
 Airflow imports this whenever its command line starts, so each command imports what it needs when it runs.
 """
@@ -34,11 +34,11 @@ def get_crm_commands() -> list[CLICommand]:
             subcommands=(
                 ActionCommand(
                     name="clear-fence",
-                    help="Take back data times that keep newer data out",
+                    help="Clear data times that shut out newer data",
                     description=(
                         "Without record ids: all data times of the account that lie in the future. With record ids: "
                         "those of all their fields. The next run then writes, whatever its data time is, so let the "
-                        "newest run come first. The change log (crm_changes) tells what was cleared, by whom and when."
+                        "newest run come first. crm_changes records the data time, the user and the time."
                     ),
                     func=clear_fence,
                     args=(
@@ -51,8 +51,8 @@ def get_crm_commands() -> list[CLICommand]:
                     name="confirm-account",
                     help="Say that a connection's new key is one of the same organization",
                     description=(
-                        "For vendors that do not tell whose key it is (Raze): a connection with another key than "
-                        "before writes nothing until this was run. crm_accounts keeps who confirmed it and when."
+                        "For vendors that do not name the organization of a key (Raze): a connection with another key "
+                        "than before writes nothing until this was run. crm_accounts records who confirmed it and when."
                     ),
                     func=confirm_account,
                     args=(arg("crm_conn_id", help="Id of the connection"), ledger),
@@ -63,7 +63,7 @@ def get_crm_commands() -> list[CLICommand]:
 
 
 def clear_fence(args: Namespace) -> None:
-    """Take back data times, and print which."""
+    """Clear data times, and print them."""
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.ledger.fences import clear_fences
     from airflow_provider_crm.vendors import VENDORS
@@ -73,14 +73,14 @@ def clear_fence(args: Namespace) -> None:
     with _ledger(args) as database:
         fences = clear_fences(database, args.account, records, by=_user(), now=Clock().now())
     for fence in fences:
-        what = "is being written by a run now, and was left" if fence.busy else "cleared"
-        print(f"{fence.record_id} {fence.field}: data time {fence.as_of:%Y-%m-%d %H:%M} UTC {what}")  # noqa: T201
+        result = "is being written by a run now, and was not cleared" if fence.busy else "cleared"
+        print(f"{fence.record_id} {fence.field}: data time {fence.as_of:%Y-%m-%d %H:%M} UTC {result}")  # noqa: T201
     if not fences:
         print("No data time to clear.")  # noqa: T201
 
 
 def confirm_account(args: Namespace) -> None:
-    """Take a connection's present key as right, and print what that means."""
+    """Confirm a connection's present key, and print the consequence."""
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.hooks.crm import CrmHook
     from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER
@@ -93,7 +93,9 @@ def confirm_account(args: Namespace) -> None:
         if organization is None:
             sentence = AccountNames(database, Clock()).confirm(session.account, _user())
         else:
-            sentence = f"{hook.vendor.display_name} tells whose key it is ({organization}): nothing to confirm."
+            sentence = (
+                f"{hook.vendor.display_name} names the organization of the key ({organization}): nothing to confirm."
+            )
     print(sentence)  # noqa: T201
 
 
@@ -103,10 +105,10 @@ def _ledger(args: Namespace) -> Iterator[Database]:
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_database
 
-    # As Airflow's own commands do: else connections in its metadata database are not found.
+    # Airflow's own commands set this, too; without it connections in its metadata database are not found.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
-        database = cast("Database", ledger_database(args.ledger_conn_id or DEFAULT_LEDGER))  # None is for no name only
+        database = cast("Database", ledger_database(args.ledger_conn_id or DEFAULT_LEDGER))  # never None with a name
         try:
             yield database
         finally:

@@ -1,4 +1,4 @@
-"""Bring time into the package; tests pass a clock of their own."""
+"""Provide time and sleep as values, so that tests pass a clock of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Every way in which time enters; tests pass their own.
+    """The sources of time; tests pass a clock of their own.
 
     Attributes:
         monotonic: Seconds that never run backwards, for durations.

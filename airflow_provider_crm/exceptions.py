@@ -1,4 +1,4 @@
-"""All errors of the package, grouped by what the caller does next.
+"""Define all errors of the package, grouped by what the caller does next.
 
 ::
 
@@ -19,10 +19,10 @@
     │   └── IgnoredError            the vendor answered 2xx, and its record shows other values
     └── OutcomeUnknownError         sent, no answer, and not safe to send again
 
-What stops a run is read from the type of its error, never from `code`, which is for users to group by.
+The type of an error decides whether a run stops; `code` is only for users to group by.
 
-Every error carries what is known as attributes and pickles with them. None contains a secret: messages are built
-from the vendor's own code and text, the record id and field names. Only operators translate them into Airflow's errors.
+Every error has the known facts as attributes, and pickles with them. No error contains a secret: messages are built
+from the vendor's own code and text, the record id and field names. Only operators turn them into Airflow's errors.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class InvalidValueError(RejectedError):
 
 
 class IgnoredError(RejectedError):
-    """The vendor answered 2xx, yet the record that came back shows another value than was sent."""
+    """The vendor answered 2xx, yet the record in its answer shows another value than the one that was sent."""
 
 
 class OutcomeUnknownError(CrmError):

@@ -1,6 +1,6 @@
-"""Lineage for OpenLineage: from the columns of a query to the fields of an account, with the counts of the run.
+"""Report lineage to OpenLineage: from the columns of a query to the fields of an account, with the run's counts.
 
-Only OpenLineage's provider has this called; it is imported inside functions, and need not be installed.
+Only OpenLineage's provider calls this. It is imported inside functions, and need not be installed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The description of the provider for Airflow: its connection types with their forms, and the modules of its parts."""
+"""Describe the provider to Airflow: its connection types with their forms, and the modules of its parts."""
 
 from __future__ import annotations
 

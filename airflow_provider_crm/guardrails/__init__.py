@@ -1,4 +1,4 @@
-"""Limits of what a run may change, and how the change is measured."""
+"""Limit what a run may change, and measure the change."""
 
 from airflow_provider_crm.guardrails.limits import Guardrails
 

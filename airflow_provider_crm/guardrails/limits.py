@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 COMPARING = ("max_changed_fraction", "max_total_delta")
-"""Limits of which the values in the CRM have to be known."""
+"""Limits for which the values in the CRM have to be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,8 @@ class Guardrails:
     read once more, from a temporary file. A fraction is from 0 to 1.
 
     Attributes:
-        min_rows: Rows that the source must have, against one that is empty or cut; of a shard, the rows of its task.
+        min_rows: Rows that the source must have at least, which refuses an empty or cut source; of a shard, the rows of
+            its task.
         max_rows: Rows of the source.
         max_changed_fraction: Rows that would be written, of all rows. A row is written unless the ledger, or in a plan
             the CRM itself, has all of its values.

@@ -34,7 +34,7 @@ Measure: TypeAlias = tuple[Decimal | int, str]
 
 @dataclass(slots=True)
 class ImpactEstimate:
-    """What one run would do, in numbers.
+    """The changes that one run would make, in numbers.
 
     Attributes:
         columns: Field names that the rows are mapped to.
@@ -64,7 +64,7 @@ class ImpactEstimate:
         return self.rows - self.invalid
 
     def worst_column(self) -> tuple[str, int]:
-        """Return the field with most missing values, and their number."""
+        """Return the field with the most missing values, and their number."""
         return max(((name, self.nulls[name]) for name in self.columns), key=lambda one: one[1], default=("", 0))
 
     def add(self, rows: Iterable[Update | Outcome]) -> None:
@@ -149,7 +149,7 @@ def _changed(run: ImpactEstimate) -> Measure:
 
 
 def _total_delta(run: ImpactEstimate) -> Measure:
-    return run.total_delta, "in all would the deal values change by"
+    return run.total_delta, "in changes of the deal values"
 
 
 def _nulls(run: ImpactEstimate) -> Measure:

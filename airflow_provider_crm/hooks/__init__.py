@@ -1,1 +1,1 @@
-"""Hooks: one for each vendor."""
+"""Hooks of Airflow: one for each vendor."""

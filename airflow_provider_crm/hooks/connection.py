@@ -35,7 +35,7 @@ def crm_account(crm_conn_id: str, ledger_conn_id: str | None) -> Account:
 
     Args:
         crm_conn_id: Airflow connection.
-        ledger_conn_id: The ledger that keeps OAuth tokens, for a connection that needs one.
+        ledger_conn_id: The ledger that stores OAuth tokens, for a connection that needs one.
 
     Raises:
         ConfigurationError: Naming everything in the connection that is missing or wrong.

@@ -1,4 +1,4 @@
-"""Hooks: from an Airflow connection to a session with the vendor."""
+"""Make sessions with the vendor from Airflow connections."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CrmHook(BaseHook):
 
     Args:
         crm_conn_id: Airflow connection of the hook's type.
-        ledger_conn_id: The ledger that keeps OAuth tokens, for a connection that needs one; see the operators.
+        ledger_conn_id: The ledger that stores OAuth tokens, for a connection that needs one; see the operators.
     """
 
     conn_name_attr = "crm_conn_id"

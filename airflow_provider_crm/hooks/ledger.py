@@ -1,4 +1,4 @@
-"""Where the ledger is: an Airflow connection, or a SQLite file in the Airflow home."""
+"""Find the ledger's database, by an Airflow connection or in the Airflow home, and the keys for its secrets."""
 
 from __future__ import annotations
 
@@ -83,11 +83,13 @@ def field_hashes(fields: Mapping[str, Field]) -> FieldHashes:
     keys, key = hashed_keys(fields), _hash_key()
     if keys and key is None:
         msg = (
-            "[crm] ledger_hash_fields keeps fields as hashes, which need a key, and Airflow has no Fernet key to "
+            "[crm] ledger_hash_fields stores fields as hashes, which need a key, and Airflow has no Fernet key to "
             f"derive one from. {_MAKE_HASH_KEY}"
         )
         raise ConfigurationError(msg)
-    return FieldHashes(keys, key)  # a key also where no field is hashed any more: hashes on record are compared
+    return FieldHashes(
+        keys, key
+    )  # with a key also where no field is hashed any more, so that stored hashes are compared
 
 
 def _hash_key() -> HashKey | None:
@@ -118,26 +120,26 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
     from airflow_provider_crm.clock import Clock
 
     name = f"Connection {account.name!r} ({account.vendor.display_name})"
-    need = (
-        f"{name} signs in by OAuth, and its tokens, which are replaced at every use, are kept in the ledger: name a "
+    no_ledger = (
+        f"{name} signs in by OAuth, and its tokens, which are replaced at every use, are stored in the ledger: name a "
         "connection to its database in [crm] ledger_conn_id (AIRFLOW__CRM__LEDGER_CONN_ID) or as the argument "
         "ledger_conn_id, the same for every task on this connection; or use an API key instead."
     )
     try:
         database = ledger_database(ledger_conn_id)
     except ConfigurationError as err:
-        raise ConfigurationError(need if ledger_conn_id == DEFAULT_LEDGER else str(err)) from err
+        raise ConfigurationError(no_ledger if ledger_conn_id == DEFAULT_LEDGER else str(err)) from err
     if database is None:
-        raise ConfigurationError(need)
+        raise ConfigurationError(no_ledger)
     tokens = StoredTokens(database, account=account, grant=grant, cipher=_Fernet(name), clock=Clock(), hide=mask_secret)
     return replace(account, tokens=tokens)
 
 
 class _Fernet:
-    """Encrypts with Airflow's Fernet key.
+    """A cipher with Airflow's Fernet key.
 
     Args:
-        name: Whose tokens, for messages.
+        name: Name of the connection whose tokens it encrypts, for messages.
 
     Raises:
         ConfigurationError: If Airflow has no valid key.
@@ -152,7 +154,7 @@ class _Fernet:
         except AirflowException as err:
             raise self._unusable("is no valid key") from err
         if not self._fernet.is_encrypted:
-            raise self._unusable("is empty, so tokens would be kept in clear")
+            raise self._unusable("is empty, so tokens would be stored in clear")
 
     def _unusable(self, why: str) -> ConfigurationError:
         msg = (
@@ -192,7 +194,7 @@ def _database_of(ledger_conn_id: str) -> Database:
     connection = BaseHook.get_connection(ledger_conn_id)
     try:
         hook = connection.get_hook()  # type: ignore[no-untyped-call]  # of Airflow
-    except AirflowException as err:  # no provider that knows the type
+    except AirflowException as err:  # no installed provider has the type
         raise _wrong_kind(connection.conn_type) from err
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise _wrong_kind(connection.conn_type)
@@ -204,7 +206,7 @@ def _database_of(ledger_conn_id: str) -> Database:
 
 
 def _with_extra(engine: Engine, connection: Connection, hook: BaseHook) -> Database:
-    """Return the same server, with the options of the connection's extra: `sslmode`, `host` of a socket, and so on.
+    """Return the database on the same server, with the options of the connection's extra, such as `sslmode`.
 
     Airflow's hook passes the extra to connections of its own, and not to engines.
     """
@@ -216,7 +218,7 @@ def _with_extra(engine: Engine, connection: Connection, hook: BaseHook) -> Datab
 
 
 def _wrong_kind(kind: str | None) -> ConfigurationError:
-    return ConfigurationError(f"The ledger cannot be kept in {kind}; name a connection to PostgreSQL or SQLite.")
+    return ConfigurationError(f"The ledger cannot be stored in {kind}; name a connection to PostgreSQL or SQLite.")
 
 
 def _file_of_this_machine() -> str:

@@ -1,4 +1,4 @@
-"""The CRM page, as Airflow's configuration has it."""
+"""Read from Airflow's configuration whether the CRM page is on."""
 
 from __future__ import annotations
 

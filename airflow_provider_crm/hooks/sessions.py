@@ -1,4 +1,4 @@
-"""Sessions of tasks, and the types by which operators and runs name what a session needs."""
+"""Open sessions for tasks, and name the types that operators and runs need for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short text about a failed task, for callbacks and for the templates of notifiers."""
+"""Describe a failed task in a short text, for callbacks and for the templates of notifiers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_crm.report.report import SyncReport
 
 @pass_context
 def failure_text(context: Mapping[str, Any]) -> str:
-    """Return the task's name and what became of its rows, with one row for each of the three commonest reasons.
+    """Return the task's name and the counts of its rows, with one row for each of the three commonest reasons.
 
     A callback calls it with the context; templates call it as a macro of the Dag, without an argument:
 

@@ -1,4 +1,4 @@
-"""The errors of a task: those of the package, and rows that did not land, as exceptions of Airflow."""
+"""Turn errors of the package, and rows that did not land, into exceptions of Airflow."""
 
 from __future__ import annotations
 

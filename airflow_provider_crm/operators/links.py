@@ -1,4 +1,4 @@
-"""The link from a task to the page of its run."""
+"""Link a task to the page of its run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CrmRunLink(BaseOperatorLink):
-    """Opens the run of the task on the CRM page, inside the Airflow UI; of a mapped task, the run of its own index.
+    """A link to the run of the task on the CRM page, inside the Airflow UI; of a mapped task, the run of its own index.
 
     Airflow calls this in the task's process and stores the address, which begins with `[api] base_url` of that process.
     The address is empty, and the link is not shown, where the page is turned off.

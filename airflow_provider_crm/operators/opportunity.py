@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
-from airflow_provider_crm.operators.source_data import DataRows, shielded
+from airflow_provider_crm.operators.source_data import DataRows, as_source_data
 
 if TYPE_CHECKING:
     from airflow_provider_crm.sync.arguments import Check
@@ -47,7 +47,7 @@ class UpdateOpportunityOperator(DataRows, OpportunityOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(id_column=id_column, fields=fields, **kwargs)
-        self.data = shielded(data, rendered=False)
+        self.data = as_source_data(data, rendered=False)
         self.plan = plan
         self.digest = digest
         self.on_conflict = on_conflict

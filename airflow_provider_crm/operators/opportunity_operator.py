@@ -1,4 +1,4 @@
-"""The arguments of every operator that writes opportunities, and how it writes them.
+"""Define the arguments of all operators that write opportunities, and run their tasks.
 
 Airflow imports this for every parse of a DAG file, so modules that only a running task needs are imported where the
 task runs.
@@ -61,7 +61,7 @@ class OpportunityOperator(SegmentedOperator):
         date_won_default: In a run whose data is more than a day old, what a won stage without a date means: "server"
             (the vendor's today) or "as_of" (the date of the data). Left out, such a row is refused.
         defer_after: Seconds; a vendor that asks for a longer wait defers the task, which frees its worker slot.
-        changes_only: Send only values that the CRM is not known to hold already.
+        changes_only: Send only values that differ from the last acknowledged ones.
         retry_rejected: Send also values that the CRM has refused before.
         ledger_conn_id: Connection to the ledger's database; default: the one that `[crm] ledger_conn_id` names, else a
             SQLite file in the Airflow home. None means no ledger: every row is sent, and old data can overwrite newer.
@@ -156,7 +156,7 @@ class OpportunityOperator(SegmentedOperator):
 
     @property
     def sends(self) -> bool:
-        """Whether the task writes: False in a dry run; known once its arguments were checked."""
+        """Whether the task writes: False in a dry run. Read it only after the arguments were checked."""
         return not self.dry_run
 
     def frames(self, context: Context) -> Iterator[pd.DataFrame]:

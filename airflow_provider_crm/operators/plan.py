@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.operators.opportunity_operator import Flag, OpportunityOperator
-from airflow_provider_crm.operators.source_data import DataRows, shielded
+from airflow_provider_crm.operators.source_data import DataRows, as_source_data
 
 if TYPE_CHECKING:
     from airflow_provider_crm.sync.arguments import Check
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlanningOperator(OpportunityOperator):
-    """Stores a plan and writes nothing to the CRM; all arguments are those of `OpportunityOperator`."""
+    """An operator that stores a plan and writes nothing to the CRM, with the arguments of `OpportunityOperator`."""
 
     def store_plan(self, run: TaskRun) -> dict[str, Any]:
         """Store a plan of the rows; the result is that of `PlanRun.store`."""
@@ -46,7 +46,7 @@ class PlanOpportunityUpdatesOperator(DataRows, PlanningOperator):
 
     def __init__(self, *, data: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a frame, a list, a path or an XComArg
         super().__init__(**kwargs)
-        self.data = shielded(data, rendered=False)
+        self.data = as_source_data(data, rendered=False)
 
     def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name."""
@@ -56,7 +56,7 @@ class PlanOpportunityUpdatesOperator(DataRows, PlanningOperator):
 
     @property
     def sends(self) -> bool:
-        """True also in a dry run, as a plan is written to the ledger."""
+        """Always True: also in a dry run a plan is written to the ledger."""
         return True
 
     def perform(self, run: TaskRun) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class RevertOpportunityUpdatesOperator(PlanningOperator):
     since, the whole record is left alone and reported. The undo is stored as a plan, and applied at once or later.
 
     Args:
-        run_key: Key of the run to take back, `dag/task/run`, as in its report.
+        run_key: Key of the run to undo, `dag/task/run`, as in its report.
         plan_only: Store the plan and write nothing; `UpdateOpportunityOperator(plan=...)` applies it.
         on_conflict: The treatment of a record that was changed since: "fail" (`rejected`, code `CONFLICT`) or "skip"
             (`skipped`, no failure).

@@ -1,4 +1,4 @@
-"""An operator whose task runs in segments: from its start, or from a deferral, to its end or to the next deferral."""
+"""Run a task in segments: from its start, or from a deferral, to its end or to the next deferral."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_DEFERRAL = 86_400.0
 
 
 class SegmentedOperator(BaseOperator):
-    """Checks its arguments, runs segment by segment, and turns errors of the package into those of Airflow."""
+    """An operator that checks its arguments, runs in segments, and turns errors of the package into Airflow's."""
 
     crm_conn_id: str
     ledger_conn_id: str | None
@@ -108,7 +108,7 @@ class SegmentedOperator(BaseOperator):
         from airflow_provider_crm.sync.spans import span
         from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
-        self.take_arguments()
+        self.read_arguments()
         with closing(LedgerAccess(self.ledger_conn_id)) as ledger:
             self._segment = Segment(self.settings(), context, deferral, ledger, self.log)
             run = TaskRun(self._segment)
@@ -116,7 +116,7 @@ class SegmentedOperator(BaseOperator):
                 self._writing = True
                 with freeze_imports(), span("crm.run"):
                     return self.perform(run)
-            # The sentence says all: a second traceback above Airflow's own would only hide it.
+            # The sentence is sufficient: a second traceback above Airflow's own would only hide it.
             except CrmError as err:
                 wait = run.wait_for(err) if isinstance(err, TransientError) else None
                 if wait is None:
@@ -126,8 +126,8 @@ class SegmentedOperator(BaseOperator):
             finally:
                 self._writing = False
 
-    def take_arguments(self) -> None:
-        """Check all arguments, and keep them as the checks return them, such as a boolean for rendered text.
+    def read_arguments(self) -> None:
+        """Check all arguments, and replace them by what the checks return, such as a boolean for rendered text.
 
         Raises:
             AirflowFailException: Some are wrong; it names them all.

@@ -1,4 +1,4 @@
-"""Rows as an operator's argument: read by the same code in every operator, and never shown by Airflow.
+"""Read rows from an operator's argument, by the same code in every operator, and hide their values from Airflow.
 
 Airflow stores each rendered template field in its database and shows it in the UI. `data` is a template field, so that
 it can be the output of another task. Airflow stores a summary of the rows, without their values.
@@ -62,7 +62,7 @@ def summary(value: Any) -> str:  # noqa: ANN401 - any type of rows
     return ", ".join(parts)
 
 
-def shielded(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
+def as_source_data(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
     """Return rows as `SourceData`; paths, templates and references to other tasks as they are.
 
     Args:
@@ -80,7 +80,7 @@ def shielded(value: Any, *, rendered: bool) -> Any:  # noqa: ANN401 - as given
 
 
 class DataRows:
-    """Lets an operator read its rows from its argument `data`, a template field; a mixin of `OpportunityOperator`."""
+    """A mixin of `OpportunityOperator` that reads the rows from its argument `data`, a template field."""
 
     data: Any
 
@@ -128,7 +128,7 @@ class DataRows:
             parent, template_fields, context, jinja_env, seen_oids
         )
         if parent is self:
-            self.data = shielded(self.data, rendered=True)
+            self.data = as_source_data(self.data, rendered=True)
 
 
 def _row_count(value: Any) -> int | None:  # noqa: ANN401 - any type of rows
@@ -140,7 +140,7 @@ def _row_count(value: Any) -> int | None:  # noqa: ANN401 - any type of rows
 
 
 def _column_names(value: Any) -> list[str]:  # noqa: ANN401 - any type of rows
-    """Return the names of the columns; those of a list are taken from its first rows."""
+    """Return the names of the columns; those of a list are the keys of its first rows."""
     if isinstance(value, (list, tuple)):
         first = [row for row in islice(value, _ROWS_LOOKED_AT) if isinstance(row, Mapping)]
         return list(dict.fromkeys(str(key) for row in first for key in row))

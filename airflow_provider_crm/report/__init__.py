@@ -1,4 +1,4 @@
-"""What became of a run, in plain values."""
+"""Report the result of a run in plain values."""
 
 from airflow_provider_crm.report.report import SyncReport
 

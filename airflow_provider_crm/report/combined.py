@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_crm.budget.usage import BudgetUse
 from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeWord
 
-_SEEN_AGAIN = tuple(word.value for word in OutcomeWord if not word.is_failure and not word.is_written)
+_COUNTED_ONCE = tuple(word.value for word in OutcomeWord if not word.is_failure and not word.is_written)
 
 
 def combined(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -47,10 +47,10 @@ def _outcomes(before: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str,
     earlier, last = Counter(before["outcomes"]), Counter(report["outcomes"])
     landed = Counter({word.value: earlier[word.value] for word in WRITTEN})
     counts = last + landed
-    seen_again = landed.total()
-    for word in _SEEN_AGAIN:
-        counts[word] -= min(seen_again, last[word])
-        seen_again -= min(seen_again, last[word])
+    repeated = landed.total()
+    for word in _COUNTED_ONCE:
+        counts[word] -= min(repeated, last[word])
+        repeated -= min(repeated, last[word])
     if report.get("ended_early"):
         unreached = max(earlier.total() - last.total(), 0)
         for word in sorted(word.value for word in FAILURES):

@@ -14,9 +14,9 @@ class GuardrailCheck:
 
     Attributes:
         limit: Name of the limit.
-        measured: What the run would do.
-        allowed: What it may do at most; of a limit whose name begins with `min_`, at least.
-        unit: What is measured, in words that follow the number.
+        measured: The measured value.
+        allowed: The largest value that is allowed; of a limit whose name begins with `min_`, the smallest.
+        unit: The unit of both, in words that follow the number.
     """
 
     limit: str

@@ -15,11 +15,11 @@ _MINUTE, _HOUR = 60, 3600
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         rows: Rows that have their outcome, those before a deferral included.
-        refused: How many of them did not land.
+        refused: Number of them that did not land.
         calls: HTTP calls made by this try.
         used: Part of the vendor's rate limit that this try has used so far; None if not known.
     """
@@ -31,10 +31,10 @@ class Reading:
 
 
 class Progress:
-    """Logs a line every few seconds, however many rows pass in between.
+    """Log of a run's progress: a line every few seconds, however many rows end in between.
 
     Args:
-        read: Returns how far the run is.
+        read: Returns the progress so far.
         log: Logs the line.
         total: Rows of the run, or None where their number is not known before the end, as with a query.
         every: Seconds from one line to the next, at least. Lines come with outcomes, so there are none while all rows

@@ -20,7 +20,7 @@ class Reject:
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> Self:
-        """Return what a person needs to know of an outcome."""
+        """Return the part of an outcome that a person needs."""
         return cls(outcome.record_id, outcome.word.value, outcome.code, outcome.reason)
 
     def to_row(self) -> dict[str, str]:
@@ -30,7 +30,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why rows did not land, with one of them for an example."""
+    """A cause for which rows did not land, with one of them as an example."""
 
     outcome: str
     code: str

@@ -1,4 +1,4 @@
-"""The file of all rows that did not land: CSV, JSON lines or Parquet, in memory that does not grow with the rows."""
+"""Write and read the file of all rows that did not land: CSV, JSON lines or Parquet, in constant memory."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def check_rejects_path(path: str) -> None:
 def rejects_file(path: ObjectPath, *, resumed: bool = False) -> Iterator[WriteReject]:
     """Open the file; it is complete when the context ends, also by an error.
 
-    It is written even if no row fails: the rejects of an earlier try must not pass for those of this one.
+    It is written even if no row fails: a file of an earlier try must not look like the rejects of this one.
 
     Args:
-        path: Where; its suffix was checked before.
+        path: Path of the file; its suffix was checked before.
         resumed: Whether to keep the rows that are in the file. Object stores cannot append, and Parquet cannot be
             appended to. So the file is copied to this machine's disk first, and then written before the new rows.
 
@@ -153,7 +153,7 @@ def _batches(before: IO[bytes]) -> Iterator[pa.RecordBatch]:
     except pa.ArrowInvalid as err:
         msg = f"The rejects file was changed while the task was deferred, and cannot be continued: {err}."
         raise ConfigurationError(msg) from err
-    if old.num_row_groups:  # pyarrow 18 refuses to go through none
+    if old.num_row_groups:  # pyarrow 18 refuses to iterate over none
         yield from old.iter_batches(_AT_ONCE)
 
 
@@ -170,7 +170,7 @@ def _parquet_rows(file: IO[bytes]) -> Iterator[dict[str, str]]:
     import pyarrow.parquet as pq
 
     rows = pq.ParquetFile(file)
-    for batch in rows.iter_batches(_AT_ONCE) if rows.num_row_groups else ():  # pyarrow 18 refuses to go through none
+    for batch in rows.iter_batches(_AT_ONCE) if rows.num_row_groups else ():  # pyarrow 18 refuses to iterate over none
         yield from batch.to_pylist()
 
 

@@ -24,20 +24,20 @@ class SyncReport:
     """The result of one run; small enough for XCom, whatever the number of rows.
 
     Attributes:
-        run_key: Names the run: Dag, task, run and map index.
+        run_key: Name of the run: Dag, task, run and map index.
         vendor: Connection type.
         account: Vendor, host and organization.
-        rows: Rows seen.
-        calls: HTTP calls made, retries and reads included.
-        seconds: Duration.
+        rows: Number of rows that were read.
+        calls: Number of HTTP calls, including retries and reads.
+        seconds: Duration of the run.
         outcomes: Number of rows by outcome word; words without rows are left out.
         rejects: The first 20 rows that did not land.
-        rejects_path: Where all of them are, or None.
-        budget: What the run used of the vendor's budget; None where no calls were counted.
-        guardrails: What the run would have done, as measured before it wrote, beside its limits.
+        rejects_path: Path of the file that has all of them, or None.
+        budget: The run's use of the vendor's rate limit; None where no calls were counted.
+        guardrails: Its limits, each beside the value that was measured before the run wrote.
         causes: The 10 commonest causes of all rejects, the commonest first.
         warnings: Sentences that a person should read, such as that no row landed.
-        ended_early: Why the run ended before it had gone through all rows, as a sentence; None if it has not.
+        ended_early: Why the run ended before all rows were processed, as a sentence; None if it did not.
     """
 
     run_key: str
@@ -95,7 +95,7 @@ class SyncReport:
         These are all rejects if `rejects_path` names their file, else the first 20.
 
         Raises:
-            ConfigurationError: The file is away, or a later run has written over it.
+            ConfigurationError: The file is missing, or a later run has overwritten it.
         """
         import pandas as pd
 
@@ -116,7 +116,7 @@ class SyncReport:
             raise ConfigurationError(msg) from err
         if rejects[:REJECTS_SHOWN] != [Reject(**reject.to_row()) for reject in self.rejects]:
             msg = (
-                f"{path!r} no longer holds the rejects of run {self.run_key}: a later one has written over them. Give "
+                f"{path!r} no longer has the rejects of run {self.run_key}: a later run has overwritten it. Give "
                 "each run a file of its own, such as rejects_path='.../{{ run_id }}.parquet'."
             )
             raise ConfigurationError(msg)
@@ -132,9 +132,9 @@ class SyncReport:
         return f"{self.rows} rows: {counts or 'nothing to do'}"
 
     def failure_text(self) -> str:
-        """Return the first text that a person reads when the task fails.
+        """Return the text that explains a failed task to a person.
 
-        That is why it ended early, counts, a row for each of the three commonest causes, and the warnings.
+        It says why the run ended early, and has counts, a row for each of the three commonest causes, and the warnings.
         """
         title = self.ended_early or ("Not every row landed." if self.count(*FAILURES) else "")
         lines = [f"{title} {self.summary()}.".strip(), *map(str, self.causes[:_CAUSES_SHOWN])]

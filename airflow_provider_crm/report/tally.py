@@ -16,14 +16,14 @@ _CAUSES_REPORTED, _CAUSES_COUNTED = 10, 1_000
 
 
 class Tally:
-    """Counts outcomes as they come, keeps the first rejects and passes all of them on.
+    """Count of the outcomes of a run; it stores the first rejects and passes all of them on.
 
     Args:
-        write: Takes each reject, or None.
+        write: Called with each reject, or None.
         failures: Words that make a row a reject.
         earlier: The report of the part of the run before a deferral, as `SyncReport.to_dict` wrote it, or empty.
-        landed: Rows by outcome before a deferral, of a run that goes through all rows again: those that were written
-            come as `unchanged` now, and are still reported as written.
+        landed: Rows by outcome before a deferral, of a run that reads all rows again: rows that were written then are
+            `unchanged` now, and are still reported as written.
 
     Attributes:
         codes: Rows that are no rejects, by code, since the last deferral.
@@ -81,7 +81,7 @@ class Tally:
         cause = self._causes.get((reject.outcome, reject.code))
         if cause is not None:
             self._causes[reject.outcome, reject.code] = replace(cause, rows=cause.rows + 1)
-        elif len(self._causes) < _CAUSES_COUNTED:  # codes are the vendor's: their number has no bound
+        elif len(self._causes) < _CAUSES_COUNTED:  # the vendor chooses the codes, so their number has no bound
             new = Cause(reject.outcome, reject.code, 1, reject.record_id, reject.reason)
             self._causes[reject.outcome, reject.code] = new
 

@@ -1,4 +1,4 @@
-"""How many rows of a run may fail before its task does."""
+"""Decide how many rows of a run may fail before its task does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How many rows may fail before the task does.
+    """Number or fraction of the rows that may fail before the task does.
 
     Attributes:
         max_rejected: A count (a whole number), or a fraction of all rows (a float from 0 to below 1). A float of 1 or

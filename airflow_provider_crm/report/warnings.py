@@ -1,4 +1,4 @@
-"""Warnings of a run: sentences that a person should read although no row failed because of them."""
+"""Collect the warnings of a run: sentences that a person should read although no row failed because of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_provider_crm.values.opportunity import OutcomeKind, OutcomeWord
 if TYPE_CHECKING:
     from airflow_provider_crm.report.report import SyncReport
 
-_KEPT = 20
+_MAX_WARNINGS = 20
 _IN_PLACE = tuple(word for word in OutcomeWord if word.kind in (OutcomeKind.WRITTEN, OutcomeKind.IN_PLACE))
 
 
 class Warnings:
-    """Collects the warnings of one run; each sentence is logged and kept once.
+    """The warnings of one run; each sentence is logged and stored once.
 
     Safe for threads, as far as appending to a list is.
 
@@ -32,12 +32,12 @@ class Warnings:
         return iter(tuple(self._sentences))
 
     def add(self, sentence: str) -> None:
-        """Log and keep a warning, unless the run has it, or has 20 others.
+        """Log and store a warning, unless the run has it, or has 20 others.
 
         Args:
             sentence: A full sentence without values of rows, as it appears in log, XCom, ledger and page.
         """
-        if sentence in self._sentences or len(self._sentences) >= _KEPT:
+        if sentence in self._sentences or len(self._sentences) >= _MAX_WARNINGS:
             return
         self._sentences.append(sentence)
         self._log(sentence)

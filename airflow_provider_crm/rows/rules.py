@@ -45,7 +45,7 @@ class ColumnRules:
     def __post_init__(self) -> None:
         """Check the words. The columns are checked when the data is known."""
         if not isinstance(self.id_column, str) or not self.id_column:
-            msg = f"id_column is {self.id_column!r}; write the name of the column that holds the record ids."
+            msg = f"id_column is {self.id_column!r}; write the name of the column with the record ids."
             raise ConfigurationError(msg)
         if self.as_of is not None and (not isinstance(self.as_of, str) or not self.as_of):
             msg = f"as_of is {self.as_of!r}; write the name of the column with the data time, or None for the run's."

@@ -1,1 +1,1 @@
-"""One task's run: from its arguments and Airflow's context to its report."""
+"""Run one task: from its arguments and Airflow's context to its report."""

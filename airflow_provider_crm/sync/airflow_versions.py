@@ -1,4 +1,4 @@
-"""The differences between the versions of Airflow that the package supports; no other module knows them."""
+"""Hide the differences between the supported versions of Airflow; no other module depends on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of the operators' arguments, made when the task runs, before its first call.
+"""Check the operators' arguments when the task runs, before its first call.
 
 Booleans are template fields, so that `params` can set them. A template renders to text, and any text is true in Python,
 so only `True` and `False` are read. Numbers and words that decide how rows are written are no templates: they are in
@@ -24,7 +24,7 @@ from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.rows.rules import check_null_values
 
 Check: TypeAlias = Callable[[str, Any], Any]
-"""Takes an argument's name and value; returns the checked value, or raises `ConfigurationError`."""
+"""A function of an argument's name and value that returns the checked value, or raises `ConfigurationError`."""
 
 _BOOLEANS = {"True": True, "true": True, "False": False, "false": False}
 _LONGEST_SHOWN = 80
@@ -182,10 +182,10 @@ def rejects_path(name: str, value: object) -> str | None:
 
 
 def query_parameters(name: str, value: object) -> object:
-    """Return the values of placeholders, by position or by name, as the driver takes them; or None."""
+    """Return the values of placeholders, by position or by name, as the driver expects them; or None."""
     if value is None or (isinstance(value, (Mapping, Sequence)) and not isinstance(value, (str, bytes))):
         return value
-    raise _refused(name, value, "a list of values, or a dict of values by name, as the database's driver takes them")
+    raise _refused(name, value, "a list of values, or a dict of values by name, as the database's driver expects them")
 
 
 def _column_name(name: str, value: object) -> str:
@@ -193,7 +193,7 @@ def _column_name(name: str, value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _refused(name, value, "the name of the column that holds the record ids")
+        raise _refused(name, value, "the name of the column with the record ids")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The data time of a run: the point in time that its data describes, however the run was started."""
+"""Compute the data time of a run: the point in time that its data describes, however the run was started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state that a task keeps while it is deferred, and its waits for a vendor that is down."""
+"""Store the state of a deferred task, and compute its waits for a vendor that is down."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class DeferralState:
     Attributes:
         finished_rows: The rows that had their outcome before, as `FinishedRows` writes them; empty where the ledger
             knows them.
-        report: The report of what was done before, as `SyncReport.to_dict` writes it, or a part of it.
-        outages: How often in a row the vendor was down when the task was woken, or began.
+        report: The report of the rows before, as `SyncReport.to_dict` writes it, or a part of it.
+        outages: Number of times in a row that the vendor was down when the task was woken, or began.
         resends_failed_rows: Whether rows that failed before are sent again, which may have landed.
     """
 
@@ -82,7 +82,7 @@ def outage_wait(outages: int) -> float | None:
     """Return the seconds to wait for a vendor that is down: 5, 10, 20, then 30 minutes each, within six hours in all.
 
     Args:
-        outages: How often in a row the task waited for it already.
+        outages: Number of times in a row that the task has waited for it.
 
     Returns:
         None if it has been down for too long.

@@ -1,4 +1,4 @@
-"""The end of a task before its last row: the sentence that reports it, and which errors a retry may cure."""
+"""Explain why a task ended before its last row, and decide which errors a retry may cure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a run that have their outcome, kept as text while the task is deferred."""
+"""Store the rows of a run that have their outcome as text while the task is deferred."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DIGEST_LENGTH = 12
 
 
 class FinishedRows:
-    """The rows of a run that have their outcome, small enough to be kept while the task is deferred.
+    """The rows of a run that have their outcome, small enough to be stored with a deferred task.
 
     A row is identified by a digest of its record id, and counted, so that rows are found again in any order in which a
     query returns them the next time.

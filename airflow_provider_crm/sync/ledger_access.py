@@ -1,4 +1,4 @@
-"""The ledger's database during one task: opened when it is first needed, closed when the task ends."""
+"""Open the ledger's database when one task first needs it, and close it when the task ends."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LEASE_MARGIN = 30.0
 
 
 class LedgerAccess:
-    """Opens what a task needs of the ledger.
+    """Access of one task to the ledger.
 
     Args:
-        ledger_conn_id: As the operator has it; None for no ledger.
+        ledger_conn_id: The argument of the operator; None for no ledger.
     """
 
     def __init__(self, ledger_conn_id: str | None) -> None:
@@ -79,13 +79,13 @@ class LedgerAccess:
     def plan_reads(
         self, account: str, run_key: str, catalogue: Catalogue, keys: Collection[str], *, resumed: bool
     ) -> PlanReads:
-        """Return where a plan stores what it has read: beside the ledger, if the ledger may store all of it.
+        """Return the store of the records that a plan has read: in the ledger, if it may store all of their values.
 
         Args:
             account: Name of the account.
             run_key: Name of the run.
             catalogue: What the account offers.
-            keys: The vendor's keys that the plan is about.
+            keys: The vendor's keys of the fields in the plan.
             resumed: Whether the task goes on after a deferral.
         """
         from airflow_provider_crm.plan.reads import PlanReads
@@ -98,7 +98,7 @@ class LedgerAccess:
         """Return the name of the account that a session leads to.
 
         Args:
-            session: Where the CRM is.
+            session: The session with the CRM.
             catalogue: What the account offers.
             note: Whether a connection that was never used is noted, see `AccountNames`.
 
@@ -130,14 +130,14 @@ class LedgerAccess:
             hashes=field_hashes(catalogue.fields),
         )
 
-    def knows(self, account: Account) -> bool:
+    def has_seen_host(self, account: Account) -> bool:
         """Return whether the host of an account is known to have shown a record before."""
-        from airflow_provider_crm.ledger.accounts import has_seen_host
+        from airflow_provider_crm.ledger import accounts
 
         try:
-            return self.database is not None and has_seen_host(self.database, account.host_prefix)
+            return self.database is not None and accounts.has_seen_host(self.database, account.host_prefix)
         except TransientError as err:
-            log.warning("It is not known whether %s ever answered: %s", account.origin, err)
+            log.warning("It is not known whether %s has ever answered: %s", account.origin, err)
             return False
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The metrics of a run, for StatsD, OpenTelemetry or Datadog, as `[metrics]` of Airflow's configuration says."""
+"""Record the metrics of a run in StatsD, OpenTelemetry or Datadog, as `[metrics]` of Airflow's configuration says."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def record_run(context: Context, report: SyncReport) -> None:
 
 
 def record_waits(context: Context, vendor: str, seconds: float) -> None:
-    """Record how long a run waited; a deferred task records it for each segment in which it held a worker slot.
+    """Record how long a run waited; a deferred task records it for each segment in which it had a worker slot.
 
     Args:
         context: Airflow's context.
         vendor: The connection type.
-        seconds: The seconds that it waited.
+        seconds: The seconds for which it waited.
     """
     stats.timing("crm.waited", timedelta(seconds=seconds), tags=_tags(context, vendor))
 

@@ -1,4 +1,4 @@
-"""Files that a task reads or writes, on any object store."""
+"""Open files that a task reads or writes, on any object store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run that plans: it compares rows with the CRM, stores the plan, and writes nothing to the CRM."""
+"""Run a task that plans: compare rows with the CRM, store the plan, and write nothing to the CRM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _XCOMS = ("plan_id", "digest", "counts", "summary")
 
 
 class PlanRun:
-    """Stores a plan of a task's rows.
+    """One run that stores a plan of a task's rows.
 
     Args:
         run: The segment of the task that is running.
@@ -92,7 +92,7 @@ class PlanRun:
                 return store_plan(self._store, planned, run_context)
 
     def _enforce_guardrails(self, estimate: ImpactEstimate, run_context: RunContext) -> None:
-        """Keep the checks of the guardrails for the report.
+        """Enforce the guardrails, and store their checks for the report.
 
         Raises:
             GuardrailError: The run would break a limit. The ledger then has a report of it, with 0 rows.

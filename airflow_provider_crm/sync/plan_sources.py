@@ -1,4 +1,4 @@
-"""Stored plans as sources of a run: a plan that was approved, and the undo of an earlier run."""
+"""Read the rows of a run from stored plans: a plan that was approved, and the undo of an earlier run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PlanRowsSource:
         if digest is None:
             msg = (
                 "plan is given without digest: pass the digest of the plan that was approved, such as "
-                f"plan.output['digest'], or digest={ANY_DIGEST!r} to apply whatever the plan holds by now."
+                f"plan.output['digest'], or digest={ANY_DIGEST!r} to apply the rows that the plan has now."
             )
             raise ConfigurationError(msg)
         return cls(store, plan, on_conflict, digest=plan.digest if digest == ANY_DIGEST else digest)
@@ -97,7 +97,7 @@ class UndoSource:
 
     Args:
         store: The store of plans and of the change log.
-        reverts: Key of the run to take back.
+        reverts: Key of the run to undo.
         on_conflict: The treatment of records that no longer have the values of the run: "fail" or "skip".
         resumed: Whether this run has made its plan before, and goes on applying it.
     """
@@ -138,7 +138,7 @@ class UndoSource:
 
 
 def planner_of(run_context: RunContext) -> Planner:
-    """Return what compares rows with the CRM.
+    """Return the planner, which compares rows with the CRM.
 
     Raises:
         TypeError: There is no ledger, which every plan needs.
@@ -147,7 +147,7 @@ def planner_of(run_context: RunContext) -> Planner:
 
 
 def _ledger_and_reads(run_context: RunContext) -> tuple[Ledger, PlanReads]:
-    """Return the ledger, which every plan needs, and where a plan keeps what it reads."""
+    """Return the ledger, which every plan needs, and the store of the records that a plan reads."""
     if run_context.ledger is None or run_context.reads is None:
         raise TypeError(run_context.run_key)
     return run_context.ledger, run_context.reads
@@ -162,7 +162,7 @@ def store_plan(
         store: The store of plans.
         rows: The rows of the plan; they are iterated over twice.
         run_context: The run that makes the plan.
-        reverts: The run that the plan takes back, or None.
+        reverts: The run that the plan undoes, or None.
     """
     summary = PlanSummary(run_context.session.account.vendor, run_context.catalogue)
     for row in rows:

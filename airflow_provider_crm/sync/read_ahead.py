@@ -1,4 +1,4 @@
-"""Reading a source in the background, so that its cursor or file is closed as soon as it can be."""
+"""Read a source in the background, so that its cursor or file is closed early."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SECONDS_TO_END = 2.0
 
 
 class ReadAhead(Generic[_T]):
-    """Reads items in a thread of its own, as fast as their source yields them, and keeps them until they are consumed.
+    """A reader of items in its own thread, as fast as their source yields them; it stores them until they are consumed.
 
-    A few items are kept in memory, the others in a temporary file that disappears with the process. When the file has
+    A few items stay in memory, the others in a temporary file that disappears with the process. When the file has
     reached its limit, the source has to wait until all of it was consumed.
 
     An exception of the source is raised to the consumer, after all items before it.
@@ -38,7 +38,7 @@ class ReadAhead(Generic[_T]):
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="crm-")  # noqa: SIM115 - closed by the with of this object
         self._read_to = self._written_to = 0
         self._error: BaseException | None = None
-        self._over = self._closed = False
+        self._has_ended = self._closed = False
         self._changed = threading.Condition()
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="crm-read-ahead", daemon=True)
@@ -63,7 +63,7 @@ class ReadAhead(Generic[_T]):
     def __next__(self) -> _T:
         """Return the next item, waiting for it if necessary."""
         with self._changed:
-            while not (self._memory or self._spilled or self._over):
+            while not (self._memory or self._spilled or self._has_ended):
                 self._changed.wait()
             if self._memory:
                 self._changed.notify_all()
@@ -76,9 +76,9 @@ class ReadAhead(Generic[_T]):
         raise StopIteration
 
     @property
-    def over(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the source was read to its end, or to the item at which it broke."""
-        return self._over
+        return self._has_ended
 
     @property
     def _spilled(self) -> bool:
@@ -100,11 +100,11 @@ class ReadAhead(Generic[_T]):
             self._error = err
         finally:
             with self._changed:
-                self._over = True
+                self._has_ended = True
                 self._changed.notify_all()
 
     def _put(self, item: _T) -> bool:
-        """Keep an item; return False once the consumer has closed this."""
+        """Store an item; return False once the consumer has closed this."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._written_to < self._on_disk)
             if self._closed or self._has_room():
@@ -121,7 +121,7 @@ class ReadAhead(Generic[_T]):
             return not self._closed
 
     def _has_room(self) -> bool:
-        """Return whether an item may be kept in memory: not while earlier items are in the file."""
+        """Return whether an item may stay in memory: not while earlier items are in the file."""
         return not self._spilled and len(self._memory) < self._in_memory
 
     def _in_memory_put(self, item: _T) -> bool:

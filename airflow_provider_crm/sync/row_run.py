@@ -1,4 +1,4 @@
-"""One run of rows: from its source, through the guardrails, to the CRM, into the report and the rejects file."""
+"""Run rows from their source, through the guardrails, to the CRM, into the report and the rejects file."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _PREVIEWED_ROWS = 20
 
 
 class RowRun:
-    """Writes the rows of a task, as many as can be written now.
+    """One run that writes the rows of a task, as many as can be written now.
 
     Args:
         run: The segment of the task that is running.
 
     Raises:
-        ConfigurationError: An argument is wrong, or the ledger is missing that it needs.
+        ConfigurationError: An argument is wrong, or there is no ledger although the run needs one.
     """
 
     def __init__(self, run: TaskRun) -> None:
@@ -109,7 +109,7 @@ class RowRun:
     def _result(
         self, run_context: RunContext, push: Push, stream: RowStream, tally: Tally, retryable: Spool[Outcome]
     ) -> RunResult:
-        """Report the rows of a source that has no more of them, or broke."""
+        """Report the rows of a source that has ended, or broke."""
         broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
         wait = self._wait(push, retryable, run_context.session)
         for outcome in retryable if wait is None else ():
@@ -136,7 +136,7 @@ class RowRun:
     def _can_reread_all_rows(self, source: Source) -> bool:
         """Return whether a task that was deferred can start over, as rows that landed then cost no call.
 
-        Where they would, the deferral state has to list the finished rows.
+        Where they would cost one, the deferral state has to list the finished rows.
         """
         settings = self._settings
         has_ledger = settings.sends and self._segment.ledger.database is not None
@@ -199,7 +199,7 @@ class RowRun:
         return Progress(reading, self._segment.log.info, total=stream.total, monotonic=session.clock.monotonic)
 
     def _add(self, outcome: Outcome, push: Push, tally: Tally, retryable: Spool[Outcome]) -> None:
-        """Count an outcome, or keep it apart if the row failed for a temporary reason and may be tried again."""
+        """Count an outcome, or store it as retryable if its row failed for a temporary reason."""
         if not self._settings.sends or outcome.word not in TRANSIENT_FAILURES:
             self._landed |= outcome.word.is_written
             self._count(outcome, tally)
@@ -212,7 +212,7 @@ class RowRun:
         tally.add(outcome)
 
     def _wait(self, push: Push, retryable: Spool[Outcome], session: Session) -> float | None:
-        """Return the seconds after which rows are to be tried again; None if none of them are."""
+        """Return the seconds after which rows are to be tried again; None if no row is."""
         if push.wait is not None:
             return push.wait
         down = isinstance(push.stopped, OutageError)
@@ -222,7 +222,7 @@ class RowRun:
 
     @property
     def _outages(self) -> int:
-        """How often in a row the vendor was down before."""
+        """Number of times in a row that the vendor was down before."""
         return 0 if self._landed else self._segment.deferral.outages
 
     def _report(self, run_context: RunContext, tally: Tally, *, ended_early: str | None) -> SyncReport:

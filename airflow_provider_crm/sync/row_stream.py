@@ -1,4 +1,4 @@
-"""The rows of a run on their way from the source to the CRM."""
+"""Read the rows of a run from their source, and remember how it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _do_nothing() -> None:
-    """Finish a source that keeps no record of its runs."""
+    """Finish a source that stores nothing about its runs."""
 
 
 class RowStream:
@@ -54,6 +54,6 @@ class RowStream:
             self.broke = err
 
     def raise_error(self) -> None:
-        """Raise what the source raised, if it broke, as an error that says what to do."""
+        """Raise the exception of a source that broke, as an error that says what to do."""
         if self.broke is not None:
             raise source_error(self.broke, self.rows) from self.broke

@@ -1,4 +1,4 @@
-"""The context of a run, with which its rows are read and written, and the protocol of their source."""
+"""Define the context of a run, with which its rows are read and written, and the protocol of their source."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunContext:
         rules: How rows are written.
         run_key: Name of the run.
         ledger: The values that were acknowledged so far; None in a dry run, or without a ledger.
-        reads: Where a plan keeps what it has read; None in a dry run, or without a ledger.
+        reads: The records that a plan has read; None in a dry run, or without a ledger.
         warnings: Sentences that a person should read; any part of the run adds some.
     """
 

@@ -1,4 +1,4 @@
-"""The name of a run and the time of its data, read from Airflow's context."""
+"""Read the name of a run and the time of its data from Airflow's context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of one run of rows."""
+"""Define the result of one run of rows."""
 
 from __future__ import annotations
 

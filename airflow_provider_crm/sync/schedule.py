@@ -1,4 +1,4 @@
-"""The runs of a DAG's timetable before and after a point in time."""
+"""Find the runs of a DAG's timetable before and after a point in time."""
 
 from __future__ import annotations
 

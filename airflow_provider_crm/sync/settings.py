@@ -1,4 +1,4 @@
-"""The arguments of one task as its operator hands them to the run: checked, rendered and frozen."""
+"""Define the arguments of one task as its operator passes them to the run: checked, rendered and frozen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Guardrails", "Settings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The arguments of one task; those that are not listed here: see `OpportunityOperator`.
+    """The arguments of one task; `OpportunityOperator` describes those that are not listed here.
 
     Attributes:
         sends: Whether the task writes: to the CRM, or a plan into the ledger. False in a dry run.
@@ -55,7 +55,7 @@ class Settings:
 
     @property
     def tolerance(self) -> Tolerance:
-        """How many rows may fail before the task does."""
+        """Number or fraction of the rows that may fail before the task does."""
         return Tolerance(self.max_rejected)
 
     def column_rules(self, timezone: str | None) -> ColumnRules:

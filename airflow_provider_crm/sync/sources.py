@@ -1,4 +1,4 @@
-"""The rows of frames as the source of a run."""
+"""Read the rows of a run from frames."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class FrameSource:
 
 
 def _mapped_columns(frames: Iterator[pd.DataFrame], columns: ColumnRules) -> Iterator[pd.DataFrame]:
-    """Check each frame's columns, and drop those that are not mapped, so that they are not kept in memory."""
+    """Check each frame's columns, and drop those that are not mapped, so that they take no memory."""
     mapped = set(columns.used)
     for frame in frames:
         if len(frame.columns):

@@ -1,4 +1,4 @@
-"""Spans of a run, where Airflow's tracing is on (`[traces] otel_on`); a few for each run, and none for a row or a call.
+"""Trace a run where Airflow's tracing is on (`[traces] otel_on`): a few spans for each run, none for a row or a call.
 
 Airflow's task runner has made the task's own span the current one, so these are its children. Where tracing is off,
 OpenTelemetry's API, which Airflow installs, does nothing.

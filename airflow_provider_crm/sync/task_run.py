@@ -1,4 +1,4 @@
-"""One segment of a task, from its start or a deferral to its end or the next deferral."""
+"""Run one segment of a task, from its start or a deferral to its end or the next deferral."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Segment:
-    """The facts of a segment of a task when it begins; its connection is read when it is first needed.
+    """A segment of a task when it begins; its connection is read when it is first needed.
 
     Attributes:
         settings: The task's arguments.
@@ -89,7 +89,7 @@ class Segment:
 
     @cached_property
     def push_rules(self) -> PushRules:
-        """How rows are written.
+        """The rules by which rows are written.
 
         Raises:
             ConfigurationError: If an argument is wrong.
@@ -163,7 +163,7 @@ class TaskRun:
 
     @contextmanager
     def open_context(self, source: Source, session: Session) -> Iterator[RunContext]:
-        """Read what the account offers, and note in the ledger that a try of the run begins.
+        """Read the catalogue of the account, and note in the ledger that a try of the run begins.
 
         Args:
             source: The source of the rows.
@@ -190,7 +190,7 @@ class TaskRun:
             reads.close()
 
     def report_earlier(self, err: CrmError) -> None:
-        """Store in XCom what was reported before a deferral, if the resumed task ends before it has its rows."""
+        """Store in XCom the report from before a deferral, if the resumed task ends before it has its rows."""
         if not self._reported and "outcomes" in self.segment.deferral.report:
             self.push_last_report({**self.state_so_far().report, "ended_early": ending(err)})
 
@@ -218,10 +218,10 @@ class TaskRun:
         """Return the seconds to wait and the state to keep, for a task that could not even begin with its rows.
 
         Args:
-            err: Why it could not begin.
+            err: The error that prevented it.
 
         Returns:
-            None if waiting would not help, or was done for long enough.
+            None if waiting would not help, or has lasted long enough.
         """
         if not self._keeps_reads or isinstance(err, (LedgerUnavailableError, SourceUnreadableError)):
             return None
@@ -235,14 +235,14 @@ class TaskRun:
         """Return the seconds to wait for a vendor that is down.
 
         Args:
-            outages: How often in a row the task waited for it already.
+            outages: Number of times in a row that the task has waited for it.
             landed: Whether a row has landed in this segment.
 
         Returns:
             None if the vendor has been down for too long, or never answered.
         """
         segment = self.segment
-        # A host that never answered may as well be a wrong one: that is reported at once.
+        # A host that never answered may be a wrong one, which is reported at once.
         landed = landed or any(word in segment.deferral.report.get("outcomes", {}) for word in WRITTEN)
-        has_answered = landed or (segment.settings.sends and segment.ledger.knows(segment.account))
+        has_answered = landed or (segment.settings.sends and segment.ledger.has_seen_host(segment.account))
         return outage_wait(outages) if has_answered else None

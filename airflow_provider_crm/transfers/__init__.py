@@ -1,1 +1,1 @@
-"""Operators that bring rows from elsewhere."""
+"""Operators that write rows of another system."""

@@ -1,4 +1,4 @@
-"""From a warehouse query to CRM opportunities, by chunks."""
+"""Write the rows of a warehouse query into CRM opportunities, chunk by chunk."""
 
 from __future__ import annotations
 

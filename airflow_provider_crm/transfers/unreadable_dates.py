@@ -1,4 +1,4 @@
-"""Dates that Python cannot represent: `infinity`, years beyond 9999 and before Christ, as PostgreSQL may have them.
+"""Read dates that Python cannot represent: `infinity`, years beyond 9999 and before Christ, which PostgreSQL has.
 
 PostgreSQL's drivers raise for such a value in the middle of a chunk, and name neither the row nor the column. Here it
 becomes the text that the server sent, so that its row is refused as any row with a wrong date, and the others are
@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 
-# date, timestamp and timestamptz, with the names of their readers in psycopg2.
+# Date, timestamp and timestamptz, with the names of their readers in psycopg2.
 _OIDS = {1082: "PYDATE", 1114: "PYDATETIME", 1184: "PYDATETIMETZ"}
 
 

@@ -1,4 +1,4 @@
-"""Decide who may see which rows: a logged-in user sees what Dags wrote that the user may read.
+"""Decide which rows a user may see: those of Dags that the logged-in user may read.
 
 Airflow's own permission to see plugins is not required: under FAB the roles Viewer and User lack it, though they read
 every Dag. It only decides whether Airflow shows the entry in its navigation.

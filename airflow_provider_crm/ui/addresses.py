@@ -37,7 +37,7 @@ class Addresses:
         return f"{path}/mapped/{key.map_index}" if key.map_index >= 0 else path
 
 
-def record_for_people(account: str, record_id: str) -> str | None:
+def crm_record_url(account: str, record_id: str) -> str | None:
     """Return the address of an opportunity in the CRM's own pages; None where it is not known (a sandbox, Raze)."""
     for prefix, form in _FOR_PEOPLE.items():
         if account.startswith(prefix) and record_id:

@@ -13,7 +13,7 @@ WIDTH = 960
 HEIGHT = 160
 _GAP = 3.0
 _WIDEST = 28.0
-_LEAST = 3.0  # a single refused row among thousands has to be seen
+_LEAST = 3.0  # so that a single refused row among thousands is visible
 
 
 @dataclass(frozen=True, slots=True)

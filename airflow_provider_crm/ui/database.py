@@ -1,4 +1,4 @@
-"""The ledger's database as the pages see it: opened when first asked for, and never written."""
+"""Open the ledger's database for the pages: when it is first needed, and for reading only."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10.0
-"""How long all statements of one page may take together."""
-_AWAY_SECONDS = 5.0
+"""Maximum duration of all statements of one page together."""
+_UNREACHABLE_SECONDS = 5.0
 _UNREADABLE = "The ledger's database cannot be read now; the log of the API server says why. Try again later."
 _NONE_YET = (
     "There is no ledger yet. The first run of a task that writes opportunities makes it: with the LocalExecutor as a "
@@ -54,7 +54,7 @@ def configured_ledger() -> Engine:
 
 
 def read_only(engine: Engine) -> Engine:
-    """Return the same database in an engine that cannot change it, and that waits for it for a few seconds only.
+    """Return an engine of the same database that cannot change it, and waits for it for a few seconds only.
 
     Raises:
         ConfigurationError: If it is a SQLite file that does not exist: opening it would make an empty one.
@@ -63,15 +63,16 @@ def read_only(engine: Engine) -> Engine:
     dialect = dialect_of(engine)
     if not dialect.exists(engine.url):
         raise ConfigurationError(_NONE_YET)
-    # An engine of its own: that of the tasks may take a write lock at the beginning of every transaction.
+    # It needs its own engine: that of the tasks may take a write lock at the beginning of every transaction.
     return dialect.reading_engine(engine.url, connect_seconds=CONNECT_SECONDS, connections=THREADS)
 
 
 class LedgerReader:
-    """Gives connections to the ledger; safe for many threads, which do not wait for each other.
+    """Read-only connections to the ledger; safe for many threads, which do not wait for each other.
 
     Args:
-        find: Finds the database. It is asked again as long as there is none, so that the first run needs no restart.
+        find: Returns the database. It is called again as long as there is no ledger, so the first run needs no
+            restart.
         monotonic: Clock in seconds.
     """
 
@@ -82,30 +83,30 @@ class LedgerReader:
         self._monotonic = monotonic
         self._engine: Engine | None = None
         self._lock = threading.Lock()
-        self._away_until = -math.inf
+        self._unreachable_until = -math.inf
 
     @contextmanager
     def connection(self, seconds: float = ANSWER_SECONDS) -> Iterator[Connection]:
         """Open a connection for reading.
 
-        After a database could not be reached, it is left alone for a few seconds.
+        If the database could not be reached, no connection is tried for a few seconds.
 
         Args:
-            seconds: After that time the connection is cut, also in the midst of a statement.
+            seconds: The connection is closed after that time, also during a statement.
 
         Raises:
             ConfigurationError: If there is no ledger, or one that this version cannot read.
             LedgerUnavailableError: If the database cannot be reached, is too slow, or fails.
         """
-        if self._monotonic() < self._away_until:
+        if self._monotonic() < self._unreachable_until:
             raise LedgerUnavailableError(_UNREADABLE)
         try:
             with _cut_after(seconds, self._opened()) as connection:
                 yield connection
         except SQLAlchemyError as err:
             log.warning("The page cannot read the ledger: %s", getattr(err, "orig", None) or err)
-            if _is_away(err):
-                self._away_until = self._monotonic() + _AWAY_SECONDS
+            if _is_unreachable(err):
+                self._unreachable_until = self._monotonic() + _UNREACHABLE_SECONDS
             raise LedgerUnavailableError(_UNREADABLE) from err
 
     def _opened(self) -> Engine:
@@ -124,14 +125,14 @@ class LedgerReader:
         return self._engine
 
 
-def _is_away(err: SQLAlchemyError) -> bool:
+def _is_unreachable(err: SQLAlchemyError) -> bool:
     """Return whether the database could not be reached, or was lost: one slow statement says nothing about the next."""
     return not isinstance(err, DBAPIError) or err.connection_invalidated or err.statement is None
 
 
 @contextmanager
 def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
-    """Open a connection, and cut it after some seconds: a silent server would block the thread for ever."""
+    """Open a connection, and close it after some seconds: a silent server would block the thread for ever."""
     dialect, connection = dialect_of(engine), engine.connect()
     timer = threading.Timer(seconds, dialect.cut, [connection.connection.driver_connection])
     timer.daemon = True
@@ -140,7 +141,7 @@ def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
         dialect.limit_statements(connection, seconds)
         yield connection
     finally:
-        connection.close()  # asks the server, too
+        connection.close()  # waits for the server, too
         timer.cancel()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from airflow_provider_crm.ui.addresses import Addresses, record_for_people
+from airflow_provider_crm.ui.addresses import Addresses, crm_record_url
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,7 +51,7 @@ class PageMaker:
     def page(self, template: str, *, status: int = HTTPStatus.OK, **content: Any) -> HTMLResponse:
         """Fill in a template."""
         made = self.pages.templates.get_template(template).render(
-            at=self.addresses, values=self.pages.values, record_for_people=record_for_people, **content
+            at=self.addresses, values=self.pages.values, crm_record_url=crm_record_url, **content
         )
         return HTMLResponse(made, status_code=status)
 

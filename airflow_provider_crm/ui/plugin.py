@@ -16,7 +16,7 @@ _PREFIX = "crm"
 
 
 class PagesOnDemand:
-    """The pages as an ASGI application that is built for its first request: only the API server ever pays for it.
+    """The pages as an ASGI application that is built for its first request, so that only the API server builds it.
 
     It is built in a thread, as its imports take longer than Airflow's other requests should wait.
     """

@@ -18,7 +18,7 @@ def refused_file(rows: Iterable[RefusedRow]) -> Iterator[str]:
     """Yield the file, some kilobytes at a time.
 
     A cell that a spreadsheet could run gets an apostrophe in front, as OWASP advises ("CSV Injection"), and each is in
-    quotes: what follows a semicolon or a tab would else begin a cell of its own where those are taken for separators.
+    quotes: some programs read semicolons and tabs as separators, and would begin a new cell behind one.
     """
     text = io.StringIO()
     table = csv.writer(text, quoting=csv.QUOTE_ALL)

@@ -1,4 +1,4 @@
-"""The routes of the pages."""
+"""Serve the pages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ router = APIRouter()
 
 PagesDep = Annotated[PageMaker, Depends(pages_of)]
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
-# A NUL is in no id and no text of a ledger, and PostgreSQL refuses to be asked for one.
+# No id and no text of a ledger contains a NUL, and PostgreSQL refuses queries that do.
 Text = Annotated[str, Query(max_length=500), AfterValidator(lambda text: text.replace("\0", ""))]
 _RUNS_ON_A_PAGE = 25
 _BARS = 60
@@ -55,9 +55,10 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
     mine = [run for run in week if not account or run.account == account]
     return pages.page(
         "overview.html",
-        accounts=[(one, Total.of([run for run in week if run.account == one.name])) for one in accounts],
+        accounts=[(one, Total.from_runs([run for run in week if run.account == one.name])) for one in accounts],
         periods={
-            name: Total.of([run for run in mine if run.started_at >= now - age]) for name, age in _PERIODS.items()
+            name: Total.from_runs([run for run in mine if run.started_at >= now - age])
+            for name, age in _PERIODS.items()
         },
         bars=bars(charted[::-1]),
         highest=max((sum(run.outcomes.values()) for run in charted), default=0),
@@ -88,7 +89,7 @@ def task(
     pages: PagesDep, reader: ReaderDep, *, dag_id: Text, run_id: Text, task_id: Text, map_index: Text = "-1"
 ) -> Response:
     """Show the run of one task instance; the tab of a task, and the target of an operator's link."""
-    # Airflow leaves the placeholder as it stands for a task that is not mapped.
+    # Airflow does not replace the placeholder for a task that is not mapped.
     key = RunKey(dag_id, task_id, run_id, int(map_index) if map_index.isdecimal() else -1)
     if dag_id not in reader.dags:
         raise HTTPException(HTTPStatus.NOT_FOUND)

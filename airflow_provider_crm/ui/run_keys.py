@@ -14,7 +14,7 @@ class RunKey:
     """One run of one task, as the ledger names it: `dag/task/run`, with `[index]` after the task if it is mapped.
 
     Attributes:
-        dag_id: Its Dag, which decides who may see it.
+        dag_id: Its Dag, which decides which users may see it.
         task_id: Its task.
         run_id: The Dag run.
         map_index: Index of a mapped task, else -1.

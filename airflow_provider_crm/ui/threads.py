@@ -33,8 +33,8 @@ class PageThreads:
     """A bounded number of threads for jobs that may block.
 
     Args:
-        threads: How many there are.
-        seconds: How long a request waits for an answer.
+        threads: Number of threads.
+        seconds: Maximum time that a request waits for an answer.
     """
 
     def __init__(self, *, threads: int = THREADS, seconds: float = SECONDS) -> None:
@@ -45,7 +45,7 @@ class PageThreads:
         """Return what the job returns.
 
         Raises:
-            LedgerUnavailableError: There was no free thread, or no end, in time.
+            LedgerUnavailableError: No thread was free in time, or the job did not end in time.
         """
         future = self._executor.submit(contextvars.copy_context().run, job)
         try:

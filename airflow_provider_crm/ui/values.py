@@ -20,7 +20,7 @@ _EMPTY = ("null", '""', "[]")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownValue:
     """One value as a page shows it.
 
     Attributes:
@@ -32,9 +32,9 @@ class Shown:
     kind: str = "value"
 
 
-UNKNOWN = Shown("unknown", "unknown")
-HIDDEN = Shown("hidden", "hidden")
-EMPTY = Shown("empty", "empty")
+UNKNOWN = ShownValue("unknown", "unknown")
+HIDDEN = ShownValue("hidden", "hidden")
+EMPTY = ShownValue("empty", "empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Values:
 
     hidden: frozenset[str]
 
-    def shown(self, account: str, field: str, text: str | None) -> Shown:
+    def shown(self, account: str, field: str, text: str | None) -> ShownValue:
         """Return a stored value for a page; None stands for an unknown one."""
         if text is None:
             return UNKNOWN
@@ -58,8 +58,8 @@ class Values:
         value: Json = json.loads(text, parse_float=Decimal)
         money = amount(account, field, value)
         if money is not None:
-            return Shown(f"{money:,.2f}", "money")
-        return Shown(value if isinstance(value, str) else text)
+            return ShownValue(f"{money:,.2f}", "money")
+        return ShownValue(value if isinstance(value, str) else text)
 
     def _hides(self, account: str, field: str) -> bool:
         keys = _keys(self.hidden, account.partition(":")[0])

@@ -53,7 +53,7 @@ def test_the_encryption_that_a_connection_asks_for_is_not_left_out(connect, new_
 @pytest.mark.parametrize("kind", ["mysql", "http"])
 def test_another_kind_of_database_is_refused_by_name(connect, kind):
     """Also where no provider for it is installed."""
-    with pytest.raises(ConfigurationError, match=f"cannot be kept in {kind}; name a connection to PostgreSQL or"):
+    with pytest.raises(ConfigurationError, match=f"cannot be stored in {kind}; name a connection to PostgreSQL or"):
         connect(f"{kind}://user:password@host/db")
 
 
@@ -76,7 +76,7 @@ def test_an_error_tells_which_database_and_no_secret(url, place):
 
 @pytest.mark.parametrize("name", ["notes", "note"])
 def test_a_field_is_hashed_by_either_of_its_names(monkeypatch, name):
-    """The setting accepts every name of a field that a mapping accepts: no value is kept in clear by mistake."""
+    """The setting accepts every name of a field that a mapping accepts: no value is stored in clear by mistake."""
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", f"{name}, custom.cf_a")
     fields = [Field("notes", "note"), Field("note", "note"), Field("deal_value", "value")]
     fields += [Field(f"custom.cf_a{part}", f"custom.cf_a{part}", partial=bool(part)) for part in ("", ".add")]

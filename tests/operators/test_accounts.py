@@ -158,7 +158,9 @@ def test_close_tells_whose_key_it_is(deals, connect, write, crm_command, stored)
     connect("two", deals.close.add_key(), vendor="close", host=deals.url.replace("127.0.0.1", "LocalHost"))
     assert write("one", data=row).outcomes == {"updated": 1}
     assert write("two", data=row).outcomes == {"unchanged": 1}
-    assert "Close tells whose key it is (orga_sandbox): nothing to confirm." in crm_command("confirm-account", "one")
+    assert "Close names the organization of the key (orga_sandbox): nothing to confirm." in crm_command(
+        "confirm-account", "one"
+    )
     assert stored(accounts) == []
 
 

@@ -148,7 +148,7 @@ def test_the_arguments_of_a_plan_and_of_an_undo_are_checked_as_well(refused):
     """Both the arguments that all operators share, and their own."""
     operator = PlanOpportunityUpdatesOperator(task_id="plan", crm_conn_id="close_default", as_of=5, **GOOD, **ROWS)
     with pytest.raises(AirflowFailException, match=r"as_of is 5; write the name of the column with the data time, or"):
-        operator.take_arguments()
+        operator.read_arguments()
     message = refused(PlanOpportunityUpdatesOperator, **GOOD, **ROWS, dry_run="no")
     assert message.startswith("dry_run is 'no'; write True or False")
     message = refused(RevertOpportunityUpdatesOperator, run_key="dag/task/run", plan_only="plan")
@@ -171,7 +171,7 @@ def test_an_optional_argument_may_render_to_nothing(deals, task):
     empty = dict.fromkeys(("timezone", "rejects_path", "date_won_default"), "")
     operator = UpdateOpportunityOperator(task_id="task", crm_conn_id="close_default", as_of="", **GOOD, **ROWS)
     assert task(UpdateOpportunityOperator, **GOOD, **ROWS, **empty).outcomes == {"updated": 1}
-    operator.take_arguments()
+    operator.read_arguments()
     assert operator.as_of is None
 
 

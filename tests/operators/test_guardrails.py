@@ -55,7 +55,7 @@ BREACHES = [
     (
         {"max_total_delta": 1000},
         [row(0, 601), row(1, "-400.5")],
-        "max_total_delta: 1,001.5 in all would the deal values change by, allowed are 1,000.",
+        "max_total_delta: 1,001.5 in changes of the deal values, allowed are 1,000.",
     ),
     (
         {"max_null_fraction": 0.5},
@@ -195,5 +195,5 @@ def test_a_limit_may_be_a_number_of_numpy(task, deals):
     """A limit that was computed from a frame is as good as one that was written down."""
     limits = Guardrails(max_total_delta=np.float64(0.5))
     run = task(UpdateOpportunityOperator, data=[row(0, 5)], guardrails=limits, **CLOSE)
-    assert "max_total_delta: 5 in all would the deal values change by, allowed are 0.5" in str(run.error)
+    assert "max_total_delta: 5 in changes of the deal values, allowed are 0.5" in str(run.error)
     assert deals.audit.writes == []

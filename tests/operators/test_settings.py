@@ -29,7 +29,7 @@ def settings():
         operator = UpdateOpportunityOperator(
             task_id="task", crm_conn_id="close_default", data=[], id_column="id", fields={"arr": "stage"}, **arguments
         )
-        operator.take_arguments()
+        operator.read_arguments()
         return operator.settings()
 
     return made

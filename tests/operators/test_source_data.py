@@ -16,7 +16,7 @@ from airflow.serialization.helpers import serialize_template_field
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.opportunity_operator import OpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
-from airflow_provider_crm.operators.source_data import SourceData, shielded
+from airflow_provider_crm.operators.source_data import SourceData, as_source_data
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 
 ROWS = {"id_column": "id", "fields": {"arr": "deal_value"}, "crm_conn_id": "close_default"}
@@ -56,7 +56,7 @@ def test_each_operator_reads_paths_on_any_store(deals, task, tmp_path, kind):
 def test_what_airflow_stores_says_what_the_rows_are(rows, shown):
     """The rendered field is kind, size and columns; no value, whichever kind of rows it is."""
     operator = UpdateOpportunityOperator(task_id="task", data=None, **ROWS)
-    operator.data = shielded(rows, rendered=True)
+    operator.data = as_source_data(rows, rendered=True)
     stored = _serialize_rendered_fields(operator)["data"]
     assert "S3CRET" not in f"{stored}{operator.data}{operator.data!r}"
     assert stored == (shown or f"list, 1 row, columns: {', '.join(f'c{number}' for number in range(50))} and 10 more")
@@ -100,7 +100,7 @@ def test_templates_in_a_list_are_rendered_and_rows_of_a_task_are_not():
 def test_init_only_assigns(kind):
     """No logic on arguments in `__init__`: what is a template there is a value only when the task runs."""
     (made,) = ast.parse(textwrap.dedent(inspect.getsource(kind.__init__))).body
-    allowed = {"shielded", "super", "__init__"}
+    allowed = {"as_source_data", "super", "__init__"}
     for statement in made.body:
         assert isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Expr)), ast.unparse(statement)
         calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]

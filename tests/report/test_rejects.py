@@ -176,7 +176,7 @@ def test_a_file_that_a_later_run_has_written_over_is_not_taken_for_its_own(path)
     rejects = [reject(number) for number in range(25)]
     for later in ([reject(number, "other") for number in range(25)], [reject(0)], []):
         written(path, later)
-        with pytest.raises(ConfigurationError, match="no longer holds the rejects of run dag/task/run"):
+        with pytest.raises(ConfigurationError, match="no longer has the rejects of run dag/task/run"):
             report_of(path, rejects).to_frame()
 
 

@@ -42,7 +42,7 @@ def test_doubled_columns_are_refused_where_they_are_used() -> None:
         ({"fields": None}, "fields is None; write which column goes to which field, such as {'arr': 'deal_value'}."),
         ({"fields": {"a": 1}}, "fields has 'a': 1; write a column name and a field name, both as text."),
         ({"fields": {"a": "notes", "b": "notes"}}, "fields maps both 'a' and 'b' to notes; keep one of them."),
-        ({"id_column": ""}, "id_column is ''; write the name of the column that holds the record ids."),
+        ({"id_column": ""}, "id_column is ''; write the name of the column with the record ids."),
         ({"nulls": "null"}, "nulls is 'null'; write one of skip, clear, error."),
         ({"nulls": None}, "nulls is None; write one of skip, clear, error."),
         ({"nulls": {"arr": "drop"}}, "nulls of column 'arr' is 'drop'; write one of skip, clear, error."),

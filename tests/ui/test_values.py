@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.sync.run_identity import run_key
-from airflow_provider_crm.ui.addresses import Addresses, record_for_people
+from airflow_provider_crm.ui.addresses import Addresses, crm_record_url
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.queries.changes import RefusedRow
 from airflow_provider_crm.ui.queries.runs import Run
@@ -81,10 +81,10 @@ def test_a_change_is_exact():
 
 def test_close_has_an_address_for_people_and_a_sandbox_has_none():
     """Only the vendor's own service is linked; an id cannot lead to another page of it."""
-    assert record_for_people(CLOSE, "oppo_1") == "https://app.close.com/opportunity/oppo_1/"
-    assert record_for_people(CLOSE, "../x") == "https://app.close.com/opportunity/..%2Fx/"
-    assert record_for_people("close:127.0.0.1:8000:orga_1", "oppo_1") is None
-    assert record_for_people(RAZE, "opp_1") is None
+    assert crm_record_url(CLOSE, "oppo_1") == "https://app.close.com/opportunity/oppo_1/"
+    assert crm_record_url(CLOSE, "../x") == "https://app.close.com/opportunity/..%2Fx/"
+    assert crm_record_url("close:127.0.0.1:8000:orga_1", "oppo_1") is None
+    assert crm_record_url(RAZE, "opp_1") is None
 
 
 def test_addresses_stay_under_their_prefix():

@@ -1,1 +1,1 @@
-"""What reads the tables, and Airflow's own, for the pages."""
+"""Read the ledger's tables, and those of Airflow, for the pages."""

@@ -1,4 +1,4 @@
-"""The answers of people who were asked to approve a plan, as Airflow stores them."""
+"""Read from Airflow how people answered the approval of a plan."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ApprovalAnswer:
     Attributes:
         task_id: The task that asks.
         chosen: The options that were chosen, such as `Approve`; None until it is answered.
-        by: Who answered, or None.
-        at: When, or None.
+        by: Name of the user who answered, or None.
+        at: Time of the answer, or None.
     """
 
     task_id: str
@@ -44,8 +44,8 @@ def answers(plan_id: str, made_by: RunKey) -> list[ApprovalAnswer]:
             ApprovalAnswer(
                 task_id=task_id,
                 chosen=None if moment is None else ", ".join(chosen or ()),
-                by=(who or {}).get("name"),
+                by=(user or {}).get("name"),
                 at=moment,
             )
-            for task_id, chosen, who, moment in session.execute(query)
+            for task_id, chosen, user, moment in session.execute(query)
         ]

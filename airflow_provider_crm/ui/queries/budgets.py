@@ -1,4 +1,4 @@
-"""Budgets on the pages: what the last runs used, and what all runs have used of the vendor's present window."""
+"""Read budgets for the pages: the use by the last runs, and by all runs in the vendor's present window."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget.usage import GroupUse
     from airflow_provider_crm.ui.queries.runs import Run
 
-Place: TypeAlias = tuple[str, str]
+BudgetKey: TypeAlias = tuple[str, str]
 """The first digits of a key's SHA-256, and an endpoint group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is known of a budget that runs share.
+    """The present window of a budget that runs share.
 
     Attributes:
         limit: Calls per window; 0 if it is not known yet.
         seconds: Length of a window, as far as known.
-        used: Calls given to runs, or counted by the vendor, whichever is more; 0 if the window is over.
-        ends_at: When the window ends at the latest; None if it is over, or not known.
+        used: The larger of calls leased to runs and calls counted by the vendor; 0 if the window has ended.
+        ends_at: When the window ends at the latest; None if it has ended, or is not known.
     """
 
     limit: int
@@ -44,10 +44,10 @@ class ShownBudget:
     """One budget as a page shows it.
 
     Attributes:
-        use: What a run used of it.
+        use: The use of it by a run.
         limit: Calls per window, or None where no answer named it.
         seconds: Length of a window, as far as known.
-        window: The present one; None where the budget is not shared, so that only its runs know.
+        window: The present window; None where the budget is not shared through the ledger.
     """
 
     use: GroupUse
@@ -64,8 +64,8 @@ class AccountBudget:
     budget: ShownBudget
 
 
-def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
-    """Return the present windows of all shared budgets; their full names stay here."""
+def windows(connection: Connection, now: dt.datetime) -> dict[BudgetKey, Window]:
+    """Return the present windows of all shared budgets, without their full names."""
     return {
         (digest[:KEY_DIGITS], group): _window(row, now)
         for row in connection.execute(sa.select(budgets))
@@ -73,49 +73,49 @@ def windows(connection: Connection, now: dt.datetime) -> dict[Place, Window]:
     }
 
 
-def of_run(use: BudgetUse | None, known: Mapping[Place, Window]) -> tuple[ShownBudget, ...]:
-    """Return the budgets that a run used, most calls first."""
+def of_run(use: BudgetUse | None, known: Mapping[BudgetKey, Window]) -> tuple[ShownBudget, ...]:
+    """Return the budgets that a run used, those with most calls first."""
     if use is None:
         return ()
     groups = sorted(use.groups, key=lambda group: (-group.calls, group.group))
     return tuple(_budget(group, known.get((use.key, group.group)), 0.0) for group in groups)
 
 
-def of_accounts(latest: Iterable[Run], known: Mapping[Place, Window]) -> list[AccountBudget]:
-    """Return the budgets to show, by account and key: those that are shared, else the one with most calls.
+def of_accounts(latest: Iterable[Run], known: Mapping[BudgetKey, Window]) -> list[AccountBudget]:
+    """Return the budgets to show, by account and key: the shared ones, else the one with most calls.
 
-    A run that saw one window only saw a part of it, so that the longest one that any of the runs saw counts.
+    A run may see only a part of a window, so the longest one that any of the runs saw counts.
     """
     newest: dict[tuple[str, str], dict[str, tuple[Run, GroupUse]]] = {}
-    longest: dict[Place, float] = {}
+    longest: dict[BudgetKey, float] = {}
     for run in sorted(latest, key=lambda run: run.started_at):
         if run.budget is None:
             continue
         for group in run.budget.groups:
-            place = (run.budget.key, group.group)
+            budget_key = (run.budget.key, group.group)
             newest.setdefault((run.account, run.budget.key), {})[group.group] = (run, group)
-            longest[place] = max(group.window or 0.0, longest.get(place, 0.0))
-    found = []
+            longest[budget_key] = max(group.window or 0.0, longest.get(budget_key, 0.0))
+    result = []
     for (_, key), groups in sorted(newest.items()):
-        mine = [
+        of_key = [
             AccountBudget(run, _budget(group, known.get((key, name)), longest[key, name]))
             for name, (run, group) in groups.items()
         ]
-        mine.sort(key=lambda one: (one.budget.window is None, -one.budget.use.calls))
-        found += [one for number, one in enumerate(mine) if number == 0 or one.budget.window is not None]
-    return found
+        of_key.sort(key=lambda one: (one.budget.window is None, -one.budget.use.calls))
+        result += [one for number, one in enumerate(of_key) if number == 0 or one.budget.window is not None]
+    return result
 
 
 def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
     ends_at = row.ends_at
     if ends_at is None and row.length:
         ends_at = row.opened_at + dt.timedelta(seconds=2 * row.length)
-    over = ends_at is not None and ends_at <= now
+    has_ended = ends_at is not None and ends_at <= now
     return Window(
         limit=row.call_limit,
         seconds=row.length,
-        used=0 if over else max(row.granted, row.counted),
-        ends_at=None if over else row.ends_at,
+        used=0 if has_ended else max(row.granted, row.counted),
+        ends_at=None if has_ended else row.ends_at,
     )
 
 

@@ -1,4 +1,4 @@
-"""The change log: what one run wrote and refused, and the history of one opportunity."""
+"""Read the change log: the written and refused rows of one run, and the history of one opportunity."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _FAILED = tuple(word.value for word in OutcomeWord if word.is_failure)
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which rows a person wants to see.
+    """A search: the rows that a user wants to see.
 
     Attributes:
         text: Part of a record id, code, reason or field, in any case; empty for all.
         sort: One of `SORTS`.
-        descending: Whether the last comes first.
-        page: From 1.
-        size: Rows of a page.
+        descending: Whether the order is reversed.
+        page: Number of the page, from 1.
+        size: Number of rows of a page.
     """
 
     text: str = ""
@@ -46,7 +46,7 @@ class Search:
 
     @property
     def offset(self) -> int:
-        """Count the rows before the page."""
+        """Number of rows before the page."""
         return (self.page - 1) * self.size
 
 
@@ -94,9 +94,9 @@ class Page(Generic[T]):
     """Some rows of many.
 
     Attributes:
-        rows: Those of the page.
-        total: All that were found.
-        capped: Whether there are more than were looked at.
+        rows: The rows of the page.
+        total: Number of all rows that were found.
+        capped: Whether some rows were not searched.
     """
 
     rows: tuple[T, ...]
@@ -105,12 +105,12 @@ class Page(Generic[T]):
 
 
 class RunChanges:
-    """What one run did. The caller has made sure that the reader may see it.
+    """Changes of one run. The caller has made sure that the reader may see it.
 
     Args:
         connection: To the ledger.
-        run_key: Which run.
-        retried: Whether it was begun more than once: then of a row only what the last try did counts.
+        run_key: Name of the run.
+        retried: Whether it has several tries: then only the last try of a row counts.
     """
 
     def __init__(self, connection: Connection, run_key: str, *, retried: bool) -> None:
@@ -119,7 +119,7 @@ class RunChanges:
         self._retried = retried
 
     def refused(self, search: Search) -> Page[RefusedRow]:
-        """Return one page of the rows that did not land. Of each outcome it looks at `SEARCHED` fields."""
+        """Return one page of the rows that did not land. Of each outcome `SEARCHED` fields are searched."""
         found = self._refused_rows(bound=SEARCHED, text=search.text).subquery()
         order = found.c[search.sort].desc() if search.descending else found.c[search.sort]
         query = sa.select(found, sa.func.count().over().label("total")).order_by(order, found.c.first)
@@ -128,7 +128,7 @@ class RunChanges:
         return Page(tuple(map(_refused, rows)), total, capped=self._capped(_FAILED))
 
     def all_refused(self) -> Iterator[RefusedRow]:
-        """Read every row that did not land, in the order in which they were refused."""
+        """Yield all rows that did not land, in the order in which they were refused."""
         query = self._refused_rows(bound=None, text="")
         found = query.subquery()
         stream = self._connection.execution_options(yield_per=_AT_ONCE)
@@ -147,7 +147,7 @@ class RunChanges:
         return Page(tuple(map(_change, rows)), total, capped=self._capped((OutcomeWord.UPDATED.value,)))
 
     def _capped(self, words: Collection[str]) -> bool:
-        """Return whether a word has more fields than are looked at."""
+        """Return whether a word has more fields than are searched."""
         return any(count_up_to(self._connection, self._fields(word, None), SEARCHED + 1) > SEARCHED for word in words)
 
     def _fields(self, word: str, bound: int | None) -> sa.Select[Any]:
@@ -159,9 +159,9 @@ class RunChanges:
         # A query for each word, as only then the index gives the first rows without reading all of them.
         parts = [sa.select(self._fields(word, bound).subquery()) for word in _FAILED]
         failed = sa.union_all(*parts).subquery()
-        # The record first: databases sort for this, and it is what rows differ in.
+        # The record id comes first: databases sort by these columns, and rows differ mostly in that one.
         row = (failed.c.record_id, failed.c.outcome, failed.c.code, failed.c.reason, failed.c.account)
-        # A row without an id is one of many: only its own line tells it from the others.
+        # Rows without an id differ only in the ids of their lines.
         own = sa.case((failed.c.record_id == "", failed.c.id), else_=0)
         query = sa.select(
             *row,
@@ -177,24 +177,24 @@ class RunChanges:
 
     @staticmethod
     def _repeated_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
-        """Return whether a later try has gone through the same: it landed, or was refused again, which counts once."""
+        """Return whether a later try had the same row: it landed, or was refused again, which counts once."""
         later = changes.alias("later")
         same = [later.c[name] == failed.c[name] for name in ("account", "record_id", "run_key")]
-        whole = sa.or_(failed.c.field == "", (later.c.field == "") & later.c.outcome.in_(_FAILED))
+        whole_row = sa.or_(failed.c.field == "", (later.c.field == "") & later.c.outcome.in_(_FAILED))
         return (
             sa.exists()
             .where(*same, later.c.record_id != "", later.c.id > failed.c.id)
-            .where(sa.or_(later.c.field == failed.c.field, whole))
+            .where(sa.or_(later.c.field == failed.c.field, whole_row))
         )
 
 
 class RecordChanges:
-    """The history of opportunities, as far as it comes from some Dags.
+    """The history of opportunities, as far as some Dags wrote it.
 
     Args:
         connection: To the ledger.
         dags: Ids of the Dags that the reader may read.
-        record_id: The vendor's id of the opportunity, in any spelling that the vendor takes.
+        record_id: The vendor's id of the opportunity, in any spelling that the vendor accepts.
     """
 
     def __init__(self, connection: Connection, dags: Collection[str], record_id: str) -> None:
@@ -208,20 +208,20 @@ class RecordChanges:
         return self._record_id if vendor is None else vendor.canonical_id(self._record_id)
 
     def accounts(self, among: Collection[str]) -> list[str]:
-        """Return the accounts in which something happened to a record of that id."""
+        """Return the accounts whose change log has the record."""
         return [
             account for account in among if self._connection.execute(self._query(account).limit(1)).first() is not None
         ]
 
     def history(self, account: str, search: Search) -> Page[Change]:
-        """Return one page of what happened to it, the last first."""
+        """Return one page of its changes, the last first."""
         query = self._query(account)
         total = count_up_to(self._connection, query, SEARCHED)
         rows = self._connection.execute(query.order_by(changes.c.id.desc()).limit(search.size).offset(search.offset))
         return Page(tuple(map(_change, rows)), total, capped=total == SEARCHED)
 
     def states(self, account: str) -> list[State]:
-        """Return the present values of its fields, of those that a run wrote last that the reader may see."""
+        """Return the present values of its fields, of those that were last written by a run that the reader may see."""
         table = field_states.c
         query = sa.select(table.field, table.value, table.known, table.as_of, table.run_key, table.acknowledged_at)
         query = query.where(

@@ -1,4 +1,4 @@
-"""SQL expressions that several pages need."""
+"""Build SQL expressions that several pages need."""
 
 from __future__ import annotations
 

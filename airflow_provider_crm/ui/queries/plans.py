@@ -1,4 +1,4 @@
-"""One plan: its largest changes, what they come to, and what became of it."""
+"""Read one plan: its largest changes and their sums."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PlannedField:
 
 @dataclass(frozen=True, slots=True)
 class AmountTotal:
-    """What the amounts that a plan changes come to, in major units, before and after."""
+    """Sums of the amounts that a plan changes, in major units, before and after."""
 
     before: Decimal
     after: Decimal
@@ -48,16 +48,16 @@ class AmountTotal:
 
     @property
     def change(self) -> Decimal:
-        """Return by how much they change in all."""
+        """The difference of the sums."""
         return self.after - self.before
 
 
 class PlanRows:
-    """Reads the rows of one plan. The caller has made sure that the reader may see it.
+    """Rows of one plan. The caller has made sure that the reader may see it.
 
     Args:
         connection: To the ledger.
-        plan: Which.
+        plan: The plan.
         hidden: Fields whose values are never shown; they count in no sum.
     """
 
@@ -67,7 +67,7 @@ class PlanRows:
         self._units = {name: unit for name in self._names() - hidden if (unit := amount(plan.account, name, 1))}
 
     def largest(self, verdict: str, search: Search) -> Page[PlannedField]:
-        """Return one page of the fields of a verdict (`changes`: all that are to be written), biggest money first."""
+        """Return one page of the fields of a verdict (`changes`: all fields to write), largest amounts first."""
         words = CHANGES if verdict == "changes" else (verdict,)
         change = sa.func.abs(self._parts(plan_rows.c.after) - self._parts(plan_rows.c.before))
         order = (sa.func.coalesce(change, -1).desc(), plan_rows.c.row_number, plan_rows.c.field)
@@ -84,7 +84,7 @@ class PlanRows:
         return Page(rows, found[0].total if found else 0)
 
     def money(self) -> AmountTotal | None:
-        """Return the sum of all amounts that are to be written, before and after; None if the plan changes none."""
+        """Return the sums of all amounts to write, before and after; None if the plan changes no amount."""
         if not self._units:
             return None
         before, after = (sa.func.sum(self._parts(column)) for column in (plan_rows.c.before, plan_rows.c.after))
@@ -93,10 +93,10 @@ class PlanRows:
             plan_rows.c.verdict.in_(CHANGES),
             plan_rows.c.field.in_(self._units),
         )
-        stood, comes, fields = self._connection.execute(query).one()
+        before_sum, after_sum, fields = self._connection.execute(query).one()
         if not fields:
             return None
-        return AmountTotal(Decimal(int(stood or 0)) / _SMALLEST, Decimal(int(comes or 0)) / _SMALLEST, fields)
+        return AmountTotal(Decimal(int(before_sum or 0)) / _SMALLEST, Decimal(int(after_sum or 0)) / _SMALLEST, fields)
 
     def _parts(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return a stored amount in the smallest parts: 0 for an empty or unknown one, null for other fields."""

@@ -1,4 +1,4 @@
-"""The runs of the ledger: what each of them reported, and what they come to."""
+"""Read the runs in the ledger, with what each of them reported."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _LAST_OF_AN_ACCOUNT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What became of the rows of one run.
+class RunCounts:
+    """Counts of the rows of one run.
 
     Attributes:
-        account: Whose opportunities.
-        started_at: When the run was begun first.
+        account: The account whose opportunities the run wrote.
+        started_at: Start of its first try.
         outcomes: Rows by outcome word over all tries, in the words' order; empty for a run that made a plan, or has no
             report yet.
     """
@@ -54,50 +54,50 @@ class Counted:
 
     @property
     def refused(self) -> int:
-        """Count the rows that did not land."""
+        """Number of rows that did not land."""
         return sum(self.outcomes.get(word.value, 0) for word in FAILURES)
 
     @property
     def not_sent(self) -> int:
-        """Count the rows that a stopped run left over; those that it never began have no line in the change log."""
+        """Number of rows that a stopped run did not send; rows that it never began have no line in the change log."""
         return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
 
     @property
     def left_alone(self) -> tuple[str, ...]:
-        """Return the words of rows that were not written on purpose, such as `stale`."""
+        """Labels of the words of rows that were left alone on purpose, such as `stale`."""
         words = (word for word in OutcomeWord if word.kind is OutcomeKind.LEFT_ALONE)
         return tuple(word.label for word in words if self.outcomes.get(word.value))
 
     @property
     def landed(self) -> int:
-        """Count the rows that were written."""
+        """Number of rows that were written."""
         return sum(self.outcomes.get(word.value, 0) for word in WRITTEN)
 
     @property
     def saved(self) -> int:
-        """Count the rows that cost no call, because the CRM had their values."""
+        """Number of rows that cost no call, because the CRM had their values."""
         return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Counted):
+class Run(RunCounts):
     """One run of one task on one account.
 
     Attributes:
         run_key: Its name in the ledger.
-        key: The same, taken apart.
+        key: The same name, parsed.
         as_of: Data time.
-        tries: How often it was begun.
-        finished_at: When it stored its report; None while it runs, or if it was killed or stopped before.
+        tries: Number of its tries.
+        finished_at: Time at which it stored its report; None while it runs, or if it was killed or stopped before.
         rows: Rows, or None without a report.
         calls: HTTP calls, or None without a report.
         seconds: Duration of all tries, or None without a report.
         plan_id: The plan that it made, or that an undo applied.
-        rejects_path: Where the task put its rejects file.
-        budget: What it used of the vendor's budget, or None without a report.
-        guardrails: What it would have done, as measured before it wrote, beside its limits.
-        warnings: What a person should know, as sentences.
-        ended_early: Why it ended before it had gone through all rows, or None.
+        rejects_path: Path of its rejects file.
+        budget: Its use of the vendor's rate limit, or None without a report.
+        guardrails: Its limits, each beside the value that was measured before the run wrote.
+        warnings: Sentences that a person should read.
+        ended_early: Why it ended before all rows were processed, or None.
     """
 
     run_key: str
@@ -117,12 +117,12 @@ class Run(Counted):
 
     @property
     def rate(self) -> float | None:
-        """Return rows per second."""
+        """Rows per second; None without rows or a duration."""
         return None if not self.rows or not self.seconds else self.rows / self.seconds
 
     @property
     def state(self) -> str:
-        """Return one word for what became of the run.
+        """One word for the result of the run.
 
         `open` (no report yet), `stopped` (by a guardrail), `refused`, `broken` (ended early), `planned`, `landed` (the
         CRM holds every row), `partly` (rows were left alone), or `nothing`.
@@ -144,10 +144,10 @@ class Try:
     """One try of a run.
 
     Attributes:
-        account: On which it worked.
+        account: The account that it wrote to.
         number: From 1; a deferral begins none.
-        started_at: When it began.
-        finished_at: When it ended; None while it runs or is deferred, and if it was killed.
+        started_at: Its start.
+        finished_at: Its end; None while it runs or is deferred, and if it was killed.
         outcomes: Rows by outcome word, of this try alone.
         notes: Why it ended early, and its warnings.
     """
@@ -162,7 +162,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class AccountRuns:
-    """One account: when it was last written to."""
+    """One account: the number of its runs, and the time of the last one."""
 
     name: str
     runs: int
@@ -170,7 +170,7 @@ class AccountRuns:
 
 
 class Runs:
-    """Reads runs, of some Dags only.
+    """Runs in the ledger, of some Dags only.
 
     Args:
         connection: To the ledger.
@@ -180,34 +180,36 @@ class Runs:
     def __init__(self, connection: Connection, dags: Collection[str]) -> None:
         self._connection = connection
         self._dags = dags
-        self._mine = self._of_dags(runs.c.run_key)
+        self._readable = self._of_dags(runs.c.run_key)
 
     def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
         """Return the runs that began last, newest first."""
         order = (runs.c.started_at.desc(), runs.c.account.desc(), runs.c.run_key.desc())
-        place = sa.select(runs.c.run_key, runs.c.account).where(self._mine)
+        selected = sa.select(runs.c.run_key, runs.c.account).where(self._readable)
         if account is not None:
-            place = place.where(runs.c.account == account)
-        # The reports of the page only: a database would else take apart all of them before it sorts.
-        page = place.order_by(*order).limit(limit).offset(offset).subquery()
+            selected = selected.where(runs.c.account == account)
+        # Only the reports of this page are parsed: a database would else parse all of them before it sorts.
+        page = selected.order_by(*order).limit(limit).offset(offset).subquery()
         query = self._query().join(page, (page.c.run_key == runs.c.run_key) & (page.c.account == runs.c.account))
         return self._read(query.order_by(*order))
 
     def last_of_accounts(self, moment: dt.datetime) -> list[Run]:
-        """Return the last runs of each account that have a report, of those that began at a moment or later."""
+        """Return the last runs of each account that have a report, of those that began at a point in time or later."""
         newest = sa.func.row_number().over(partition_by=runs.c.account, order_by=runs.c.started_at.desc())
-        place = sa.select(runs.c.run_key, runs.c.account, newest.label("number"))
-        place = place.where(self._mine, runs.c.started_at >= moment, runs.c.finished_at.is_not(None))
-        last = place.subquery()
+        selected = sa.select(runs.c.run_key, runs.c.account, newest.label("number"))
+        selected = selected.where(self._readable, runs.c.started_at >= moment, runs.c.finished_at.is_not(None))
+        last = selected.subquery()
         joined = (last.c.run_key == runs.c.run_key) & (last.c.account == runs.c.account)
         return self._read(self._query().join(last, joined).where(last.c.number <= _LAST_OF_AN_ACCOUNT))
 
-    def since(self, moment: dt.datetime) -> list[Counted]:
-        """Return the counts of all runs that began at a moment or later."""
+    def since(self, moment: dt.datetime) -> list[RunCounts]:
+        """Return the counts of all runs that began at a point in time or later."""
         outcomes = dialect_of(self._connection).json_member(runs.c.report, "outcomes").label("outcomes")
-        query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(self._mine, runs.c.started_at >= moment)
+        query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(
+            self._readable, runs.c.started_at >= moment
+        )
         return [
-            Counted(row.account, row.started_at, _outcomes(row.outcomes)) for row in self._connection.execute(query)
+            RunCounts(row.account, row.started_at, _outcomes(row.outcomes)) for row in self._connection.execute(query)
         ]
 
     def named(self, run_key: str) -> list[Run]:
@@ -215,16 +217,16 @@ class Runs:
         return self._read(self._query().where(runs.c.run_key == run_key).order_by(runs.c.account))
 
     def of_dag_run(self, dag_id: str, run_id: str) -> list[Run]:
-        """Return the runs of all tasks of one Dag run, in order of their beginning."""
-        mine = of_dags(self._connection, runs.c.run_key, {dag_id})
+        """Return the runs of all tasks of one Dag run, in the order in which they began."""
+        of_dag = of_dags(self._connection, runs.c.run_key, {dag_id})
         ends = runs.c.run_key.endswith(f"/{run_id}", autoescape=True)
-        found = self._read(self._query().where(mine, ends).order_by(runs.c.started_at))
+        found = self._read(self._query().where(of_dag, ends).order_by(runs.c.started_at))
         return [run for run in found if run.key.run_id == run_id]
 
     def accounts(self) -> list[AccountRuns]:
-        """Return all accounts, the last written first."""
+        """Return all accounts, the most recently written first."""
         last_at = sa.func.max(runs.c.started_at, type_=runs.c.started_at.type).label("last_at")
-        query = sa.select(runs.c.account, sa.func.count().label("number"), last_at).where(self._mine)
+        query = sa.select(runs.c.account, sa.func.count().label("number"), last_at).where(self._readable)
         found = self._connection.execute(query.group_by(runs.c.account).order_by(last_at.desc()))
         return [AccountRuns(row.account, row.number, row.last_at) for row in found]
 
@@ -246,7 +248,7 @@ class Runs:
         member = dialect_of(self._connection).json_member
         parts = [member(runs.c.report, name).label(name) for name in _REPORTED]
         names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at")
-        return sa.select(*(runs.c[name] for name in names), *parts).where(self._mine)
+        return sa.select(*(runs.c[name] for name in names), *parts).where(self._readable)
 
     def _read(self, query: sa.Select[Any]) -> list[Run]:
         return [run for row in self._connection.execute(query) if (run := _run(row)) is not None]

@@ -1,4 +1,4 @@
-"""The counts of several runs, added up."""
+"""Add up the counts of several runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.queries.runs import Counted
+    from airflow_provider_crm.ui.queries.runs import RunCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Total:
     saved: int
 
     @classmethod
-    def of(cls, counted: Sequence[Counted]) -> Total:
-        """Add the counts up."""
+    def from_runs(cls, counts: Sequence[RunCounts]) -> Total:
+        """Return the sum of the counts."""
         return cls(
-            runs=len(counted),
-            landed=sum(run.landed for run in counted),
-            refused=sum(run.refused for run in counted),
-            saved=sum(run.saved for run in counted),
+            runs=len(counts),
+            landed=sum(run.landed for run in counts),
+            refused=sum(run.refused for run in counts),
+            saved=sum(run.saved for run in counts),
         )
