@@ -40,6 +40,14 @@ def pytest_unconfigure():
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_fingerprints():
+    """Hash keys in one round: the slowness that protects a stolen ledger costs each task much, for nothing here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_provider_crm.client.account._FINGERPRINT_ROUNDS", 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def airflow_db(tmp_path_factory):
     """The migrated metadata database of this run's Airflow home; made once for all processes of a test run."""
@@ -87,18 +95,54 @@ def postgres():
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres):
+def postgres_server(postgres):
+    """The engine of the server's own database, each statement a transaction."""
+    engine = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_server):
     """Make an empty PostgreSQL database; returns its URL. It goes with the server."""
 
     def make() -> sa.URL:
         name = f"tests_{uuid.uuid4().hex}"
-        server = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
-        with server.connect() as connection:
+        with postgres_server.connect() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        server.dispose()
-        return server.url.set(database=name)
+        return postgres_server.url.set(database=name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def emptied_databases():
+    """The databases that tests have used and left empty; a new one has three hundred files, which cost time."""
+    return []
+
+
+@pytest.fixture
+def empty_database(postgres_server, new_database, emptied_databases):
+    """The URL of an empty PostgreSQL database for one test, under a name that no other test has seen."""
+    url = new_database() if not emptied_databases else _renamed(postgres_server, emptied_databases.pop())
+    yield url
+    with postgres_server.connect() as connection:
+        connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": url.database},
+        )
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    emptied_databases.append(url)
+
+
+def _renamed(postgres_server, url):
+    name = f"tests_{uuid.uuid4().hex}"
+    with postgres_server.connect() as connection:
+        connection.execute(sa.text(f"ALTER DATABASE {url.database} RENAME TO {name}"))
+    return url.set(database=name)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def database(request, tmp_path):
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return request.getfixturevalue("new_database")().render_as_string(hide_password=False)
+    return request.getfixturevalue("empty_database").render_as_string(hide_password=False)
 
 
 @pytest.fixture(autouse=True)

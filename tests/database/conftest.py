@@ -15,7 +15,7 @@ def url(request, tmp_path):
     """The URL of an empty database."""
     if request.param == "sqlite":
         return sa.make_url(f"sqlite:///{tmp_path / 'ledger.db'}")
-    return request.getfixturevalue("new_database")()
+    return request.getfixturevalue("empty_database")
 
 
 @pytest.fixture

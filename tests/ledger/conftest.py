@@ -25,7 +25,7 @@ def engine(request, tmp_path):
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
-        url = request.getfixturevalue("new_database")()
+        url = request.getfixturevalue("empty_database")
     made = Database(sa.create_engine(url)).engine
     Database(made).open()
     yield made

@@ -118,7 +118,7 @@ def ledger_conn_id(request, tmp_path, monkeypatch):
     if request.param == "sqlite":
         connection = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")})
     else:
-        url = request.getfixturevalue("new_database")()
+        url = request.getfixturevalue("empty_database")
         place = {"host": url.query["host"], "login": url.username, "schema": url.database}
         connection = json.dumps({"conn_type": "postgres", **place})
     monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", connection)

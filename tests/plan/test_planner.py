@@ -49,7 +49,7 @@ def store(request, tmp_path):
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
-        url = request.getfixturevalue("new_database")()
+        url = request.getfixturevalue("empty_database")
     engine = sa.create_engine(url)
     made = PlanStore(Database(engine))
     made.engine = engine

@@ -127,7 +127,7 @@ def database(request, tmp_path):
     if request.param == "sqlite":
         engine = Database(sa.create_engine(f"sqlite:///{tmp_path / 'crm_ledger.db'}")).engine
     else:
-        engine = sa.create_engine(request.getfixturevalue("new_database")())
+        engine = sa.create_engine(request.getfixturevalue("empty_database"))
     Database(engine).open()
     yield engine
     engine.dispose()
