@@ -55,6 +55,7 @@ def planned(dirty_day):
     return run, wanted
 
 
+@pytest.mark.long
 def test_the_demo_ends_well_and_leaves_nothing(shown):
     """Everything comes as planned, nothing is on stderr, and the folder it ran in stays empty."""
     done, left = shown
@@ -62,6 +63,7 @@ def test_the_demo_ends_well_and_leaves_nothing(shown):
     assert "Everything came as planned." in done.stdout
 
 
+@pytest.mark.long
 def test_the_demo_shows_outcomes_reasons_and_won_dates(shown):
     """The tables hold the counts of each run, the reason of a reject, and the wins next to the clock changes."""
     lines = [line.split() for line in shown[0].stdout.splitlines()]
@@ -72,6 +74,7 @@ def test_the_demo_shows_outcomes_reasons_and_won_dates(shown):
     assert "airflow connections add close_default --conn-type close" in shown[0].stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "line",
     [
@@ -88,6 +91,7 @@ def test_the_demo_shows_what_the_ledger_is_for(shown, line):
     assert line in [" ".join(words.split()) for words in shown[0].stdout.splitlines()]
 
 
+@pytest.mark.long
 def test_the_demo_shows_the_plan_with_the_most_money_first(shown):
     """The approver's table goes by the size of the change, up or down, not by record."""
     lines = [words.split() for words in shown[0].stdout.splitlines()]
@@ -98,6 +102,7 @@ def test_the_demo_shows_the_plan_with_the_most_money_first(shown):
     ]
 
 
+@pytest.mark.long
 def test_the_demo_keeps_airflows_logs_and_warnings_to_itself(shown):
     """No log line and no warning reaches the terminal, and no line is wider than it."""
     out = shown[0].stdout

@@ -166,7 +166,7 @@ def test_workers_on_a_small_token_bucket(engine, limit, workers):
     assert (used >= 0.98, simulation.arrivals.refused.total() - before) == (True, 0)
 
 
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
 def test_half_of_a_token_bucket_is_never_exceeded(limit, window):
     """Of a bucket as of a window 49 to 50 % are used where half of it is allowed."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))
@@ -266,10 +266,10 @@ def test_real_threads_never_overdraw(engine, shared):
     counter = Counter(Rule(limit=60, window=0.5))
     leases = Leases(BudgetStore(Database(engine, clock=Clock())), "key", 1.0) if shared else None
     pacer = Pacer(Clock(), leases=leases)
-    end = real_time.monotonic() + 2.0
+    end = real_time.monotonic() + 60.0
 
     def work():
-        while real_time.monotonic() < end:
+        while len(arrived) <= 120 and real_time.monotonic() < end:
             if not isinstance(got := pacer.acquire(), Reservation):
                 real_time.sleep(max(got, 0.001))
                 continue
@@ -286,4 +286,4 @@ def test_real_threads_never_overdraw(engine, shared):
     for thread in threads:
         thread.join()
     assert refused == []
-    assert len(arrived) > 120
+    assert len(arrived) > 120  # more than two windows hold

@@ -16,6 +16,12 @@ from .simulation import CloseServer, RazeServer, Simulation
 
 SPELLINGS = ("comma", "semicolon", "x-rate-limit", "ratelimit-reset")
 WINDOWS = [(20, 1), (100, 1), (240, 8), (1000, 3600)]
+# An hour's calls differ between spellings in the header alone: one spelling is shown with each run of the tests.
+SPELLED = [
+    pytest.param(*size, spelling, marks=[pytest.mark.long] if size == (1000, 3600) and spelling != "comma" else [])
+    for size in WINDOWS
+    for spelling in SPELLINGS
+]
 
 
 def refused(simulation):
@@ -67,15 +73,14 @@ def test_the_share_is_used_and_never_exceeded(limit, window, phase, share, threa
     assert set(whole_windows(simulation)) == {max(math.floor(share * limit + 1e-9), 1)}
 
 
-@pytest.mark.parametrize(("limit", "window"), WINDOWS)
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize(("limit", "window", "spelling"), SPELLED)
 @pytest.mark.parametrize("whole", [False, True])
 def test_every_spelling_is_used_to_the_last_call(limit, window, spelling, whole):
     """In every spelling, also in whole seconds, each window is used up, and none of its calls is refused."""
     switches = {"close_rate_limit_header": spelling, "close_integer_reset": whole}
     simulation = Simulation(CloseServer(limit, window, phase=0.37, **switches))
     simulation.worker()
-    simulation.run(window * 20)
+    simulation.run(window * (20 if limit <= 100 else 6))
     # Of whole seconds a window or two go by until their phase is known.
     assert set(whole_windows(simulation)[2 if whole else 0 :]) == {limit}
     assert refused(simulation) == 0
@@ -90,7 +95,7 @@ def test_an_hour_with_an_epoch_reset(phase):
     assert (set(whole_windows(simulation)), refused(simulation)) == ({1000}, 0)
 
 
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
 def test_a_token_bucket(limit, window):
     """A bucket is distinguished from a window by its answers, and used as fast as it is filled."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37))
@@ -98,15 +103,6 @@ def test_a_token_bucket(limit, window):
     arrivals = simulation.run(100 * window)
     used, refusals = arrivals.used(simulation.server, 100 * window)
     assert (used > 0.98, refusals) == (True, 0)
-
-
-def test_half_of_a_token_bucket():
-    """A share holds for a bucket, too."""
-    simulation = Simulation(CloseServer(100, 1, kind="bucket"))
-    simulation.worker(share=0.5)
-    arrivals = simulation.run(200)
-    used, refusals = arrivals.used(simulation.server, 200)
-    assert (0.49 < used <= 0.505, refusals) == (True, 0)
 
 
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
@@ -162,7 +158,7 @@ def test_four_workers_without_a_store(limit, window):
     simulation = Simulation(CloseServer(limit, window, phase=0.37))
     for number in range(4):
         simulation.worker(begins=0.01 * number)
-    arrivals = simulation.run(window * (100 if window < 60 else 10))
+    arrivals = simulation.run(window * {1: 100, 8: 30, 3600: 8}[window])
     used, refusals = arrivals.used(simulation.server, 0)
     assert (used >= 0.93, refusals <= 0.01) == (True, True)
 
