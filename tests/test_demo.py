@@ -38,13 +38,13 @@ def shown(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dirty_day():
-    """The deals of the first dirty day."""
+    """Return the deals of the first dirty day."""
     return [deal for deal in deals() if deal.day == DIRTY_DAYS[0]]
 
 
 @pytest.fixture
 def planned(dirty_day):
-    """What the daily DAG has to make of a dirty day, and a run that does just that."""
+    """Return the expected results of the daily DAG on a dirty day, and a run with just these."""
     wanted = expected(DAILY, dirty_day)
     rejects = [
         {"record_id": record_id, "outcome": word, "code": code, "reason": "..."}
@@ -121,7 +121,7 @@ def test_the_warehouse_is_the_same_each_time(tmp_path):
 
 
 def test_a_late_win_is_on_the_next_day_in_utc():
-    """What the demo shows is a case at all: by UTC the last win of each day belongs to the day after."""
+    """The case of the demo exists: by UTC the last win of each day belongs to the day after."""
     late = [deal for deal in deals() if deal.close_id.endswith("_040")]
     assert len(late) == len(DAYS)
     assert all(deal.won_on == deal.day < deal.won_at[:10] for deal in late)
@@ -202,20 +202,20 @@ HEADS = ("| record | field | before | after | difference | verdict |", "| --- | 
 
 
 def daily(**outcomes):
-    """A green run of the daily DAG with these outcomes."""
+    """Return a green run of the daily DAG with these outcomes."""
     report = {"vendor": "close", "outcomes": outcomes, "rejects": []}
     return DemoRun("close_daily_sql", DAY, "success", {"deal_values": report}, {"deal_values": "success"}, 1.0)
 
 
 def plan(*lines, **counts):
-    """A run that planned, with these lines in its summary."""
+    """Return a run that planned, with these lines in its summary."""
     summary = "\n".join(["**2 records.**", "", *HEADS, *lines, "", "Plan `1`."]).replace("_", "\\_")
     made = {"counts": {"stale": 0, **counts}, "summary": summary}
     return DemoRun("plan_approve_apply", DAY, "success", {"plan": made}, {"plan": "success"}, 1.0)
 
 
 def seen(record_id="oppo_1", vendor="close", **fields):
-    """A write as the sandbox tells it."""
+    """Return a write as the sandbox reports it."""
     return Write(
         number=1, vendor=vendor, method="PUT", path="/", record_id=record_id, fields=fields, at=dt.datetime.now(dt.UTC)
     )
@@ -253,7 +253,7 @@ def test_an_act_as_planned_has_no_differences(act, run, writes):
     ],
 )
 def test_a_write_too_many_or_too_few_is_reported(act, writes, sentence):
-    """Whatever the report says: the writes that arrived are compared, each planned one once."""
+    """The writes that arrived are compared, for any report, each planned one once."""
     run = daily(**act.counts)
     assert act.differences(run, writes) == [f"close_daily_sql ({act.title}) {sentence}"]
 
@@ -301,7 +301,7 @@ class IdleProcess:
     """Stands for an Airflow whose tasks say that all is well and write nothing."""
 
     def run(self, dag_id, logical_date, *, conf=None, until=None):
-        """A green run without any effect."""
+        """Return a green run without any effect."""
         tasks = {"close_daily_sql": "deal_values", "plan_approve_apply": "plan", "crm_undo": "undo"}
         report = {"vendor": "close", "outcomes": {}, "rejects": [], "counts": {}, "summary": "", "run_key": "a/b/c"}
         return DemoRun(dag_id, logical_date, "success", {tasks[dag_id]: report}, {tasks[dag_id]: "success"}, 0.1)
@@ -309,7 +309,7 @@ class IdleProcess:
 
 @pytest.fixture
 def idle_story(tmp_path, crm_sandbox):
-    """The story as it goes if nothing is ever written; its acts by title."""
+    """Return the acts of a story in which nothing is ever written, by title."""
     write(tmp_path / "warehouse.db", deals())
     crm.fill(crm_sandbox, deals())
     story = LedgerStory(IdleProcess(), crm_sandbox, tmp_path / "warehouse.db", deals())
@@ -324,7 +324,7 @@ def test_a_story_without_writes_fails_in_every_act(idle_story):
 
 
 def test_a_story_reads_every_deal_of_the_day_back(idle_story):
-    """What Close holds after each act is compared, for every deal of the day; a colleague's change belongs to it."""
+    """The values of Close after each act are compared, for every deal of the day, also after a colleague's change."""
     ids = [deal.close_id for deal in deals() if deal.day == DAY]
     assert all(
         f"close {record_id} shows value 100000, planned was " in idle_story["same data again"] for record_id in ids

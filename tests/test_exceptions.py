@@ -58,8 +58,8 @@ def test_errors_are_pickled_with_all_attributes(kind, copied):
         retry_after=1.5,
     )
     error.applied = ("notes",)
-    again = copied(error)
-    assert (type(again), str(again), again.args, vars(again)) == (kind, "text", ("text",), vars(error))
+    clone = copied(error)
+    assert (type(clone), str(clone), clone.args, vars(clone)) == (kind, "text", ("text",), vars(error))
 
 
 @pytest.mark.parametrize("kind", CLASSES.values())

@@ -71,17 +71,17 @@ def test_the_form_names_the_real_default_of_the_timeout():
     assert all(f"Default {DEFAULT_TIMEOUT:g}." in form["timeout"]["description"] for form in forms())
 
 
-def ours(group):
+def own_entry_points(group):
     """The entry points of this package in one group."""
     return [one for one in entry_points(group=group) if one.value.startswith("airflow_provider_crm.")]
 
 
 def test_entry_points_are_declared():
     """Airflow finds the provider and its page, and pytest the fixture, by entry points."""
-    (provider,) = ours("apache_airflow_provider")
+    (provider,) = own_entry_points("apache_airflow_provider")
     assert provider.load()() == get_provider_info()
-    assert [one.name for one in ours("pytest11")] == ["airflow_provider_crm"]
-    assert [one.name for one in ours("airflow.plugins")] == ["crm"]
+    assert [one.name for one in own_entry_points("pytest11")] == ["airflow_provider_crm"]
+    assert [one.name for one in own_entry_points("airflow.plugins")] == ["crm"]
 
 
 def test_constraints_pin_every_direct_dependency():

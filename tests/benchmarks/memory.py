@@ -93,10 +93,10 @@ def main():
         for kind in ("dry run", "write"):
             smallest = None
             for rows in chosen.rows if kind == "dry run" else [n for n in chosen.rows if n <= MOST_WRITTEN]:
-                told = measured(kind, rows, environment)
-                smallest = smallest or told["mb"]
-                ratio = told["mb"] / smallest
-                print(f"| {kind} | {told['rows']:,} | {told['seconds']:.0f} | {told['mb']} | {ratio:.2f} |", flush=True)  # noqa: T201
+                seen = measured(kind, rows, environment)
+                smallest = smallest or seen["mb"]
+                ratio = seen["mb"] / smallest
+                print(f"| {kind} | {seen['rows']:,} | {seen['seconds']:.0f} | {seen['mb']} | {ratio:.2f} |", flush=True)  # noqa: T201
         echo.kill()
         database.cleanup()
 

@@ -151,15 +151,15 @@ def measure(url, database, rows, *, profile, server=None):
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("VACUUM ANALYZE"))
     engine.dispose()
-    told = {}
+    measurements = {}
     for kind in ("floor", "run"):
         command = [sys.executable, __file__, "--child", kind, "--url", url]
         command += ["--profile"] if profile and kind == "run" else []
         before = cpu_seconds(server)
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        seen = told[kind] = {**json.loads(done.stdout), "cpu": cpu_seconds(server) - before}
+        seen = measurements[kind] = {**json.loads(done.stdout), "cpu": cpu_seconds(server) - before}
         seen["cpu"] -= seen.pop("cpu_before")
-        times = [f"{seen[name] / told['floor'][name]:.1f}" for name in ("seconds", "cpu")]
+        times = [f"{seen[name] / measurements['floor'][name]:.1f}" for name in ("seconds", "cpu")]
         shown = (database, f"{rows:,}", kind, seen.get("calls", "-"), seen["seconds"], f"{seen['cpu']:.2f}", seen["mb"])
         print("|", *(f"{cell} |" for cell in (*shown, *times)), flush=True)  # noqa: T201 - the result
 

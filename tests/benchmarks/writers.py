@@ -135,8 +135,8 @@ def http_hook(url: str, rows: int, threads: int) -> Cost:
     return Cost.since(began)
 
 
-def check(holds: bool, told: object) -> None:
+def check(expected: bool, problem: object) -> None:
     """End a benchmark that did not do what it measures."""
-    if not holds:
-        msg = f"The benchmark measured something else: {told}"
+    if not expected:
+        msg = f"The benchmark measured something else: {problem}"
         raise RuntimeError(msg)

@@ -1,7 +1,7 @@
 """Workers and a vendor on a virtual clock: an hour of calls takes seconds, and every latency is chosen.
 
-The vendor counts with the sandbox's own counters and names limits in the sandbox's own headers; the workers are the
-package's pacers, fed by the package's reading of those headers, as `Session` does it.
+The vendor counts with the sandbox's own counters and names limits in the sandbox's own headers. The workers are the
+package's pacers, which get those headers as `Session` reads them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from airflow_provider_crm.sandbox.wire import RefusalError
 from airflow_provider_crm.vendors import VENDORS
 
 START = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
-NO_WAIT_TOLD = 0.5
+DEFAULT_PAUSE = 0.5
 
 
 def answer_of(status, headers, body):
-    """An answer with a JSON body as `requests` hands it to the package: its bytes are read from the wire."""
+    """Return an answer with a JSON body as `requests` hands it to the package: its bytes are read from the wire."""
     response = requests.Response()
     response.status_code = status
     response.headers.update(headers)
@@ -53,11 +53,11 @@ class CloseServer:
         self._limits = CloseLimits()
 
     def at(self, now):
-        """The vendor's clock."""
+        """Return the time of the vendor's clock."""
         return START + dt.timedelta(seconds=now + self.phase)
 
     def answer(self, now):
-        """The answer to a call that arrives now."""
+        """Return the answer to a call that arrives now."""
         try:
             headers = self._limits.take(key="key", group="opportunity", now=self.at(now), switches=self._switches)
         except RefusalError as refusal:
@@ -76,11 +76,11 @@ class RazeServer:
         self._counter = Counter(Rule(limit=limit, window=float(window)))
 
     def at(self, now):
-        """The vendor's clock."""
+        """Return the time of the vendor's clock."""
         return START + dt.timedelta(seconds=now + self.phase)
 
     def answer(self, now):
-        """The answer to a call that arrives now."""
+        """Return the answer to a call that arrives now."""
         clock = self.at(now)
         left = self._counter.take(clock.timestamp())
         headers = {
@@ -95,7 +95,7 @@ class RazeServer:
 
 @dataclass
 class Arrivals:
-    """What arrived at the vendor: accepted calls by window and by worker, and refusals."""
+    """The calls that arrived at the vendor: accepted calls by window and by worker, and refusals."""
 
     accepted: Tally = field(default_factory=Tally)
     by_worker: Tally = field(default_factory=Tally)
@@ -104,7 +104,7 @@ class Arrivals:
     longest_wait: float = 0.0
 
     def used(self, server, seconds):
-        """Share of the calls that the vendor would have accepted in that time, and refusals by calls sent."""
+        """Return the part used of the calls that the vendor would have accepted, and the refusals by calls sent."""
         sent, refused = sum(self.accepted.values()), sum(self.refused.values())
         allowed = server.limit * seconds / server.window + server.limit
         if server.kind == "window":  # whole ones only: the first began before the run, the last is not over
@@ -137,7 +137,7 @@ class Simulation:
         self._workers = []
 
     def clock(self):
-        """The virtual clock."""
+        """Return the virtual clock."""
         return Clock(
             monotonic=lambda: self.now, now=lambda: START + dt.timedelta(seconds=self.now), jitter=self.random.random
         )
@@ -199,7 +199,7 @@ class Simulation:
         refused = answer.status_code == 429
         pacer.record_answer(reservation, limits, refused=refused)
         if refused:
-            pacer.pause(limits.wait or NO_WAIT_TOLD)
+            pacer.pause(limits.wait or DEFAULT_PAUSE)
         self._turn(pacer, number)
 
     def _external_call(self):

@@ -37,7 +37,7 @@ class Forgetful(CloseServer):
         self.part, self.random = part, random.Random(3)
 
     def answer(self, now):
-        """As ever, with or without the header."""
+        """Return the answer with or without the header."""
         answer = super().answer(now)
         if answer.status_code == 200 and self.random.random() < self.part:
             answer.headers.clear()
@@ -57,20 +57,20 @@ class Changing:
         return getattr(self.after, name)
 
     def answer(self, now):
-        """As the present one of the two answers."""
+        """Return the present one of the two answers."""
         answer = (self.before if now < self.at else self.after).answer(now)
         (self.accepted if answer.status_code == 200 else self.refused).append(now)
         return answer
 
 
 def part_refused(simulation):
-    """Refusals by calls."""
+    """Return the refusals by calls."""
     refused, accepted = sum(simulation.arrivals.refused.values()), sum(simulation.arrivals.accepted.values())
     return refused / (refused + accepted)
 
 
 def windows(simulation, first):
-    """Accepted calls of whole windows, without the first ones."""
+    """Return the accepted calls of whole windows, without the first ones."""
     return [calls for _, calls in sorted(simulation.arrivals.accepted.items())][first:-1]
 
 
@@ -209,7 +209,7 @@ def test_a_database_whose_clock_jumps(engine, jump):
 
 
 def test_a_worker_of_yesterday_does_not_change_the_limit():
-    """Who has not called in this window may know a limit of yesterday; who has knows better than the store."""
+    """A worker that has not called in this window may know an old limit; one that has knows better than the store."""
     window = SharedWindow(number=5, limit=40, granted=10, length=60.0, opened_at=0.0, ends_at=60.0)
     assert window.updated(replace(REQUEST, number=4, limit=100), 1.0).limit == 40
     assert window.updated(replace(REQUEST, number=5, limit=100), 1.0).limit == 100

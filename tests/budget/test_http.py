@@ -23,19 +23,19 @@ from airflow_provider_crm.vendors.credentials import Credentials
 
 @pytest.fixture
 def sandbox(crm_sandbox):
-    """A sandbox with one opportunity of each vendor."""
+    """Return a sandbox with one opportunity of each vendor."""
     crm_sandbox.raze.add_opportunity("opp_1")
     crm_sandbox.close.add_opportunity("oppo_1")
     return crm_sandbox
 
 
 def account(sandbox, vendor):
-    """The sandbox's account."""
+    """Return the sandbox's account."""
     return Account(VENDORS[vendor], sandbox.url, Credentials(getattr(sandbox, vendor).api_key))
 
 
 def read_for(seconds, sandbox, vendor, budgets, *, threads=6):
-    """Sessions with these budgets read as fast as they may, for so long; the calls by window of the vendor's clock."""
+    """Let sessions with these budgets read as fast as they may; return the calls by window of the vendor's clock."""
     end = time.monotonic() + seconds
     record_id = {"close": "oppo_1", "raze": "opp_1"}[vendor]
 
@@ -55,7 +55,7 @@ def read_for(seconds, sandbox, vendor, budgets, *, threads=6):
 
 
 def by_window(calls, window):
-    """Accepted calls of the windows that were seen from beginning to end."""
+    """Return the accepted calls of the windows that were seen from beginning to end."""
     counts = Counter(call.at.timestamp() // window for call in calls if call.status == 200)
     return [count for _, count in sorted(counts.items())][1:-1]
 

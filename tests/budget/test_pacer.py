@@ -21,19 +21,19 @@ class Time:
         self.seconds = 0.0
 
     def clock(self):
-        """The clock with this time."""
+        """Return a clock with this time."""
         return Clock(monotonic=lambda: self.seconds)
 
 
 @pytest.fixture
 def time():
-    """The time of the test."""
+    """Return the time of the test."""
     return Time()
 
 
 @pytest.fixture
 def pacer(time):
-    """A pacer that has learned a limit of 10 calls per window, 5 of which are used; the window ends in 8 s."""
+    """Return a pacer that has learned a limit of 10 calls per window, 5 of which are used; the window ends in 8 s."""
     pacer = Pacer(time.clock())
     pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=5, reset=8.123))
     return pacer

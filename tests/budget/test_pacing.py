@@ -25,12 +25,12 @@ SPELLED = [
 
 
 def refused(simulation):
-    """How many calls the vendor refused."""
+    """Return how many calls the vendor refused."""
     return sum(simulation.arrivals.refused.values())
 
 
 def whole_windows(simulation):
-    """Accepted calls of the windows that were seen from beginning to end."""
+    """Return the accepted calls of the windows that were seen from beginning to end."""
     return [calls for _, calls in sorted(simulation.arrivals.accepted.items())][1:-1]
 
 
@@ -48,7 +48,7 @@ def whole_windows(simulation):
     seed=st.integers(0, 1000),
 )
 def test_no_window_is_overdrawn(limit, window, phase, spelling, latency, spread, slow, threads, seed):  # noqa: PLR0917 - hypothesis names them
-    """Whatever limit, window, phase, spelling, latency and number of threads: with a header no call is refused."""
+    """For any limit, window, phase, spelling, latency and number of threads: with a header no call is refused."""
     server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header=spelling)
     simulation = Simulation(server, seed=seed, latency=(latency, latency * spread), slow=slow)
     simulation.worker(threads=threads)
@@ -109,7 +109,7 @@ def test_a_token_bucket(limit, window):
 @pytest.mark.long
 @pytest.mark.parametrize("stated", [False, True])
 def test_without_a_header_the_limit_is_found(limit, window, stated):
-    """Refusals alone tell the limit: over ten minutes at least 92 % of it are used, and 1 % refused at most."""
+    """Refusals alone show the limit: over ten minutes at least 92 % of it are used, and 1 % refused at most."""
     simulation = Simulation(CloseServer(limit, window, phase=0.37, close_rate_limit_header="absent"))
     simulation.worker(stated=StatedLimit(limit, window) if stated else None)
     arrivals = simulation.run(600)
@@ -119,7 +119,7 @@ def test_without_a_header_the_limit_is_found(limit, window, stated):
 
 @pytest.mark.long
 def test_without_a_header_a_wrong_statement_is_corrected():
-    """What the connection states is only the start: a limit that is really lower or higher is found all the same."""
+    """A stated limit is only the start: one that is really lower or higher is found nevertheless."""
     for stated in (StatedLimit(100, 1), StatedLimit(40, 1)):
         simulation = Simulation(CloseServer(50, 1, phase=0.37, close_rate_limit_header="absent"))
         simulation.worker(stated=stated)

@@ -14,16 +14,16 @@ from .simulation import CloseServer, Simulation
 
 
 @pytest.fixture
-def found():
-    """A limit of 20 calls per second, found by two refusals: the calls accepted in between come before the second."""
-    found = DiscoveredRate()
-    found = found.record_refusal(0.3, 0.3, 1.0)
-    found = found.accept(1.3, 20)
-    return found.record_refusal(1.3, 1.4, 1.0)
+def discovered():
+    """Return a limit of 20 calls per second, found by two refusals: calls were accepted before the second."""
+    discovered = DiscoveredRate()
+    discovered = discovered.record_refusal(0.3, 0.3, 1.0)
+    discovered = discovered.accept(1.3, 20)
+    return discovered.record_refusal(1.3, 1.4, 1.0)
 
 
-def workers(engine, server, *, seed=0, number=4):
-    """A simulation of workers that share a store."""
+def simulation_of_workers(engine, server, *, seed=0, number=4):
+    """Return a simulation of workers that share a store."""
     simulation = Simulation(server, seed=seed, latency=(0.02, 0.06), slow=0.002)
     store = BudgetStore(Database(engine, clock=simulation.clock()))
     for one in range(number):
@@ -34,10 +34,10 @@ def workers(engine, server, *, seed=0, number=4):
 # The rule
 
 
-def test_two_refusals_show_a_rate(found):
+def test_two_refusals_show_a_rate(discovered):
     """The rate is a little below what was accepted in between, over the time until the vendor opens again."""
-    assert 0.95 * 20 / 1.1 < found.rate < 20 / 1.1
-    assert found.first_at(1.5) == pytest.approx(2.4)
+    assert 0.95 * 20 / 1.1 < discovered.rate < 20 / 1.1
+    assert discovered.first_at(1.5) == pytest.approx(2.4)
 
 
 def test_calls_that_are_reported_late_count_for_the_time_before_the_refusal():
@@ -51,36 +51,36 @@ def test_calls_that_are_reported_late_count_for_the_time_before_the_refusal():
     assert 0.95 * 20 / 1.1 < late.rate < 20 / 1.1
 
 
-def test_a_vendor_that_stays_closed_lowers_the_rate_once(found):
+def test_a_vendor_that_stays_closed_lowers_the_rate_once(discovered):
     """Refusals before anything was accepted again are of the same closed window: they say nothing new of the rate."""
-    found = found.accept(2.4, 40)
-    found = found.record_refusal(4.4, 4.4, 0.0)
-    once = found.rate
+    discovered = discovered.accept(2.4, 40)
+    discovered = discovered.record_refusal(4.4, 4.4, 0.0)
+    once = discovered.rate
     for second in range(5, 12):
-        found = found.record_refusal(second, second, 0.0)
-    assert once >= found.rate >= 0.75 * once
+        discovered = discovered.record_refusal(second, second, 0.0)
+    assert once >= discovered.rate >= 0.75 * once
 
 
-def test_moments_that_were_given_away_are_not_given_twice(found):
+def test_moments_that_were_given_away_are_not_given_twice(discovered):
     """A refusal with a short wait does not begin before the calls that other workers hold already."""
-    while found.next_at < 4.0:
-        begin = found.first_at(2.5)
-        found = found.record_send(2.5, found.gap(1.0)).accept(begin)
-    given_until = found.next_at
-    found = found.record_refusal(2.5, 2.6, 0.05)
-    assert found.first_at(2.7) == given_until
+    while discovered.next_at < 4.0:
+        begin = discovered.first_at(2.5)
+        discovered = discovered.record_send(2.5, discovered.gap(1.0)).accept(begin)
+    given_until = discovered.next_at
+    discovered = discovered.record_refusal(2.5, 2.6, 0.05)
+    assert discovered.first_at(2.7) == given_until
 
 
 def test_a_run_of_ten_minutes_later_starts_over():
-    """What one run left unused until the next came is no part of the rate that a refusal shows."""
-    found = DiscoveredRate()
-    found = found.record_refusal(0.3, 0.3, 1.0)
+    """Capacity that one run left unused until the next came is no part of the rate that a refusal shows."""
+    discovered = DiscoveredRate()
+    discovered = discovered.record_refusal(0.3, 0.3, 1.0)
     for begin in (600.0, 601.1):
         for call in range(20):
-            found = found.record_send(begin + call / 200, found.gap(1.0))
-        found = found.accept(begin, 20)
-        found = found.record_refusal(begin + 0.1, begin + 0.1, 1.0)
-    assert found.rate > 0.95 * 20 / 1.1
+            discovered = discovered.record_send(begin + call / 200, discovered.gap(1.0))
+        discovered = discovered.accept(begin, 20)
+        discovered = discovered.record_refusal(begin + 0.1, begin + 0.1, 1.0)
+    assert discovered.rate > 0.95 * 20 / 1.1
 
 
 def test_a_long_window_is_not_spaced():
@@ -102,22 +102,22 @@ def test_a_long_window_is_not_spaced():
     waits=st.lists(st.floats(0.01, 20), max_size=8),
 )
 def test_a_found_rate_only_falls_by_refusals(limit, share, wait, accepted, waits):
-    """Whatever a vendor says, a refusal never makes a rate faster, and a small share never grows by itself."""
-    found = DiscoveredRate.stated(limit / 10)
+    """A refusal never makes a rate faster, and a small share never grows by itself, for all answers of a vendor."""
+    discovered = DiscoveredRate.stated(limit / 10)
     now = 0.0
     for one in waits:
-        found = found.accept(now, accepted)
-        before = found.rate
+        discovered = discovered.accept(now, accepted)
+        before = discovered.rate
         now += one
-        found = found.record_refusal(now, now, wait)
-        assert 0 < found.rate <= before
+        discovered = discovered.record_refusal(now, now, wait)
+        assert 0 < discovered.rate <= before
         now += wait
-        before = found.rate
+        before = discovered.rate
         for _ in range(20):
-            begin = found.first_at(now)
-            found = found.record_send(now, found.gap(share), share=share)
+            begin = discovered.first_at(now)
+            discovered = discovered.record_send(now, discovered.gap(share), share=share)
             now = max(now, begin)
-        assert found.rate == before
+        assert discovered.rate == before
 
 
 # Workers on one store
@@ -142,7 +142,7 @@ def test_workers_share_what_one_of_them_found(engine):
 def test_workers_without_a_header_on_one_store(engine, limit, window, phase, seed):
     """Four workers that share a store use 94 % of a limit that no header names, in five minutes; 1 % is refused."""
     server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header="absent")
-    simulation, _ = workers(engine, server, seed=seed)
+    simulation, _ = simulation_of_workers(engine, server, seed=seed)
     used, refused = simulation.run(300).used(server, 300)
     assert (used >= 0.94, refused <= 0.01) == (True, True)
 
@@ -151,7 +151,7 @@ def test_workers_without_a_header_on_one_store(engine, limit, window, phase, see
 def test_workers_find_a_limit_within_a_minute(engine, limit, window):
     """The first rate is near enough to the limit that 85 % of it are used from the start."""
     server = CloseServer(limit, window, phase=0.37, close_rate_limit_header="absent")
-    simulation, _ = workers(engine, server)
+    simulation, _ = simulation_of_workers(engine, server)
     used, _ = simulation.run(60).used(server, 60)
     assert used >= 0.85
 
@@ -160,6 +160,6 @@ def test_refusals_that_do_not_say_how_long_to_wait(engine):
     """Without `Retry-After` a closed window is tried again and again: that is no reason to go ever slower."""
     switches = {"close_rate_limit_header": "absent", "close_retry_after": "absent"}
     server = CloseServer(240, 8, phase=0.37, **switches)
-    simulation, _ = workers(engine, server)
+    simulation, _ = simulation_of_workers(engine, server)
     used, _ = simulation.run(120).used(server, 120)
     assert used >= 0.92

@@ -29,7 +29,7 @@ REQUEST = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request, tmp_path):
-    """An empty database of each kind."""
+    """Return an empty database of each kind."""
     if request.param == "sqlite":
         engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
     else:
@@ -45,7 +45,7 @@ def engine(request, tmp_path):
 
 @pytest.fixture
 def store(engine):
-    """A store in that database."""
+    """Return a store in that database."""
     return BudgetStore(Database(engine, clock=Clock()))
 
 
@@ -60,7 +60,7 @@ def test_batches_get_smaller_as_the_window_is_used_up(store):
 
 
 def test_threads_never_get_more_than_the_limit(store):
-    """Eight threads that ask at once get the limit together, not one call more."""
+    """Eight threads that request calls at once get the limit together, not one call more."""
     got, lock = [], threading.Lock()
 
     def work():
@@ -89,7 +89,7 @@ def test_what_is_given_back_can_be_taken_again(store):
 
 
 def test_a_window_that_is_over_gives_way_to_the_next(store):
-    """The end that one worker reports is everybody's; after it there are calls again, and a new number."""
+    """The end that one worker reports holds for all; after it there are calls again, and a new number."""
     first = store.acquire("key", REQUEST)
     updated = store.acquire("key", replace(REQUEST, number=first.number, ends_in=30.0))
     assert 29 < updated.ends_at - Clock().monotonic() <= 30.1
@@ -117,7 +117,7 @@ def test_a_closed_worker_leaves_nothing_behind(engine, store):
 
 
 def test_the_name_of_a_budget_holds_no_secret(engine, store, crm_sandbox):
-    """What the store shows is a digest of the key."""
+    """The store shows a digest of the key."""
     crm_sandbox.raze.add_opportunity("opp_1")
     account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
     with Session(account, budget=Budget(1.0, store)) as session:
@@ -161,7 +161,7 @@ def test_a_store_that_fails_at_the_end_fails_no_run(tmp_path, crm_sandbox, caplo
     ),
 )
 def test_never_more_than_the_share_is_granted(limit, steps):
-    """Whatever workers ask, give back and report: what is granted stays within the share, and within the limit."""
+    """In any order of requests and reports, the granted calls stay within the share, and within the limit."""
     window = SharedWindow(limit=limit, length=60.0, opened_at=0.0, ends_at=60.0)
     for kind, number, share in steps:
         request = replace(REQUEST, limit=limit, number=0, share=share)

@@ -1,4 +1,4 @@
-"""What a run used of the vendor's budget: learned from real answers, and added up over deferrals."""
+"""A run's use of the vendor's budget: learned from real answers, and added up over deferrals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_crm.clock import Clock
 
 @pytest.fixture
 def session_for(crm_sandbox):
-    """A session of a vendor's sandbox whose clock a test moves on; returns it with that clock."""
+    """Return sessions of a vendor's sandbox, each with a clock that a test moves on."""
     from airflow_provider_crm.hooks.crm import CrmHook
 
     made = []
@@ -33,7 +33,7 @@ def session_for(crm_sandbox):
 
 
 def test_no_answer_named_a_limit():
-    """Calls are counted all the same; what is not known is not made up."""
+    """Calls are counted nevertheless; values that are not known are not made up."""
     use = GroupUse.over_time("x", 7, limit=0, window=0.0, seconds=9.0)
     assert (use, use.used) == (GroupUse("x", 7), None)
 
@@ -47,8 +47,8 @@ def test_what_the_vendor_allows_in_that_time(seconds, allowed, used):
     assert (use.allowed, use.used) == (allowed, used)
 
 
-def test_stretches_of_one_run_add_up():
-    """Calls, waits and what was allowed are sums; a group that only one stretch used stays as it was."""
+def test_segments_of_one_run_add_up():
+    """Calls, waits and what was allowed are sums; a group that only one segment used stays as it was."""
     first = BudgetUse("k", 0.5, 2.0, (GroupUse("w", 10, 40, 1.0, 40), GroupUse("r", 1)))
     last = BudgetUse("k", 0.5, 3.5, (GroupUse("w", 30, 40, 0.9, 80), GroupUse("n", 2, 5, 60.0, 5)))
     whole = last.after(json.loads(json.dumps(first.to_dict())))

@@ -12,7 +12,7 @@ from . import version_1
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    """The URL of an empty database."""
+    """Return the URL of an empty database."""
     if request.param == "sqlite":
         return sa.make_url(f"sqlite:///{tmp_path / 'ledger.db'}")
     return request.getfixturevalue("empty_database")
@@ -20,7 +20,7 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def raw(url):
-    """An engine of an empty database that nothing has prepared."""
+    """Return an engine of an empty database that nothing has prepared."""
     made = sa.create_engine(url)
     yield made
     made.dispose()
@@ -28,12 +28,12 @@ def raw(url):
 
 @pytest.fixture
 def old(raw):
-    """The same, with the ledger of version 1."""
+    """Return the same engine, with the ledger of version 1."""
     version_1.fill(raw)
     return raw
 
 
 @pytest.fixture
 def database(old):
-    """The same as the package opens it; nothing is migrated yet."""
+    """Return the database as the package opens it; nothing is migrated yet."""
     return Database(sa.create_engine(old.url))

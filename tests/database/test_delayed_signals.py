@@ -20,12 +20,12 @@ from airflow_provider_crm.report.combined import combined
 
 
 class Ended(BaseException):
-    """What the handler raises."""
+    """The error that the handler raises."""
 
 
 @pytest.fixture
 def ending():
-    """SIGALRM raises."""
+    """Let SIGALRM raise."""
 
     def end(*_):
         raise Ended
@@ -54,7 +54,7 @@ def test_a_signal_waits_for_the_end_of_the_block(ending):
 
 @contextlib.contextmanager
 def handled(handlers):
-    """Handle some signals so."""
+    """Handle some signals with these handlers."""
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
@@ -123,13 +123,13 @@ def test_a_signal_right_at_the_end_of_the_block_leaves_every_handler_at_work():
         with handled({signal.SIGTERM: end, signal.SIGALRM: end}):
             with contextlib.suppress(Ended):
                 work(step)
-            came = list(seen)
+            handled_before = list(seen)
             with pytest.raises(Ended):
                 signal.raise_signal(signal.SIGALRM)
-            assert seen == [*came, signal.SIGALRM]
-        if not came:
+            assert seen == [*handled_before, signal.SIGALRM]
+        if not handled_before:
             break
-        assert came == [signal.SIGTERM]
+        assert handled_before == [signal.SIGTERM]
     assert step > 10
 
 

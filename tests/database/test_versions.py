@@ -1,4 +1,4 @@
-"""A ledger of an older version is migrated by whoever comes first, and keeps everything; a newer one is refused."""
+"""The first worker migrates a ledger of an older version, which keeps everything; a newer ledger is refused."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ database.open()
 
 
 def ledger_of(database, run_key="dag/write/2026-03-06"):
-    """The ledger of the old one's account."""
+    """Return the ledger of the old one's account."""
     return Ledger(database, account=version_1.ACCOUNT, run_key=run_key, lease=60.0, clock=Clock(), combine=combined)
 
 
 def desired(record_id, day, **values):
-    """What a row of a day in March wants."""
+    """Return the desired row of a day in March."""
     return DesiredRow(record_id, values, dt.datetime(2026, 3, day, tzinfo=dt.UTC))
 
 
 def with_units(text):
-    """A report as the present version writes it."""
+    """Return a report as the present version writes it."""
     return None if text is None else text.replace('"told": ', '"unit": ')
 
 
 def test_every_row_is_kept(old, database):
-    """All rows of all tables are there, under the columns' new names; only reports name a guardrail's unit anew."""
+    """All rows of all tables are there, under the columns' new names; only reports name a unit in another way."""
     before = version_1.rows(old)
-    assert [name for name, found in before.items() if not found] == []
+    assert [name for name, old_rows in before.items() if not old_rows] == []
     database.open()
     after = version_1.rows(old)
     assert after.pop(REVISIONS) == [{"version_num": f"{VERSION:04}"}]
     assert after.pop("crm_schema_version") == [{"version": VERSION}]
     del before["crm_schema_version"]
-    for name, found in before.items():
+    for name, old_rows in before.items():
         new = RENAMED.get(name, {})
-        wanted = [{new.get(column, column): value for column, value in row.items()} for row in found]
+        wanted = [{new.get(column, column): value for column, value in row.items()} for row in old_rows]
         for row in wanted:
             if "report" in row:
                 row["report"] = with_units(row["report"])
@@ -155,7 +155,7 @@ def test_all_ways_lead_to_the_same_tables(raw, new_database, tmp_path):
 
 
 def test_several_processes_at_once_migrate_once(old):
-    """Whoever comes first migrates; the others wait, and find nothing left to do."""
+    """The first process migrates; the others wait, and then have nothing to do."""
     url = old.url.render_as_string(hide_password=False)
     workers = [
         subprocess.Popen(
@@ -194,15 +194,15 @@ def test_several_threads_at_once_migrate_once(old):
 def test_opening_costs_one_query(database):
     """A ledger of the present version is opened by one SELECT, once for each object."""
     database.open()
-    again, statements = Database(sa.create_engine(database.engine.url)), []
-    event.listen(again.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
-    again.open()
-    again.open()
+    reopened, statements = Database(sa.create_engine(database.engine.url)), []
+    event.listen(reopened.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    reopened.open()
+    reopened.open()
     assert [text for text in statements if text.startswith("SELECT")] == [
         "SELECT max(crm_schema_version.version) AS max_1 \nFROM crm_schema_version"
     ]
     assert [text for text in statements if not text.startswith(("SELECT", "BEGIN"))] == []
-    again.close()
+    reopened.close()
     database.close()
 
 
@@ -222,9 +222,9 @@ def test_an_older_package_refuses_a_migrated_ledger(database):
     database.open()
     with database.engine.begin() as connection:
         # As `ledger_schema.migrate` of version 1 asks.
-        found = connection.execute(sa.text("SELECT max(crm_schema_version.version) FROM crm_schema_version")).scalar()
-    assert found > 1
-    assert OLD_REFUSAL.format(found=found)[:33] == f"The ledger is of version {VERSION}, this "
+        newest = connection.execute(sa.text("SELECT max(crm_schema_version.version) FROM crm_schema_version")).scalar()
+    assert newest > 1
+    assert OLD_REFUSAL.format(found=newest)[:33] == f"The ledger is of version {VERSION}, this "
     database.close()
 
 
@@ -236,7 +236,7 @@ OLD_REPORT = "UPDATE crm_tries SET report = '{}' WHERE run_key = 'dag/write/2026
 
 @pytest.mark.parametrize("statement", [OLD_BUDGET, OLD_REPORT], ids=["budget", "report"])
 def test_a_worker_of_version_1_stops_in_mid_run(old, database, statement):
-    """What it asks of the shared budget, and its report, are errors of the database: it sends nothing more."""
+    """Its request to the shared budget, and its report, are errors of the database: it sends nothing more."""
     with old.begin() as connection:
         connection.execute(sa.text(statement))
     database.open()

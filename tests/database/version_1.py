@@ -1,6 +1,6 @@
 """A ledger of version 1, with rows of every table, as that version of the package wrote them.
 
-A table of it is never changed: `version_1.sql` is a dump of a SQLite file that two Dags had written on a sandbox, and
+Its tables are never changed. `version_1.sql` is a dump of a SQLite file that two Dags wrote on a sandbox.
 `version_1_postgresql.sql` has the same tables in PostgreSQL. `version_1_deferred.json` has what that version handed to
 Airflow for some tasks: the arguments of deferred ones, with the rows of their ledgers, and the report of one that
 failed. Close is `HOST` there.
@@ -21,12 +21,12 @@ FOLDER = Path(__file__).parent
 ACCOUNT = "close:127.0.0.1:39879:orga_sandbox"
 HOST = "127.0.0.1:39879"
 PLAN = "1006c4b14b1142f194cbb399f15aaa6e"
-"""A plan that nobody has applied."""
+"""The plan that no run has applied."""
 DIGEST = "d847ec6e6d374495928fc8a95cb4127f4c6fdc8deab546a01eeca33228512413"
 
 
 def handed_to_airflow(name, host):
-    """What version 1 handed to Airflow in one case, for a Close at this host."""
+    """Return the arguments that version 1 handed to Airflow in one case, for a Close at this host."""
     text = (FOLDER / "version_1_deferred.json").read_text(encoding="utf-8")
     return json.loads(text.replace("HOST", host))[name]
 
@@ -54,7 +54,7 @@ def fill(engine, rows=None):
 
 
 def _rows(source, table):
-    """The rows of a table; SQLite has neither booleans nor zones."""
+    """Return the rows of a table; SQLite has neither booleans nor zones."""
     found = source.execute(f"SELECT * FROM {table.name}")
     names = [column[0] for column in found.description]
     for row in found:
@@ -70,7 +70,7 @@ def _typed(value, kind):
 
 
 def rows(engine):
-    """All rows by table, with the columns that a database really has."""
+    """Return all rows by table, with the columns that a database really has."""
     metadata = sa.MetaData()
     with engine.connect() as connection:
         metadata.reflect(connection)

@@ -45,7 +45,7 @@ CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
-    """An empty store."""
+    """Return an empty store."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
@@ -60,14 +60,14 @@ def store(request, tmp_path):
 
 @pytest.fixture
 def session(crm_sandbox):
-    """A session with Close."""
+    """Return a session with Close."""
     account = Account(CLOSE, crm_sandbox.url, Credentials(crm_sandbox.close.api_key))
     with Session(account) as opened:
         yield opened
 
 
 def rows(count):
-    """Plan rows of that many records, two fields each."""
+    """Return plan rows of that many records, two fields each."""
     return [
         PlanRow(number, f"oppo_{number}", field, PlanVerdict.UPDATE, before="1", after=str(number), as_of=DAY)
         for number in range(count)
@@ -169,12 +169,12 @@ def test_the_same_instant_in_another_zone_matches():
     assert matching_keys(calls, record, CLOSE) == {"custom.cf_seen"}
 
 
-@pytest.mark.parametrize(("tags", "held"), [(["a", "b"], True), (["b"], False), (None, False)])
-def test_one_of_many_matches_if_the_list_has_it(tags, held):
+@pytest.mark.parametrize(("tags", "matches"), [(["a", "b"], True), (["b"], False), (None, False)])
+def test_one_of_many_matches_if_the_list_has_it(tags, matches):
     """`.add` is in place if the list shows the value."""
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_tags.add": "a"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_tags": tags}
-    assert bool(matching_keys(calls, record, CLOSE)) is held
+    assert bool(matching_keys(calls, record, CLOSE)) is matches
 
 
 @pytest.mark.parametrize(
@@ -210,20 +210,20 @@ def test_lists_show_how_many_pages_there_are(vendor, body, pages):
 
 @pytest.fixture
 def reads():
-    """The records that a plan has read, in a file of its own."""
+    """Return the records that a plan has read, in a file of its own."""
     with closing(PlanReads.temporary()) as made:
         yield made
 
 
 @pytest.mark.parametrize(
-    ("held", "wanted", "calls"),
+    ("stored", "wanted", "calls"),
     [(50, 1, 1), (50, 50, 1), (1_000, 3, 4), (1_000, 30, 10), (1_000, 1_000, 10), (250, 2, 3)],
 )
 def test_pages_are_read_where_that_is_cheaper(  # noqa: PLR0917 - fixtures
-    crm_sandbox, session, reads, held, wanted, calls
+    crm_sandbox, session, reads, stored, wanted, calls
 ):
     """Never more than one call above the cheaper of both ways: pages of 100, or one call per record."""
-    for number in range(held):
+    for number in range(stored):
         crm_sandbox.close.add_opportunity(f"oppo_{number:04}", value=number)
     ids = {f"oppo_{number:04}": None for number in range(wanted)}
     with TemporaryIdTable() as rows, RecordReader(session, {"value"}, 4, reads) as reader:
@@ -232,7 +232,7 @@ def test_pages_are_read_where_that_is_cheaper(  # noqa: PLR0917 - fixtures
         found = reader.get(ids)
     assert [record["value"] for record in found.values()] == list(range(wanted))
     assert len(crm_sandbox.audit.calls) <= calls
-    assert len(crm_sandbox.audit.calls) <= min(held // 100 or 1, wanted) + 1
+    assert len(crm_sandbox.audit.calls) <= min(stored // 100 or 1, wanted) + 1
 
 
 def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session, reads):

@@ -57,7 +57,7 @@ def read(
 
 
 def column(cells: Any, field: str, **rules: Any) -> list[object]:
-    """What becomes of each cell of one column: its value, SKIPPED or INVALID."""
+    """Return the result for each cell of one column: its value, SKIPPED or INVALID."""
     series = cells if isinstance(cells, pd.Series) else pd.Series(cells)
     frame = pd.DataFrame({"id": [f"o{row}" for row in range(len(series))]})
     frame["cell"] = series.reset_index(drop=True)
@@ -67,25 +67,25 @@ def column(cells: Any, field: str, **rules: Any) -> list[object]:
 
 
 def only(value: object, field: str = "notes", **rules: Any) -> Update | Outcome:
-    """What becomes of one cell of an object column."""
+    """Return the update or outcome of one cell of an object column."""
     frame = pd.DataFrame({"id": ["o1"], "cell": pd.Series([value], dtype=object)})
     return read(frame, fields={"cell": field}, **rules)[0]
 
 
 def ids(values: Any) -> list[tuple[str, str]]:
-    """Record id and code (empty for an update) of each cell of an id column."""
+    """Return record id and code (empty for an update) of each cell of an id column."""
     frame = pd.DataFrame({"id": values, "n": "x"})
     rows = read(frame, fields={"n": "notes"})
     return [(row.record_id, row.code if isinstance(row, Outcome) else "") for row in rows]
 
 
 def arrow(values: Sequence[object], kind: pa.DataType) -> pd.Series[Any]:
-    """An Arrow-backed column."""
+    """Return an Arrow-backed column."""
     return pd.Series(pd.array(pa.array(values, kind), dtype=pd.ArrowDtype(kind)))
 
 
 def error(call: Any, *args: Any, **kwargs: Any) -> str:
-    """The message of the ConfigurationError that a call raises."""
+    """Return the message of the ConfigurationError that a call raises."""
     with pytest.raises(ConfigurationError) as caught:
         call(*args, **kwargs)
     return str(caught.value)

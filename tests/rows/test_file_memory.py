@@ -22,13 +22,13 @@ print(rows, int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].spl
 
 
 def texts(rows):
-    """Texts of 500 letters that no compression makes small."""
+    """Yield texts of 500 letters that no compression makes small."""
     letters = np.random.default_rng(0).bytes(250 * rows).hex()
     return [letters[start : start + 500] for start in range(0, 500 * rows, 500)]
 
 
 def write(path, rows):
-    """A file with one row per opportunity; a Parquet file is one row group."""
+    """Write a file with one row per opportunity; a Parquet file is one row group."""
     columns = {"id": [f"oppo_{number}" for number in range(rows)], "text": texts(rows)}
     if path.suffix == ".parquet":
         pq.write_table(pa.table(columns), path)
@@ -43,7 +43,7 @@ def write(path, rows):
 
 
 def peak(path):
-    """Rows, and the largest memory in KiB of a process that reads the file chunk by chunk."""
+    """Return the rows, and the largest memory in KiB, of a process that reads the file chunk by chunk."""
     done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True, timeout=120)
     return tuple(map(int, done.stdout.split()))
 

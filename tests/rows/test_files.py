@@ -50,7 +50,7 @@ JSON_LINES = (
 
 
 def parquet() -> bytes:
-    """The rows in Arrow types, with the id hidden in pandas' metadata as an index."""
+    """Return the rows in Arrow types, with the id hidden in pandas' metadata as an index."""
     frame = pd.DataFrame(ROWS).set_index("id")
     table = pa.Table.from_pandas(frame)
     arr = pa.array([D("0.10"), None, D("12345678901234.5")], pa.decimal128(38, 2))
@@ -74,7 +74,7 @@ FILES = {
 
 
 def written(data: object, chunk_rows: int) -> list[tuple[str, dict[str, object]]]:
-    """Id and fields of every update read from a source."""
+    """Return id and fields of every update read from a source."""
     chunks = list(frames(data, chunk_rows=chunk_rows))
     assert all(len(chunk) <= chunk_rows for chunk in chunks)
     rows = read(*chunks, fields={"arr": "deal_value", "note": "notes", "day": "date_won"})
@@ -83,7 +83,7 @@ def written(data: object, chunk_rows: int) -> list[tuple[str, dict[str, object]]
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory_store() -> None:
-    """A store in memory, attached as Airflow's documentation says."""
+    """Attach a store in memory as Airflow's documentation says."""
     attach("memory", fs=fsspec.filesystem("memory"))
 
 

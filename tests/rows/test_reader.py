@@ -103,7 +103,7 @@ CELLS = st.recursive(
 
 
 def of_ints(name: str) -> st.SearchStrategy[Any]:
-    """Builds a column of a type that integers can be seen as."""
+    """Build a column of a type that integers can be seen as."""
     numpy_kind, arrow_kind = (name, None) if not name.endswith("[pyarrow]") else (None, name)
 
     def build(values: list[int]) -> pd.Series[Any]:
@@ -118,12 +118,12 @@ def of_ints(name: str) -> st.SearchStrategy[Any]:
 
 
 def typed(values: st.SearchStrategy[Any], kind: Any) -> st.SearchStrategy[Any]:
-    """Builds a column of nullable values of a type."""
+    """Build a column of nullable values of a type."""
     return st.lists(st.none() | values, min_size=8, max_size=8).map(lambda cells: pd.Series(cells, dtype=kind))
 
 
 def arrowed(values: st.SearchStrategy[Any], kind: pa.DataType) -> st.SearchStrategy[Any]:
-    """Builds an Arrow-backed column."""
+    """Build an Arrow-backed column."""
     return st.lists(st.none() | values, min_size=8, max_size=8).map(lambda cells: arrow(cells, kind))
 
 
@@ -172,7 +172,7 @@ TIMES = st.integers(0, 4).flatmap(lambda kind: COLUMNS if kind == 0 else st.none
 
 
 def checked_row(row: Update | Outcome, names: set[str]) -> None:
-    """A row is an update of plain exact values, or an outcome that says why not."""
+    """Check that a row is an update of plain exact values, or an outcome that names the reason."""
     if isinstance(row, Outcome):
         assert row.word in {OutcomeWord.INVALID, OutcomeWord.STALE}
         assert row.code

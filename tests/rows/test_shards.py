@@ -34,7 +34,7 @@ ids = st.one_of(
 
 
 def dealt(cells, count):
-    """The row numbers that each shard takes of a column of ids."""
+    """Return the row numbers that each shard takes of a column of ids."""
     frame = pd.DataFrame({"id": pd.Series(cells, dtype=object), "row": range(len(cells))})
     return [Shard(number, count).part(frame, "id")["row"].tolist() for number in range(count)]
 

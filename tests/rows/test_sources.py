@@ -44,7 +44,7 @@ class Capsules:
 
 
 class Outputs(Sequence[Any]):
-    """What a mapped task returned, as Airflow hands it over: a sequence that is no list."""
+    """The outputs of a mapped task, as Airflow hands them over: a sequence that is no list."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
@@ -57,7 +57,7 @@ class Outputs(Sequence[Any]):
 
 
 def read(data: object, **arguments: Any) -> list[tuple[str, dict[str, object]]]:
-    """Id and fields of every row; a row whose value is refused stands without that value's field."""
+    """Return id and fields of every row; a row whose value is refused stands without that value's field."""
     found = []
     for column in ("arr", "tags"):
         reader = FrameReader(ColumnRules("id", {column: {"arr": "deal_value", "tags": "tags"}[column]}), FIELDS, None)
@@ -123,7 +123,7 @@ def test_a_polars_frame_is_read_through_arrow() -> None:
 
 
 def refused(data: object) -> str:
-    """The message of the ConfigurationError that reading a source raises."""
+    """Return the message of the ConfigurationError that reading a source raises."""
     with pytest.raises(ConfigurationError) as caught:
         list(frames(data))
     return str(caught.value)

@@ -21,15 +21,15 @@ class Client:
         return self.session.request(method, self.base + path, timeout=5, **arguments)
 
     def get(self, path, **arguments):
-        """GET."""
+        """Send a GET."""
         return self("GET", path, **arguments)
 
     def put(self, path, body=None, **arguments):
-        """PUT a JSON body."""
+        """Send a PUT with a JSON body."""
         return self("PUT", path, json=body, **arguments)
 
     def post(self, path, body=None, **arguments):
-        """POST a JSON body."""
+        """Send a POST with a JSON body."""
         return self("POST", path, json=body, **arguments)
 
 
@@ -42,7 +42,7 @@ def plain_session():
 
 @pytest.fixture
 def sandbox():
-    """A running sandbox with one opportunity for each vendor."""
+    """Run a sandbox with one opportunity for each vendor."""
     with Sandbox() as running:
         running.close.add_opportunity("oppo_1", "lead_1", value=50_000)
         running.raze.add_opportunity("opp_1", name="Jane Roe", email="jane@example.com", deal_value="10.00")
@@ -51,7 +51,7 @@ def sandbox():
 
 @pytest.fixture
 def close(sandbox):
-    """A client of Close with the full-access key."""
+    """Return a client of Close with the full-access key."""
     with plain_session() as session:
         session.auth = (sandbox.close.api_key, "")
         yield Client(sandbox.url + "/api/v1", session)
@@ -59,7 +59,7 @@ def close(sandbox):
 
 @pytest.fixture
 def raze(sandbox):
-    """A client of Raze with the full-access key."""
+    """Return a client of Raze with the full-access key."""
     with plain_session() as session:
         session.headers["X-API-Key"] = sandbox.raze.api_key
         yield Client(sandbox.url + "/external/v1", session)
@@ -67,6 +67,6 @@ def raze(sandbox):
 
 @pytest.fixture
 def anyone(sandbox):
-    """A client without credentials, at the root."""
+    """Return a client without credentials, at the root."""
     with plain_session() as session:
         yield Client(sandbox.url, session)

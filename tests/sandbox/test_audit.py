@@ -30,7 +30,7 @@ def test_fractions_are_exact(raze, sandbox):
 
 
 def test_body_that_is_no_json_is_none(close, sandbox):
-    """A malformed body is None."""
+    """The body of a malformed call is None."""
     close("PUT", ONE, data=b"{", headers={"Content-Type": "application/json"})
     assert sandbox.audit.calls[0].body is None
 

@@ -98,7 +98,7 @@ def test_control_is_neither_audited_nor_faulty(anyone, sandbox):
     ],
 )
 def test_a_fraction_is_a_number_like_any_other(anyone, close, sandbox, switch, value):
-    """What is set from another process is what is set here: the vendors answer on."""
+    """A switch has the same value when another process sets it: the vendors answer on."""
     sandbox.set(close_limit=5, raze_limit=5, seed=1)
     assert anyone.put("/sandbox/switches", {switch: value}).status_code == 200
     assert (getattr(sandbox.switches, switch), anyone.get("/sandbox/").status_code) == (value, 200)

@@ -1,4 +1,4 @@
-"""What a client sees of each fault, and whether the write was applied."""
+"""The answer of each fault to a client, and whether the write was applied."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ RAZE = "/opportunities/opp_1"
 
 @pytest.fixture
 def put(close):
-    """One PUT that would set the value to 1."""
+    """Return one PUT that would set the value to 1."""
     return lambda: close.put(CLOSE, {"value": 1})
 
 
 def applied(sandbox):
-    """Whether that PUT took effect."""
+    """Return whether that PUT took effect."""
     return sandbox.close.opportunity("oppo_1")["value"] == 1
 
 

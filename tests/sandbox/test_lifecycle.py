@@ -56,7 +56,7 @@ def test_port_in_use_is_an_error(sandbox):
 
 
 def test_records_stay_readable_after_stop():
-    """What was written can be looked at after the server has stopped."""
+    """Records can be read after the server has stopped."""
     with Sandbox() as sandbox:
         sandbox.close.add_opportunity("oppo_1", value=5)
     assert sandbox.close.opportunity("oppo_1")["value"] == 5

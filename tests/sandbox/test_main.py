@@ -40,7 +40,7 @@ def test_afterwards():
 
 @pytest.fixture
 def served():
-    """The command line's process, serving on a free port, and its first lines."""
+    """Run the command line's process, serving on a free port, and return it with its first lines."""
     command = [sys.executable, "-m", "airflow_provider_crm.sandbox", "--port", "0", "--opportunities", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process, [process.stdout.readline().strip() for _ in range(5)]
@@ -49,7 +49,7 @@ def served():
 
 
 def connection(line):
-    """The connection of an export line, read as a shell would."""
+    """Return the connection of an export line, read as a shell would."""
     _, assignment = shlex.split(line)
     return json.loads(assignment.partition("=")[2])
 

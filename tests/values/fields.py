@@ -42,12 +42,12 @@ NUMBERS = st.one_of(
 
 
 def exact(raw: Decimal | float) -> Fraction:
-    """The number that a person reads: a float stands for its shortest text."""
+    """Return the number that a person reads: a float stands for its shortest text."""
     return Fraction(repr(raw)) if isinstance(raw, float) else Fraction(raw)
 
 
 def refusal(field: Field, raw: object, rules: ValueRules = RULES) -> InvalidValueError:
-    """The error for a value that a field does not take."""
+    """Return the error for a value that a field does not take."""
     with pytest.raises(InvalidValueError) as caught:
         rules.value(field, raw)
     return caught.value

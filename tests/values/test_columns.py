@@ -42,7 +42,7 @@ def test_a_row_is_pickled_without_its_columns() -> None:
 
 @given(st.lists(st.integers(0, 3)))
 def test_parts_come_back_in_order(shapes: list[int]) -> None:
-    """What is done with equal shapes together ends up where it came from."""
+    """Results of equal shapes, which are computed together, end up in the order of the rows."""
     parts = [
         (positions, [(position, shapes[position]) for position in positions])
         for positions in positions_by_shape(shapes)

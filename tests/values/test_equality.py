@@ -89,5 +89,5 @@ def test_moments_at_the_ends_of_the_calendar_compare_too() -> None:
     ],
 )
 def test_same_value_examples(sent: object, shown: object, same: object) -> None:
-    """What a vendor shows is compared by meaning: lists without order, text without outer space, null as cleared."""
+    """Values that a vendor shows are compared by meaning: lists without order, text trimmed, null as cleared."""
     assert same_value(sent, shown) is same  # type: ignore[arg-type]

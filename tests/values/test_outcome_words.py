@@ -29,7 +29,7 @@ every_word = pytest.mark.parametrize("word", OutcomeWord)
 
 
 def report_of(*words):
-    """The report of a run with one row of each word, as it comes back from XCom."""
+    """Return the report of a run with one row of each word, as it comes back from XCom."""
     tally = Tally()
     for number, word in enumerate(words):
         tally.add(Outcome(number, f"oppo_{number}", word, "CODE", "A reason."))

@@ -19,14 +19,14 @@ from .fields import DATE, INSTANTS, ZONES, properties
 
 
 def own_offset(name: str, moment: dt.datetime) -> dt.timedelta:
-    """The answer of zoneinfo itself."""
+    """Return the offset by zoneinfo itself."""
     offset = moment.astimezone(zoneinfo.ZoneInfo(name)).utcoffset()
     assert offset is not None
     return offset
 
 
 def check_zone(name: str, moment: dt.datetime) -> None:
-    """Offset, date, and the date field agree with zoneinfo at that moment."""
+    """Check that offset, date, and the date field agree with zoneinfo at that moment."""
     offset = own_offset(name, moment)
     text = offset_hours(moment, name)
     assert "e" not in text.lower()

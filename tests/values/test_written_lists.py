@@ -23,7 +23,7 @@ properties = settings(deadline=None, derandomize=True)
 
 
 def postgres_text(items: list[str | None]) -> str:
-    """An array as PostgreSQL's `array_out` writes it."""
+    """Return an array as PostgreSQL's `array_out` writes it."""
 
     def written(item: str | None) -> str:
         if item is None:
@@ -117,7 +117,7 @@ def test_one_value_in_brackets_is_written_as_a_list_of_one() -> None:
 
 @pytest.mark.parametrize("text", ["{a,b}", '["a"]', "{a}", "('a',)", "[0:1]={a,b}"])
 def test_one_value_of_a_list_is_no_list(text: str) -> None:
-    """What is added to a list or removed from it is one value; a field of one text takes the text as it stands."""
+    """An item to add to a list or remove from it is one value; a field of one text takes the text as it stands."""
     for raw in (text, ["a"]):
         with pytest.raises(InvalidValueError) as caught:
             RULES.value(ADD, raw)
@@ -136,7 +136,7 @@ ITEMS = st.text(st.sampled_from("ab{}[],\"\\'NUL \t\n\u00e9") | st.characters(ex
 @example(items=["null", "NULL", None, "", "'a'x"])
 @example(items=["\x1f", "a\u00a0b"])
 def test_every_list_comes_back_from_its_text(items: list[str | None]) -> None:
-    """What PostgreSQL or JSON write of a list is read as that list, or refused where Python would print it so, too."""
+    """A list that PostgreSQL or JSON wrote is read as that list, or refused where Python would print it so, too."""
     assert read_list(json.dumps(items)) == items
     assert read_list(json.dumps(items, indent=2, ensure_ascii=False)) == items
     text = postgres_text(items)

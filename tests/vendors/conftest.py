@@ -18,7 +18,7 @@ NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 
 @pytest.fixture
 def sandbox(crm_sandbox):
-    """A sandbox whose time stands still at noon UTC, with one opportunity for each vendor."""
+    """Return a sandbox whose time stands still at noon UTC, with one opportunity for each vendor."""
     crm_sandbox.clock.set(NOW)
     crm_sandbox.close.add_opportunity("oppo_1", "lead_1", value=50_000, note="old")
     crm_sandbox.raze.add_opportunity("opp_1", name="Jane Roe", deal_value="10.00", notes="old")
@@ -47,25 +47,25 @@ def connect(sandbox, monkeypatch):
 
 @pytest.fixture
 def close(connect):
-    """A hook with Close's full-access key."""
+    """Return a hook with Close's full-access key."""
     return connect("close")
 
 
 @pytest.fixture
 def raze(connect):
-    """A hook with Raze's full-access key."""
+    """Return a hook with Raze's full-access key."""
     return connect("raze")
 
 
 @pytest.fixture
 def sent(sandbox):
-    """The calls that wrote something, or tried to, as they came over the wire."""
+    """Return the calls that wrote something, or tried to, as they came over the wire."""
     return lambda: [call for call in sandbox.audit.calls if call.method != "GET"]
 
 
 @pytest.fixture
 def time_passed(sandbox):
-    """How many seconds were waited."""
+    """Return how many seconds were waited."""
 
     def time_passed():
         return (sandbox.clock.now() - NOW).total_seconds()

@@ -34,13 +34,13 @@ WON = "stat_sales_won"
 
 @lru_cache
 def document():
-    """The OpenAPI part of the document."""
+    """Return the OpenAPI part of the document."""
     path = Path(__file__).parents[1] / "sandbox" / "close" / "openapi.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def validate(record, name="Opportunity"):
-    """Hold a record against one schema of the document."""
+    """Validate a record against one schema of the document."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document()["components"]}
     jsonschema.validate(json.loads(json.dumps(record)), schema)
 
@@ -53,7 +53,7 @@ def stored(sandbox):
 
 @pytest.fixture
 def close_at(connect, sandbox):
-    """A hook in a zone, at an instant."""
+    """Return a hook in a zone, at an instant."""
 
     def close_at(instant, timezone):
         sandbox.clock.set(dt.datetime.fromisoformat(instant))
@@ -380,7 +380,7 @@ def test_value_in_another_currency(close, sent):
 
 
 def test_value_of_a_currency_without_two_decimals(close, sandbox, sent):
-    """What an integer means for such a currency is not documented: the run stops rather than write it 100 times."""
+    """The meaning of an integer in such a currency is not documented: the run stops rather than write it 100 times."""
     sandbox.close.currency = "JPY"
     with pytest.raises(ConfigurationError, match="JPY"):
         close.update_opportunity("oppo_1", {"deal_value": 10})
@@ -413,7 +413,7 @@ def test_response_shows_each_field_as_typed(close, sent, name, value):
     ("name", "value"), [("value_period", "weekly"), ("confidence", 7.5), ("value", 1.5), ("confidence", None)]
 )
 def test_values_outside_the_schema(close, sent, name, value):
-    """What the schema rules out (another `value_period`, a fraction, null for an integer) is refused before sending."""
+    """Values that the schema rules out (another `value_period`, a fraction, null for an integer) are refused unsent."""
     with pytest.raises(InvalidValueError):
         close.update_opportunity("oppo_1", {name: value})
     assert sent() == []

@@ -88,7 +88,7 @@ JSON = st.recursive(
 
 
 def response_of(status, body):
-    """An answer by hand, for tests that make many."""
+    """Return an answer made by hand, for tests that make many."""
     response = requests.Response()
     response.status_code = status
     response._content = body
@@ -206,7 +206,7 @@ def test_catalogue_names(vendor, connect):
 
 
 def calls_that_write(vendor, row, catalogue):
-    """The calls that write a row."""
+    """Return the calls that write a row."""
     return calls_of(row.record_id, writes_of(row, VENDORS[vendor], catalogue))
 
 

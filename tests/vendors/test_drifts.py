@@ -1,4 +1,4 @@
-"""What the vendors do beside their documents, by published code or by observation: survived, and never misread."""
+"""Behaviour of the vendors beside their documents, by published code or by observation: survived, and never misread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVERS = pytest.mark.parametrize("server", [RAZE_SERVER_2025, RAZE_SERVER_2026]
 
 @pytest.fixture
 def published(connect, sandbox):
-    """A hook on Raze as one of its published servers behaves, with one record of a UUID."""
+    """Return a hook on Raze as one of its published servers behaves, with one record of a UUID."""
 
     def published(server):
         sandbox.raze.add_opportunity(UUID, notes="old")
@@ -186,7 +186,7 @@ def test_how_close_cuts_a_datetime_does_not_matter(connect, sandbox, cut):
 
 @pytest.mark.parametrize("default", [-11.0, 14.0])
 def test_the_default_offset_does_not_matter(connect, sandbox, default):
-    """What Close takes for an absent `x-tz-offset` is not documented; it is never absent."""
+    """The zone that Close takes for an absent `x-tz-offset` is not documented; the header is never absent."""
     sandbox.set(close_default_tz_offset=default)
     assert connect("close").update_opportunity("oppo_1", {"stage": "Sales/Won"})["date_won"] == "2026-06-15"
 

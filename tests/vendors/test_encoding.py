@@ -1,4 +1,4 @@
-"""What rows write: encoded in columns as they are one by one."""
+"""Rows are encoded in columns as they are one by one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RAZE = VENDORS["raze"]
 CATALOGUE = RAZE.catalogue([])
-# What the rules let through has at most 15 digits.
+# Numbers that the rules let through have at most 15 digits.
 NUMBERS = st.builds(
     lambda digits, places: Decimal(digits).scaleb(-places), st.integers(-(10**15) + 1, 10**15 - 1), st.integers(-3, 20)
 )
@@ -31,7 +31,7 @@ VALUES = st.none() | st.text() | NUMBERS | st.integers() | st.dates() | st.tuple
 
 
 def alone(value: FieldValue) -> str:
-    """One value as JSON, by the standard library."""
+    """Return one value as JSON, by the standard library."""
     if isinstance(value, Decimal):
         return json.dumps(json_number(value))
     return json.dumps(value.isoformat() if isinstance(value, dt.date) else value)

@@ -53,7 +53,7 @@ VALUES = st.one_of(TEXTS, st.none(), st.booleans(), st.integers(), st.floats(), 
 
 
 def answered(status, headers, body=None):
-    """An answer as a vendor's code sees it."""
+    """Return an answer as a vendor's code sees it."""
     response = requests.Response()
     response.status_code = status
     response.headers.update(headers)
@@ -62,7 +62,7 @@ def answered(status, headers, body=None):
 
 
 def body_of_a_refusal(value):
-    """Both vendors' bodies of a 429 in one."""
+    """Return both vendors' bodies of a 429 in one."""
     return {"success": False, "error": {"code": "RATE_LIMIT_EXCEEDED", "retry_after": value, "rate_reset": value}}
 
 
@@ -75,15 +75,15 @@ def body_of_a_refusal(value):
 @pytest.mark.parametrize("vendor", list(VENDORS))
 def test_only_sane_limits_are_read(vendor, headers, value, status):
     """Any header and body make a limit that can exist, or none."""
-    said = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
-    for wait in (said.wait, said.reset):
+    limits = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
+    for wait in (limits.wait, limits.reset):
         assert wait is None or 0 <= wait <= LONGEST_WAIT
-    assert said.limit is None or 1 <= said.limit <= MOST_CALLS
-    assert said.remaining is None or 0 <= said.remaining <= MOST_CALLS
+    assert limits.limit is None or 1 <= limits.limit <= MOST_CALLS
+    assert limits.remaining is None or 0 <= limits.remaining <= MOST_CALLS
 
 
-def ticket_of(pacer, seconds):
-    """Permission for a call, once the time has come; each wait on the way is one that ends."""
+def reserved(pacer, seconds):
+    """Return a reservation for a call, once the time has come; each wait on the way ends."""
     for _ in range(10):
         reservation = pacer.acquire()
         if isinstance(reservation, Reservation):
@@ -113,10 +113,10 @@ def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     store = BudgetStore(Database(engine, clock=clock))
     pacer = Pacer(clock, leases=Leases(store, repr(answers)[:200], 1.0) if shared else None)
     for headers, refused in answers:
-        reservation = ticket_of(pacer, seconds)
+        reservation = reserved(pacer, seconds)
         seconds[0] += 0.05
-        said = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
-        pacer.record_answer(reservation, said, refused=refused)
+        limits = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
+        pacer.record_answer(reservation, limits, refused=refused)
     assert pacer.use("").calls == len(answers)
     pacer.close()
 
@@ -129,7 +129,7 @@ def test_the_largest_limit_fits_into_the_database(new_database):
     engine = Database(sa.create_engine(new_database())).engine
     pacer = Pacer(Clock(), leases=Leases(BudgetStore(Database(engine, clock=Clock())), "one", 1.0))
     for _ in range(3):
-        pacer.record_answer(ticket_of(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
+        pacer.record_answer(reserved(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
     engine.dispose()
 
 
@@ -142,8 +142,8 @@ def test_an_epoch_in_any_unit(unit, status):
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(int((EPOCH + 90) * unit)),
     }
-    said = VENDORS["raze"].limits(answered(status, headers), NOW)
-    assert (said.reset, said.wait) == (90.0, 90.0 if status == 429 else None)
+    limits = VENDORS["raze"].limits(answered(status, headers), NOW)
+    assert (limits.reset, limits.wait) == (90.0, 90.0 if status == 429 else None)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ TEXTS = st.one_of(
 
 
 def limited(retry_after=None):
-    """The documented body of a 429."""
+    """Return the documented body of a 429."""
     error = {"code": "RATE_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}
     return {"success": False, "error": error if retry_after is None else error | {"retry_after": retry_after}}
 

@@ -15,7 +15,7 @@ MODULES = ("vendors/test_close_document.py", "vendors/test_raze_document.py")
 
 
 def names_in(module):
-    """The names of a module's tests, as the table writes them."""
+    """Return the names of a module's tests, as the table writes them."""
     tree = ast.parse((TESTS / module).read_text(encoding="utf-8"))
     return {f"{module}::{node.name}" for node in tree.body if getattr(node, "name", "").startswith("test_")}
 

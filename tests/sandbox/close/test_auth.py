@@ -25,7 +25,7 @@ def refresh(sandbox, anyone):
 
 
 def bearer(token):
-    """Headers of an access token."""
+    """Return the headers of an access token."""
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -12,7 +12,7 @@ WON = {"status_id": "stat_sales_won"}
 
 @pytest.fixture(autouse=True)
 def late_on_new_years_eve(sandbox):
-    """23:30 UTC on the last day of 2025, when half the world is in 2026."""
+    """Set the clock to 23:30 UTC on the last day of 2025, when half the world is in 2026."""
     sandbox.clock.set(datetime(2025, 12, 31, 23, 30, tzinfo=UTC))
 
 
@@ -104,6 +104,6 @@ def test_invalid_offset_can_be_ignored(close, sandbox):
 
 
 def test_default_offset_can_be_set(close, sandbox):
-    """What an absent offset means is a switch."""
+    """The offset that an absent header means is a switch."""
     sandbox.set(close_default_tz_offset=9)
     assert close.put(ONE, WON).json()["date_won"] == "2026-01-01"

@@ -12,13 +12,13 @@ NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def stopped_clock(sandbox):
-    """The clock stands still just after a window has begun."""
+    """Stop the clock just after a window has begun."""
     sandbox.clock.set(NOON)
     sandbox.clock.advance(0.25)
 
 
 def statuses(close, number, path=ONE, **arguments):
-    """The statuses of so many PUTs."""
+    """Return the statuses of so many PUTs."""
     return [close.put(path, {"value": 1}, **arguments).status_code for _ in range(number)]
 
 

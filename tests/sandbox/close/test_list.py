@@ -9,7 +9,7 @@ ALL = ["oppo_1", "oppo_2", "oppo_3"]
 
 @pytest.fixture(autouse=True)
 def three_opportunities(sandbox):
-    """Three opportunities that differ in everything that can be filtered."""
+    """Add three opportunities that differ in everything that can be filtered."""
     sandbox.close.add_opportunity(
         "oppo_1", "lead_1", value=100, date_won="2026-01-01", date_created="2026-01-01T10:00:00Z", user_id="user_grace"
     )
@@ -28,7 +28,7 @@ def three_opportunities(sandbox):
 
 
 def ids(answer):
-    """The ids of a page."""
+    """Return the ids of a page."""
     return [one["id"] for one in answer.json()["data"]]
 
 

@@ -10,7 +10,7 @@ LIST = "/external/v1/opportunities"
 
 
 def code(answer):
-    """Status and error code."""
+    """Return status and error code."""
     return answer.status_code, answer.json()["error"]["code"]
 
 

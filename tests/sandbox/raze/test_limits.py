@@ -13,7 +13,7 @@ ONE_O_CLOCK = int(datetime(2026, 5, 4, 13, tzinfo=UTC).timestamp())
 
 @pytest.fixture(autouse=True)
 def stopped_clock(sandbox):
-    """A quarter of an hour before the window ends."""
+    """Stop the clock a quarter of an hour before the window ends."""
     sandbox.clock.set(QUARTER_TO_ONE)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def more_opportunities(sandbox):
-    """Two more opportunities, created later."""
+    """Add two more opportunities, created later."""
     sandbox.raze.add_opportunity("opp_1", name="Ada", status="won", created_at="2026-01-01T00:00:00Z")
     sandbox.raze.add_opportunity(
         "opp_2", name="Bob", company="Ada Ltd", source="list", created_at="2026-01-02T00:00:00Z"
@@ -18,7 +18,7 @@ def more_opportunities(sandbox):
 
 
 def ids(answer):
-    """The ids of a page."""
+    """Return the ids of a page."""
     return [one["id"] for one in answer.json()["data"]["opportunities"]]
 
 

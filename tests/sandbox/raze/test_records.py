@@ -12,7 +12,7 @@ NOON = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def code(answer):
-    """Status and error code."""
+    """Return status and error code."""
     return answer.status_code, answer.json()["error"]["code"]
 
 

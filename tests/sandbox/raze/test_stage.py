@@ -12,13 +12,13 @@ NOVO, GANHO = "5a9e0000-0000-4000-8000-000000000001", "5a9e0000-0000-4000-8000-0
 
 @pytest.fixture(autouse=True)
 def stopped_clock(sandbox):
-    """Noon on a certain day."""
+    """Stop the clock at noon on a certain day."""
     sandbox.clock.set(datetime(2026, 5, 4, 12, 0, tzinfo=UTC))
 
 
 @pytest.fixture
 def stage(raze):
-    """PATCH the stage with some body."""
+    """Return a PATCH of the stage with some body."""
     return lambda **body: raze("PATCH", STAGE, json=body)
 
 
