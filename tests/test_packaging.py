@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -23,6 +24,18 @@ from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Field, Kind
 
 ROOT = Path(__file__).parent.parent
+
+NAMING = (".ci/matrix", ".ci/run", ".pre-commit-config.yaml", "CONTRIBUTING.md", "README.md", "pyproject.toml")
+IN_THE_WHEEL = "airflow_provider_crm/example_dags"
+
+
+@pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="an sdist has no scripts")
+@pytest.mark.parametrize("name", NAMING)
+def test_every_path_that_is_named_exists(name):
+    """Scripts, settings and manuals name no test, module or example DAG that has moved away."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./-])(?:tests|airflow_provider_crm|example_dags|\.ci)/[\w./-]*\w", text)
+    assert [path for path in named if path != IN_THE_WHEEL and not (ROOT / path).exists()] == []
 
 
 def schema(name):
