@@ -54,10 +54,10 @@ class Account:
         timeout: Seconds to wait for an answer.
         name: The user's name for the account, where the vendor has none: the `account` of the connection's extra,
             else the connection's id.
-        tokens: Where access tokens come from that are fetched; None if the credentials sign calls themselves.
+        tokens: The source of access tokens; None if the credentials sign calls themselves.
         stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
         hidden: Names of fields whose values are never shown, beside those that the vendor calls personal.
-        connection: Id of the Airflow connection, for messages; empty where there is none.
+        connection: Id of the Airflow connection, for messages; empty if the account has no connection.
     """
 
     vendor: Vendor

@@ -113,7 +113,7 @@ class Attempts:
         """Send a call once.
 
         Returns:
-            The access token, and the answer or why there is none.
+            The access token, and the answer or the error in its place.
 
         Raises:
             CrmError: `before_attempt` did not allow the attempt: nothing was sent.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Passage:
-    """One attempt that the rate limit allows; whoever sends it notes here what became of it.
+    """One attempt that the rate limit allows; the sender notes its result here.
 
     Attributes:
         sent: Whether the call was sent.

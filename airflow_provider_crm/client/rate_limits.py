@@ -47,7 +47,7 @@ class RateLimits:
 
     @contextmanager
     def passage(self, group: str, started: float) -> Iterator[Passage]:
-        """Wait until a call may go, and report to its pacer what became of it, however the block ends.
+        """Wait until a call may go, and report its result to its pacer, however the block ends.
 
         Args:
             group: The endpoint group of the call, see `Vendor.budget_group`.

@@ -1,1 +1,1 @@
-"""What the CRM acknowledged, and which run is writing which record."""
+"""The values that the CRM acknowledged, and the runs that are writing records."""

@@ -1,8 +1,8 @@
-"""The account that a connection leads to, where the vendor names no organization.
+"""Name the account that a connection leads to, where the vendor names no organization.
 
-A key belongs to one organization, so two connections with one key lead to one account, and a connection with another
-key than before may lead to another one: once anything was written, it has to be confirmed. The account has the name of
-the connection that was used first. All of this is stored beside the ledger, so that all workers agree.
+A key belongs to one organization, so two connections with one key lead to one account. A connection with a new key may
+lead to another account; if anything was written before, a person has to confirm it. The account has the name of the
+connection that was used first. All of this is stored beside the ledger, so that all workers agree.
 """
 
 from __future__ import annotations

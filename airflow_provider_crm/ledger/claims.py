@@ -27,7 +27,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class DesiredRow:
-    """What one row wants, as it would be sent.
+    """The values that one row wants for its record, as they would be sent.
 
     Attributes:
         record_id: The opportunity.
@@ -144,7 +144,7 @@ class StateOnRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FieldState:
-    """What is on record for one field of one opportunity.
+    """The ledger's record of one field of one opportunity.
 
     Attributes:
         value: The last acknowledged value as it is stored, or None if the CRM's value is not known.
@@ -269,13 +269,13 @@ class ClaimedRow:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a claimed row.
+    """The end of a claimed row.
 
     Attributes:
         row: The row.
-        outcome: How it ended.
+        outcome: Its outcome.
         written: Keys that the CRM acknowledged, also of a row that failed half-way.
-        sent: Whether anything was sent: what the CRM was not asked it has not refused.
+        sent: Whether anything was sent: a row that was not sent was not refused by the CRM.
         doubtful: Whether an attempt without an answer may have landed, whatever a later attempt was answered.
         disproved: Keys that were not sent, as the CRM was known to hold them, and that its answer showed otherwise.
         gone: Whether an answer said that there is no such record, or showed another one: then nothing is known of any

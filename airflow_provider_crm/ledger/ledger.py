@@ -1,4 +1,4 @@
-"""What was acknowledged by the CRM, by account, record and field: the guard of order, the memory of a killed run.
+"""Store what the CRM acknowledged, by account, record and field: the guard of order, the memory of a killed run.
 
 A field is **claimed** with a lease before it is sent, and **acknowledged** after the CRM showed it as written. An older
 data time never gets past a newer one that was claimed or acknowledged. A value is stored only when it is acknowledged.

@@ -1,4 +1,4 @@
-"""What the ledger has on record of some opportunities: read it, lock it in one order for all workers, settle it."""
+"""Read and lock the ledger's records of some opportunities, in one order for all workers, and settle them."""
 
 from __future__ import annotations
 

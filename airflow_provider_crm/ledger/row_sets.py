@@ -1,8 +1,8 @@
 """The ledger's statements over many fields at once: compare, confirm, claim, settle.
 
-The rows travel to the database as one JSON text, which costs a tenth of what one set of parameters for each field does.
-Every statement that writes is an upsert by the primary key, also where all of its rows are there already: a database
-may look for the rows of an update in a slower way.
+The rows travel to the database as one JSON text, at a tenth of the cost of one set of parameters for each field. Every
+statement that writes is an upsert by the primary key, even if all of its rows exist: a database may find the rows of an
+update in a slower way.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _SLOWER = 0.75
 
 
 class RowTiming(NamedTuple):
-    """How long one row took.
+    """The time that one row took.
 
     Attributes:
         at: When it ended, in monotonic seconds.

@@ -21,15 +21,15 @@ _ATTEMPTS_WHILE_ALL_FAIL = 2
 class OutageWatch:
     """Distinguishes a vendor that is down from rows that it always answers with an error; safe for threads.
 
-    A failed call here is one that failed in every attempt. After five in a row, whatever their rows, the call that
+    A failed call here is one that failed in every attempt. After five in a row, of any rows, the call that
     tests a connection is made. If that fails, too, the vendor is down. Else the rows are at fault, and the run goes on:
     until another row is answered each call has two attempts, and every fifth failure makes that call again. So 80 such
-    rows among good ones cost 16 tests of the connection and 2 calls each, but for 8 calls of each of the first five
-    and of the rows that are in flight then.
+    rows among good ones cost 16 tests of the connection and 2 calls each. Only the first five, and the rows that are in
+    flight then, cost 8 calls each.
 
     Args:
         session: Makes the call.
-        probing: Whether the vendor was down a while ago: then the first failed call is enough to ask.
+        probing: Whether the vendor was down a while ago: then the connection is tested after the first failed call.
     """
 
     def __init__(self, session: Session, *, probing: bool) -> None:
@@ -49,7 +49,7 @@ class OutageWatch:
         """Note the end of a row that was sent; return the reason to stop if the vendor is down.
 
         Args:
-            word: What became of the row.
+            word: The outcome of the row.
             cause: The error that ended it, or None.
             reason: The same as a sentence.
         """
