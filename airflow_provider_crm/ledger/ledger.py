@@ -145,7 +145,7 @@ class Ledger:
             confirm(connection, self._account, batch.confirmed)
         return claims
 
-    def settled(self, desired_rows: DesiredRows) -> frozenset[int]:
+    def unchanged_rows(self, desired_rows: DesiredRows) -> frozenset[int]:
         """Return the positions of the rows that want only what the CRM is known to hold, and confirm these fields.
 
         Older data does not get past confirmed fields any more; fields that are as wanted are confirmed in the other

@@ -46,7 +46,7 @@ class RunLedger:
         if self._ledger is None or not self.knows_unchanged:
             return frozenset()
         try:
-            return self._ledger.settled(rows)
+            return self._ledger.unchanged_rows(rows)
         except TransientError as err:
             self._stops.add(err)
             return frozenset()

@@ -186,7 +186,7 @@ def test_list_opportunities_of_the_published_raze_server(hook, sandbox):
     ],
 )
 def test_list_opportunities_with_filters(hook, sandbox, vendor, filters, query):
-    """Filters are the vendor's own; a list is joined by commas; they hold on every page."""
+    """Filters are the vendor's own; a list is joined by commas; they apply to every page."""
     records = list(hook(vendor).list_opportunities(**filters))
     assert len(records) == 50
     assert all(query.items() <= dict(call.query).items() for call in sandbox.audit.calls)
@@ -253,7 +253,7 @@ def test_update_opportunity_of_nothing_is_a_read(hook, sandbox):
 
 
 def test_update_opportunity_reads_dates_in_the_connections_zone(hook, sandbox):
-    """The connection's zone holds unless the call names another."""
+    """The connection's zone applies unless the call names another."""
     made = hook("close", extra={"timezone": "America/New_York"})
     moment = dt.datetime(2026, 3, 2, 3, tzinfo=dt.UTC)
     days = [

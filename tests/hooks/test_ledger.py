@@ -58,7 +58,7 @@ def test_another_kind_of_database_is_refused_by_name(connect, kind):
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "database_name"),
     [
         ("sqlite:////no/such/folder/ledger.db", r"\(sqlite, /no/such/folder/ledger.db\)"),
         ("postgresql+psycopg2://user:secret@127.0.0.1:1/crm?sslpassword=secret", r"\(postgresql, crm on 127.0.0.1\)"),
@@ -66,10 +66,10 @@ def test_another_kind_of_database_is_refused_by_name(connect, kind):
     ],
     ids=["file", "host", "socket"],
 )
-def test_an_error_tells_which_database_and_no_secret(url, place):
+def test_an_error_names_the_database_and_no_secret(url, database_name):
     """The log names the file or the server."""
     database = Database(sa.create_engine(url))
-    with pytest.raises(LedgerUnavailableError, match=place) as raised, database.transaction():
+    with pytest.raises(LedgerUnavailableError, match=database_name) as raised, database.transaction():
         pass
     assert "secret" not in str(raised.value)
 

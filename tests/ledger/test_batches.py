@@ -42,28 +42,28 @@ def test_rows_that_the_crm_holds_are_settled_without_a_claim(ledger):
         desired(record, value=2 if record == "changed" else 1, day=1)
         for record in ("changed", "held", "newer", "claimed", "unheard of", "doubtful")
     ]
-    assert ledger().settled(by_columns(rows)) == {1, 5}
-    assert ledger().settled(by_columns([desired("doubtful", value=1, note="b", day=1)])) == set()
+    assert ledger().unchanged_rows(by_columns(rows)) == {1, 5}
+    assert ledger().unchanged_rows(by_columns([desired("doubtful", value=1, note="b", day=1)])) == set()
 
 
 def test_a_settled_row_keeps_older_data_out(ledger):
     """Newer data that agrees is noted, so that what arrives late in between is stale."""
     push(ledger(), desired(value="a", day=0))
-    assert ledger().settled(by_columns([desired(value="a", day=3)])) == {0}
+    assert ledger().unchanged_rows(by_columns([desired(value="a", day=3)])) == {0}
     assert push(ledger(), desired(value="b", day=2)).verdict is Verdict.STALE
 
 
 def test_a_record_that_occurs_twice_is_not_settled_at_once(ledger):
     """Its rows have to be decided one after another."""
     push(ledger(), desired(value="a", day=0))
-    assert ledger().settled(by_columns([desired(value="a", day=3), desired(value="a", day=1)])) == set()
+    assert ledger().unchanged_rows(by_columns([desired(value="a", day=3), desired(value="a", day=1)])) == set()
 
 
 def test_hashed_fields_are_settled_by_their_hashes(ledger):
     """The same value has the same hash."""
     hashed = frozenset({"email"})
     push(ledger(hashed=hashed), desired(email="a@b.c"))
-    assert ledger(hashed=hashed).settled(
+    assert ledger(hashed=hashed).unchanged_rows(
         by_columns([desired(email="a@b.c", day=1), desired("other", email="a@b.c")])
     ) == {0}
 
@@ -83,7 +83,7 @@ def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger,
 def test_fields_that_agree_are_confirmed_in_a_row_that_does_not(ledger):
     """Of a row that is left for a claim, the fields that the CRM holds keep older data out all the same."""
     push(ledger(), desired(value=1, note="a"))
-    assert ledger().settled(by_columns([desired(value=1, note="b", day=3)])) == set()
+    assert ledger().unchanged_rows(by_columns([desired(value=1, note="b", day=3)])) == set()
     assert push(ledger(), desired(value=2, day=2)).verdict is Verdict.STALE
     assert push(ledger(), desired(note="c", day=2)).fields == {"note"}
 
@@ -98,17 +98,17 @@ def test_rows_may_want_different_fields(ledger):
         desired("t", day=3),
         desired("u", note="a", day=3),
     ]
-    assert ledger().settled(by_columns(rows)) == {0, 1}
+    assert ledger().unchanged_rows(by_columns(rows)) == {0, 1}
     assert push(ledger(), desired("r", note="b", day=2)).verdict is Verdict.SEND
     assert push(ledger(), desired("s", note="b", day=2)).verdict is Verdict.STALE
-    assert ledger().settled(by_columns([desired("r", day=3)])) == set()
+    assert ledger().unchanged_rows(by_columns([desired("r", day=3)])) == set()
 
 
 def test_rows_that_were_settled_before_are_settled_again(ledger, engine):
     """A retry of the same run finds what it confirmed, and writes nothing."""
     push(ledger(), desired(value=1))
     for _ in range(2):
-        assert ledger().settled(by_columns([desired(value=1, day=3)])) == {0}
+        assert ledger().unchanged_rows(by_columns([desired(value=1, day=3)])) == {0}
     with engine.connect() as connection:
         assert connection.execute(sa.select(field_states.c.as_of)).scalar_one() == DAY + dt.timedelta(days=3)
 
@@ -119,7 +119,7 @@ def test_long_texts_are_compared_in_parts(ledger, monkeypatch):
     rows = [desired(f"oppo_{number}", note="x" * 900) for number in range(9)]
     for row in rows[:4] + rows[5:]:
         push(ledger(), row)
-    assert ledger().settled(by_columns(rows)) == {0, 1, 2, 3, 5, 6, 7, 8}
+    assert ledger().unchanged_rows(by_columns(rows)) == {0, 1, 2, 3, 5, 6, 7, 8}
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -134,7 +134,7 @@ def test_a_comparison_reads_its_rows_and_not_the_whole_ledger(ledger, engine):
         )
     before = read_so_far(engine)
     rows = [desired(f"oppo_{number}", value=1, note=1, confidence=1, day=1) for number in range(1, 501)]
-    assert len(ledger().settled(by_columns(rows))) == len(rows)
+    assert len(ledger().unchanged_rows(by_columns(rows))) == len(rows)
     assert read_so_far(engine) - before <= 2 * 3 * len(rows)
 
 

@@ -43,7 +43,7 @@ def test_a_state_under_another_key_is_unknown_and_written_once_more(ledger):
     push(ledger(hashed=PHONE), desired(phone=NUMBER))
     columns = by_columns([desired(phone=NUMBER, day=1)])
     changed = ledger(hashed=PHONE, key=b"new")
-    assert changed.settled(columns) == frozenset()
+    assert changed.unchanged_rows(columns) == frozenset()
     assert {state.value for state in changed.states(["oppo_1"]).values()} == {None}
     (claim,) = changed.claim([desired(phone=NUMBER, day=1)])
     assert (claim.verdict, claim.before) == (Verdict.SEND, {})

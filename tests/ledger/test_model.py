@@ -70,7 +70,7 @@ class Model(RuleBasedStateMachine):
         ledger = Ledger(self.database, combine=combined, account="a", run_key="r", lease=LEASE, clock=self.clock)
         wanted = [DesiredRow(record, values, DAY + dt.timedelta(days=day)) for record, values, day in desired_rows]
         if changes_only:
-            settled = ledger.settled(by_columns(wanted))
+            settled = ledger.unchanged_rows(by_columns(wanted))
             for number in settled:
                 self._check(wanted[number], Claim(Verdict.UNCHANGED))
             wanted = [desired for number, desired in enumerate(wanted) if number not in settled]

@@ -72,7 +72,7 @@ def test_a_template_calls_it_without_an_argument(deals, update):
     assert "5 rows: 1 updated, 3 invalid, 1 rejected." in text
 
 
-def test_a_task_without_a_report_tells_the_error():
+def test_a_task_without_a_report_shows_the_error():
     """A timeout or a killed worker leaves no report: the text is the error, or says where to look."""
     ti = SimpleNamespace(dag_id="d", task_id="t", map_index=3, run_id="r", try_number=2, xcom_pull=lambda key: None)
     title = "d.t[3], run r, try 2:\n"

@@ -151,7 +151,7 @@ def test_without_a_ledger_there_is_nothing_to_confirm(deals, connect, write):
     assert write("raze_default", ledger_conn_id=None).outcomes == {"updated": 1}
 
 
-def test_close_tells_whose_key_it_is(deals, connect, write, crm_command, stored):
+def test_close_names_the_organization_of_a_key(deals, connect, write, crm_command, stored):
     """Two connections, two keys, two spellings of the host: one organization, and nothing to confirm."""
     row = [{"id": "oppo_1", "arr": 5}]
     connect("one", vendor="close")

@@ -31,7 +31,7 @@ def rows(*values):
     return [{"id": f"oppo_{number}", "arr": value} for number, value in enumerate(values)]
 
 
-def test_a_green_task_tells_what_it_wrote(deals):
+def test_a_green_task_emits_an_event_with_its_counts(deals):
     """One event of the account's asset with run key, rows and outcomes."""
     done = run(rows(1, 2, "x"), max_rejected=1)
     uri = f"crm://{done.report['account']}/opportunity"
@@ -40,7 +40,7 @@ def test_a_green_task_tells_what_it_wrote(deals):
 
 
 @pytest.mark.parametrize("arguments", [{"dry_run": True}, {"data": "x"}], ids=["dry run", "failed"])
-def test_a_task_that_wrote_nothing_or_failed_tells_nothing(deals, arguments):
+def test_a_task_that_wrote_nothing_or_failed_emits_no_event(deals, arguments):
     """Neither a rehearsal nor a red task sets off what waits for the asset."""
     done = run(rows(arguments.pop("data", 1)), **arguments)
     assert events(done) == []
@@ -55,7 +55,7 @@ def test_an_outlet_that_names_the_asset_gets_the_counts(deals):
     assert done.context["outlet_events"][named].extra["outcomes"] == {"updated": 1}
 
 
-def test_without_an_outlet_nothing_is_told(deals):
+def test_without_an_outlet_there_is_no_event(deals):
     """A task that names neither the asset nor the alias leaves Airflow's assets alone."""
     done = run(rows(1), outlets=[])
     assert done.error is None

@@ -22,13 +22,13 @@ def deal(crm_sandbox):
 @pytest.fixture
 def budget_of(deal, task):
     """Run the operator as a run of some type, and return the budget that its session had."""
-    held = []
+    budgets = []
 
-    class Kept(UpdateOpportunityOperator):
+    class BudgetNotingOperator(UpdateOpportunityOperator):
         def session_for(self, account):
             """Show it to the test."""
             session = super().session_for(account)
-            held.append(session.budget)
+            budgets.append(session.budget)
             return session
 
         def execute(self, context):
@@ -37,10 +37,10 @@ def budget_of(deal, task):
             return super().execute(context)
 
     def run(run_type="scheduled", **arguments):
-        Kept.run_type = run_type
-        end = task(Kept, data=ROWS, id_column="id", fields={"arr": "deal_value"}, **arguments)
+        BudgetNotingOperator.run_type = run_type
+        end = task(BudgetNotingOperator, data=ROWS, id_column="id", fields={"arr": "deal_value"}, **arguments)
         assert end.error is None, end.error
-        return held[-1]
+        return budgets[-1]
 
     return run
 
@@ -74,7 +74,7 @@ def test_a_backfill_has_a_share_of_its_own(budget_of, arguments, share):
 
 @pytest.mark.parametrize("name", ["budget_share", "backfill_budget_share"])
 @pytest.mark.parametrize("value", [0, 1.5, "half", None, True])
-def test_a_wrong_share_is_told_before_the_first_call(deal, update, name, value):
+def test_a_wrong_share_is_reported_before_the_first_call(deal, update, name, value):
     """Both are checked when the task runs, whatever the type of its run, before anything is sent."""
     failed = update(ROWS, **{name: value}).error
     assert isinstance(failed, AirflowFailException)

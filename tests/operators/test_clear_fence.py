@@ -1,4 +1,4 @@
-"""`airflow crm clear-fence` takes back a data time that keeps newer data out, and leaves a line about it."""
+"""`airflow crm clear-fence` clears a data time that shuts out newer data, and leaves a line about it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ID = "6f1c1f5e-9f0b-4a55-8a0e-1f2d3c4b5a69"
 
 
 @pytest.fixture
-def book(ledger_conn_id):
+def ledger(ledger_conn_id):
     """A ledger that takes any data time, as one of an earlier version did."""
     engine = ledger_database(ledger_conn_id).engine
     made = Ledger(
@@ -36,15 +36,15 @@ def book(ledger_conn_id):
 
 
 @pytest.fixture
-def write(book):
+def write(ledger):
     """Claim and acknowledge a value; returns the verdict."""
 
     def run(record_id, value, as_of):
         desired = DesiredRow(record_id, {"value": str(value)}, as_of)
-        (claim,) = book.claim([desired])
+        (claim,) = ledger.claim([desired])
         if claim.verdict is Verdict.SEND:
             outcome = Outcome(0, record_id, OutcomeWord.UPDATED)
-            book.settle([Settlement(ClaimedRow(desired, claim), outcome, claim.fields)])
+            ledger.settle([Settlement(ClaimedRow(desired, claim), outcome, claim.fields)])
         return claim.verdict
 
     return run
@@ -74,26 +74,26 @@ def test_a_record_is_cleared_by_its_id_in_any_spelling(write, crm_command):
     assert write("opp_2", 2, NOW - dt.timedelta(days=9)) is Verdict.STALE
 
 
-def test_a_value_that_is_wanted_again_is_unchanged_and_guarded(write, book, crm_command, stored):
+def test_a_value_that_is_wanted_again_is_unchanged_and_guarded(write, ledger, crm_command, stored):
     """The value is known as before; the run that wants it sets the data time, by either way of comparing."""
     for record_id in ("opp_1", "opp_2"):
         write(record_id, 1, FUTURE)
     crm_command("clear-fence", ACCOUNT)
     assert {row["as_of"] for row in stored(field_states)} == {None}
     assert write("opp_1", 1, NOW) is Verdict.UNCHANGED
-    assert book.settled(DesiredRows(["opp_2"], {"value": ["1"]}, [NOW])) == {0}
+    assert ledger.unchanged_rows(DesiredRows(["opp_2"], {"value": ["1"]}, [NOW])) == {0}
     earlier = NOW - dt.timedelta(days=1)
     assert [write(record_id, 2, earlier) for record_id in ("opp_1", "opp_2")] == [Verdict.STALE] * 2
 
 
-def test_what_a_killed_run_has_claimed_is_freed(book, write, crm_command, stored):
+def test_what_a_killed_run_has_claimed_is_freed(ledger, write, crm_command, stored):
     """Its lease is over, and its value may have landed or not, so the next run writes."""
     write("opp_1", 1, NOW)
-    book.claim([DesiredRow("opp_1", {"value": "2"}, FUTURE), DesiredRow("opp_2", {"value": "2"}, FUTURE)])
+    ledger.claim([DesiredRow("opp_1", {"value": "2"}, FUTURE), DesiredRow("opp_2", {"value": "2"}, FUTURE)])
     assert "opp_2 value: data time 9999-12-31 00:00 UTC is being written by a run now" in crm_command(
         "clear-fence", ACCOUNT
     )
-    engine = book._database.engine
+    engine = ledger._database.engine
     with engine.begin() as connection:
         connection.execute(sa.update(field_states).values(claimed_until=NOW - dt.timedelta(hours=1)))
     assert crm_command("clear-fence", ACCOUNT).count("cleared") == 2

@@ -25,7 +25,7 @@ def remove(crm, vendor, record_id):
 
 
 @pytest.mark.parametrize(("vendor", "record_id", "arguments"), [("close", "oppo_1", CLOSE), ("raze", "opp_1", RAZE)])
-def test_a_record_that_was_made_anew_is_written_again(deals, task, vendor, record_id, arguments):
+def test_a_record_that_was_created_again_is_written_again(deals, task, vendor, record_id, arguments):
     """A run meets a 404; the record is made again with another value; the next run writes the earlier one."""
     account = getattr(deals, vendor)
     money = {"value": 100} if vendor == "close" else {"deal_value": "1.00"}
@@ -48,7 +48,7 @@ def test_a_record_that_a_plan_did_not_find_is_written_again(deals, task):
     assert task(UpdateOpportunityOperator, **CLOSE, run_id="3", data=rows(5)).outcomes == {"updated": 1}
 
 
-def test_a_field_that_somebody_changed_is_noticed_in_the_answer_to_another(deals, task):
+def test_a_field_that_a_person_changed_is_noticed_in_the_answer_to_another(deals, task):
     """The row sends its note only; the answer shows that the value is no longer what the ledger believed."""
     arguments = {**CLOSE, "fields": {"arr": "deal_value", "note": "notes"}}
     task(UpdateOpportunityOperator, **arguments, run_id="1", data=rows(5, note="a"))

@@ -56,14 +56,14 @@ def test_every_row_lands_whatever_the_network_does(impatient_connections, update
     assert run.deferred is None, run.deferred.kwargs
     assert run.outcomes == {"updated": ROWS}
     key, scale = ("value", 100) if vendor == "close" else ("deal_value", 1)
-    held = {record_id: account.opportunity(record_id)[key] for record_id in data["id"]}
+    in_crm = {record_id: account.opportunity(record_id)[key] for record_id in data["id"]}
     wanted = {record_id: amount * scale for record_id, amount in zip(data["id"], data["arr"], strict=True)}
-    assert {record_id: Decimal(str(value)) for record_id, value in held.items()} == wanted
+    assert {record_id: Decimal(str(value)) for record_id, value in in_crm.items()} == wanted
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("vendor", "prefix"), [("close", "oppo_"), ("raze", "opp_")])
-def test_silently_ignored_values_are_told_row_by_row(crm_sandbox, update, tmp_path, vendor, prefix):
+def test_silently_ignored_values_are_reported_row_by_row(crm_sandbox, update, tmp_path, vendor, prefix):
     """Where the vendor answers 2xx and writes nothing, exactly those rows are `ignored`, and the task fails."""
     data = frame(prefix)
     for record_id in data["id"]:

@@ -109,7 +109,7 @@ def test_a_run_for_a_day_that_has_not_come_writes_nothing(deals, task, more):
 
 
 def test_a_plan_for_a_day_that_has_not_come_plans_nothing(deals, task):
-    """The rows of a plan are refused when it is made, so an approved one cannot hold them."""
+    """The rows of a plan are refused when it is made, so an approved one cannot have them."""
     plan = task(PlanAtNoon, **ARGUMENTS, as_of=NOON + dt.timedelta(days=1), data=[{"id": "oppo_1", "arr": 7}])
     assert plan.report["counts"]["invalid"] == 1
     assert plan.report["counts"]["update"] == 0

@@ -51,7 +51,7 @@ def test_rejects_that_are_tolerated_are_a_warning_where_nothing_landed(deals, up
     assert run.report["warnings"] == ["No row landed. 1 rows: 1 rejected."]
 
 
-def test_rows_that_the_crm_holds_already_are_no_warning(deals, update):
+def test_unchanged_rows_are_no_warning(deals, update):
     """A run in which every row is unchanged is as it should be."""
     update(ROWS)
     assert update(ROWS).report["warnings"] == []

@@ -94,7 +94,7 @@ def spans(monkeypatch):
 
 
 def markers_in(text):
-    """Which markers a text holds."""
+    """Markers that a text contains."""
     return [marker for marker in MARKERS if marker in text]
 
 
@@ -167,14 +167,14 @@ def test_no_hidden_value_stands_anywhere(hidden, quoting, spans, tmp_path, caplo
         for run, lineage in runs(batch, vendor, str(tmp_path / f"{number}.csv")):
             texts.append(f"{run.xcom} {run.report} {run.error!r} {lineage}")
             codes |= {reject["code"] for reject in (run.report or {}).get("rejects", ())}
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file()).decode("utf-8", "replace")
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file()).decode("utf-8", "replace")
     found = {
         "XCom and errors": " ".join(texts),
         "log": caplog.text + "".join(capfd.readouterr()),
         "spans": spans(),
-        "ledger and rejects file": kept,
+        "ledger and rejects file": stored,
     }
-    assert {place: markers_in(text) for place, text in found.items()} == {place: [] for place in found}
+    assert {source: markers_in(text) for source, text in found.items()} == {source: [] for source in found}
     assert "«(hidden)»" in found["XCom and errors"]
     assert "«(hidden)»" in found["ledger and rejects file"]
     assert {"NOT_A_NUMBER", *({"STAGE", "BAD_REQUEST"} if vendor == "close" else {"VALIDATION_ERROR"})} <= codes

@@ -1,4 +1,4 @@
-"""An hour-limited account: a task holds no worker slot while it waits, and writes, counts and reads each row once."""
+"""An hour-limited account: a task that waits occupies no worker slot, and writes, counts and reads each row once."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def test_a_deferred_task_with_a_ledger_carries_no_rows(account, ledger_conn_id, 
 
 
 @pytest.mark.parametrize("argument", ["changes_only", "retry_rejected"])
-def test_what_the_ledger_would_not_hold_back_is_carried_along(account, ledger_conn_id, tmp_path, argument):
+def test_rows_that_the_ledger_would_send_again_are_stored_with_the_deferred_task(
+    account, ledger_conn_id, tmp_path, argument
+):
     """With `changes_only=False` or `retry_rejected=True` a row is still sent once in a run."""
     wanted = {"changes_only": False} if argument == "changes_only" else {"retry_rejected": True}
     hours = Hours(
@@ -209,7 +211,7 @@ def test_a_plan_over_some_hours_of_pages(crowded, ledger_conn_id, stored):
     assert len(reads(crowded)) == len(set(reads(crowded))) <= ROWS + 3
 
 
-def test_a_plan_of_values_that_may_not_be_kept_does_not_wait_for_ever(crowded, ledger_conn_id, stored, monkeypatch):
+def test_a_plan_of_values_that_may_not_be_stored_does_not_wait_for_ever(crowded, ledger_conn_id, stored, monkeypatch):
     """Reads of hashed fields are not kept: such a plan fails, and its retry starts over."""
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
     rows = [{"id": f"opp_{number}", "mail": "jane@example.com"} for number in range(ROWS)]
@@ -252,7 +254,7 @@ def test_what_was_written_while_a_plan_waited_is_seen(crowded, ledger_conn_id, s
     assert planned["opp_0"] == ("update", "9")
 
 
-def test_a_plan_begins_anew_at_a_retry(crowded, ledger_conn_id, stored):
+def test_a_plan_begins_again_at_a_retry(crowded, ledger_conn_id, stored):
     """A new try reads the CRM as it is now."""
     rows = [{"id": f"opp_{number}", "arr": 1} for number in range(5)]
     hours = Plans(crowded, ledger_conn_id, stored, data=rows, fields={"arr": "deal_value"}, concurrency=1)
@@ -323,7 +325,7 @@ def test_a_budget_that_is_used_up_while_the_account_is_asked_about(account, ledg
         assert [line["record_id"] for line in csv.DictReader(file)] == ["oppo_1"]
 
 
-def test_guardrails_hold_after_a_wait_for_the_account(account, ledger_conn_id, tmp_path):
+def test_guardrails_apply_after_a_wait_for_the_account(account, ledger_conn_id, tmp_path):
     """A task that had to wait before it knew its rows is still checked against its limits."""
     account.set(close_limit=1, close_window=float(HOUR))
     requests.get(f"{account.url}/api/v1/me/", auth=(account.close.api_key, ""), timeout=10)

@@ -130,7 +130,7 @@ def test_an_unreachable_host_is_named_and_retried(crm_sandbox, update, monkeypat
     assert str(run.error) == "http://127.0.0.1:9 cannot be reached. Check the connection's host and the network."
 
 
-def test_an_expired_key_is_told_as_the_vendor_tells_it(crm_sandbox, refused, monkeypatch):
+def test_an_expired_key_is_reported_in_the_words_of_the_vendor(crm_sandbox, refused, monkeypatch):
     """Raze's code for an expired key is in the message."""
     key = crm_sandbox.raze.add_key(permissions=["opportunities:write"], expires_at=crm_sandbox.clock.now())
     monkeypatch.setenv("AIRFLOW_CONN_OLD", json.dumps({"conn_type": "raze", "password": key, "host": crm_sandbox.url}))

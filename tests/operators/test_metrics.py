@@ -13,7 +13,7 @@ from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.sync.airflow_versions import stats
 
 
-class Kept(NoStatsLogger):
+class StoredMetrics(NoStatsLogger):
     """A metrics backend in memory."""
 
     def __init__(self):
@@ -37,9 +37,9 @@ class Kept(NoStatsLogger):
 @pytest.fixture
 def metrics():
     """Airflow's metrics go here for one test."""
-    kept = Kept()
-    send_metrics_to(lambda: kept)
-    yield kept
+    stored = StoredMetrics()
+    send_metrics_to(lambda: stored)
+    yield stored
     send_metrics_to(NoStatsLogger)
 
 
@@ -74,7 +74,7 @@ def test_a_failed_task_is_counted_too(deals, update, metrics):
     assert metrics.counters["crm.rows.rejected"] == 1
 
 
-def test_waits_are_told(deals, update, metrics):
+def test_waits_are_recorded(deals, update, metrics):
     """Seven waits between attempts, each doubled and cut by half at most, are a sum of 16 to 32 seconds."""
     deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_0/", faults=["http_500"] * 7)
     run = update([{"id": "oppo_0", "arr": 7}])
@@ -82,7 +82,7 @@ def test_waits_are_told(deals, update, metrics):
     assert 15.8 < metrics.timings["crm.waited"] < 31.8
 
 
-def test_a_task_that_never_waits_tells_zero(deals, update, metrics):
+def test_a_task_that_never_waits_records_zero(deals, update, metrics):
     """No wait is a wait of no seconds: a dashboard sees the difference from a task that did not run."""
     update([{"id": "oppo_0", "arr": 7}], ledger_conn_id=None)
     assert metrics.timings == {"crm.waited": 0.0}
@@ -94,7 +94,7 @@ def progress(capsys):
 
 
 def test_the_log_says_how_far_a_list_is(deals, update, capsys):
-    """Rows, rate, calls, budget, refused and time left, once the vendor has kept the run waiting for some seconds."""
+    """Rows, rate, calls, budget, refused and time left, once the vendor has made the run wait for some seconds."""
     deals.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_0/", faults=["http_500"] * 7)
     update([{"id": f"oppo_{number}", "arr": 7} for number in range(3)], concurrency=1)
     lines = progress(capsys)

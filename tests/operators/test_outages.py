@@ -25,14 +25,14 @@ PATH = "/external/v1/opportunities"
 FAULTS = ("http_503", "html_502", "reset_before")
 
 
-def impatient(operator_class, held):
-    """The operator with a clock that does not wait; how long it held its worker slot is added to `held`."""
+def impatient(operator_class, slot_times):
+    """The operator with a clock that does not wait; how long it occupied its worker slot is added to `slot_times`."""
 
     class Impatient(operator_class):
         def session_for(self, account):
             """Use a clock of the segment's own."""
             time = Time()
-            held.append(time)
+            slot_times.append(time)
             clock = Clock(monotonic=lambda: time.seconds, sleep=time.sleep)
             return Session(account, retry=RetryRules(defer_after=self.defer_after), clock=clock)
 
@@ -46,8 +46,8 @@ class Outage:
         self.sandbox, self.seconds = sandbox, seconds
         # With one thread the time that it sleeps is the time that passes.
         self.arguments = {"task_id": "task", "concurrency": 1, **arguments}
-        self.held, self.waits, self.run = [], [], Run()
-        self.operator_class = impatient(operator_class, self.held)
+        self.slot_times, self.waits, self.run = [], [], Run()
+        self.operator_class = impatient(operator_class, self.slot_times)
 
     def until_done(self):
         """Wake the task when its wait is over; the vendor is up again once its time is over."""
@@ -71,8 +71,8 @@ class Outage:
 
     @property
     def slot_seconds(self):
-        """Seconds in which a worker slot was held by waiting."""
-        return sum(time.seconds for time in self.held)
+        """Seconds in which a worker slot was occupied by waiting."""
+        return sum(time.seconds for time in self.slot_times)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def vendor(crm_sandbox):
 
 
 @pytest.fixture
-def known(vendor, task, ledger_conn_id):
+def warm(vendor, task, ledger_conn_id):
     """The same, of accounts that have been written to before."""
     for name, arguments in ARGUMENTS.items():
         end = task(UpdateOpportunityOperator, data=data(name, 1), task_id="before", run_id="before", **arguments)
@@ -100,8 +100,8 @@ def data(name, count=ROWS):
     return [{"id": f"{name}_{number}", "arr": number + 2, "stage": "proposal"} for number in range(count)]
 
 
-def hold(sandbox, name, count=ROWS):
-    """Whether the CRM holds what the rows wanted."""
+def has_landed(sandbox, name, count=ROWS):
+    """Whether the CRM has the values of the rows."""
     if name == "close":
         return [sandbox.close.opportunity(f"close_{number}")["value"] for number in range(count)] == [
             100 * (number + 2) for number in range(count)
@@ -119,14 +119,14 @@ def landed(sandbox):
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["close", "raze"])
-def test_an_hour_before_the_first_row(known, ledger_conn_id, name, fault):
+def test_an_hour_before_the_first_row(warm, ledger_conn_id, name, fault):
     """A vendor that is down when the task starts is waited for, without a retry and nearly without a worker slot."""
-    known.set(fault_rates={fault: 1.0})
-    outage = Outage(known, HOUR, data=data(name), ledger_conn_id=ledger_conn_id, **ARGUMENTS[name])
+    warm.set(fault_rates={fault: 1.0})
+    outage = Outage(warm, HOUR, data=data(name), ledger_conn_id=ledger_conn_id, **ARGUMENTS[name])
     run = outage.until_done()
     assert run.error is None
     assert run.outcomes == {"updated": ROWS - 1, "unchanged": 1}
-    assert hold(known, name)
+    assert has_landed(warm, name)
     assert len(outage.waits) == 4
     assert outage.slot_seconds < HOUR / 10
 
@@ -150,7 +150,7 @@ def test_an_hour_in_mid_run(vendor, ledger_conn_id, tmp_path, name, case):
     run = outage.until_done()
     assert run.error is None
     assert run.outcomes == {"updated": ROWS}
-    assert hold(vendor, name)
+    assert has_landed(vendor, name)
     assert len(landed(vendor)) == len(set(landed(vendor)))
     assert len(outage.waits) == 4
     with path.open() as file:
@@ -169,42 +169,42 @@ class Begun:
             self.script.take()
 
 
-def test_a_few_rows(known, ledger_conn_id):
+def test_a_few_rows(warm, ledger_conn_id):
     """Fewer rows than make an outage by themselves wait as well, once one more call has shown that nothing answers."""
-    known.set(fault_rates={"http_503": 1.0})
-    outage = Outage(known, HOUR, data=data("raze", 3), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
+    warm.set(fault_rates={"http_503": 1.0})
+    outage = Outage(warm, HOUR, data=data("raze", 3), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
     run = outage.until_done()
     assert run.error is None
-    assert hold(known, "raze", 3)
+    assert has_landed(warm, "raze", 3)
 
 
-def test_one_row_is_sent_to_see_whether_the_vendor_is_back(known, ledger_conn_id):
+def test_one_row_is_sent_to_see_whether_the_vendor_is_back(warm, ledger_conn_id):
     """A task that is woken too early finds out by one row, with its usual attempts, and sends no other."""
-    known.set(fault_rates={"http_503": 1.0})
-    outage = Outage(known, 4 * HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
+    warm.set(fault_rates={"http_503": 1.0})
+    outage = Outage(warm, 4 * HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
     outage.run.of(outage.operator_class(**outage.arguments).execute)
     kwargs = outage.run.deferred.kwargs
-    known.audit.clear()
+    warm.audit.clear()
     outage.run.of(lambda context: outage.operator_class(**outage.arguments).resume(context, **kwargs))
     # It may have landed before: it is read first. The last call is the one that any valid key may make.
-    assert [call.path for call in known.audit.calls] == [f"{PATH}/raze_1"] * 8 + [PATH]
+    assert [call.path for call in warm.audit.calls] == [f"{PATH}/raze_1"] * 8 + [PATH]
     assert outage.run.deferred.kwargs["outages"] == 2
 
 
-def test_a_row_that_always_fails_does_not_look_like_an_outage(known, ledger_conn_id):
+def test_a_row_that_always_fails_does_not_look_like_an_outage(warm, ledger_conn_id):
     """If the first row after an outage fails for a reason of its own, the others are still written."""
-    known.set(fault_rates={"http_503": 1.0})
-    outage = Outage(known, HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
-    known.script(vendor="raze", method="PUT", path=f"{PATH}/raze_1", faults=["http_500"] * 1_000)
+    warm.set(fault_rates={"http_503": 1.0})
+    outage = Outage(warm, HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
+    warm.script(vendor="raze", method="PUT", path=f"{PATH}/raze_1", faults=["http_500"] * 1_000)
     run = outage.until_done()
     assert run.outcomes == {"updated": ROWS - 2, "unchanged": 1, "failed": 1}
     assert len(outage.waits) == 4
 
 
-def test_after_six_hours_the_task_fails_for_its_retry(known, ledger_conn_id):
+def test_after_six_hours_the_task_fails_for_its_retry(warm, ledger_conn_id):
     """The waits are bounded; the task then fails as one that Airflow retries, and reports every row."""
-    known.set(fault_rates={"http_503": 1.0})
-    outage = Outage(known, 100 * HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
+    warm.set(fault_rates={"http_503": 1.0})
+    outage = Outage(warm, 100 * HOUR, data=data("raze"), ledger_conn_id=ledger_conn_id, **ARGUMENTS["raze"])
     run = outage.until_done()
     assert isinstance(run.error, AirflowException)
     assert not isinstance(run.error, AirflowFailException)
@@ -222,27 +222,27 @@ def test_a_host_that_never_answered_is_not_waited_for(vendor, ledger_conn_id):
         assert outage.waits == []
 
 
-def test_an_answer_that_got_lost_is_not_taken_for_a_row_that_did_not_land(known, ledger_conn_id):
+def test_a_lost_answer_does_not_mean_that_the_row_did_not_land(warm, ledger_conn_id):
     """A stage that landed before the vendor went down is found in place afterwards, and not stamped again."""
-    known.script(vendor="raze", method="PATCH", faults=["http_503_after"])
-    reading = known.script(vendor="raze", method="GET", faults=["http_503"] * 5_000)
+    warm.script(vendor="raze", method="PATCH", faults=["http_503_after"])
+    reading = warm.script(vendor="raze", method="GET", faults=["http_503"] * 5_000)
     arguments = {**ARGUMENTS["raze"], "fields": {"stage": "stage"}}
-    outage = Outage(known, HOUR, data=data("raze", 2), ledger_conn_id=ledger_conn_id, **arguments)
+    outage = Outage(warm, HOUR, data=data("raze", 2), ledger_conn_id=ledger_conn_id, **arguments)
     outage.run.of(outage.operator_class(**outage.arguments).execute)
     while reading.left:
         reading.take()
     kwargs = outage.run.deferred.kwargs
     outage.run.of(lambda context: outage.operator_class(**outage.arguments).resume(context, **kwargs))
     assert outage.run.error is None
-    assert landed(known) == [("raze_1", "PATCH")]
+    assert landed(warm) == [("raze_1", "PATCH")]
 
 
-def test_a_plan_is_applied_across_an_outage(known, task, ledger_conn_id):
+def test_a_plan_is_applied_across_an_outage(warm, task, ledger_conn_id):
     """A plan, whose records are read before they are written, goes on with the rows that are left."""
     planned = task(PlanOpportunityUpdatesOperator, data=data("raze"), task_id="plan", **ARGUMENTS["raze"])
-    known.set(fault_rates={"http_503": 1.0})
+    warm.set(fault_rates={"http_503": 1.0})
     outage = Outage(
-        known,
+        warm,
         HOUR,
         plan=planned.report["plan_id"],
         digest=planned.report["digest"],
@@ -252,15 +252,15 @@ def test_a_plan_is_applied_across_an_outage(known, task, ledger_conn_id):
     run = outage.until_done()
     assert run.error is None
     assert run.outcomes == {"updated": ROWS - 1, "unchanged": 1}
-    assert hold(known, "raze")
+    assert has_landed(warm, "raze")
 
 
-def test_an_undo_waits_too(known, task, ledger_conn_id):
+def test_an_undo_waits_too(warm, task, ledger_conn_id):
     """An undo reads before it writes; both wait."""
     task(UpdateOpportunityOperator, data=data("raze"), task_id="write", capture_before=True, **ARGUMENTS["raze"])
-    known.set(fault_rates={"http_503": 1.0})
+    warm.set(fault_rates={"http_503": 1.0})
     outage = Outage(
-        known,
+        warm,
         HOUR,
         RevertOpportunityUpdatesOperator,
         run_key="dag/write/run",
@@ -270,4 +270,4 @@ def test_an_undo_waits_too(known, task, ledger_conn_id):
     run = outage.until_done()
     assert run.error is None
     assert run.outcomes == {"updated": ROWS - 1}
-    assert str(known.raze.opportunity(f"raze_{ROWS - 1}")["deal_value"]) == "1.00"
+    assert str(warm.raze.opportunity(f"raze_{ROWS - 1}")["deal_value"]) == "1.00"

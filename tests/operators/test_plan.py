@@ -77,11 +77,11 @@ def verdicts(found):
 
 
 def value(sandbox, number):
-    """The value that Close holds, in cents."""
+    """The value in Close, in cents."""
     return sandbox.close.opportunity(f"oppo_{number}")["value"]
 
 
-def test_a_plan_tells_each_field_and_writes_nothing(deals, plan, stored):
+def test_a_plan_lists_each_field_and_writes_nothing(deals, plan, stored):
     """Per record and field there is a before, an after and a verdict; no call that writes is made."""
     run = plan([row(0, 5), row(1, 1, "new"), row(2, "x"), row(9, 1)])
     assert run.error is None
@@ -481,7 +481,7 @@ def test_half_a_plan_is_no_plan(deals, plan, stored, ledger_conn_id):
     assert waits == 13
 
 
-def test_values_that_are_kept_as_hashes_cannot_be_planned(deals, plan, stored, monkeypatch):
+def test_values_that_are_stored_as_hashes_cannot_be_planned(deals, plan, stored, monkeypatch):
     """A changed personal field that the ledger keeps as a hash is `invalid` in a plan, and stands nowhere in it."""
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")
     data = [{"id": "opp_0", "mail": "jane@example.com"}]
@@ -505,7 +505,7 @@ def test_an_empty_plan_is_applied(deals, plan, apply):
     assert apply(run).outcomes == {}
 
 
-def test_a_field_that_was_kept_as_a_hash_is_no_conflict_once_it_is_kept_readably(deals, plan, write, monkeypatch):
+def test_a_field_that_was_stored_as_a_hash_is_no_conflict_once_it_is_stored_in_clear(deals, plan, write, monkeypatch):
     """A value that was acknowledged as a hash is compared as one, also after `ledger_hash_fields` was changed."""
     raze = {"crm_conn_id": "raze_default", "fields": {"mail": "email"}}
     monkeypatch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "email")

@@ -78,7 +78,7 @@ def test_the_query_finds_what_the_frame_has(ran, table, suffix):
     assert len(found) == len(BAD)
 
 
-def test_rows_that_rest_are_told_at_every_run(deals, ran, table):
+def test_rows_that_rest_are_reported_by_every_run(deals, ran, table):
     """A row that is not sent again because the CRM refused the very values is a reject of the later run, too."""
     deals.set(fault_rates={"http_400": 1.0}, fault_methods={"PUT"})
     ran("first", "csv", BAD)
@@ -90,7 +90,7 @@ def test_rows_that_rest_are_told_at_every_run(deals, ran, table):
     assert sum("The same values were refused since" in row[3] for row in found) == 25
 
 
-def test_a_retry_tells_each_row_once_on_the_page(deals, ran, ledger_conn_id):
+def test_a_retry_shows_each_row_once_on_the_page(deals, ran, ledger_conn_id):
     """The page shows of a row what the last try did: that it was refused before is no second refusal."""
     for _ in range(2):
         ran("run", "csv", [row for row in BAD if row["id"]])

@@ -19,7 +19,7 @@ CLOSE = {"id_column": "id", "fields": {"arr": "deal_value"}}
 
 
 @pytest.fixture
-def kept(ledger_conn_id):
+def stored_report(ledger_conn_id):
     """The report of a run in the ledger."""
 
     def report(run_key):
@@ -33,7 +33,7 @@ def kept(ledger_conn_id):
 
 
 @pytest.mark.parametrize("operator", [UpdateOpportunityOperator, PlanOpportunityUpdatesOperator])
-def test_the_report_has_budget_and_guardrails(deals, task, kept, operator):
+def test_the_report_has_budget_and_guardrails(deals, task, stored_report, operator):
     """Calls by endpoint group beside the vendor's limit, the share, and each limit beside what was measured."""
     deals.set(close_limit=50, close_window=3600.0)
     data = [{"id": "oppo_0", "arr": 7}, {"id": "oppo_1", "arr": "x"}]
@@ -54,18 +54,18 @@ def test_the_report_has_budget_and_guardrails(deals, task, kept, operator):
             "unit": "of the rows are invalid (1 of 2)",
         },
     ]
-    stored = kept("dag/task/run")
+    stored = stored_report("dag/task/run")
     assert (stored["budget"], stored["guardrails"]) == (run.report["budget"], run.report["guardrails"])
 
 
 @pytest.mark.parametrize("operator", [UpdateOpportunityOperator, PlanOpportunityUpdatesOperator])
-def test_a_breach_is_kept_for_the_page(deals, task, kept, operator):
+def test_a_broken_guardrail_is_stored_for_the_page(deals, task, stored_report, operator):
     """A run that a guardrail stopped has a report of no row, which says what was measured against what is allowed."""
     data = [{"id": f"oppo_{number}", "arr": 7} for number in range(3)]
     run = task(operator, data=data, guardrails=Guardrails(max_rows=2, max_null_fraction=0.5), **CLOSE)
     assert "max_rows: 3 rows, allowed are 2." in str(run.error)
     assert deals.audit.writes == []
-    report = SyncReport.from_dict(kept("dag/task/run"))
+    report = SyncReport.from_dict(stored_report("dag/task/run"))
     assert (report.rows, report.outcomes) == (0, {})
     assert [(one.limit, one.broken) for one in report.guardrails] == [("max_rows", True), ("max_null_fraction", False)]
 

@@ -33,7 +33,7 @@ def write(task):
 
 @pytest.fixture
 def revert(task):
-    """Take back the run of `write`."""
+    """Undo the run of `write`."""
 
     def run(run_key="dag/write/run", **arguments):
         return task(RevertOpportunityUpdatesOperator, run_key=run_key, **{"task_id": "undo", **arguments})
@@ -46,32 +46,32 @@ def row(number, arr, text="n"):
     return {"id": f"oppo_{number}", "arr": arr, "text": text}
 
 
-def held(sandbox, number):
-    """Value in cents and note that Close holds."""
+def crm_values(sandbox, number):
+    """Value in cents and note in Close."""
     record = sandbox.close.opportunity(f"oppo_{number}")
     return record["value"], record["note"]
 
 
 def test_an_undo_puts_back_what_stood_before(deals, write, revert):
-    """Every field that the run wrote holds again what it held before, empty ones included."""
+    """Every field that the run wrote has the value from before again, empty ones included."""
     deals.close.add_opportunity("oppo_2", value=None, note="")
     assert write([row(0, 5, "a"), row(1, 6), row(2, 7, "b")]).outcomes == {"updated": 3}
     run = revert()
     assert run.error is None
     assert run.outcomes == {"updated": 3}
-    assert [held(deals, number) for number in range(3)] == [(100, "n"), (100, "n"), (None, "")]
+    assert [crm_values(deals, number) for number in range(3)] == [(100, "n"), (100, "n"), (None, "")]
     assert run.report["plan_id"]
 
 
 def test_what_was_changed_since_is_left_alone(deals, write, revert):
-    """A record that no longer holds what the run wrote is a conflict, as a whole; the others are put back."""
+    """A record that no longer has the values of the run is a conflict, as a whole; the others are put back."""
     write([row(0, 5, "a"), row(1, 6, "b")])
     deals.close.add_opportunity("oppo_0", value=4_200, note="a")
     run = revert()
     assert isinstance(run.error, AirflowFailException)
     assert run.outcomes == {"updated": 1, "rejected": 1}
     assert run.rejects == {"oppo_0": ("rejected", "CONFLICT")}
-    assert (held(deals, 0), held(deals, 1)) == ((4_200, "a"), (100, "n"))
+    assert (crm_values(deals, 0), crm_values(deals, 1)) == ((4_200, "a"), (100, "n"))
 
 
 def test_conflicts_of_an_undo_can_be_skipped(deals, write, revert):
@@ -88,7 +88,7 @@ def test_what_is_not_known_is_not_guessed(deals, write, revert):
     write([row(0, 5)], capture_before=False)
     run = revert()
     assert run.rejects == {"oppo_0": ("invalid", "BEFORE_UNKNOWN")}
-    assert held(deals, 0) == (500, "n")
+    assert crm_values(deals, 0) == (500, "n")
 
 
 def test_the_last_acknowledged_value_is_what_stood_before(deals, write, revert):
@@ -96,7 +96,7 @@ def test_the_last_acknowledged_value_is_what_stood_before(deals, write, revert):
     write([row(0, 5)], capture_before=False, run_id="first", as_of=DAY)
     write([row(0, 6)], capture_before=False, run_id="second", as_of=DAY + dt.timedelta(days=1))
     assert revert("dag/write/second").outcomes == {"updated": 1}
-    assert held(deals, 0) == (500, "n")
+    assert crm_values(deals, 0) == (500, "n")
 
 
 def test_reading_first_costs_one_call_and_only_the_first_time(deals, write):
@@ -111,9 +111,9 @@ def test_an_applied_plan_can_be_taken_back(deals, task, revert):
     """A run that applied a plan has read every record before it wrote it."""
     planned = task(PlanOpportunityUpdatesOperator, data=[row(0, 5)], task_id="plan", **CLOSE)
     task(UpdateOpportunityOperator, plan=planned.report["plan_id"], digest=planned.report["digest"], task_id="apply")
-    assert held(deals, 0) == (500, "n")
+    assert crm_values(deals, 0) == (500, "n")
     assert revert("dag/apply/run").outcomes == {"updated": 1}
-    assert held(deals, 0) == (100, "n")
+    assert crm_values(deals, 0) == (100, "n")
 
 
 def test_an_undo_can_be_approved_first(deals, write, revert, task):
@@ -128,7 +128,7 @@ def test_an_undo_can_be_approved_first(deals, write, revert, task):
         UpdateOpportunityOperator, plan=planned.report["plan_id"], digest=planned.report["digest"], task_id="apply"
     )
     assert applied.outcomes["updated"] == 1
-    assert held(deals, 0) == (100, "n")
+    assert crm_values(deals, 0) == (100, "n")
 
 
 def test_an_undo_can_be_undone(deals, write, revert):
@@ -136,7 +136,7 @@ def test_an_undo_can_be_undone(deals, write, revert):
     write([row(0, 5)])
     revert()
     assert revert("dag/undo/run", task_id="redo").outcomes == {"updated": 1}
-    assert held(deals, 0) == (500, "n")
+    assert crm_values(deals, 0) == (500, "n")
 
 
 def test_a_second_try_of_an_undo_finds_it_done(deals, write, revert):
@@ -161,9 +161,9 @@ def test_a_run_of_several_tries_goes_back_to_before_the_first(deals, write, reve
     """If a run wrote a field twice, what stood before its first write comes back."""
     write([row(0, 5)], as_of=DAY)
     write([row(0, 6)], try_number=2, as_of=DAY)
-    assert held(deals, 0) == (600, "n")
+    assert crm_values(deals, 0) == (600, "n")
     assert revert().outcomes == {"updated": 1}
-    assert held(deals, 0) == (100, "n")
+    assert crm_values(deals, 0) == (100, "n")
 
 
 def test_stages_and_values_of_raze_are_put_back(deals, write, revert):
@@ -191,7 +191,7 @@ def test_a_hashed_value_cannot_be_put_back(deals, write, revert, monkeypatch):
 
 
 def test_a_part_of_a_list_cannot_be_put_back(deals, write, revert):
-    """`.add` changes a part of what stands there, which is not kept: it is reported."""
+    """`.add` changes a part of a list, and the list before is not stored: it is reported."""
     run = write([{"id": "oppo_0", "product": "Core"}], fields={"product": "custom.cf_products.add"})
     assert run.outcomes == {"updated": 1}
     assert revert().rejects == {"oppo_0": ("invalid", "PARTIAL")}
@@ -263,7 +263,7 @@ def test_what_was_seen_after_a_failed_attempt_is_what_stood_before(deals, write,
     assert write([row(0, 5)]).outcomes == {"failed": 1}
     assert write([row(0, 5)], try_number=2).outcomes == {"updated": 1}
     assert revert().outcomes == {"updated": 1}
-    assert held(deals, 0) == (100, "n")
+    assert crm_values(deals, 0) == (100, "n")
 
 
 def test_a_value_that_an_attempt_may_have_left_is_not_what_stood_before(deals, write, revert):

@@ -26,7 +26,7 @@ FAULTS = (
 
 
 def forms(secret):
-    """The secret as it stands, and as Basic authentication, JSON and URLs carry it."""
+    """The secret in clear, and as Basic authentication, JSON and URLs contain it."""
     basic = base64.b64encode(f"{secret}:".encode()).decode()
     return {secret, basic, json.dumps(secret)[1:-1], secret.replace("/", "%2F")}
 
@@ -62,7 +62,7 @@ def connections(crm_sandbox, monkeypatch):
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("crm_conn_id", ["by_key", "by_token", "raze"])
 def test_no_failure_shows_a_secret(connections, update, caplog, capfd, crm_conn_id, fault):  # noqa: PLR0917 - fixtures
-    """Unknown keys, every status, cut connections, redirects: neither log nor exception nor XCom holds the secret."""
+    """Unknown keys, every status, cut connections, redirects: no log, exception or XCom contains the secret."""
     caplog.set_level(logging.DEBUG)
     connections.set(fault_rates={fault: 1.0} if fault else {})
     record_id = "opp_0" if crm_conn_id == "raze" else "oppo_0"
@@ -73,7 +73,7 @@ def test_no_failure_shows_a_secret(connections, update, caplog, capfd, crm_conn_
 
 
 def test_no_object_shows_a_secret(connections):
-    """The repr of hook, account, credentials, session and signature, and the operator's fields, hold no secret."""
+    """The repr of hook, account, credentials, session and signature, and the operator's fields, contain no secret."""
     shown = []
     for crm_conn_id in ("by_key", "by_token", "raze"):
         hook = CrmHook.for_connection(crm_conn_id)

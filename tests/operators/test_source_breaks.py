@@ -139,14 +139,14 @@ def test_a_damaged_row_group_is_reported(deals, update, tmp_path):
     assert run.report["rows"] == 10_000
 
 
-def test_the_error_of_a_statement_is_told_from_one_of_the_connection():
+def test_an_error_of_a_statement_is_treated_unlike_one_of_the_connection():
     """Drivers share the names of PEP 249; a subclass is of its parent's kind."""
     assert may_succeed_later(type("IdleInTransactionSessionTimeout", (OperationalError,), {})())
     assert not may_succeed_later(type("UndefinedTable", (ProgrammingError,), {})())
     assert may_succeed_later(TransientError("later"))
 
 
-def test_an_error_before_the_first_row_is_told_as_it_is():
+def test_an_error_before_the_first_row_is_reported_unchanged():
     """An error that names the trouble already needs no other sentence."""
     missing = ConfigurationError("There is no column 'x'.")
     assert source_error(missing, 0) is missing

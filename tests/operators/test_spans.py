@@ -102,8 +102,8 @@ def test_a_breach_is_an_error_of_the_guardrails(deals, task, spans):
     assert "max_rows: 1 rows" in found["crm.guardrails"].status.description
 
 
-def test_no_span_holds_a_secret_or_a_value(deals, task, spans):
-    """Neither the key nor the values of rows are in a trace, whose random ids hold any short number some day."""
+def test_no_span_contains_a_secret_or_a_value(deals, task, spans):
+    """Neither the key nor the values of rows are in a trace, whose random ids contain any short number some day."""
     task(UpdateOpportunityOperator, data=[{"id": "oppo_0", "arr": "7731977319.31"}], max_rejected=1, **CLOSE)
     exported = "".join(span.to_json() for span in spans().values())
     assert [word for word in (deals.close.api_key, "7731977319.31", "773197731931") if word in exported] == []

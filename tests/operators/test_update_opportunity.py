@@ -36,7 +36,7 @@ def test_every_row_lands_in_close(deals, update):
 
 
 def test_the_report_is_small_and_whole(deals, update):
-    """XCom holds run key, vendor, account, counts and rejects, and never the rows."""
+    """XCom has run key, vendor, account, counts and rejects, and never the rows."""
     report = update(rows("1.00", "x")).report
     assert set(report) == {
         "run_key", "vendor", "account", "rows", "calls", "seconds", "outcomes", "rejects", "rejects_path", "budget",
@@ -176,7 +176,7 @@ def test_a_dry_run_logs_no_personal_values(deals, update, capsys):
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_all_rejects_are_in_the_file(deals, update, tmp_path, suffix):
-    """`rejects_path` holds every row that did not land, beyond the 20 of the report."""
+    """The file of `rejects_path` has every row that did not land, beyond the 20 of the report."""
     path = tmp_path / "some" / f"rejects.{suffix}"
     run = update([{"id": f"oppo_x{number}", "arr": 1} for number in range(30)], rejects_path=str(path))
     frame = pd.read_csv(path) if suffix == "csv" else pd.read_json(path, lines=True)

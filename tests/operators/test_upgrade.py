@@ -138,7 +138,7 @@ def test_a_plan_that_version_1_was_reading_is_made(handed, ledger_conn_id, store
 
 
 def test_airflow_finds_what_version_1_named():
-    """The trigger in Airflow's database is none of this package, and the method is that of every operator."""
+    """The trigger in Airflow's database is not of this package, and the method is that of every operator."""
     for case in ("with_ledger", "without_ledger", "plan", "outage"):
         state = version_1.handed_to_airflow(case, "host")
         module, name = state["trigger"].rsplit(".", 1)

@@ -171,7 +171,7 @@ def test_the_frame_has_all_rows_of_the_file(path, rejects):
     assert list(frame.itertuples(index=False, name=None)) == [tuple(reject.to_row().values()) for reject in rejects]
 
 
-def test_a_file_that_a_later_run_has_written_over_is_not_taken_for_its_own(path):
+def test_a_file_that_a_later_run_has_overwritten_is_refused(path):
     """Other rejects at the same place, or none, are an error instead of being shown as this run's."""
     rejects = [reject(number) for number in range(25)]
     for later in ([reject(number, "other") for number in range(25)], [reject(0)], []):

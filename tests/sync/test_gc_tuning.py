@@ -38,8 +38,8 @@ def test_objects_of_imports_are_not_traversed():
     assert gc.get_freeze_count() == 0
 
 
-def test_the_collector_seldom_comes_while_rows_are_gone_through():
-    """Objects that are held for a moment by the thousand bring it less often; afterwards it comes as before."""
+def test_the_collector_seldom_runs_while_rows_are_processed():
+    """It runs less often while thousands of objects live for a moment; afterwards it runs as before."""
     before, looks = gc.get_threshold(), []
 
     def noted(phase, _):
@@ -48,9 +48,9 @@ def test_the_collector_seldom_comes_while_rows_are_gone_through():
     gc.callbacks.append(noted)
     try:
         with freeze_imports():
-            held = [[] for _ in range(10_000)]
+            objects = [[] for _ in range(10_000)]
             assert looks == []
-        held += [[] for _ in range(10_000)]
+        objects += [[] for _ in range(10_000)]
     finally:
         gc.callbacks.remove(noted)
     assert gc.get_threshold() == before

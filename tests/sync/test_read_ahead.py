@@ -97,7 +97,7 @@ def test_items_that_cannot_be_written_down_wait_in_memory():
         assert [bytes(item) for item in items] == [bytes([number]) for number in range(20)]
 
 
-def test_a_source_that_nobody_reads_any_more_is_closed():
+def test_a_source_without_a_reader_is_closed():
     """A run that stops early leaves no cursor open."""
     source = Source(10**9, size=1_000)
     with ReadAhead(source, in_memory=1, on_disk=2_000) as items:
@@ -105,7 +105,7 @@ def test_a_source_that_nobody_reads_any_more_is_closed():
     assert source.closed.wait(SECONDS)
 
 
-def test_a_full_disk_is_told(monkeypatch):
+def test_a_full_disk_is_reported(monkeypatch):
     """Where the file cannot grow, the error names the folder and the way out."""
     with Path("/dev/full").open("w+b", buffering=0) as full:
         monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full)

@@ -158,7 +158,7 @@ def test_rows_that_are_mappings_are_read_by_name(postgres: str) -> None:
         query(lambda: sqlite_dicts(lambda _, row: row[1]), "SELECT 'a' AS id, 1 AS arr", {"arr": "deal_value"})
 
 
-def test_a_driver_that_fails_on_a_value_is_told_with_columns_and_cure() -> None:
+def test_a_driver_that_fails_on_a_value_is_reported_with_columns_and_remedy() -> None:
     """An error of any driver about a value says which rows and columns it may be, and what to write; others stay."""
     sqlite3.register_converter("day_of_tests", lambda text: dt.date.fromisoformat(text.decode()))
 

@@ -46,7 +46,7 @@ def transfer(crm_sandbox):
 
 
 def test_postgres_types_arrive_exactly(warehouse, crm_sandbox, transfer):
-    """Numeric, bigint beside null, date, timestamptz, real and arrays reach the CRM as the database holds them."""
+    """Numeric, bigint beside null, date, timestamptz, real and arrays reach the CRM as they are in the database."""
     for number in (1, 2):
         crm_sandbox.close.add_opportunity(f"oppo_{number}", confidence=50)
     report = transfer(
@@ -186,7 +186,7 @@ def test_a_query_without_rows_is_an_ordinary_day(sqlite_warehouse, transfer):
 
 
 def test_a_connection_that_is_no_database_is_refused(crm_sandbox, transfer):
-    """The message names the connection and what it is."""
+    """The message names the connection and its type."""
     message = transfer("SELECT 1", {"arr": "deal_value"}, sql_conn_id="raze_default")
     assert message == "Connection 'raze_default' is no SQL connection: RazeHook runs no query."
 
@@ -253,7 +253,7 @@ def test_a_sharded_query_without_the_id_column_names_its_columns(sqlite_warehous
     assert message == "The data has no column 'id'; its columns are: crm_id, arr."
 
 
-def test_guardrails_hold_for_each_shard(deals, transfer):
+def test_guardrails_apply_to_each_shard(deals, transfer):
     """A limit above a shard's rows and below the query's lets the shard write."""
     query = ("SELECT id, arr FROM deals WHERE arr != '1'", {"arr": "deal_value"})
     guardrails = Guardrails(max_rows=20)

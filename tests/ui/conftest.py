@@ -72,8 +72,8 @@ class Browser:
 
     def get(self, path, **parameters):
         """Ask for a page."""
-        place = f"{self.url}/crm/{path}"
-        return requests.get(place, params=parameters, cookies=self.cookies, allow_redirects=False, timeout=30)
+        address = f"{self.url}/crm/{path}"
+        return requests.get(address, params=parameters, cookies=self.cookies, allow_redirects=False, timeout=30)
 
     def stream(self, path, **parameters):
         """Ask for a file, and read it as it comes."""
@@ -205,7 +205,7 @@ class Log:
         self._insert(changes, **whole, before_known=whole["before"] is not None)
 
     def state(self, run_key, record_id="oppo_1", field="value", value="12345", account=CLOSE):
-        """What a field is known to hold."""
+        """The known value of a field."""
         self._insert(
             field_states,
             account=account,

@@ -80,7 +80,7 @@ def test_the_overview_counts_own_dags_only(browser, two_teams):
 
 
 def test_a_record_shows_own_dags_only(browser, two_teams):
-    """Of a record that two teams write, each sees its own writes, and what it holds only if it wrote that."""
+    """Of a record that two teams write, each sees its own writes, and a present value only if it wrote that."""
     own, other = (browser(name).text("record", record_id="oppo_1", account=CLOSE) for name in ("anna", "ben"))
     assert ("111.00" in own, "999.00" in own, "finance_sync" in own) == (True, False, False)
     assert ("111.00" in other, "999.00" in other, "sales_sync" in other) == (False, True, False)

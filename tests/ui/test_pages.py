@@ -120,7 +120,7 @@ def test_a_run_that_ended_early_says_why(browser, log):
 
 
 def test_each_try_is_shown(browser, log):
-    """A run that was retried shows the rows of each try, above the rows that they come to; other teams see none."""
+    """A run that was retried shows the rows of each try, above the rows of all tries together; other teams see none."""
     log.run(KEY, tries=2, outcomes={"updated": 60})
     log.attempt(KEY, 1, outcomes={"updated": 56, "rejected": 5}, warnings=[])
     log.attempt(KEY, 2, outcomes={"updated": 4, "unchanged": 56}, warnings=["One value was rounded."])

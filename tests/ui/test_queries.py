@@ -96,7 +96,7 @@ def test_a_long_list_says_that_it_is_cut(log, reading, monkeypatch):
 
 
 def test_a_record_shows_its_history_backwards(log, reading):
-    """The last change comes first, only of Dags that the reader may read, and so does what it holds now."""
+    """The last change comes first, only of Dags that the reader may read, and so do its present values."""
     log.run(KEY)
     log.change(KEY, before="100", after="200")
     log.change("sales/t/later", after="300", outcome="stale", code="STALE", reason="older")
@@ -113,7 +113,7 @@ def test_a_record_shows_its_history_backwards(log, reading):
 
 
 def test_a_plan_is_in_order_of_money(log, reading):
-    """The largest change up or down comes first, then what holds no money; sums are exact, hashes count nothing."""
+    """The largest change up or down comes first, then fields without money; sums are exact, hashes count nothing."""
     rows = [
         ("a", "note", "update", '"x"', '"y"'),
         ("b", "deal_value", "update", "0.1", "0.3"),
@@ -170,7 +170,7 @@ def test_an_empty_or_newer_database_is_refused(tmp_path, database):
 
 
 def test_a_failing_database_is_reported_without_its_address():
-    """The sentence for people holds nothing of the connection."""
+    """The sentence for people contains nothing of the connection."""
     engine = sa.create_engine("postgresql://user:secret@127.0.0.1:1/none")
     with pytest.raises(TransientError) as caught, LedgerReader(lambda: engine).connection():
         pass

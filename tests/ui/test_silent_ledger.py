@@ -96,7 +96,7 @@ def test_the_cause_is_in_the_log_and_the_server_is_left_alone_for_a_while(silent
     assert len(silent_ledger.found) == 2
 
 
-def test_connecting_holds_no_lock(silent_ledger):
+def test_connecting_takes_no_lock(silent_ledger):
     """Two threads wait for a silent server side by side, not one after the other."""
     reader, both = LedgerReader(silent_ledger), threading.Barrier(2, timeout=10)
 
