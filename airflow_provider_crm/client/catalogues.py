@@ -47,7 +47,7 @@ class Catalogues:
                 self._fetched[paths] = self._marked(vendor.catalogue([self._fetch(call) for call in calls]))
             return self._fetched[paths]
         except RejectedError as err:
-            msg = f"{vendor.display_name} at {self._account.origin} does not tell what the account offers: {err}"
+            msg = f"{vendor.display_name} at {self._account.origin} does not show the fields of the account: {err}"
             raise ConfigurationError(msg, vendor=vendor.name, status=err.status, code=err.code) from err
 
     def label_fields(self, err: CrmError) -> None:

@@ -193,7 +193,7 @@ def _changed(account: CrmAddress, known: _Known) -> str:
         )
     return (
         f"{connection} has another key than the account {known.of_connection} was written with before, and {title} "
-        "does not tell whose key it is: of another organization's records the ledger would believe what is not true. "
+        "does not name the key's organization: the ledger would hold wrong values for the records of another one. "
         f"Nothing was sent. If it is a new key of the same organization, run `{confirm}`; if it is another "
         "organization, use another connection id, or another name in the key `account` of the connection's extra."
     )

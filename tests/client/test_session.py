@@ -126,7 +126,7 @@ def test_what_did_not_land_is_sent_again(raze, sandbox, fault):
 
 
 def test_what_cannot_be_read_back_is_unknown(sandbox, connect):
-    """A key that may not read cannot tell whether a stage landed: that is said, and it is not sent twice."""
+    """With a key that may not read, a stage may have landed: the outcome says so, and it is not sent twice."""
     session = connect(sandbox.url, key=sandbox.raze.add_key(["opportunities:write"]))
     sandbox.script(faults=["reset_after"])
     with pytest.raises(
@@ -185,9 +185,9 @@ def test_the_catalogue_is_asked_for_once(sandbox, connect):
 
 
 def test_a_catalogue_that_is_refused(sandbox, connect):
-    """A host that does not tell what it offers is a wrong set-up, not a rejected row."""
+    """A host that does not show its fields is a wrong set-up, not a rejected row."""
     sandbox.script(faults=["http_404"])
-    with pytest.raises(ConfigurationError, match="does not tell what the account offers") as refused:
+    with pytest.raises(ConfigurationError, match="does not show the fields of the account") as refused:
         connect(sandbox.url, vendor=CLOSE, key=sandbox.close.api_key).catalogue(("stage",))
     assert refused.value.status == 404
 
