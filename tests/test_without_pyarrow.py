@@ -57,7 +57,7 @@ print(json.dumps({
 def found(tmp_path_factory):
     """Return what a process without pyarrow can do, and its error messages."""
     command = [sys.executable, "-c", _RUN, str(tmp_path_factory.mktemp("files"))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

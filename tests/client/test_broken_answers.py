@@ -331,14 +331,14 @@ def test_a_dripping_answer_ends(part):
         began = real_time.monotonic()
         with pytest.raises(TransientError) as failed:
             session.read("opp_1")
-        assert real_time.monotonic() - began < 5.0
+        assert real_time.monotonic() - began < 1_000 * 0.02  # what all bytes would take
     assert failed.value.code == "TIMEOUT"
 
 
 def test_plain_requests_may_take_their_time():
     """The bounds are for this package's calls: who uses the session directly may stream for longer than the timeout."""
     pieces = itertools.chain([b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"], (b"x" for _ in range(30)))
-    with RawServer(pieces, pause=0.02) as server, session_with(server.url, timeout=0.3) as session:
+    with RawServer(pieces, pause=0.1) as server, session_with(server.url, timeout=2.0) as session:
         assert session.http.get(server.url).text == "x" * 30
 
 

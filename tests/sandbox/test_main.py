@@ -45,7 +45,7 @@ def served():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process, [process.stdout.readline().strip() for _ in range(5)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def connection(line):
@@ -72,7 +72,7 @@ def test_ctrl_c_ends_it_quietly(served):
     """Ctrl-C ends the process with status 0 and nothing on stderr."""
     process, _ = served
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -87,7 +87,7 @@ def test_pytest_fixture(tmp_path):
     }
     command += ["-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=60
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=300
     )
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
@@ -101,7 +101,7 @@ def test_the_plugin_loads_nothing_until_its_fixture_is_asked_for(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio", str(tmp_path)]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=60
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=300
     )
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 

@@ -32,7 +32,7 @@ def test_airflow_finds_the_page_unless_it_is_turned_off(page, found):
     """A process of Airflow gets an application, an entry in the navigation and tabs, or, turned off, none of them."""
     environment = os.environ | ({} if page is None else {"AIRFLOW__CRM__PAGE": page})
     command = [sys.executable, "-W", "ignore", "-c", _FOUND]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
     assert json.loads(done.stdout.splitlines()[-1]) == found
 
 
