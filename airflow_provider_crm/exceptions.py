@@ -131,7 +131,7 @@ class SourceUnreadableError(TransientError):
 
 
 class LedgerUnavailableError(TransientError):
-    """The ledger's database cannot be used: the run stops, since what it sent could not be recorded."""
+    """The ledger's database cannot be used: the run stops, since its writes could not be recorded."""
 
     default_code = "LEDGER"
 

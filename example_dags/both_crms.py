@@ -1,7 +1,7 @@
 """One query, two CRMs: canonical fields mean the same in both.
 
 Only the id and the won date differ: Raze stamps its own, so `won_at` is mapped for Close alone. Close gets integer
-cents, Raze major units; the query knows nothing of that.
+cents, Raze major units; the query is the same for both.
 """
 
 import pendulum

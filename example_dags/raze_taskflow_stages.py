@@ -1,7 +1,7 @@
 """TaskFlow: a task computes stages with pandas, the operator moves the Raze opportunities to them.
 
-The frame goes from one task to the other through XCom. Raze takes the stage through a call of its own; the operator
-knows that.
+The frame goes from one task to the other through XCom. Raze has a call of its own for the stage, which
+the operator makes.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class ImpactEstimate:
     Attributes:
         columns: Field names that the rows are mapped to.
         vendor: The adapter.
-        catalogue: What the account offers.
-        rules: How rows are written.
+        catalogue: The fields and stages of the account.
+        rules: The rules by which rows are written.
         rows: All rows.
         invalid: Rows that are refused before they are sent.
         changed: Rows that would be written.
@@ -169,4 +169,4 @@ MEASURES: Mapping[str, Callable[[ImpactEstimate], Measure]] = {
     "max_null_fraction": _nulls,
     "max_invalid_fraction": _invalid,
 }
-"""How each guardrail is measured: a number, and its unit in words that follow the number."""
+"""The measure of each guardrail: a function that returns a number, and its unit in words that follow it."""

@@ -19,7 +19,7 @@ def airflow_error(err: CrmError, crm_conn_id: str) -> AirflowException:
     """Return the exception that ends a task which could not go on.
 
     Args:
-        err: Why it could not.
+        err: The error that ended it.
         crm_conn_id: The connection to name where the vendor refused its key.
     """
     if isinstance(err, ConfigurationError):

@@ -44,12 +44,12 @@ class OpportunityOperator(SegmentedOperator):
             `notes`, `responsible_user_id`) or the vendor's own.
         timezone: IANA zone in which dates are meant; default: the connection's. Without either, a date is never cut
             from a point in time.
-        nulls: What a missing value means: "skip" leaves the field alone, "clear" empties it, "error" refuses the row;
+        nulls: Meaning of a missing value: "skip" leaves the field alone, "clear" empties it, "error" refuses the row;
             or one of these by column.
         null_values: Texts that are missing values, compared without surrounding white space. Default: empty text and
             texts that only a tool writes, such as `nan` and `None`, see `NULL_VALUES`. `[]` writes every text as it is.
-        rounding: How money is rounded, once, to the vendor's decimal places: "half-even", "half-up", "half-down",
-            "up", "down", "ceiling" or "floor"; or "refuse", which refuses amounts that would have to be rounded.
+        rounding: Rule by which money is rounded, once, to the vendor's decimal places: "half-even", "half-up",
+            "half-down", "up", "down", "ceiling" or "floor"; or "refuse", which rounds no amount and refuses its row.
         on_duplicate: Two rows of one id: "error" refuses both, "last" writes the later.
         as_of: Column with the data time of each row; default: that of the run, see `data_time`.
         max_rejected: Rows that may fail before the task does: a count (a whole number) or a fraction (a float below 1).

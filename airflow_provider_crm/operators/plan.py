@@ -31,7 +31,7 @@ class PlanningOperator(OpportunityOperator):
 class PlanOpportunityUpdatesOperator(DataRows, PlanningOperator):
     """Compare rows with the CRM and the ledger, and store the difference as a plan; write nothing to the CRM.
 
-    The plan has for each field its present value, the value that would be written, and a verdict: `update`,
+    The plan has for each field its present value, the value that would be written, and a verdict. Verdicts: `update`,
     `unchanged`, `stale` (newer data was written), `invalid`, `missing` (no such record), or `conflict` (changed in the
     CRM since it was last written from here). `UpdateOpportunityOperator(plan=...)` applies it. The task succeeds with
     any verdicts. It reads the CRM, by list pages where that takes fewer calls than one per record.

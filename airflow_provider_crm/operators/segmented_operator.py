@@ -79,7 +79,7 @@ class SegmentedOperator(BaseOperator):
             state: What `DeferralState.resume_arguments` returned when the task was deferred.
 
         Raises:
-            AirflowException: As `execute`; or the state is of a version of the package that this one does not know.
+            AirflowException: As `execute`; or another version of the package wrote the state, and it cannot be read.
         """
         from airflow_provider_crm.operators.failures import airflow_error
         from airflow_provider_crm.sync.deferral import DeferralState

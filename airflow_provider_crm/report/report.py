@@ -37,7 +37,7 @@ class SyncReport:
         guardrails: Its limits, each beside the value that was measured before the run wrote.
         causes: The 10 commonest causes of all rejects, the commonest first.
         warnings: Sentences that a person should read, such as that no row landed.
-        ended_early: Why the run ended before all rows were processed, as a sentence; None if it did not.
+        ended_early: The reason why the run ended before all rows were processed, as a sentence; else None.
     """
 
     run_key: str

@@ -21,8 +21,8 @@ _YEAR_OF_A_FORMAT_WITHOUT = 1900
 def partition_date(context: Context) -> dt.datetime | None:
     """Return the start of the run's partition, or None if it has none or its key names no date.
 
-    Airflow 3.2 gives a task only the partition's key, and later versions give no date for a key that comes from an
-    asset or from the REST API and that no mapper reads. Such a key is parsed in the timetable's format, else as an ISO
+    Airflow 3.2 gives a task only the partition's key. Later versions give no date for a key from an asset or from the
+    REST API that no mapper reads. Such a key is parsed in the timetable's format, else as an ISO
     date; it is in UTC unless it names a zone.
     """
     given: dt.datetime | None = context.get("partition_date")

@@ -90,7 +90,7 @@ def optional_text(advice: str) -> Check:
 
 
 def given_text(advice: str) -> Check:
-    """Return the check of a text or None; an empty text is refused, as it comes from a wrong template."""
+    """Return the check of a text or None; an empty text is refused, as a wrong template renders to it."""
 
     def check(name: str, value: object) -> str | None:
         if value is None:

@@ -20,7 +20,7 @@ class DataTime:
     Attributes:
         as_of: The point in time.
         exclusive: Whether it is the end of an interval, and so the first point in time after the data.
-        doubt: Why the data time is not certain, as a sentence; empty if the dates of the run determine it.
+        doubt: The reason why the data time is not certain, as a sentence; empty if the dates of the run determine it.
     """
 
     as_of: dt.datetime
@@ -40,7 +40,7 @@ class RunDates:
     """The dates that Airflow gives to a run.
 
     Attributes:
-        run_after: When the run was allowed to start.
+        run_after: Earliest start of the run.
         logical_date: The date that identifies the run within the schedule, or None.
         interval: Its data interval, or None.
         partition_date: Start of its partition, or None.
@@ -122,8 +122,8 @@ def _of_logical_date(
 def _stands_for(logical_date: dt.datetime, before: ScheduledRun | None, after: ScheduledRun | None) -> DataTime:
     """Return the data time of the scheduled run that a logical date names.
 
-    It is the last run up to that date. A date between two runs names the later one if only that run has its `ds`: a
-    day that is given as its midnight in UTC is the day of the run that starts some hours later.
+    It is the last run up to that date. A date between two runs names the later one if only that run has its `ds`. So a
+    day that is given as its midnight in UTC names the run that starts some hours later.
     """
     same_ds = [run is not None and _ds(run.start) == _ds(logical_date) for run in (before, after)]
     if after is not None and same_ds == [False, True]:

@@ -12,8 +12,8 @@ _DIGEST_LENGTH = 12
 class FinishedRows:
     """The rows of a run that have their outcome, small enough to be stored with a deferred task.
 
-    A row is identified by a digest of its record id, and counted, so that rows are found again in any order in which a
-    query returns them the next time.
+    A row is identified by a digest of its record id, and rows of one id are counted. So they are found again in any
+    order of the rows.
 
     Args:
         text: The result of an earlier `text()`, or empty.

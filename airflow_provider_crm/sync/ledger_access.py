@@ -84,7 +84,7 @@ class LedgerAccess:
         Args:
             account: Name of the account.
             run_key: Name of the run.
-            catalogue: What the account offers.
+            catalogue: The fields and stages of the account.
             keys: The vendor's keys of the fields in the plan.
             resumed: Whether the task goes on after a deferral.
         """
@@ -99,7 +99,7 @@ class LedgerAccess:
 
         Args:
             session: The session with the CRM.
-            catalogue: What the account offers.
+            catalogue: The fields and stages of the account.
             note: Whether a connection that was never used is noted, see `AccountNames`.
 
         Raises:

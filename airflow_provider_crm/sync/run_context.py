@@ -27,7 +27,7 @@ class RunContext:
         session: The session with the CRM.
         catalogue: The fields and stages that the account offers.
         account: Name of the account, as in the ledger.
-        rules: How rows are written.
+        rules: The rules by which rows are written.
         run_key: Name of the run.
         ledger: The values that were acknowledged so far; None in a dry run, or without a ledger.
         reads: The records that a plan has read; None in a dry run, or without a ledger.

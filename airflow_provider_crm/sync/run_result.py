@@ -16,7 +16,7 @@ class RunResult:
 
     Attributes:
         report: The report of the rows.
-        stopped: Why the run ended before its last row, or None.
+        stopped: The error that ended the run before its last row, or None.
         wait: Seconds after which the task is to go on, or None if it is over.
         deferral: The state that it needs then.
     """

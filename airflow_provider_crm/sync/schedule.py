@@ -25,7 +25,7 @@ class ScheduledRun(NamedTuple):
     Attributes:
         start: Start of its data interval, which is its logical date.
         end: End of its data interval.
-        run_after: When it is due.
+        run_after: Time at which it is due.
     """
 
     start: dt.datetime

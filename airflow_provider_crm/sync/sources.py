@@ -25,7 +25,7 @@ class FrameSource:
 
     Args:
         frames: Returns the data, chunk by chunk; the first chunk is read at once.
-        columns: Which column goes to which field.
+        columns: The mapping of columns to fields.
         data_time: The data time of rows that have none of their own.
         in_memory: Whether all rows are in memory already; else they are read ahead, so that their source is closed
             early.

@@ -19,7 +19,7 @@ from airflow_provider_crm.exceptions import LedgerUnavailableError
 
 THREADS = 8
 SECONDS = 15.0
-"""How long a request waits for its page at most, the wait for a thread included."""
+"""Maximum time that a request waits for its page, including the wait for a thread."""
 
 _T = TypeVar("_T")
 _END = object()

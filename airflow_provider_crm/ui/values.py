@@ -87,7 +87,7 @@ def _keys(names: frozenset[str], vendor: str) -> frozenset[str]:
 
 
 def vendor_of(account: str) -> Vendor | None:
-    """Return the vendor of an account of the ledger; None if this version does not know it."""
+    """Return the vendor of an account of the ledger; None if this version has no such vendor."""
     return VENDORS.get(account.partition(":")[0])
 
 

@@ -30,7 +30,7 @@ class Window:
         limit: Calls per window; 0 if it is not known yet.
         seconds: Length of a window, as far as known.
         used: The larger of calls leased to runs and calls counted by the vendor; 0 if the window has ended.
-        ends_at: When the window ends at the latest; None if it has ended, or is not known.
+        ends_at: Latest end of the window; None if it has ended, or is not known.
     """
 
     limit: int

@@ -97,7 +97,7 @@ class Run(RunCounts):
         budget: Its use of the vendor's rate limit, or None without a report.
         guardrails: Its limits, each beside the value that was measured before the run wrote.
         warnings: Sentences that a person should read.
-        ended_early: Why it ended before all rows were processed, or None.
+        ended_early: The reason why it ended before all rows were processed, or None.
     """
 
     run_key: str
@@ -125,7 +125,7 @@ class Run(RunCounts):
         """One word for the result of the run.
 
         `open` (no report yet), `stopped` (by a guardrail), `refused`, `broken` (ended early), `planned`, `landed` (the
-        CRM holds every row), `partly` (rows were left alone), or `nothing`.
+        CRM has the values of every row), `partly` (rows were left alone), or `nothing`.
         """
         states = {
             "open": self.finished_at is None,
@@ -149,7 +149,7 @@ class Try:
         started_at: Its start.
         finished_at: Its end; None while it runs or is deferred, and if it was killed.
         outcomes: Rows by outcome word, of this try alone.
-        notes: Why it ended early, and its warnings.
+        notes: The sentence about an early end, and its warnings.
     """
 
     account: str
