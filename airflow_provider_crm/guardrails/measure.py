@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.plan.money import AmountReader
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
-from airflow_provider_crm.push.rules import dated
+from airflow_provider_crm.push.prepare import dated
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_crm.exceptions import InvalidValueError, RejectedError
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
 from airflow_provider_crm.plan.records_now import CurrentRecords, batches
-from airflow_provider_crm.push.rules import check_won_date, dated
+from airflow_provider_crm.push.prepare import check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import matching_keys, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -47,7 +48,7 @@ class RecordReader:
         self._stored_keys = self._keys | {key.rpartition(".")[0] for key in keys} | {self._vendor.id_key}
         self._reads = reads
         self._concurrency = Concurrency(concurrency)
-        self._workers: Workers[str, _Answer] = Workers(self._read, "crm-read")
+        self._workers: Workers[_Answer] = Workers("crm-read")
         self._failed = FirstError()
 
     def __enter__(self) -> Self:
@@ -121,7 +122,7 @@ class RecordReader:
                 record_id = next(waiting, None)
                 more = record_id is not None and self._failed.error is None
                 if record_id is not None and more:
-                    self._workers.add(record_id)
+                    self._workers.add(partial(self._read, record_id))
                     running += 1
             for answer in self._workers.ended() if running else ():
                 running -= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.protocol import Vendor
+
+log = logging.getLogger(__name__)
 
 UNEXPECTED = "UNEXPECTED"
 """Code of a row that met an exception from outside this package."""
@@ -123,3 +127,28 @@ def is_gone(err: BaseException | None, vendor: Vendor) -> bool:
     if isinstance(err, RejectedError):
         return err.status in _GONE
     return isinstance(err, OutcomeUnknownError) and is_gone(err.__cause__, vendor)
+
+
+class UnexpectedErrors:
+    """Exceptions from outside this package, and the outcomes of the rows that met them; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._types: set[type[Exception]] = set()
+
+    def outcome(self, update: Update, err: Exception) -> Outcome:
+        """Return the outcome of a row that met an exception; log the first of its type.
+
+        The reason names the type only, as such a message may show any value.
+        """
+        name = type(err).__name__
+        if self._is_new(type(err)):
+            log.error("Row %s met an unexpected %s.", update.record_id, name, exc_info=err)
+        reason = f"An unexpected {name} ended this row; the task's log has the traceback of the first of its kind."
+        return Outcome(update.row, update.record_id, OutcomeWord.FAILED, UNEXPECTED, reason)
+
+    def _is_new(self, kind: type[Exception]) -> bool:
+        with self._lock:
+            new = kind not in self._types
+            self._types.add(kind)
+            return new

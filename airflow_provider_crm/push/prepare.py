@@ -1,16 +1,20 @@
-"""Check the rows of a run, and encode what they want in the vendor's own keys and values. Nothing is sent."""
+"""Check the rows of a run, and encode what they want in the vendor's own keys and values. Nothing is sent.
+
+The forms of a row on its way are here, too: prepared, claimed as a `Job`, and ended as a `RowResult`.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
-from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
-from airflow_provider_crm.ledger.claims import DesiredRow, DesiredRows
+from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, LedgerUnavailableError
+from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement
 from airflow_provider_crm.push.outcomes import invalid, not_sent
-from airflow_provider_crm.push.rules import PushRules, check_won_date, dated
 from airflow_provider_crm.values.columns import rows_at
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_ids import path_segment
@@ -19,14 +23,51 @@ from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_o
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
 
 ROWS_AT_ONCE = 200
+_LATE = dt.timedelta(days=1)
 
 PreparedRow: TypeAlias = tuple[Update, Writes]
 """A row that passed its checks and has a data time, and what it wants in the vendor's own keys and values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(ClaimedRow):
+    """A claimed row, and what is sent for it.
+
+    Attributes:
+        update: The row.
+        writes: The values that are sent.
+        calls: The calls that send them, in order.
+    """
+
+    update: Update
+    writes: Writes
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult(Settlement):
+    """What became of a row, and why; not on record yet.
+
+    Attributes:
+        rests: See `Settlement`.
+        cause: The error that ended the row, or None.
+    """
+
+    rests: bool = False
+    cause: Exception | None = None
+
+    @property
+    def keeps_claim(self) -> bool:
+        """Whether the row was left alone because the ledger had failed: its claim may as well run out."""
+        failed = isinstance(self.cause, LedgerUnavailableError) and self.outcome.word is OutcomeWord.NOT_SENT
+        return failed and not (self.doubtful or self.outcome.applied)
 
 
 def desired_row(row: PreparedRow) -> DesiredRow:
@@ -126,3 +167,42 @@ class RowPreparer:
         if not writes.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return update if update.as_of is not None else replace(update, as_of=self._clock.now()), writes
+
+
+def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:
+    """Return the update, dated if the rules say so: a win without a date gets the date of its data.
+
+    Raises:
+        InvalidValueError: The vendor does not let that date be written.
+    """
+    as_of = update.as_of
+    if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):
+        return vendor.dated(update, rules.day_of(as_of))
+    return update
+
+
+def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules, now: dt.datetime) -> None:
+    """Refuse a win whose date is open.
+
+    A stage that wins a deal lets the vendor set today's date. A run whose data is more than a day old would so write
+    the wrong date; it must say which one it means.
+
+    Raises:
+        InvalidValueError: Naming both ways out.
+    """
+    if rules.date_won_default is not None or update.as_of is None or now - update.as_of <= _LATE:
+        return
+    if vendor.wins_without_date(update, catalogue):
+        msg = (
+            f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
+            f"{vendor.display_name} would set today's date. {vendor.late_win_advice}"
+        )
+        raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
+
+
+def shown_payload(call: Call, catalogue: Catalogue) -> str:
+    """Return the body of a call for a log, with the values of personal fields left out."""
+    personal = {field.target for field in catalogue.fields.values() if field.personal}
+    return json.dumps(
+        {key: "(hidden)" if key in personal else value for key, value in json.loads(call.body or "{}").items()}
+    )

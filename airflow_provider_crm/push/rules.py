@@ -1,4 +1,4 @@
-"""How the rows of a run are written, and which rows the rules refuse before anything is sent."""
+"""How the rows of a run are written, and which fields may be written at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.client.transport import LARGEST_POOL
-from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, UnknownFieldError
+from airflow_provider_crm.exceptions import ConfigurationError, UnknownFieldError
 from airflow_provider_crm.values.opportunity import Outcome, Update
 from airflow_provider_crm.values.time_zones import local_date
 
@@ -22,7 +22,6 @@ Inspect: TypeAlias = "Callable[[Update, Record], Outcome | None]"
 
 DATE_WON_DEFAULTS = ("server", "as_of")
 LARGEST_CONCURRENCY = LARGEST_POOL
-_LATE = dt.timedelta(days=1)
 _INSTANT = dt.timedelta(microseconds=1)
 
 
@@ -98,34 +97,3 @@ def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
             msg = f"{both} {vendor.display_name}'s {target!r}; keep one of them."
             raise ConfigurationError(msg, vendor=vendor.name)
         columns[target] = column
-
-
-def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:
-    """Return the update, dated if the rules say so: a win without a date gets the date of its data.
-
-    Raises:
-        InvalidValueError: The vendor does not let that date be written.
-    """
-    as_of = update.as_of
-    if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):
-        return vendor.dated(update, rules.day_of(as_of))
-    return update
-
-
-def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules, now: dt.datetime) -> None:
-    """Refuse a win whose date is open.
-
-    A stage that wins a deal lets the vendor set today's date. A run whose data is more than a day old would so write
-    the wrong date; it must say which one it means.
-
-    Raises:
-        InvalidValueError: Naming both ways out.
-    """
-    if rules.date_won_default is not None or update.as_of is None or now - update.as_of <= _LATE:
-        return
-    if vendor.wins_without_date(update, catalogue):
-        msg = (
-            f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
-            f"{vendor.display_name} would set today's date. {vendor.late_win_advice}"
-        )
-        raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)

@@ -12,7 +12,6 @@ from typing import Generic, NamedTuple, TypeVar
 _TOGETHER = 32
 _MOMENT = 0.01
 
-Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
@@ -22,28 +21,26 @@ class _Raised(NamedTuple):
     error: BaseException
 
 
-class Workers(Generic[Job, Result]):
+class Workers(Generic[Result]):
     """Threads that do jobs; one more is started only when a job comes and the maximum is not reached.
 
     Args:
-        work: Does one job.
         name: Prefix of the threads' names.
     """
 
-    def __init__(self, work: Callable[[Job], Result], name: str) -> None:
-        self._work = work
+    def __init__(self, name: str) -> None:
         self._name = name
         self._size = 1
         self._alive = 0
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._jobs: SimpleQueue[tuple[Job] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], Result] | None] = SimpleQueue()
         self._ended: SimpleQueue[Result | _Raised] = SimpleQueue()
         self._several = threading.Event()
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Callable[[], Result]) -> None:
         """Queue a job."""
-        self._jobs.put((job,))
+        self._jobs.put(job)
         self._start(1)
 
     def resize(self, size: int) -> None:
@@ -112,7 +109,7 @@ class Workers(Generic[Job, Result]):
         over = False
         while not over and (job := self._jobs.get()) is not None:
             try:
-                ended: Result | _Raised = self._work(job[0])
+                ended: Result | _Raised = job()
             except BaseException as err:  # noqa: BLE001 - raised again where the results are taken
                 ended = _Raised(err)
             over = self._superfluous()

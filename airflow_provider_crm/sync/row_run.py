@@ -11,8 +11,8 @@ from airflow_provider_crm.exceptions import OutageError
 from airflow_provider_crm.guardrails.limits import enforce
 from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.push.prepare import shown_payload
 from airflow_provider_crm.push.run import Push
-from airflow_provider_crm.push.write import shown_payload
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.report.progress import Progress, Reading
 from airflow_provider_crm.report.report import SyncReport

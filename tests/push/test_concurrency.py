@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
+import operator
 import random
 import threading
+from functools import partial
 
 import pytest
 
@@ -212,14 +214,14 @@ def taken(workers, count):
 def test_a_thread_is_started_only_for_a_job():
     """Three jobs make three threads, though there may be ten; ten jobs in turn make no more than there may be."""
     go = threading.Event()
-    workers = Workers(lambda job: go.wait(10) and job, "of-a-test")
+    work, workers = lambda job: go.wait(10) and job, Workers("of-a-test")
     workers.resize(10)
     for job in range(3):
-        workers.add(job)
+        workers.add(partial(work, job))
     assert len(names()) == 3
     workers.resize(4)
     for job in range(3, 10):
-        workers.add(job)
+        workers.add(partial(work, job))
     assert len(names()) == 4
     go.set()
     assert sorted(taken(workers, 10)) == list(range(10))
@@ -230,9 +232,9 @@ def test_a_thread_is_started_only_for_a_job():
 def test_threads_are_started_for_jobs_that_wait():
     """When the maximum grows, the queued jobs get the new threads."""
     go = threading.Event()
-    workers = Workers(lambda job: go.wait(10) and job, "of-a-test")
+    work, workers = lambda job: go.wait(10) and job, Workers("of-a-test")
     for job in range(5):
-        workers.add(job)
+        workers.add(partial(work, job))
     assert len(names()) == 1
     workers.resize(3)
     assert len(names()) == 3
@@ -243,9 +245,9 @@ def test_threads_are_started_for_jobs_that_wait():
 
 def test_results_are_taken_together():
     """Several results are returned together while the threads have more to do, and the last one at once."""
-    workers = Workers(lambda job: job, "of-a-test")
+    work, workers = lambda job: job, Workers("of-a-test")
     for job in range(1_000):
-        workers.add(job)
+        workers.add(partial(work, job))
     batches = []
     while sum(batches) < 1_000:
         batches.append(len(workers.ended()))
@@ -265,16 +267,16 @@ def test_threads_that_are_too_many_end():
         with lock:
             at_once[0] -= 1
 
-    workers = Workers(work, "of-a-test")
+    workers = Workers("of-a-test")
     for size in (8, 2, 6):
         workers.resize(size)
         for job in range(30):
-            workers.add(job)
+            workers.add(partial(work, job))
         taken(workers, 30)
         if size == 2:
             most[0] = 0
             for job in range(30):
-                workers.add(job)
+                workers.add(partial(work, job))
             taken(workers, 30)
             assert most[0] <= 2
     assert most[0] <= 6
@@ -284,20 +286,20 @@ def test_threads_that_are_too_many_end():
 
 def test_what_a_job_raises_is_raised_where_results_are_taken():
     """No error is lost in a thread, and the thread lives on."""
-    workers = Workers(lambda job: 1 // job, "of-a-test")
-    workers.add(0)
+    work, workers = lambda job: 1 // job, Workers("of-a-test")
+    workers.add(partial(work, 0))
     with pytest.raises(ZeroDivisionError):
         workers.ended()
-    workers.add(1)
+    workers.add(partial(work, 1))
     assert workers.ended() == [1]
     workers.close()
 
 
 def test_results_beside_an_error_are_not_lost():
     """Results that came together with an error are returned later, at the latest when the threads are closed."""
-    workers, done = Workers(lambda job: 1 // job, "of-a-test"), threading.Event()
+    workers, done = Workers("of-a-test"), threading.Event()
     for job in (1, 0, 1):
-        workers.add(job)
+        workers.add(partial(operator.floordiv, 1, job))
     while workers._ended.qsize() < 3:
         done.wait(0.001)
     with pytest.raises(ZeroDivisionError):
@@ -308,10 +310,10 @@ def test_results_beside_an_error_are_not_lost():
 def test_closing_drops_what_no_thread_has():
     """The jobs that are being done end; the queued ones are never begun."""
     begun, go = [], threading.Event()
-    workers = Workers(lambda job: begun.append(job) or go.wait(10), "of-a-test")
+    work, workers = lambda job: begun.append(job) or go.wait(10), Workers("of-a-test")
     workers.resize(2)
     for job in range(10):
-        workers.add(job)
+        workers.add(partial(work, job))
     while len(begun) < 2:
         go.wait(0.001)
     closing = threading.Thread(target=workers.close)

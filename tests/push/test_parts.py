@@ -22,12 +22,11 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Verdict
+from airflow_provider_crm.push.claiming import RunLedger
 from airflow_provider_crm.push.outage import OutageWatch
-from airflow_provider_crm.push.prepare import desired_row, desired_rows
+from airflow_provider_crm.push.prepare import RowResult, desired_row, desired_rows
 from airflow_provider_crm.push.rules import PushRules
-from airflow_provider_crm.push.run_ledger import RunLedger
 from airflow_provider_crm.push.stops import Stops
-from airflow_provider_crm.push.write import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.encoding import writes_of_all

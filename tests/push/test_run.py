@@ -17,9 +17,9 @@ from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RateLimitedError, UnknownFieldError
+from airflow_provider_crm.push.prepare import shown_payload
 from airflow_provider_crm.push.rules import PushRules, check_fields
 from airflow_provider_crm.push.run import Push
-from airflow_provider_crm.push.write import shown_payload
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
