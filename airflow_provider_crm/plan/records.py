@@ -17,7 +17,7 @@ from airflow_provider_crm.push.workers import Workers
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.plan.reads import PlanReads
-    from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
+    from airflow_provider_crm.values.record_ids import TemporaryIdTable
     from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.exceptions import RejectedError
 from airflow_provider_crm.plan.plan_row import PlanVerdict
 from airflow_provider_crm.plan.records import RecordReader
-from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
+from airflow_provider_crm.values.record_ids import TemporaryIdTable
 from airflow_provider_crm.vendors.comparison import still_shows, stored_values
 
 if TYPE_CHECKING:

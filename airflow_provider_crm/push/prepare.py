@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, LedgerUnavailableError
 from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement
 from airflow_provider_crm.push.outcomes import invalid, not_sent
-from airflow_provider_crm.values.columns import rows_at
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update, rows_at
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_of_all
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.rows.cells import Mark, RefusedCell
 from airflow_provider_crm.rows.problems import Problems, RowProblem
-from airflow_provider_crm.values.columns import Row
 from airflow_provider_crm.values.conversion import COLUMN_KINDS, ValueRules
-from airflow_provider_crm.values.opportunity import Field, FieldValue
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Row
 
 if TYPE_CHECKING:
     import pandas as pd

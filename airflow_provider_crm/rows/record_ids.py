@@ -10,8 +10,7 @@ from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.rows.cells import Mark, RefusedCell
 from airflow_provider_crm.rows.problems import Problems, RowProblem
 from airflow_provider_crm.rows.rules import ColumnRules
-from airflow_provider_crm.values.record_ids import are_plain_ids, path_segment
-from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
+from airflow_provider_crm.values.record_ids import TemporaryIdTable, are_plain_ids, path_segment
 
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40

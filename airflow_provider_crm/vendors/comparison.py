@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
-from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.conversion import ValueRules, same_value
 from airflow_provider_crm.values.numbers import machine_number
 from airflow_provider_crm.values.opportunity import FieldValue, Kind, Update
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of

@@ -16,8 +16,11 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.values.columns import (
+from airflow_provider_crm.values.numbers import json_number
+from airflow_provider_crm.values.opportunity import (
+    FieldValue,
     Row,
+    Update,
     columns_of,
     items_at,
     merge_parts,
@@ -26,8 +29,6 @@ from airflow_provider_crm.values.columns import (
     rows_at,
     shapes_of,
 )
-from airflow_provider_crm.values.numbers import json_number
-from airflow_provider_crm.values.opportunity import FieldValue, Update
 from airflow_provider_crm.values.record_ids import path_segments
 from airflow_provider_crm.vendors.calls import NOTHING, Call
 

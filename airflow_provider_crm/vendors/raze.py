@@ -19,7 +19,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.conversion import same_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import canonical_uuid, path_segment
 from airflow_provider_crm.vendors import limit_headers

@@ -24,7 +24,7 @@ from airflow_provider_crm.plan.store import PlanStore
 from airflow_provider_crm.plan.stored_plan import PlanDigest
 from airflow_provider_crm.plan.summary import PlanSummary
 from airflow_provider_crm.values.opportunity import Update
-from airflow_provider_crm.values.temporary_ids import TemporaryIdTable
+from airflow_provider_crm.values.record_ids import TemporaryIdTable
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.credentials import Credentials

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_crm.values.columns import Row, columns_of, merge_parts, positions_by_shape, rows_at, shapes_of
+from airflow_provider_crm.values.opportunity import Row, columns_of, merge_parts, positions_by_shape, rows_at, shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

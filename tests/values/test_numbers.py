@@ -15,8 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.conversion import ValueRules, same_value
 from airflow_provider_crm.values.numbers import ROUNDINGS, exact_decimal, json_number
 from airflow_provider_crm.values.opportunity import Field
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.values.columns import Row
 from airflow_provider_crm.values.numbers import json_number
-from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.values.opportunity import Row, Update
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.encoding import calls_of, calls_of_all, json_texts, writes_of, writes_of_all
 

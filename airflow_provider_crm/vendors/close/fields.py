@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
-from airflow_provider_crm.values.equality import same_value
+from airflow_provider_crm.values.conversion import same_value
 from airflow_provider_crm.values.hidden_values import HIDDEN
 from airflow_provider_crm.values.messages import shown_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind
