@@ -26,8 +26,8 @@ from airflow_provider_crm.push.outcomes import (
 )
 from airflow_provider_crm.push.prepare import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
-from airflow_provider_crm.vendors.comparison import check_echo, matching_keys, still_shows, stored_values
-from airflow_provider_crm.vendors.encoding import calls_of
+from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
+from airflow_provider_crm.vendors.encoding import calls_of, check_echo
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session

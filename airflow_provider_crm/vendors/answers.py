@@ -43,10 +43,12 @@ _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 def body_of(response: requests.Response) -> Json:
     """Return the JSON body; None for an empty body and for anything else (a proxy's HTML page, a cut answer)."""
     try:
-        body: Json = _DECODER.decode(_json_text(response))
+        text = _json_text(response)
+        body: Json = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
-    return None if _is_deep(body) else body
+    may_be_deep = text.count("[") + text.count("{") > _DEEPEST
+    return None if may_be_deep and _is_deep(body) else body
 
 
 def _json_text(response: requests.Response) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import ConfigurationError, IgnoredError, InvalidValueError
+from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.values.conversion import ValueRules, same_value
 from airflow_provider_crm.values.numbers import machine_number
 from airflow_provider_crm.values.opportunity import FieldValue, Kind, Update
@@ -32,26 +32,6 @@ def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
     """
     field, raw = catalogue.fields[key], json.loads(text, parse_float=Decimal)
     return _RULES.value(field, machine_number(raw) if field.kind in _NUMBERS else raw)
-
-
-def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
-    """Compare the record in an answer with what was sent.
-
-    Raises:
-        IgnoredError: Naming the fields that the vendor accepted and did not write.
-    """
-    keys = vendor.unconfirmed(call, record)
-    if keys:
-        msg = (
-            f"{vendor.display_name} answered success, but its record does not show what was sent for {', '.join(keys)}."
-        )
-        raise IgnoredError(
-            msg,
-            vendor=vendor.name,
-            code="NOT_WRITTEN",
-            record_id=record_id,
-            field_errors=dict.fromkeys(keys, "not written"),
-        )
 
 
 def stored_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:

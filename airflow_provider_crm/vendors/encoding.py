@@ -1,5 +1,7 @@
 """Encode rows: their values in the vendor's own keys and form, their JSON texts, and the calls that write them.
 
+An answer is compared here, too, with the values that its call has sent.
+
 Rows of one shape are encoded column by column, which takes a fraction of the time that single rows take.
 """
 
@@ -15,7 +17,7 @@ from itertools import count, repeat
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, cast
 
-from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.exceptions import IgnoredError, InvalidValueError
 from airflow_provider_crm.values.numbers import json_number
 from airflow_provider_crm.values.opportunity import (
     FieldValue,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.calls import WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
-    from airflow_provider_crm.vendors.records import Json
+    from airflow_provider_crm.vendors.records import Json, Record
 
 _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
@@ -144,6 +146,26 @@ def calls_of_all(record_ids: Sequence[str], rows: Sequence[Writes]) -> list[tupl
     """
     positions = positions_by_shape([id(row.columns) for row in rows])
     return merge_parts([(some, _calls(items_at(record_ids, some), items_at(rows, some))) for some in positions])
+
+
+def check_echo(vendor: Vendor, call: Call, record: Record, record_id: str) -> None:
+    """Compare the record in an answer with what was sent.
+
+    Raises:
+        IgnoredError: Naming the fields that the vendor accepted and did not write.
+    """
+    keys = vendor.unconfirmed(call, record)
+    if keys:
+        msg = (
+            f"{vendor.display_name} answered success, but its record does not show what was sent for {', '.join(keys)}."
+        )
+        raise IgnoredError(
+            msg,
+            vendor=vendor.name,
+            code="NOT_WRITTEN",
+            record_id=record_id,
+            field_errors=dict.fromkeys(keys, "not written"),
+        )
 
 
 def json_texts(values: Sequence[FieldValue]) -> list[str]:

@@ -14,12 +14,15 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.values.conversion import same_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
     body_of,
     exact_number,
+    items_of,
     member,
     number_of,
     objects_of,
@@ -27,19 +30,16 @@ from airflow_provider_crm.vendors.answers import (
     text_of,
 )
 from airflow_provider_crm.vendors.calls import Call, WriteCall
-from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
+from airflow_provider_crm.vendors.catalogue import Catalogue
 from airflow_provider_crm.vendors.close.errors import read_error
 from airflow_provider_crm.vendors.close.fields import (
     LIST_ITEM_SUFFIXES,
     OWN_FIELDS,
     check_currency,
-    custom_fields,
     find_stage,
-    in_cents,
-    shows,
-    shows_some_user,
+    read_catalogue,
 )
-from airflow_provider_crm.vendors.close.tokens import read_tokens
+from airflow_provider_crm.vendors.close.tokens import credential_problems, read_tokens
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
@@ -56,8 +56,14 @@ _API = "/api/v1"
 _RECORD = f"{_API}/opportunity/{{}}/"
 _PAGE_SIZE = 100
 
-
-_OAUTH = ("client_id", "client_secret", "refresh_token")
+# Close stores money as an integer "in cents", and does not document currencies with another number of decimals. Those
+# are refused rather than written a hundred times too large or small.
+# fmt: off
+_NOT_TWO_DECIMALS = frozenset({
+    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD",
+    "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF",
+})
+# fmt: on
 
 
 class Close:
@@ -84,22 +90,7 @@ class Close:
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
         """Ask for exactly one of API key, access token and OAuth application."""
-        token = credentials.extra.get("access_token")
-        missing = [key for key in _OAUTH if not credentials.extra.get(key)]
-        if len(missing) < len(_OAUTH):
-            problems = [f"for OAuth extra.{key} is missing, too" for key in missing]
-            if credentials.api_key or token:
-                problems.append("besides OAuth (extra.client_id) an API key or access token is set; keep one of them")
-            return problems
-        if credentials.api_key and token:
-            return ["both an API key (password) and extra.access_token are set; keep one of them"]
-        if not credentials.api_key and not token:
-            problem = (
-                "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token, "
-                "or extra.client_id, client_secret and refresh_token)"
-            )
-            return [problem]
-        return []
+        return credential_problems(credentials)
 
     def auth(self, credentials: Credentials) -> AuthBase:
         """Sign by Basic with the key as user name and an empty password, or by an OAuth bearer token."""
@@ -138,31 +129,7 @@ class Close:
 
     def catalogue(self, answers: Sequence[Json]) -> Catalogue:
         """Return Close's own fields, and custom fields (own and shared) if their schema is among the answers."""
-        organizations = member(answers[0], "organizations")
-        organization = organizations[0] if isinstance(organizations, list) and organizations else {}
-        fields, labels = {field.name: field for field in OWN_FIELDS}, {}
-        for answer in answers[1:]:
-            for definition in objects_of(member(answer, "fields")):
-                custom = custom_fields(definition)
-                fields.update({field.name: field for field in custom})
-                labels[custom[0].name] = text_of(definition.get("name"))
-        return Catalogue(
-            fields=fields,
-            labels={name: label for name, label in labels.items() if label},
-            organization=text_of(member(organization, "id")) or None,
-            currency=text_of(member(organization, "currency")).upper() or None,
-            stages=tuple(
-                Stage(
-                    id=text_of(status.get("id")),
-                    label=text_of(status.get("label")),
-                    type=text_of(status.get("type")),
-                    pipeline=text_of(pipeline.get("name")),
-                    pipeline_id=text_of(pipeline.get("id")),
-                )
-                for pipeline in objects_of(member(organization, "pipelines"))
-                for status in objects_of(pipeline.get("statuses"))
-            ),
-        )
+        return read_catalogue(answers)
 
     def unknown_field(self, name: str, catalogue: Catalogue) -> str:
         """Name the writable fields; for a custom field, the custom fields of this organization."""
@@ -191,7 +158,7 @@ class Close:
     ) -> Sequence[FieldValue]:
         """Return cents and status ids; the currency is only compared with the organization's."""
         if field.kind is Kind.MONEY:
-            return in_cents(values, catalogue)
+            return _in_cents(values, catalogue)
         if field.kind is Kind.STAGE:
             ids = {label: find_stage(field, label, catalogue).id for label in set(values) if isinstance(label, str)}
             return [ids[value] if isinstance(value, str) else value for value in values]
@@ -241,12 +208,12 @@ class Close:
         return tuple(
             key
             for key, sent in call.writes.items()
-            if not shows(record, key, sent) and not shows_some_user(record, key, sent)
+            if not _shows(record, key, sent) and not _shows_some_user(record, key, sent)
         )
 
     def applied(self, call: Call, record: Record) -> bool:
         """Compare strictly: an id in place of a sent name may be another user's; such a call counts as not applied."""
-        return all(shows(record, key, sent) for key, sent in call.writes.items())
+        return all(_shows(record, key, sent) for key, sent in call.writes.items())
 
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
         """Return the value of a field; for `.add` and `.remove` the whole list.
@@ -289,6 +256,39 @@ class Close:
             remaining=limit_headers.calls(headers.get("x-rate-limit-remaining")) if remaining is None else remaining,
             reset=limit_headers.first_known(quota.reset, old_reset),
         )
+
+
+def _in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldValue]:
+    """Return amounts as Close stores them.
+
+    Raises:
+        ConfigurationError: Close does not document the minor unit of the organization's currency.
+    """
+    if catalogue.currency in _NOT_TWO_DECIMALS:
+        msg = (
+            f"This Close organization counts in {catalogue.currency}, whose minor unit is not documented by Close. "
+            "Map the column to 'value' instead and give it in Close's own integer unit."
+        )
+        raise ConfigurationError(msg, vendor="close", code="MINOR_UNIT")
+    return [int(value * 100) if isinstance(value, Decimal) else None for value in values]
+
+
+def _shows(record: Record, key: str, sent: FieldValue) -> bool:
+    """Return whether a record shows a written value; for a part of a list, whether the list has it."""
+    name, dot, suffix = key.rpartition(".")
+    if dot + suffix in LIST_ITEM_SUFFIXES:
+        contained = any(same_value(sent, item) for item in items_of(record.get(name)))
+        return contained is (suffix == "add")
+    return same_value(sent, record.get(key))
+
+
+def _shows_some_user(record: Record, key: str, sent: FieldValue) -> bool:
+    """Return whether a custom field shows a user's id where a name was sent.
+
+    Close takes an exact name and answers the id, so an echo only shows that a user was set.
+    """
+    is_name = isinstance(sent, str) and not sent.startswith("user_")
+    return key.startswith("custom.") and is_name and text_of(record.get(key)).startswith("user_")
 
 
 VENDOR = Close()

@@ -1,22 +1,20 @@
-"""Fields of a Close opportunity: its own and custom ones, stages, money, and how a record shows what was written."""
+"""Read what a Close account offers: the fields of an opportunity, its own and custom ones, stages and the currency."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
-from airflow_provider_crm.values.conversion import same_value
+from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.values.hidden_values import HIDDEN
 from airflow_provider_crm.values.messages import shown_value
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind
-from airflow_provider_crm.vendors.answers import items_of, text_of
+from airflow_provider_crm.vendors.answers import member, objects_of, text_of
+from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
-    from airflow_provider_crm.vendors.records import Record
+    from airflow_provider_crm.vendors.records import Json, Record
 
 OWN_FIELDS = (
     Field("deal_value", "value", Kind.MONEY),
@@ -38,15 +36,6 @@ LIST_ITEM_SUFFIXES = (".add", ".remove")
 """Ends of the keys that add one value to a custom field's list, or remove one."""
 
 _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
-
-# Close stores money as an integer "in cents", and does not document currencies with another number of decimals. Those
-# are refused rather than written a hundred times too large or small.
-# fmt: off
-_NOT_TWO_DECIMALS = frozenset({
-    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD",
-    "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF",
-})
-# fmt: on
 
 
 def custom_fields(definition: Record) -> list[Field]:
@@ -100,34 +89,30 @@ def check_currency(field: Field, value: FieldValue, catalogue: Catalogue) -> Non
         raise InvalidValueError(msg, vendor="close", code="CURRENCY", field_errors={"deal_currency": msg})
 
 
-def in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldValue]:
-    """Return amounts as Close stores them.
-
-    Raises:
-        ConfigurationError: Close does not document the minor unit of the organization's currency.
-    """
-    if catalogue.currency in _NOT_TWO_DECIMALS:
-        msg = (
-            f"This Close organization counts in {catalogue.currency}, whose minor unit is not documented by Close. "
-            "Map the column to 'value' instead and give it in Close's own integer unit."
-        )
-        raise ConfigurationError(msg, vendor="close", code="MINOR_UNIT")
-    return [int(value * 100) if isinstance(value, Decimal) else None for value in values]
-
-
-def shows(record: Record, key: str, sent: FieldValue) -> bool:
-    """Return whether a record shows a written value; for a part of a list, whether the list has it."""
-    name, dot, suffix = key.rpartition(".")
-    if dot + suffix in LIST_ITEM_SUFFIXES:
-        contained = any(same_value(sent, item) for item in items_of(record.get(name)))
-        return contained is (suffix == "add")
-    return same_value(sent, record.get(key))
-
-
-def shows_some_user(record: Record, key: str, sent: FieldValue) -> bool:
-    """Return whether a custom field shows a user's id where a name was sent.
-
-    Close takes an exact name and answers the id, so an echo only shows that a user was set.
-    """
-    is_name = isinstance(sent, str) and not sent.startswith("user_")
-    return key.startswith("custom.") and is_name and text_of(record.get(key)).startswith("user_")
+def read_catalogue(answers: Sequence[Json]) -> Catalogue:
+    """Return Close's own fields, and custom fields (own and shared) if their schema is among the answers."""
+    organizations = member(answers[0], "organizations")
+    organization = organizations[0] if isinstance(organizations, list) and organizations else {}
+    fields, labels = {field.name: field for field in OWN_FIELDS}, {}
+    for answer in answers[1:]:
+        for definition in objects_of(member(answer, "fields")):
+            custom = custom_fields(definition)
+            fields.update({field.name: field for field in custom})
+            labels[custom[0].name] = text_of(definition.get("name"))
+    return Catalogue(
+        fields=fields,
+        labels={name: label for name, label in labels.items() if label},
+        organization=text_of(member(organization, "id")) or None,
+        currency=text_of(member(organization, "currency")).upper() or None,
+        stages=tuple(
+            Stage(
+                id=text_of(status.get("id")),
+                label=text_of(status.get("label")),
+                type=text_of(status.get("type")),
+                pipeline=text_of(pipeline.get("name")),
+                pipeline_id=text_of(pipeline.get("id")),
+            )
+            for pipeline in objects_of(member(organization, "pipelines"))
+            for status in objects_of(pipeline.get("statuses"))
+        ),
+    )

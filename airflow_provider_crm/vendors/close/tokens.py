@@ -1,4 +1,4 @@
-"""Read the answers of Close's token endpoint."""
+"""Check the credentials of Close, and read the answers of its token endpoint."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.vendors.credentials import Credentials
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json
 
+_OAUTH = ("client_id", "client_secret", "refresh_token")
 _ENDPOINT = "Close's token endpoint"
 # These apply where the answer names no lifetime, or one that no token has.
 _DEFAULT_SECONDS, _MOST_SECONDS = 3600.0, 366 * 86_400.0
@@ -84,3 +86,23 @@ def _refusal(response: requests.Response, code: str, now: dt.datetime) -> CrmErr
 def _is_token(value: Json) -> bool:
     """Return whether a header can carry a value."""
     return isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]{1,8000}", value) is not None
+
+
+def credential_problems(credentials: Credentials) -> list[str]:
+    """Ask for exactly one of API key, access token and OAuth application."""
+    token = credentials.extra.get("access_token")
+    missing = [key for key in _OAUTH if not credentials.extra.get(key)]
+    if len(missing) < len(_OAUTH):
+        problems = [f"for OAuth extra.{key} is missing, too" for key in missing]
+        if credentials.api_key or token:
+            problems.append("besides OAuth (extra.client_id) an API key or access token is set; keep one of them")
+        return problems
+    if credentials.api_key and token:
+        return ["both an API key (password) and extra.access_token are set; keep one of them"]
+    if not credentials.api_key and not token:
+        problem = (
+            "the API key is missing: put it in the connection's password (or an OAuth token in extra.access_token, "
+            "or extra.client_id, client_secret and refresh_token)"
+        )
+        return [problem]
+    return []
