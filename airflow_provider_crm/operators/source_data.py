@@ -48,10 +48,12 @@ class SourceData:
 
 def summary(value: Any) -> str:  # noqa: ANN401 - any type of rows
     """Summarise rows without their values: `DataFrame, 3,293 rows, columns: id, arr`."""
+    from airflow_provider_crm.rows import row_count  # a DAG file without rows does not pay for it
+
     parts = [type(value).__name__]
     if isinstance(value, str):
         return f"text of {len(value):,} characters that looks like rows"
-    rows = _row_count(value)
+    rows = row_count(value)
     if rows is not None:
         parts.append(f"{rows:,} row{'' if rows == 1 else 's'}")
     columns = _column_names(value)
@@ -109,8 +111,9 @@ class DataRows:
 
     def total_rows(self) -> int | None:
         """Return the number of rows of a frame or a list; that of a file is not known."""
-        rows = self._rows()
-        return None if isinstance(rows, str) else _row_count(rows)
+        from airflow_provider_crm.rows import row_count
+
+        return row_count(self._rows())
 
     def _rows(self) -> Any:  # noqa: ANN401 - any type of rows
         return self.data.value if isinstance(self.data, SourceData) else self.data
@@ -129,14 +132,6 @@ class DataRows:
         )
         if parent is self:
             self.data = as_source_data(self.data, rendered=True)
-
-
-def _row_count(value: Any) -> int | None:  # noqa: ANN401 - any type of rows
-    """Return the number of rows, or None where it is not known without reading them."""
-    count = getattr(value, "num_rows", None)  # of Arrow
-    if isinstance(count, int):
-        return count
-    return len(value) if isinstance(value, (list, tuple)) or hasattr(value, "columns") else None
 
 
 def _column_names(value: Any) -> list[str]:  # noqa: ANN401 - any type of rows

@@ -8,10 +8,10 @@ pandas, numpy and pyarrow are imported inside functions, so that a DAG file that
 them.
 """
 
-from airflow_provider_crm.rows.objects import frame_of_rows, load_pandas
+from airflow_provider_crm.rows.arrow import load_pandas
 from airflow_provider_crm.rows.reader import FrameReader
 from airflow_provider_crm.rows.rules import ColumnRules
 from airflow_provider_crm.rows.shards import Shard
-from airflow_provider_crm.rows.sources import frames, is_in_memory
+from airflow_provider_crm.rows.sources import frame_of_rows, frames, is_in_memory, row_count
 
-__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames", "is_in_memory", "load_pandas"]
+__all__ = ["ColumnRules", "FrameReader", "Shard", "frame_of_rows", "frames", "is_in_memory", "load_pandas", "row_count"]

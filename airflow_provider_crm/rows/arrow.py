@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.values.parquet import require_pyarrow
@@ -11,6 +11,9 @@ from airflow_provider_crm.values.parquet import require_pyarrow
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+
+
+_READ_AT_ONCE = 1 << 20
 
 
 def arrow_frames(data: Any, chunk_rows: int) -> Iterator[pd.DataFrame]:  # noqa: ANN401 - of whatever library
@@ -46,3 +49,31 @@ def frame_of_arrow(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
 
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     return frame
+
+
+def parquet_frames(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
+    """Read with Arrow types: a nullable int64 would become a float, and pandas' metadata would hide index columns.
+
+    Files often are one large row group, which Arrow by default reads ahead as a whole.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+    file = pq.ParquetFile(raw, pre_buffer=False, buffer_size=_READ_AT_ONCE)
+    batch: pa.RecordBatch | pa.Table | None = None
+    batches = file.iter_batches(chunk_rows, use_threads=False) if file.num_row_groups else ()  # pyarrow 18 refuses none
+    for batch in batches:
+        yield frame_of_arrow(batch)
+        pa.default_memory_pool().release_unused()
+    if batch is None:
+        yield frame_of_arrow(file.schema_arrow.empty_table())
+
+
+def load_pandas() -> None:
+    """Import pandas, and with it pyarrow, in the calling thread.
+
+    Call it in a long-lived thread before a short-lived one needs pandas. Airflow 3.3.1's constraints install
+    pyarrow 25.0.0, which hangs or crashes once the thread that imported it has ended and another one allocates memory
+    (https://github.com/apache/arrow/issues/50471).
+    """
+    import pandas as pd  # noqa: F401

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import operator
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
 _PLAIN = frozenset({str, int, float, bool, Decimal, dt.date, dt.datetime, type(None)})
-_COMPARABLE = frozenset({str, int, float, bool, type(None)})
 _UNREADABLE = (ArithmeticError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
 
 
@@ -92,12 +90,11 @@ def _numpy_cells(column: pd.Series[Any], dtype: np.dtype[Any]) -> list[object]:
     if dtype.kind == "M":
         return _moments(column)
     values: list[object] = column.tolist()
-    return values if dtype.kind in "iub" or _exact_plain(values) else [_cell(value) for value in values]
+    return values if dtype.kind in "iub" or _are_exact(set(map(type, values))) else [_cell(value) for value in values]
 
 
-def _exact_plain(values: list[object]) -> bool:
-    """Return whether all are plain objects already, without a NaN."""
-    kinds = set(map(type, values))
+def _are_exact(kinds: set[type]) -> bool:
+    """Return whether objects of these types are plain already, and none can be a NaN."""
     return kinds <= _PLAIN and float not in kinds and Decimal not in kinds
 
 
@@ -115,19 +112,6 @@ def _floats(values: np.ndarray) -> list[object]:
 def _nulls_only(values: list[object], nulls: list[bool]) -> list[object]:
     """Refuse NaN in a column that has nulls of its own; both came out as None."""
     return [None if null else NAN if value is None else value for value, null in zip(values, nulls, strict=True)]
-
-
-def without_nan(values: list[object]) -> list[object]:
-    """Refuse NaN in values of a source that writes None for a null; only in a frame NaN may be one."""
-    import numpy as np
-
-    floats = (float, np.floating)
-    kinds = set(map(type, values))
-    if not any(issubclass(kind, floats) for kind in kinds):
-        return values
-    if kinds <= _COMPARABLE and not any(map(operator.ne, values, values)):  # in a fraction of the time
-        return values
-    return [NAN if isinstance(value, floats) and value != value else value for value in values]  # noqa: PLR0124 - NaN
 
 
 def _moments(column: pd.Series[Any]) -> list[object]:
@@ -153,7 +137,7 @@ def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return [None if not item.is_valid else _list_cell(_arrow_cells(item.values)) for item in array]
     values = array.to_pylist()
-    return values if _exact_plain(values) else [_cell(value) for value in values]
+    return values if _are_exact(set(map(type, values))) else [_cell(value) for value in values]
 
 
 def _dictionary_cells(array: pa.DictionaryArray) -> list[object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.rows.cells import cells_of, exact_integers
-from airflow_provider_crm.rows.record_ids import record_id_of
+from airflow_provider_crm.rows.reader import record_id_of
 
 if TYPE_CHECKING:
     import pandas as pd

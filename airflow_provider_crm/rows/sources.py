@@ -1,24 +1,30 @@
-"""Cut sources of rows (frames, lists, iterators and files) into frames without loss."""
+"""Cut sources of rows (frames, lists, iterators and files) into frames without loss.
+
+A frame of plain Python objects has every value as the cursor, list or iterator gave it.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import operator
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from airflow_provider_crm.exceptions import ConfigurationError, SourceUnreadableError
-from airflow_provider_crm.rows.arrow import arrow_frames, frame_of_arrow
-from airflow_provider_crm.rows.objects import all_rows, check_item, dict_frames, is_table, item_frames
-from airflow_provider_crm.rows.text_files import csv_frames, json_line_frames
+from airflow_provider_crm.rows.arrow import arrow_frames, parquet_frames
+from airflow_provider_crm.rows.cells import NAN, Mark
+from airflow_provider_crm.rows.text_files import csv_chunks, json_line_chunks
 from airflow_provider_crm.values.parquet import require_pyarrow
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+
+_COMPARABLE = frozenset({str, int, float, bool, type(None)})
+_NO_ROW = (str, bytes, bytearray)
 
 
 class _FilePath(Protocol):
@@ -32,7 +38,6 @@ class _FilePath(Protocol):
 
 _Reader: TypeAlias = Callable[[Any, int], "Iterator[pd.DataFrame]"]
 
-_READ_AT_ONCE = 1 << 20
 _TAKEN = (
     "a pandas DataFrame, a list of dicts, a polars DataFrame or another Arrow table, an iterator of any of these, or a "
     "path (str or ObjectStoragePath) to "
@@ -92,6 +97,14 @@ def is_in_memory(data: object) -> bool:
     return isinstance(data, (list, tuple)) or hasattr(data, "columns")
 
 
+def row_count(data: Any) -> int | None:  # noqa: ANN401 - any type of rows
+    """Return the number of rows of a frame, a table or a list; None where it is not known without reading them."""
+    count = getattr(data, "num_rows", None)  # of Arrow
+    if isinstance(count, int):
+        return count
+    return len(data) if is_in_memory(data) else None
+
+
 def _is_path(data: object) -> TypeGuard[_FilePath]:
     return isinstance(getattr(data, "name", None), str) and callable(getattr(data, "open", None))
 
@@ -113,10 +126,10 @@ def _from_path(data: str | _FilePath, chunk_rows: int) -> Iterator[pd.DataFrame]
     packed = suffixes[-1:] == [".gz"]
     suffix = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
     read = _FORMATS.get(suffix)
-    if read is None or (packed and read is _from_parquet):
+    if read is None or (packed and read is parquet_frames):
         msg = f"data is the path {str(data)!r}; pass {_TAKEN}."
         raise ConfigurationError(msg)
-    if read is _from_parquet:
+    if read is parquet_frames:
         require_pyarrow(f"data {str(data)!r} is a Parquet file")
     return _from_file(data, read, chunk_rows, packed=packed)
 
@@ -143,28 +156,140 @@ def _path(data: str | _FilePath) -> _FilePath:
     return Path(data) if isinstance(data, str) else data
 
 
-def _from_parquet(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Read with Arrow types: a nullable int64 would become a float, and pandas' metadata would hide index columns.
+def _from_csv(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
+    return (frame_of_rows(names, rows) for names, rows in csv_chunks(raw, chunk_rows))
 
-    Files often are one large row group, which Arrow by default reads ahead as a whole.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
-    file = pq.ParquetFile(raw, pre_buffer=False, buffer_size=_READ_AT_ONCE)
-    batch: pa.RecordBatch | pa.Table | None = None
-    batches = file.iter_batches(chunk_rows, use_threads=False) if file.num_row_groups else ()  # pyarrow 18 refuses none
-    for batch in batches:
-        yield frame_of_arrow(batch)
-        pa.default_memory_pool().release_unused()
-    if batch is None:
-        yield frame_of_arrow(file.schema_arrow.empty_table())
+def _from_json_lines(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
+    return (frame_of_dicts(rows, keys) for keys, rows in json_line_chunks(raw, chunk_rows))
 
 
 _FORMATS: Mapping[str, _Reader] = {
-    ".parquet": _from_parquet,
-    ".pq": _from_parquet,
-    ".csv": csv_frames,
-    ".jsonl": json_line_frames,
-    ".ndjson": json_line_frames,
+    ".parquet": parquet_frames,
+    ".pq": parquet_frames,
+    ".csv": _from_csv,
+    ".jsonl": _from_json_lines,
+    ".ndjson": _from_json_lines,
 }
+
+
+def frame_of_rows(names: Sequence[str], rows: Sequence[Sequence[object] | Mapping[str, object]]) -> pd.DataFrame:
+    """Return a frame of what a database cursor gave.
+
+    Args:
+        names: Name of each column; a name may occur twice as long as it is not used.
+        rows: One sequence of values per row, or one mapping from names, as dict cursors have it.
+
+    Raises:
+        ConfigurationError: The rows are neither.
+    """
+    for kind in set(map(type, rows)):
+        if issubclass(kind, _NO_ROW) or not issubclass(kind, Iterable):
+            msg = f"The cursor's rows are of type {kind.__name__}; use one whose rows are tuples or dicts."
+            raise ConfigurationError(msg)
+        if issubclass(kind, Mapping):
+            rows = [[row[name] for name in names] if isinstance(row, Mapping) else row for row in rows]
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    frame = _frame(dict(enumerate(map(list, columns))), len(rows))
+    frame.columns = list(names)
+    return frame
+
+
+def frame_of_dicts(rows: Sequence[Mapping[str, object]], keys: Iterable[str]) -> pd.DataFrame:
+    """Return a frame with a column for each key; a key that a row lacks is absent there, and no null."""
+    return _frame({key: [row.get(key, Mark.ABSENT) for row in rows] for key in keys}, len(rows))
+
+
+def dict_frames(rows: Sequence[Mapping[str, object]], chunk_rows: int) -> Iterator[pd.DataFrame]:
+    """Cut a list of rows into frames, each with the keys of all rows."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return (frame_of_dicts(rows[start : start + chunk_rows], keys) for start in range(0, len(rows), chunk_rows))
+
+
+def item_frames(
+    items: Iterable[object], chunk_rows: int, table_frames: Callable[[object], Iterator[pd.DataFrame]]
+) -> Iterator[pd.DataFrame]:
+    """Cut rows and tables that come one after another into frames, as far as they are taken.
+
+    A key counts as a column from the chunk on in which it first occurs.
+
+    Args:
+        items: Rows as mappings, lists of those, and tables.
+        chunk_rows: The most rows of one frame.
+        table_frames: Returns the frames of an item that is a table.
+
+    Raises:
+        ConfigurationError: An item is nothing of these.
+    """
+    keys: dict[str, None] = {}
+    waiting: list[Mapping[str, object]] = []
+    for index, item in enumerate(items):
+        rows = _rows_of(item)
+        if rows is None:
+            check_item(index, item)
+            if waiting:
+                yield _next_frame(waiting, keys)
+                waiting = []
+            yield from table_frames(item)
+            continue
+        waiting.extend(rows)
+        while len(waiting) >= chunk_rows:
+            yield _next_frame(waiting[:chunk_rows], keys)
+            del waiting[:chunk_rows]
+    if waiting:
+        yield _next_frame(waiting, keys)
+
+
+def check_item(index: int, item: object) -> None:
+    """Check that an item is a row by name, a list of those, or a table.
+
+    Raises:
+        ConfigurationError: It is nothing of these.
+    """
+    if _rows_of(item) is None and not is_table(item):
+        msg = f"item {index} of data is a {type(item).__name__}; pass dicts, lists of dicts, or frames."
+        raise ConfigurationError(msg)
+
+
+def is_table(data: object) -> bool:
+    """Return whether an object is a pandas frame, or hands over its columns by the Arrow PyCapsule interface."""
+    import pandas as pd
+
+    return hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series)
+
+
+def _rows_of(item: object) -> Sequence[Mapping[str, object]] | None:
+    if isinstance(item, Mapping):
+        return [item]
+    return item if isinstance(item, (list, tuple)) and all_rows(item) else None
+
+
+def all_rows(items: Sequence[object]) -> TypeGuard[Sequence[Mapping[str, object]]]:
+    """Return whether all items are rows by name."""
+    return all(issubclass(kind, Mapping) for kind in set(map(type, items)))
+
+
+def _next_frame(rows: list[Mapping[str, object]], keys: dict[str, None]) -> pd.DataFrame:
+    keys.update(dict.fromkeys(key for row in rows for key in row))
+    return frame_of_dicts(rows, keys)
+
+
+def _frame(columns: Mapping[Any, list[Any]], rows: int) -> pd.DataFrame:
+    """Return a frame of objects: pandas would guess types, and lose digits."""
+    import pandas as pd
+
+    series = {key: pd.Series(_without_nan(cells), dtype=object) for key, cells in columns.items()}
+    return pd.DataFrame(series, index=range(rows))
+
+
+def _without_nan(values: list[object]) -> list[object]:
+    """Refuse NaN in values of a source that writes None for a null; only in a frame NaN may be one."""
+    import numpy as np
+
+    floats = (float, np.floating)
+    kinds = set(map(type, values))
+    if not any(issubclass(kind, floats) for kind in kinds):
+        return values
+    if kinds <= _COMPARABLE and not any(map(operator.ne, values, values)):  # in a fraction of the time
+        return values
+    return [NAN if isinstance(value, floats) and value != value else value for value in values]  # noqa: PLR0124 - NaN

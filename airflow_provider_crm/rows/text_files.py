@@ -10,12 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
-from typing import IO, TYPE_CHECKING, Any
-
-from airflow_provider_crm.rows.objects import frame_of_dicts, frame_of_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import IO, Any
 
 # In this order: the mark of UTF-16 is the beginning of that of UTF-32.
 _MARKS = {
@@ -28,7 +23,7 @@ _UTF_8 = "utf-8-sig"
 _OTHER_SEPARATORS = ";\t|"
 
 
-def csv_frames(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
+def csv_chunks(raw: IO[bytes], chunk_rows: int) -> Iterator[tuple[list[str], list[list[str]]]]:
     """Read by the csv module: pandas fills rows that are too short, and shifts columns where rows are too long.
 
     Raises:
@@ -48,12 +43,12 @@ def csv_frames(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
             raise ValueError(msg)
         rows = _csv_rows(reader, len(header))
         chunk = list(islice(rows, chunk_rows))
-        yield frame_of_rows(header, chunk)
+        yield header, chunk
         while chunk := list(islice(rows, chunk_rows)):
-            yield frame_of_rows(header, chunk)
+            yield header, chunk
 
 
-def json_line_frames(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
+def json_line_chunks(raw: IO[bytes], chunk_rows: int) -> Iterator[tuple[list[str], list[dict[str, object]]]]:
     """Read JSON objects, one per line.
 
     Raises:
@@ -64,7 +59,7 @@ def json_line_frames(raw: IO[bytes], chunk_rows: int) -> Iterator[pd.DataFrame]:
         rows = _json_rows(lines)
         while chunk := list(islice(rows, chunk_rows)):
             keys.update(dict.fromkeys(key for row in chunk for key in row))
-            yield frame_of_dicts(chunk, keys)
+            yield list(keys), chunk
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.rows import Shard
 from airflow_provider_crm.rows.cells import Mark, cells_of, exact_integers
-from airflow_provider_crm.rows.record_ids import record_id_of
+from airflow_provider_crm.rows.reader import record_id_of
 
 ID = "6f1c1f5e-9f0b-4a55-8a0e-1f2d3c4b5a69"
 SAME = (
