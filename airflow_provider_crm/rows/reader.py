@@ -23,16 +23,10 @@ from airflow_provider_crm.values.opportunity import Field, Outcome, OutcomeWord,
 from airflow_provider_crm.values.record_ids import TemporaryIdTable, are_plain_ids, path_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
-
-    from airflow_provider_crm.rows.rules import ColumnRules
 
 _ROWS_NAMED = 5
 _MAX_ID_DIGITS = 40
-
-
 _ROWS_AT_ONCE = 10_000
 _now = partial(dt.datetime.now, dt.UTC)
 
