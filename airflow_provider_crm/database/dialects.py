@@ -2,8 +2,8 @@
 
 Over 300 lines because all of it stands in one place.
 
-Another database needs a class of its own in `DIALECTS`. The statements in `ledger/row_sets.py` and
-`ledger/unchanged.py` are the same for all databases that know `INSERT ... ON CONFLICT`.
+Another database needs a class of its own in `DIALECTS`. The statements in `ledger/row_sets.py` are the same for all
+databases that know `INSERT ... ON CONFLICT`.
 """
 
 from __future__ import annotations
