@@ -148,6 +148,23 @@ def _renamed(postgres_server, url):
     return url.set(database=name)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request, tmp_path):
+    """The URL of an empty database: each test that asks for it runs on every kind in which a ledger can be stored."""
+    if request.param == "sqlite":
+        return sa.make_url(f"sqlite:///{tmp_path / 'ledger.db'}")
+    return request.getfixturevalue("empty_database")
+
+
+@pytest.fixture
+def any_connection(any_database):
+    """The same as the fields of an Airflow connection."""
+    if any_database.get_backend_name() == "sqlite":
+        return {"conn_type": "sqlite", "host": any_database.database}
+    host = any_database.query["host"]
+    return {"conn_type": "postgres", "host": host, "login": any_database.username, "schema": any_database.database}
+
+
 @pytest.fixture
 def engine(tmp_path):
     """An empty SQLite database, ready to be shared."""

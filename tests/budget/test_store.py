@@ -26,13 +26,10 @@ from airflow_provider_crm.vendors.limits import Limits
 REQUEST = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path):
+@pytest.fixture
+def engine(any_database):
     """Return an empty database of each kind."""
-    if request.param == "sqlite":
-        engine = Database(sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")).engine
-    else:
-        engine = Database(sa.create_engine(request.getfixturevalue("empty_database"))).engine
+    engine = Database(sa.create_engine(any_database)).engine
     yield engine
     engine.dispose()
 

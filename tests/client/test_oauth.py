@@ -42,12 +42,10 @@ from tests.operators.conftest import Impatient, Run
 SECRET = "oa2secret_5ecret"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
+@pytest.fixture
+def database(any_database):
     """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return request.getfixturevalue("empty_database").render_as_string(hide_password=False)
+    return any_database.render_as_string(hide_password=False)
 
 
 @pytest.fixture(autouse=True)
@@ -355,9 +353,9 @@ def test_without_a_ledger_it_is_refused(crm_sandbox, connection):
     failed = run(ledger_conn_id=None)
     assert type(failed.error) is AirflowFailException
     assert str(failed.error) == (
-        "Connection 'close_oauth' (Close) signs in by OAuth, and its tokens, which are replaced at every use, are kept "
-        "in the ledger: name a connection to its database in [crm] ledger_conn_id (AIRFLOW__CRM__LEDGER_CONN_ID) or as "
-        "the argument ledger_conn_id, the same for every task on this connection; or use an API key instead."
+        "Connection 'close_oauth' (Close) signs in by OAuth, and its tokens, which are replaced at every use, are "
+        "stored in the ledger: name a connection to its database in [crm] ledger_conn_id (AIRFLOW__CRM__LEDGER_CONN_ID)"
+        " or as the argument ledger_conn_id, the same for every task on this connection; or use an API key instead."
     )
     assert crm_sandbox.audit.count() == 0
 

@@ -12,7 +12,7 @@ from . import version_1
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    """Return the URL of an empty database."""
+    """Return the URL of an empty database, of the kinds that version 1 knew."""
     if request.param == "sqlite":
         return sa.make_url(f"sqlite:///{tmp_path / 'ledger.db'}")
     return request.getfixturevalue("empty_database")

@@ -19,14 +19,10 @@ from .race import Racer
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path):
+@pytest.fixture
+def engine(any_database):
     """A prepared, empty database."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    else:
-        url = request.getfixturevalue("empty_database")
-    made = Database(sa.create_engine(url)).engine
+    made = Database(sa.create_engine(any_database)).engine
     Database(made).open()
     yield made
     made.dispose()

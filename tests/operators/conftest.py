@@ -112,16 +112,10 @@ def update(tmp_path, monkeypatch):
     return run
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_conn_id(request, tmp_path, monkeypatch):
+@pytest.fixture
+def ledger_conn_id(any_connection, monkeypatch):
     """The connection to an empty ledger, of each kind of database."""
-    if request.param == "sqlite":
-        connection = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")})
-    else:
-        url = request.getfixturevalue("empty_database")
-        place = {"host": url.query["host"], "login": url.username, "schema": url.database}
-        connection = json.dumps({"conn_type": "postgres", **place})
-    monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", connection)
+    monkeypatch.setenv("AIRFLOW_CONN_CRM_LEDGER", json.dumps(any_connection))
     return "crm_ledger"
 
 

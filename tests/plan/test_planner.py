@@ -43,14 +43,10 @@ SCHEMA = {
 CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"}]}, SCHEMA])
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
+@pytest.fixture
+def store(any_database):
     """Return an empty store."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    else:
-        url = request.getfixturevalue("empty_database")
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(any_database)
     made = PlanStore(Database(engine))
     made.engine = engine
     Database(engine).open()

@@ -121,13 +121,10 @@ def mounted(pages, root_path=""):
         purge_cached_app()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
+@pytest.fixture
+def database(any_database):
     """The engine of an empty ledger, of each kind of database."""
-    if request.param == "sqlite":
-        engine = Database(sa.create_engine(f"sqlite:///{tmp_path / 'crm_ledger.db'}")).engine
-    else:
-        engine = sa.create_engine(request.getfixturevalue("empty_database"))
+    engine = sa.create_engine(any_database)
     Database(engine).open()
     yield engine
     engine.dispose()
