@@ -193,6 +193,20 @@ def test_no_two_classes_share_a_name():
     assert [name for name, count in names.items() if count > 1] == []
 
 
+def test_a_row_passes_few_types_and_modules():
+    """One row, traced from the frame to the wire and back, is held by few types and enters few modules."""
+    code = """
+import json
+from tests.structure import trace_row
+trace = trace_row()
+print(json.dumps({"types that a row passes": sorted(trace.types), "modules that a row enters": sorted(trace.modules)}))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    traced = json.loads(done.stdout.splitlines()[-1])
+    assert {title: found for title, found in traced.items() if len(found) > LIMITS[title]} == {}
+
+
 def test_the_sandbox_stands_alone():
     """The sandbox imports nothing of the package, so it cannot share its bugs."""
     assert [one for one in OWN if one.part == "sandbox" and part_of(one.target) != "sandbox"] == []
