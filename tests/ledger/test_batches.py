@@ -122,7 +122,7 @@ def test_long_texts_are_compared_in_parts(ledger, monkeypatch):
     assert ledger().unchanged_rows(by_columns(rows)) == {0, 1, 2, 3, 5, 6, 7, 8}
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
 def test_a_comparison_reads_its_rows_and_not_the_whole_ledger(ledger, engine):
     """Also while PostgreSQL has not looked at the table yet, and takes an account for a handful of rows."""
     with engine.begin() as connection:

@@ -198,7 +198,7 @@ def test_times_come_back_as_utc(ledger, engine):
     assert as_of.utcoffset().total_seconds() == 0
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_a_claim_sees_the_one_it_has_waited_for(ledger, engine, level):
     """Whatever the server's default is: a snapshot from before the wait would show the record as free."""

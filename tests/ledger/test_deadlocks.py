@@ -72,7 +72,7 @@ def test_a_late_word_and_a_take_over_meet(ledger):
         assert errors == []
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("word", [OutcomeWord.REJECTED, OutcomeWord.UPDATED], ids=["refused", "healed"])
 @pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
 def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, word, step):
@@ -96,7 +96,7 @@ def test_a_refusal_and_another_word_on_the_same_records_meet(engine, ledger, wor
         assert states.scalar_one() == 0
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
 def test_a_renewal_and_a_take_over_of_a_row_with_two_fields_meet(engine, ledger):
     """Both take the fields in one order, in whatever order the database finds them: here the second one first."""
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:

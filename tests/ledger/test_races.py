@@ -65,7 +65,7 @@ def test_the_newest_interval_wins(racer, engine, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("engine", "first"), [("sqlite", 100), ("postgresql", 110)], indirect=["engine"])
+@pytest.mark.parametrize(("any_database", "first"), [("sqlite", 100), ("postgresql", 110)], indirect=["any_database"])
 def test_the_newest_interval_wins_at_full_size(racer, engine, tmp_path, first):
     """30 days, 200 deals, 8 processes, a third of the first tries killed; no faults of the CRM."""
     seeds = range(first, first + BATCH)
@@ -74,9 +74,9 @@ def test_the_newest_interval_wins_at_full_size(racer, engine, tmp_path, first):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("engine", "first"),
+    ("any_database", "first"),
     [("sqlite", 200), ("postgresql", 210), ("sqlite", 220), ("postgresql", 230)],
-    indirect=["engine"],
+    indirect=["any_database"],
 )
 def test_the_newest_interval_wins_whatever_the_crm_does(racer, engine, tmp_path, first):
     """The same while the CRM cuts, delays and loses one answer in ten."""

@@ -105,7 +105,7 @@ def test_every_argument_has_a_check(kind):
     assert set(operator.argument_checks()) == own
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_a_flag_takes_only_booleans(refused):
     """Text is true in Python, and so a dry run for ever: whatever is neither True nor False is refused."""
     for value in ("", "no", "yes", "1", "None", "{{ params.flag }}", 0, 1, None, np.True_, [], "FALSE"):
@@ -115,7 +115,7 @@ def test_a_flag_takes_only_booleans(refused):
             assert f"{name} is {value!r}; write {advice}." in message
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("native", [False, True])
 def test_a_flag_can_come_from_params(deals, task, native):
     """`dry_run="{{ params.dry_run }}"` does what the param says, rendered to text or to a native object."""
@@ -129,21 +129,21 @@ def test_a_flag_can_come_from_params(deals, task, native):
         assert task(UpdateOpportunityOperator, **GOOD, **ROWS, dry_run=copy.dry_run).outcomes == {word: 1}
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_an_argument_of_a_wrong_type_is_a_sentence(refused):
     """No TypeError, whatever stands where a number, a word, a name or a mapping belongs."""
     for argument, start in WRONG:
         assert refused(**{**GOOD, **ROWS, **argument}).startswith(start)
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_the_arguments_of_a_query_are_checked_as_well(refused):
     """The query's own arguments, before its connection is looked at."""
     for argument, start in WRONG_QUERIES:
         assert refused(SqlToOpportunityOperator, **{**QUERY, **argument}).startswith(start)
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_the_arguments_of_a_plan_and_of_an_undo_are_checked_as_well(refused):
     """Both the arguments that all operators share, and their own."""
     operator = PlanOpportunityUpdatesOperator(task_id="plan", crm_conn_id="close_default", as_of=5, **GOOD, **ROWS)
@@ -158,14 +158,14 @@ def test_the_arguments_of_a_plan_and_of_an_undo_are_checked_as_well(refused):
     )
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_all_wrong_arguments_are_named_at_once(refused):
     """Three mistakes make three sentences, in one try."""
     message = refused(**GOOD, **ROWS, dry_run="no", defer_after="60", concurrency=0)
     assert all(f"{name} is " in message for name in ("dry_run", "defer_after", "concurrency"))
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_an_optional_argument_may_render_to_nothing(deals, task):
     """A template such as `{{ params.zone or '' }}` renders to an empty text: the argument is left out."""
     empty = dict.fromkeys(("timezone", "rejects_path", "date_won_default"), "")
@@ -175,7 +175,7 @@ def test_an_optional_argument_may_render_to_nothing(deals, task):
     assert operator.as_of is None
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_numbers_of_other_libraries_are_numbers(deals, task):
     """Numbers of numpy and fractions are accepted where such a number is allowed."""
     for name, value in (

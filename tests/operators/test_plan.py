@@ -547,7 +547,7 @@ def test_what_was_in_place_is_stale_once_newer_data_was_written(deals, plan, app
     assert value(deals, 0) == 200
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 def test_another_hash_key_makes_a_plan_no_conflict(deals, task, monkeypatch):
     """Under a new key the last written value is not known: a plan shows no change in the CRM, a write confirms it."""
     raze = {"crm_conn_id": "raze_default", "id_column": "id", "fields": {"mail": "email", "arr": "deal_value"}}

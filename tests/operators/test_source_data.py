@@ -23,7 +23,7 @@ ROWS = {"id_column": "id", "fields": {"arr": "deal_value"}, "crm_conn_id": "clos
 WITH_DATA = (UpdateOpportunityOperator, PlanOpportunityUpdatesOperator)
 
 
-@pytest.mark.parametrize("ledger_conn_id", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", WITH_DATA)
 def test_each_operator_reads_paths_on_any_store(deals, task, tmp_path, kind):
     """A URL is read by the object store of its scheme, by the plan as by the update; a missing file is named."""
