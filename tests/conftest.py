@@ -134,6 +134,7 @@ def empty_database(postgres_server, new_database, emptied_databases):
             sa.text("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = :name"),
             {"name": url.database},
         )
+        connection.execute(sa.text(f"ALTER DATABASE {url.database} RESET ALL"))
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.execute(sa.text("DROP SCHEMA public CASCADE"))
