@@ -1,4 +1,4 @@
-"""What is shipped: the wheel's content and metadata, and what Airflow is told about the provider."""
+"""What is shipped: the wheel's content and metadata, and what Airflow reads about the provider."""
 
 from __future__ import annotations
 

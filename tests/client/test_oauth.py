@@ -102,10 +102,10 @@ def test_an_expired_token_is_replaced_before_it_is_used(crm_sandbox, oauth, engi
     """A minute before its end a token counts as expired; the successor of the refresh token fetches the next."""
     now = dt.datetime.now(dt.UTC)
     clock = Clock(now=lambda: now)
-    mine = source(engine, account, clock=clock)
-    first = mine.token()
+    worker = source(engine, account, clock=clock)
+    first = worker.token()
     now += dt.timedelta(seconds=3550)
-    assert mine.token() == oauth.access_token != first
+    assert worker.token() == oauth.access_token != first
     now += dt.timedelta(hours=2)
     assert source(engine, account, clock=clock).token() == oauth.access_token
     assert refreshes(crm_sandbox) == 3
@@ -133,10 +133,10 @@ def test_a_401_that_no_refresh_heals_stops_the_run(crm_sandbox, engine, account)
 
 
 def test_a_token_that_lives_for_seconds_is_used(crm_sandbox, oauth, engine, account):
-    """Whatever the lifetime, one refresh gives one usable token."""
+    """For any lifetime, one refresh gives one usable token."""
     oauth.expires_in = 2
-    mine = source(engine, account)
-    assert mine.token() == mine.token() == oauth.access_token
+    worker = source(engine, account)
+    assert worker.token() == worker.token() == oauth.access_token
     assert refreshes(crm_sandbox) == 1
 
 
@@ -270,9 +270,9 @@ def test_a_database_that_cannot_be_written_asks_the_vendor_nothing(crm_sandbox, 
     connection.execute("CREATE TRIGGER t BEFORE UPDATE ON crm_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     connection.commit()
     connection.close()
-    mine = source(engine, account, clock=Clock(now=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)))
+    worker = source(engine, account, clock=Clock(now=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)))
     with pytest.raises(TransientError, match="disk full"):
-        mine.token()
+        worker.token()
     assert refreshes(crm_sandbox) == 1
 
 
@@ -283,11 +283,11 @@ def test_a_token_that_could_not_be_stored_is_stored_later(crm_sandbox, oauth, ac
     source(engine, account).token()
     execute(path, "CREATE TRIGGER t BEFORE UPDATE OF access_token ON crm_tokens BEGIN SELECT RAISE(ABORT, 'away'); END")
     later = Clock(now=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=2))
-    mine = source(engine, account, clock=later)
+    worker = source(engine, account, clock=later)
     with pytest.raises(TransientError, match="away"):
-        mine.token()
+        worker.token()
     execute(path, "DROP TRIGGER t")
-    assert mine.token() == oauth.access_token == source(engine, account, clock=later).token()
+    assert worker.token() == oauth.access_token == source(engine, account, clock=later).token()
     assert refreshes(crm_sandbox) == 2
     engine.dispose()
 
@@ -415,7 +415,7 @@ FAULTS = (None, "http_400", "http_401", "http_500", "html_200", "truncated", "re
 def test_no_secret_is_shown_or_kept_in_clear(  # noqa: PLR0917 - fixtures
     crm_sandbox, oauth, connection, database, caplog, capfd, monkeypatch, fault, path
 ):
-    """Whatever fails, logs, exceptions, their pickles and the database hold neither secret nor token."""
+    """At any failure, logs, exceptions, their pickles and the database hold neither secret nor token."""
     monkeypatch.setattr(clock, "Clock", lambda: Clock(sleep=lambda _: None))
     caplog.set_level(logging.DEBUG)
     issued = {SECRET, oauth.refresh_token, oauth.access_token}

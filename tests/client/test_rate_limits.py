@@ -65,7 +65,7 @@ def test_refusals_end_with_the_total_time(raze, sandbox, time):
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}, {"X-RateLimit-Reset": "1"}])
 def test_a_429_without_a_usable_wait_is_not_hammered(serve, connect, time, headers):
-    """A refusal that names no wait, or none from now on (clocks differ), pauses all the same."""
+    """A refusal that names no wait, or none from now on (clocks differ), pauses all threads, too."""
     server = serve(status=429, headers=headers)
     with pytest.raises(RateLimitedError):
         connect(server.url, total=10.0).write(PUT, "opp_1")

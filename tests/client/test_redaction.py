@@ -116,7 +116,7 @@ def test_a_transport_error_keeps_no_request(crm_sandbox, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["http_400", "http_401", "http_404", "redirect_302"])
 def test_no_error_is_its_own_cause(crm_sandbox, fault):
-    """Whoever walks along the causes of an error comes to an end."""
+    """A walk along the causes of an error comes to an end."""
     hook = CrmHook.for_connection("close_default")
     crm_sandbox.set(fault_rates={fault: 1.0})
     for call in (hook.session.probe, lambda: hook.get_opportunity("oppo_1")):

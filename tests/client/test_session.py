@@ -139,7 +139,7 @@ def test_what_cannot_be_read_back_is_unknown(sandbox, connect):
 
 @pytest.mark.parametrize("read_fault", ["http_404", "http_500", "http_429"])
 def test_a_read_back_that_fails_is_unknown(sandbox, connect, read_fault):
-    """Whatever keeps the record from being read back, a stage is not sent twice on a guess."""
+    """If the record cannot be read back for any reason, a stage is not sent twice on a guess."""
     sandbox.set(throttle_seconds=3600.0)
     sandbox.script(faults=["reset_after"], method="PATCH")
     sandbox.script(faults=[read_fault] * 9, method="GET")

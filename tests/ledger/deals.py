@@ -115,5 +115,5 @@ class Deals:
 
     def check_values(self, value):
         """The CRM holds one value, in major units, for all of them."""
-        held = {record: self.sandbox.close.opportunity(record)["value"] for record in self.records}
-        assert held == dict.fromkeys(self.records, value * 100)
+        values = {record: self.sandbox.close.opportunity(record)["value"] for record in self.records}
+        assert values == dict.fromkeys(self.records, value * 100)

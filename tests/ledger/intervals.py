@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from .conftest import DAY
-from .race import OUT_OF_TIME, told
+from .race import OUT_OF_TIME, reported_outcomes
 
 PROCESSES = 8
 # A request lives at most `TIMEOUT`, a claim `LEASE`: what the README names as not closed is out of reach here.
@@ -18,7 +18,7 @@ STAGES = ("contacted", "qualified", "proposal", "won")
 
 
 class CloseDeals:
-    """What is written into Close, and read from it."""
+    """The deals that are written into Close, and read from it."""
 
     vendor = "close"
     fields = ("deal_value", "notes", "confidence")
@@ -31,7 +31,7 @@ class CloseDeals:
             "confidence": rng.choice((10, 20)),
         }
 
-    def held(self, sandbox, record_id):
+    def shown_values(self, sandbox, record_id):
         """What the CRM holds, as `values` has it."""
         shown = sandbox.close.opportunity(record_id)
         value = None if shown["value"] is None else Decimal(shown["value"]) / 100
@@ -52,7 +52,7 @@ class RazeDeals:
             "stage": rng.choice((STAGES[day % len(STAGES)], "won")),
         }
 
-    def held(self, sandbox, record_id):
+    def shown_values(self, sandbox, record_id):
         """What the CRM holds, as `values` has it."""
         shown = sandbox.raze.opportunity(record_id)
         return {"deal_value": shown["deal_value"], "notes": shown["notes"], "stage": shown["status"]}
@@ -125,22 +125,22 @@ class Intervals:
 
     def _until_done(self, racer, job, deaths):
         for death in (*deaths, *[None] * 20):
-            before = len(told(job["out"]))
+            before = len(reported_outcomes(job["out"]))
             code = racer.push({**job, "cpu_seconds": death})
-            self.tries[_end(code, len(told(job["out"])) > before)] += 1
+            self.tries[_end(code, len(reported_outcomes(job["out"])) > before)] += 1
             if code == 0:
                 break
         assert code == 0, f"{self.account}, {job['run_key']}: not done after {sum(self.tries.values())} tries"
-        words = {word for _, word, *_ in told(job["out"])}
+        words = {word for _, word, *_ in reported_outcomes(job["out"])}
         assert words <= {"updated", "unchanged", "stale", "failed", "not_sent", "unknown"}
 
     def differences(self):
         """Fields in which the CRM does not hold what the newest interval wants."""
         found = []
         for record, fields in self.wanted.items():
-            held = self.crm.held(self.sandbox, record)
-            wrong = [name for name, value in fields.items() if held[name] != value]
-            found += [(self.account, record, name, fields[name], held[name]) for name in wrong]
+            shown_values = self.crm.shown_values(self.sandbox, record)
+            wrong = [name for name, value in fields.items() if shown_values[name] != value]
+            found += [(self.account, record, name, fields[name], shown_values[name]) for name in wrong]
         return found
 
 

@@ -81,7 +81,7 @@ class Racer:
             self._events[name].put(event)
 
 
-def told(path):
-    """What pushes reported so far: record id, outcome, code, reason; a line that a kill cut is left out."""
+def reported_outcomes(path):
+    """Return the outcomes reported so far: record id, outcome, code, reason; a line that a kill cut is left out."""
     lines = Path(path).read_text().split("\n")[:-1] if Path(path).exists() else []
     return [json.loads(line) for line in lines]

@@ -38,8 +38,8 @@ from airflow_provider_crm.vendors.credentials import Credentials
 # Imported before the first fork, once for all children.
 ADAPTERS = {name: VENDORS[name] for name in VENDORS}
 DRIVERS = [sa.make_url(f"{name}://").get_dialect().import_dbapi() for name in ("sqlite", "postgresql")]
-AGAIN, BROKEN = 1, 2
-_AGAIN_WORDS = {"failed", "unknown", "not_sent"}
+RETRY, BROKEN = 1, 2
+_RETRIED_WORDS = {"failed", "unknown", "not_sent"}
 
 
 def push(job):
@@ -75,7 +75,7 @@ def push(job):
         ended = True
         for outcome in Push(session, catalogue, rules, ledger).run(rows):
             out.write(json.dumps([outcome.record_id, outcome.word.value, outcome.code, outcome.reason]) + "\n")
-            ended = ended and outcome.word.value not in _AGAIN_WORDS
+            ended = ended and outcome.word.value not in _RETRIED_WORDS
         if ended:
             ledger.close({})
     return ended
@@ -86,15 +86,15 @@ def _child(job):
     status = BROKEN
     signal.setitimer(signal.ITIMER_PROF, job.get("cpu_seconds") or 0.0)  # its signal kills; 0 sets none
     try:
-        status = 0 if push(job) else AGAIN
+        status = 0 if push(job) else RETRY
     except TransientError:  # before the first row: the task is tried again
-        status = AGAIN
+        status = RETRY
     except BaseException:  # noqa: BLE001 - told by the status, the reason is in the test's output
         traceback.print_exc()
     os._exit(status)
 
 
-def _tell(*event):
+def _report_event(*event):
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
@@ -115,7 +115,7 @@ def main():
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     break
-                _tell(names.pop(pid), "ended", status)
+                _report_event(names.pop(pid), "ended", status)
         if 0 in readable:
             read = os.read(0, 1 << 16)
             if not read:
@@ -127,7 +127,7 @@ def main():
                 if pid == 0:
                     _child(job)
                 names[pid] = job["name"]
-                _tell(job["name"], "started", pid)
+                _report_event(job["name"], "started", pid)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ from .test_claims import push
 
 
 def test_older_data_in_one_batch_with_newer_that_agrees_is_stale(ledger):
-    """The newer row needs no call, and keeps the older one out all the same."""
+    """The newer row needs no call, and keeps the older one out nevertheless."""
     push(ledger(), desired(value="a", day=0))
     claims = ledger().claim([desired(value="a", day=3), desired(value="b", day=2)])
     assert [claim.verdict for claim in claims] == [Verdict.UNCHANGED, Verdict.STALE]
 
 
 def test_the_newest_of_several_that_agree_is_kept(ledger):
-    """Whatever the other rows of the batch are, the data time on record never goes back."""
+    """For all other rows of the batch, the data time on record never goes back."""
     push(ledger(), desired("r", value="a", day=0))
     push(ledger(), desired("s", value="a", day=0))
     ledger().claim([desired("s", value="a", day=3), desired("r", value="a", day=1), desired("r", value="a", day=3)])
@@ -31,7 +31,7 @@ def test_the_newest_of_several_that_agree_is_kept(ledger):
 
 
 def test_rows_that_the_crm_holds_are_settled_without_a_claim(ledger):
-    """Only a row of which every field is known, free and not newer is settled; its position tells which."""
+    """Only a row of which every field is known, free and not newer is settled; its position names it."""
     for record in ("held", "changed", "newer", "doubtful"):
         push(ledger(), desired(record, value=1, note="a"))
     push(ledger(), desired("newer", value=1, day=5))
@@ -69,7 +69,7 @@ def test_hashed_fields_are_settled_by_their_hashes(ledger):
 
 
 def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger, engine):
-    """A vendor's message may hold NUL or half a character: the row is recorded all the same."""
+    """A vendor's message may hold NUL or half a character: the row is recorded nevertheless."""
     first, one = ledger(), desired(value="nul \\u0000")
     (claim,) = first.claim([one])
     bad = Outcome(0, one.record_id, OutcomeWord.REJECTED, "CO\0DE", "no: \0 \ud800 \u00e9")
@@ -81,7 +81,7 @@ def test_texts_that_postgresql_does_not_store_are_kept_as_far_as_it_does(ledger,
 
 
 def test_fields_that_agree_are_confirmed_in_a_row_that_does_not(ledger):
-    """Of a row that is left for a claim, the fields that the CRM holds keep older data out all the same."""
+    """Of a row that is left for a claim, the fields that the CRM holds keep older data out nevertheless."""
     push(ledger(), desired(value=1, note="a"))
     assert ledger().unchanged_rows(by_columns([desired(value=1, note="b", day=3)])) == set()
     assert push(ledger(), desired(value=2, day=2)).verdict is Verdict.STALE

@@ -1,4 +1,4 @@
-"""What the ledger says to a row: send, unchanged, stale, busy; on SQLite and PostgreSQL."""
+"""The ledger's verdicts on a row: send, unchanged, stale, busy; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def push(ledger, one, word=OutcomeWord.UPDATED, **options):
 
 
 def test_a_first_value_is_sent_and_then_unchanged(ledger):
-    """What the CRM acknowledged is not sent again; `changes_only=False` sends it all the same."""
+    """A value that the CRM acknowledged is not sent again, unless `changes_only` is False."""
     assert push(ledger(), desired(value=1)).fields == {"value"}
     assert push(ledger(), desired(value=1, day=1)).verdict is Verdict.UNCHANGED
     assert push(ledger(), desired(value=1, day=2), changes_only=False).fields == {"value"}
@@ -104,7 +104,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_value_doubted(ledger):
 
 
 def test_who_lost_the_claim_cannot_renew_or_acknowledge(ledger, engine):
-    """A sender whose lease was taken over is told so, and its late word changes nothing."""
+    """A sender whose lease was taken over gets no renewal, and its late outcome changes nothing."""
     slow = ledger("slow", lease=-1.0)
     (old,) = slow.claim([desired(value=2, day=1)])
     (new,) = ledger("fast").claim([desired(value=3, day=2)])
@@ -117,7 +117,7 @@ def test_who_lost_the_claim_cannot_renew_or_acknowledge(ledger, engine):
 
 
 def test_a_claim_is_renewed_by_its_holder(ledger):
-    """The holder extends its lease, also after it ran out, as long as nobody took it."""
+    """The holder extends its lease, also after it ran out, as long as no other run took it."""
     slow = ledger(lease=-1.0)
     (claim,) = slow.claim([desired(value=2)])
     assert slow.renew(desired(value=2), claim) is not None
@@ -131,7 +131,7 @@ def test_a_refused_row_leaves_the_value_known(ledger):
 
 
 def test_what_ended_without_a_word_is_sent_again(ledger):
-    """After a failure or an unknown outcome nobody knows what the CRM holds: even the old value is sent."""
+    """After a failure or an unknown outcome it is not known what the CRM holds: even the old value is sent."""
     for number, word in enumerate((OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.IGNORED)):
         record = f"oppo_{number}"
         push(ledger(), desired(record, value=1))
@@ -154,9 +154,9 @@ def test_a_refused_row_is_not_tried_again_until_it_changes(ledger):
 def test_half_a_row_is_acknowledged_for_half(ledger):
     """Of a row that failed half-way, what landed is on record and only the rest is sent again."""
     one = desired(deal_value=1, status='"won"')
-    mine = ledger()
-    (claim,) = mine.claim([one])
-    settle(mine, one, claim, OutcomeWord.FAILED, written={"deal_value"})
+    first_run = ledger()
+    (claim,) = first_run.claim([one])
+    settle(first_run, one, claim, OutcomeWord.FAILED, written={"deal_value"})
     assert ledger().claim([one])[0].fields == {"status"}
 
 
@@ -173,8 +173,8 @@ def test_named_fields_are_kept_as_hashes(ledger, engine):
     assert push(ledger(hashed=hashed), desired(email="jane@example.com", day=1)).verdict is Verdict.UNCHANGED
     assert push(ledger(hashed=hashed), desired(email="joan@example.com", day=1)).verdict is Verdict.SEND
     with engine.connect() as connection:
-        told = [connection.execute(sa.select(table)).all() for table in (field_states, changes)]
-    assert "example.com" not in str(told)
+        rows = [connection.execute(sa.select(table)).all() for table in (field_states, changes)]
+    assert "example.com" not in str(rows)
 
 
 def test_the_change_log_tells_before_and_after(ledger, engine):
@@ -201,7 +201,7 @@ def test_times_come_back_as_utc(ledger, engine):
 @pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_a_claim_sees_the_one_it_has_waited_for(ledger, engine, level):
-    """Whatever the server's default is: a snapshot from before the wait would show the record as free."""
+    """For every default level of the server: a snapshot from before the wait would show the record as free."""
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql(
             f"ALTER DATABASE {engine.url.database} SET default_transaction_isolation = '{level}'"
@@ -243,5 +243,5 @@ def test_a_row_with_an_impossible_id_is_logged_all_the_same(ledger, engine):
     record = "\0\ud800" + "".join(chr(rng.randrange(0x10000, 0x20000)) for _ in range(5_000))
     ledger().note([(Outcome(0, record, OutcomeWord.INVALID, "RECORD_ID", "no id"), ())])
     with engine.connect() as connection:
-        kept = connection.execute(sa.select(changes.c.record_id)).scalar_one()
-    assert kept == " ?" + record[2:LONGEST_RECORD_ID]
+        logged_id = connection.execute(sa.select(changes.c.record_id)).scalar_one()
+    assert logged_id == " ?" + record[2:LONGEST_RECORD_ID]

@@ -75,8 +75,8 @@ def test_a_locked_database(crm, path):
 def test_a_database_that_cannot_be_opened(crm, path, kind):
     """Nothing at all is sent without a ledger to record it."""
     sqlite3.connect(path).close()
-    place = f"file:{path}?mode=ro&uri=true" if kind == "read-only" else path.parent / "no" / "such" / "folder.db"
-    engine = Database(sa.create_engine(f"sqlite:///{place}")).engine
+    location = f"file:{path}?mode=ro&uri=true" if kind == "read-only" else path.parent / "no" / "such" / "folder.db"
+    engine = Database(sa.create_engine(f"sqlite:///{location}")).engine
     with pytest.raises(TransientError, match=r"The ledger cannot be used: .*(readonly|unable to open)"):
         crm.run(engine)
     engine.dispose()

@@ -104,14 +104,14 @@ def test_a_renewal_and_a_take_over_of_a_row_with_two_fields_meet(engine, ledger)
             connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET enable_{way} = off")
     engine.dispose()
     holder, both = ledger("holder"), desired(a=1, b=1)
-    (held,) = holder.claim([both])
+    (own_claim,) = holder.claim([both])
     with engine.begin() as connection:
         for key in ("b", "a"):  # what is updated last lies last
             over = sa.update(field_states).where(field_states.c.field == key).values(claimed_until=DAY)
             connection.execute(over)
         connection.exec_driver_sql(SLOWLY.format(table=field_states.name))
     renewed = []
-    renewing = threading.Thread(target=lambda: renewed.append(holder.renew(both, held)))
+    renewing = threading.Thread(target=lambda: renewed.append(holder.renew(both, own_claim)))
     renewing.start()
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"

@@ -1,4 +1,4 @@
-"""What an answer shows to be otherwise is believed no longer, on both kinds of database."""
+"""A value that an answer disproves counts as unknown, on both kinds of database."""
 
 from __future__ import annotations
 

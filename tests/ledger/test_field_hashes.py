@@ -31,11 +31,11 @@ def test_trying_all_numbers_finds_no_hash(ledger, engine):
     one = desired("oppo_2", phone=NUMBER)
     (claim,) = other.claim([one])
     settle(other, one, claim, OutcomeWord.REJECTED)
-    held = everything(engine)
-    assert "hmac:" in held
+    stored = everything(engine)
+    assert "hmac:" in stored
     for guess in (NUMBER, f'"{NUMBER}"', f'{{"phone": "{NUMBER}"}}'):
-        assert hashlib.sha256(guess.encode()).hexdigest() not in held
-    assert FieldHashes().fingerprint(one.values) not in held
+        assert hashlib.sha256(guess.encode()).hexdigest() not in stored
+    assert FieldHashes().fingerprint(one.values) not in stored
 
 
 def test_a_state_under_another_key_is_unknown_and_written_once_more(ledger):
@@ -48,8 +48,8 @@ def test_a_state_under_another_key_is_unknown_and_written_once_more(ledger):
     (claim,) = changed.claim([desired(phone=NUMBER, day=1)])
     assert (claim.verdict, claim.before) == (Verdict.SEND, {})
     settle(changed, desired(phone=NUMBER, day=1), claim, OutcomeWord.UPDATED)
-    again = ledger(hashed=PHONE, key=b"new")
-    assert again.claim([desired(phone=NUMBER, day=2)])[0].verdict is Verdict.UNCHANGED
+    rehashed = ledger(hashed=PHONE, key=b"new")
+    assert rehashed.claim([desired(phone=NUMBER, day=2)])[0].verdict is Verdict.UNCHANGED
 
 
 def test_an_unsalted_hash_says_nothing(ledger, engine):
@@ -60,16 +60,16 @@ def test_an_unsalted_hash_says_nothing(ledger, engine):
             sa.update(field_states).values(value=f"sha256:{hashlib.sha256(NUMBER.encode()).hexdigest()}")
         )
     for hashed in (PHONE, frozenset()):
-        mine = ledger(hashed=hashed)
-        assert {state.value for state in mine.states(["oppo_1"]).values()} == {None}
-    assert mine.claim([desired(phone=NUMBER, day=1)])[0].verdict is Verdict.SEND
+        new_run = ledger(hashed=hashed)
+        assert {state.value for state in new_run.states(["oppo_1"]).values()} == {None}
+    assert new_run.claim([desired(phone=NUMBER, day=1)])[0].verdict is Verdict.SEND
 
 
 def test_refused_values_rest_under_the_same_key_only(ledger):
     """Values that were refused rest; under another key it is not known that they are the same, and they are sent."""
-    mine = ledger(hashed=PHONE)
-    (claim,) = mine.claim([desired(phone=NUMBER)])
-    settle(mine, desired(phone=NUMBER), claim, OutcomeWord.REJECTED)
+    new_run = ledger(hashed=PHONE)
+    (claim,) = new_run.claim([desired(phone=NUMBER)])
+    settle(new_run, desired(phone=NUMBER), claim, OutcomeWord.REJECTED)
     assert ledger(hashed=PHONE).claim([desired(phone=NUMBER)])[0].verdict is Verdict.REFUSED_BEFORE
     assert ledger(hashed=PHONE, key=b"new").claim([desired(phone=NUMBER)])[0].verdict is Verdict.SEND
 

@@ -1,4 +1,4 @@
-"""`kill -9` in mid-run: nothing is lost, nothing is told falsely, at most the rows in flight are sent twice."""
+"""`kill -9` in mid-run: nothing is lost, no report is wrong, at most the rows in flight are sent twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_crm.sandbox import Sandbox
 
 from .conftest import DAY
-from .race import told
+from .race import reported_outcomes
 
 CONCURRENCY = 8
 LEASE, TIMEOUT = 2.5, 1.0
@@ -32,7 +32,7 @@ def job_for(sandbox, engine, folder, rows, *, vendor="close", fields=("deal_valu
         "lease": LEASE,
         "timeout": TIMEOUT,
         "concurrency": CONCURRENCY,
-        "out": str(folder / "told"),
+        "out": str(folder / "reported"),
     }
 
 
@@ -55,14 +55,14 @@ def killed(racer, job, sandbox, moments):
         assert code == (0 if moment is None else -9)
     # A request of a killed try may land while the next one runs: the try that sent it is told by its label.
     sender = {call.number: int(call.headers["x-label"]) for call in sandbox.audit.calls}
-    last, again = {}, [0] * (len(moments) + 1)
+    last, resent = {}, [0] * (len(moments) + 1)
     for write in sandbox.audit.writes:
         number = sender[write.number]
         # On a busy machine an answer may come too late for its try, which then writes the row once more itself.
         if last.get(write.record_id, number) != number:
-            again[last[write.record_id]] += 1
+            resent[last[write.record_id]] += 1
         last[write.record_id] = number
-    return again
+    return resent
 
 
 def some_moment(sandbox, seed, rows):
@@ -75,12 +75,12 @@ def some_moment(sandbox, seed, rows):
     writes, pause = rng.randrange(rows), rng.uniform(0.0, 0.2)
     reached = []
 
-    def has_come():
+    def was_reached():
         if not reached and sandbox.audit.count(method="PUT") >= writes:
             reached.append(time.monotonic())
         return bool(reached) and time.monotonic() >= reached[0] + pause
 
-    return has_come
+    return was_reached
 
 
 def records_of(sandbox, number):
@@ -90,11 +90,11 @@ def records_of(sandbox, number):
 
 
 def check(sandbox, rows, path):
-    """Everything is in the CRM, and whatever was told, before a kill or after, is true."""
-    held = {record: sandbox.close.opportunity(record)["value"] for record in rows}
-    assert held == {record: fields["deal_value"] * 100 for record, fields in rows.items()}
-    words = Counter(word for _, word, *_ in told(path))
-    landed = {record for record, word, *_ in told(path) if word in ("updated", "unchanged")}
+    """Everything is in the CRM, and every reported outcome, before a kill or after, is true."""
+    values = {record: sandbox.close.opportunity(record)["value"] for record in rows}
+    assert values == {record: fields["deal_value"] * 100 for record, fields in rows.items()}
+    words = Counter(word for _, word, *_ in reported_outcomes(path))
+    landed = {record for record, word, *_ in reported_outcomes(path) if word in ("updated", "unchanged")}
     assert words.keys() <= {"updated", "unchanged"}
     assert landed <= written(sandbox).keys()
     return words
@@ -111,10 +111,10 @@ def test_a_killed_run_goes_on_where_it_stopped(racer, engine, tmp_path, count, k
         for record in rows:
             sandbox.close.add_opportunity(record)
         job = job_for(sandbox, engine, tmp_path, rows)
-        again = killed(racer, job, sandbox, moments)
+        resent = killed(racer, job, sandbox, moments)
         words = check(sandbox, rows, job["out"])
-        print(f"{engine.dialect.name}: sent again after each kill {again}; told {dict(words)}")  # noqa: T201 - the size of the proof
-    assert max(again) <= CONCURRENCY
+        print(f"{engine.dialect.name}: sent again after each kill {resent}; reported {dict(words)}")  # noqa: T201 - the size of the proof
+    assert max(resent) <= CONCURRENCY
 
 
 @pytest.mark.long
@@ -128,15 +128,16 @@ def test_a_run_killed_at_any_moment_is_finished_by_its_retry(racer, engine, tmp_
         job = job_for(sandbox, engine, tmp_path, rows)
         killed_at = some_moment(sandbox, f"{engine.dialect.name} {seed}", len(rows))
         assert racer.push({**job, "label": "0"}, kill_when=killed_at) == -9
-        before = {record for record, *_ in told(job["out"])}
+        before = {record for record, *_ in reported_outcomes(job["out"])}
         assert racer.push({**job, "label": "1"}) == 0
         words = check(sandbox, rows, job["out"])
         twice = records_of(sandbox, 0) & records_of(sandbox, 1)
-        print(f"{engine.dialect.name}: killed after {len(before)} rows, {len(twice)} sent twice; told {dict(words)}")  # noqa: T201 - the size of the proof
+        size = f"killed after {len(before)} rows, {len(twice)} sent twice; reported {dict(words)}"
+        print(f"{engine.dialect.name}: {size}")  # noqa: T201 - the size of the proof
         assert len(twice) <= CONCURRENCY
-        assert not before & twice, "a row that was told was sent again"
-        again = Counter(record for record, *_ in told(job["out"]))
-        assert again == {record: 2 if record in before else 1 for record in rows}
+        assert not before & twice, "a row that was reported was sent again"
+        resent = Counter(record for record, *_ in reported_outcomes(job["out"]))
+        assert resent == {record: 2 if record in before else 1 for record in rows}
 
 
 def test_what_may_not_be_sent_twice_is_read_first(racer, engine, tmp_path):

@@ -22,17 +22,17 @@ from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from .conftest import DAY, by_columns
 
 LEASE = 60.0
-SENT = [OutcomeWord.UPDATED, OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.REJECTED, OutcomeWord.IGNORED]
+SENT_WORDS = [OutcomeWord.UPDATED, OutcomeWord.FAILED, OutcomeWord.UNKNOWN, OutcomeWord.REJECTED, OutcomeWord.IGNORED]
 LOST = (OutcomeWord.FAILED, OutcomeWord.UNKNOWN)
-UNSENT = [OutcomeWord.NOT_SENT, OutcomeWord.INVALID]
+UNSENT_WORDS = [OutcomeWord.NOT_SENT, OutcomeWord.INVALID]
 RECORDS, FIELDS, VALUES = st.sampled_from("rs"), st.sampled_from("fg"), st.sampled_from("123")
 DAYS = st.integers(0, 3)
-WISHES = st.tuples(RECORDS, st.dictionaries(FIELDS, VALUES, min_size=1), DAYS)
+DESIRED_ROWS = st.tuples(RECORDS, st.dictionaries(FIELDS, VALUES, min_size=1), DAYS)
 
 
 @dataclass
 class Sender:
-    """Somebody who has claimed a row and has not settled it."""
+    """A run that has claimed a row and has not settled it."""
 
     ledger: Ledger
     desired: DesiredRow
@@ -64,7 +64,7 @@ class Model(RuleBasedStateMachine):
         """Close the database."""
         self.engine.dispose()
 
-    @rule(desired_rows=st.lists(WISHES, min_size=1, max_size=4), changes_only=st.booleans(), retry=st.booleans())
+    @rule(desired_rows=st.lists(DESIRED_ROWS, min_size=1, max_size=4), changes_only=st.booleans(), retry=st.booleans())
     def run_begins(self, desired_rows, changes_only, retry):
         """Claim a batch, which may hold one record several times, and check every verdict."""
         ledger = Ledger(self.database, combine=combined, account="a", run_key="r", lease=LEASE, clock=self.clock)
@@ -86,10 +86,10 @@ class Model(RuleBasedStateMachine):
                 self.senders.append(Sender(ledger, desired, claim, claim.deadline))
 
     def _check(self, desired, claim):
-        places = {key: (desired.record_id, key) for key in desired.values}
-        newest = {key: self.claimed.get(place, desired.as_of) for key, place in places.items()}
+        field_keys = {key: (desired.record_id, key) for key in desired.values}
+        newest = {key: self.claimed.get(field_key, desired.as_of) for key, field_key in field_keys.items()}
         if claim.verdict is Verdict.BUSY:
-            assert any(self._holder(*place) is not None for place in places.values())
+            assert any(self._holder(*field_key) is not None for field_key in field_keys.values())
             return
         if claim.verdict is Verdict.REFUSED_BEFORE:
             assert self.refused[desired.record_id] == FieldHashes().fingerprint(desired.values)
@@ -97,13 +97,13 @@ class Model(RuleBasedStateMachine):
         assert all(newest[key] > desired.as_of for key in claim.stale)
         assert all(newest[key] <= desired.as_of for key in desired.values if key not in claim.stale)
         for key in desired.values.keys() - claim.fields - claim.stale:
-            assert places[key] in self.edited or self.crm[places[key]] == desired.values[key]
-            assert self._holder(*places[key]) is None
-            self.claimed[places[key]] = desired.as_of
+            assert field_keys[key] in self.edited or self.crm[field_keys[key]] == desired.values[key]
+            assert self._holder(*field_keys[key]) is None
+            self.claimed[field_keys[key]] = desired.as_of
 
     def _confirmed(self, desired_rows):
         """Of a row that is left, the fields that are held as wanted may have been confirmed; older ones are not."""
-        places = {
+        field_keys = {
             (desired.record_id, key): (desired, value)
             for desired in desired_rows
             for key, value in desired.values.items()
@@ -111,15 +111,15 @@ class Model(RuleBasedStateMachine):
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(field_states)).all()
         for row in rows:
-            place = row.record_id, row.field
-            if place in places and row.known and row.claim_token is None:
-                desired, value = places[place]
+            field_key = row.record_id, row.field
+            if field_key in field_keys and row.known and row.claim_token is None:
+                desired, value = field_keys[field_key]
                 if row.value == value and row.as_of == desired.as_of:
-                    assert self.claimed.get(place, desired.as_of) <= desired.as_of
-                    self.claimed[place] = desired.as_of
+                    assert self.claimed.get(field_key, desired.as_of) <= desired.as_of
+                    self.claimed[field_key] = desired.as_of
 
     def _holder(self, record_id, key):
-        """Who may send this field now."""
+        """Return the sender that may send this field now."""
         valid = [
             sender
             for sender in self.senders
@@ -148,17 +148,17 @@ class Model(RuleBasedStateMachine):
 
     def _land(self, sender, keys):
         for key in keys:
-            place = sender.desired.record_id, key
-            assert self.acknowledged.get(place, sender.desired.as_of) <= sender.desired.as_of, (
+            field_key = sender.desired.record_id, key
+            assert self.acknowledged.get(field_key, sender.desired.as_of) <= sender.desired.as_of, (
                 "older data landed on newer"
             )
-            self.crm[place] = sender.desired.values[key]
-            self.edited.discard(place)
+            self.crm[field_key] = sender.desired.values[key]
+            self.edited.discard(field_key)
 
     @precondition(lambda self: self.senders)
     @rule(
         which=st.integers(0, 9),
-        word=st.sampled_from(SENT + UNSENT),
+        word=st.sampled_from(SENT_WORDS + UNSENT_WORDS),
         landed=st.sets(FIELDS),
         lost_answer=st.booleans(),
         replaced=st.booleans(),
@@ -175,7 +175,7 @@ class Model(RuleBasedStateMachine):
         gone, disproved = False, frozenset()
         if not self._renewed(sender):
             word, written = OutcomeWord.FAILED, frozenset()
-        elif word in UNSENT and not lost_answer:
+        elif word in UNSENT_WORDS and not lost_answer:
             written = frozenset()
         elif word is OutcomeWord.UPDATED:
             written = fields
@@ -211,8 +211,8 @@ class Model(RuleBasedStateMachine):
     def _shown_otherwise(self, sender):
         """What the record shows of the fields that were not sent, as they were known to be as wanted, and is not."""
         desired, claim = sender.desired, sender.claim
-        unsent = desired.values.keys() - claim.fields - claim.stale
-        return frozenset(key for key in unsent if self.crm.get((desired.record_id, key)) != desired.values[key])
+        not_sent = desired.values.keys() - claim.fields - claim.stale
+        return frozenset(key for key in not_sent if self.crm.get((desired.record_id, key)) != desired.values[key])
 
     def _replace(self, record_id):
         """Another record of that id, which nobody from here has written; what is known of it is known of no edit."""
@@ -237,12 +237,12 @@ class Model(RuleBasedStateMachine):
                 )
             ).all()
         for key, as_of in rows:
-            place = sender.desired.record_id, key
+            field_key = sender.desired.record_id, key
             assert as_of is None or as_of <= sender.desired.as_of
-            assert place not in self.acknowledged or as_of >= self.acknowledged[place]
-            self.claimed.pop(place)
+            assert field_key not in self.acknowledged or as_of >= self.acknowledged[field_key]
+            self.claimed.pop(field_key)
             if as_of is not None:
-                self.claimed[place] = as_of
+                self.claimed[field_key] = as_of
 
     @precondition(lambda self: self.senders)
     @rule(which=st.integers(0, 9), landed=st.sets(FIELDS))
@@ -271,11 +271,11 @@ class Model(RuleBasedStateMachine):
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(field_states)).all()
         for row in rows:
-            place = row.record_id, row.field
-            if row.known and row.claim_token is None and place not in self.edited:
-                assert self.crm[place] == row.value
-            if place in self.acknowledged:
-                assert row.as_of >= self.acknowledged[place]
+            field_key = row.record_id, row.field
+            if row.known and row.claim_token is None and field_key not in self.edited:
+                assert self.crm[field_key] == row.value
+            if field_key in self.acknowledged:
+                assert row.as_of >= self.acknowledged[field_key]
 
 
 TestModel = Model.TestCase

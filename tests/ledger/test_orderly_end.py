@@ -194,7 +194,7 @@ def test_rows_that_wait_for_the_budget_were_not_sent(crm, ledger, engine):
 
 
 def test_a_row_without_an_answer_keeps_its_claim(crm, ledger, engine):
-    """What was sent may land until its lease is over: it is told as unknown, and nobody else may write it meanwhile."""
+    """A sent row may land until its lease is over: its outcome is unknown, and no other run may write it until then."""
     crm.set(fault_rates={})
     run = Run(crm, ledger(), concurrency=1)
     run.go(3)
@@ -212,10 +212,10 @@ def test_a_row_without_an_answer_keeps_its_claim(crm, ledger, engine):
 def test_a_claim_over_a_dead_one_leaves_its_doubt_behind(ledger):
     """A killed worker may have written: who takes its claim over and gives it back must not make the value known."""
     first = desired("oppo_1", note=1)
-    mine = ledger("first")
-    (claim,) = mine.claim([first])
+    first_run = ledger("first")
+    (claim,) = first_run.claim([first])
     assert claim.verdict is Verdict.SEND
-    mine.release(["oppo_1"])
+    first_run.release(["oppo_1"])
     ledger("killed", lease=-1.0).claim([replace(first, as_of=DAY + dt.timedelta(days=1))])
     later = replace(first, as_of=DAY + dt.timedelta(days=2))
     taker = ledger("taker")

@@ -42,20 +42,20 @@ def race(seeds, crm, racer, engine, folder, *, faults=None, killed="killed betwe
         calls = sandbox.audit.count()
     print(f"{crm.vendor}, seeds {seeds[0]}-{seeds[-1]}: {dict(tries)}; {calls} calls")  # noqa: T201 - the size of the proof
     assert any(end.startswith(killed) for end in tries), "the case is not real"
-    return found + [(crm.vendor, *again) for again in stamped_again(sandbox)]
+    return found + [(crm.vendor, *restamped) for restamped in restamped_stages(sandbox)]
 
 
-def stamped_again(sandbox):
+def restamped_stages(sandbox):
     """Stages of Raze that were written although the record had them, with the faults of both calls."""
     faults = {call.number: call.fault for call in sandbox.audit.calls}
-    last, again = {}, []
+    last, restamped = {}, []
     for write in sandbox.audit.writes:
         if "status" in write.fields:
             before = last.get(write.record_id)
             if before is not None and before.fields == write.fields:
-                again.append((write.record_id, write.fields["status"], faults[before.number], faults[write.number]))
+                restamped.append((write.record_id, write.fields["status"], faults[before.number], faults[write.number]))
             last[write.record_id] = write
-    return again
+    return restamped
 
 
 def test_the_newest_interval_wins(racer, engine, tmp_path):

@@ -61,7 +61,7 @@ def write_down_leases(engine):
             connection.exec_driver_sql(trigger.format(now=NOW[kind]))
 
 
-def tell_microseconds(connection, _):
+def read_microseconds(connection, _):
     """SQLite's own clock has milliseconds, within which a row may be sent and settled."""
     connection.create_function("microseconds", 0, lambda: str(dt.datetime.now(dt.UTC).replace(tzinfo=None)))
 
@@ -81,11 +81,11 @@ def sent_without_a_lease(deals, engine):
     return found
 
 
-def moment(told):
+def moment(stored):
     """A moment, as either database tells it."""
-    if told is None or isinstance(told, dt.datetime):
-        return told
-    return dt.datetime.fromisoformat(told).replace(tzinfo=dt.UTC)
+    if stored is None or isinstance(stored, dt.datetime):
+        return stored
+    return dt.datetime.fromisoformat(stored).replace(tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -175,11 +175,11 @@ def ledger_of():
 
 @pytest.mark.parametrize("step", range(10))
 def test_a_renewal_and_a_take_over_at_once(ledger_of, direct, slow, step):
-    """Of a holder that renews a lease that ran out, and another that takes it over meanwhile, one gets it."""
+    """Of a holder that renews a lease that ran out, and another that takes it over, one gets it."""
     server, engine = slow
     holder, other = ledger_of(direct), ledger_of(engine)
     other.claim([desired("another", value=1)])  # connected
-    (held,) = holder.claim([desired(value=1)])
+    (claim,) = holder.claim([desired(value=1)])
     with direct.begin() as connection:
         connection.execute(sa.update(field_states).values(claimed_until=DAY))
     server.seconds = BEARABLE
@@ -187,17 +187,17 @@ def test_a_renewal_and_a_take_over_at_once(ledger_of, direct, slow, step):
     taking = threading.Thread(target=lambda: claims.extend(other.claim([desired(value=2, day=1)])))
     taking.start()
     time.sleep(step * BEARABLE)
-    renewed = holder.renew(desired(value=1), held)
+    renewed = holder.renew(desired(value=1), claim)
     taking.join()
     assert claims[0].verdict is (Verdict.SEND if renewed is None else Verdict.BUSY)
 
 
 @pytest.fixture
-def held_up(tmp_path):
-    """A SQLite file that somebody else writes to nearly all the time, longer than a lease each time."""
+def locked_file(tmp_path):
+    """Return a SQLite file that another program writes to nearly all the time, longer than a lease each time."""
     path = tmp_path / "ledger.db"
     engine = Database(sa.create_engine(f"sqlite:///{path}")).engine
-    event.listen(engine, "connect", tell_microseconds)
+    event.listen(engine, "connect", read_microseconds)
     write_down_leases(engine)
     over = threading.Event()
 
@@ -217,9 +217,9 @@ def held_up(tmp_path):
     engine.dispose()
 
 
-def test_locks_that_outlast_leases(deals, held_up):
+def test_locks_that_outlast_leases(deals, locked_file):
     """Each transaction waits longer than a lease: the run takes long or says why it ends, and nothing is lost."""
-    engine, over = held_up
+    engine, over = locked_file
     words, stopped = deals.run(engine, **OLD)
     assert sent_without_a_lease(deals, engine) == []
     assert words == {"updated": 16} or (isinstance(stopped, TransientError) and stopped.code == "LEDGER")

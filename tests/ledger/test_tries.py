@@ -59,9 +59,9 @@ def test_a_cleared_run_adds_up(begin, stored):
     begin().close(report(updated=56, rejected=5))
     begin().close(report(updated=4, unchanged=56, rejected=1))
     (run,) = stored(runs)
-    told = json.loads(run["report"])
-    assert (run["tries"], told["outcomes"], told["rows"]) == (2, {"updated": 60, "rejected": 1}, 61)
-    assert (told["calls"], told["seconds"]) == (4, 3.0)
+    stored_report = json.loads(run["report"])
+    assert (run["tries"], stored_report["outcomes"], stored_report["rows"]) == (2, {"updated": 60, "rejected": 1}, 61)
+    assert (stored_report["calls"], stored_report["seconds"]) == (4, 3.0)
     assert [json.loads(one["report"])["outcomes"] for one in stored(tries)] == [
         {"updated": 56, "rejected": 5},
         {"updated": 4, "unchanged": 56, "rejected": 1},
@@ -69,7 +69,7 @@ def test_a_cleared_run_adds_up(begin, stored):
 
 
 def test_a_deferral_is_one_try(begin, stored):
-    """What a try reports before a deferral stands there until it ends, and no second try is counted."""
+    """The report of a try before a deferral stands until the try ends, and no second try is counted."""
     begin().close(report(updated=3), deferred=True)
     (run,) = stored(runs)
     assert (run["finished_at"], json.loads(run["report"])["outcomes"]) == (None, {"updated": 3})
