@@ -52,7 +52,7 @@ class Job(ClaimedRow):
 
 @dataclass(frozen=True, slots=True)
 class RowResult(Settlement):
-    """What became of a row, and why; not on record yet.
+    """The outcome of a row, and its reason; not on record yet.
 
     Attributes:
         rests: See `Settlement`.

@@ -157,7 +157,7 @@ def test_a_failing_database_ends_the_run_and_is_not_asked_again():
     run_ledger.note([Outcome(0, "oppo_1", OutcomeWord.INVALID)])
     run_ledger.close({}, deferred=False)
     run_ledger.release(frozenset())
-    assert ledger.calls == ["settled"]
+    assert ledger.calls == ["unchanged_rows"]
 
 
 def test_records_whose_claim_was_interrupted_are_given_back():
