@@ -41,7 +41,7 @@ class OutageWatch:
 
     @property
     def attempts(self) -> int | None:
-        """How often a call may be tried now; None for as often as usual."""
+        """The maximum number of attempts of a call now; None for the usual number."""
         with self._lock:
             return _ATTEMPTS_WHILE_ALL_FAIL if self._suspicious else None
 

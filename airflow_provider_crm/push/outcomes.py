@@ -1,4 +1,4 @@
-"""Which outcome a row has: by the ledger's answer, by the error of its call, or by the end of the run."""
+"""Decide the outcome of a row: by the ledger's answer, by the error of its call, or by the end of the run."""
 
 from __future__ import annotations
 

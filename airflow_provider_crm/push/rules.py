@@ -1,4 +1,4 @@
-"""How the rows of a run are written, and which fields may be written at all."""
+"""Rules by which the rows of a run are written, and the check of the fields that they name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INSTANT = dt.timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class PushRules:
-    """How rows are written.
+    """The rules by which rows are written.
 
     Attributes:
         timezone: IANA zone of the run; None sends an offset header of UTC.

@@ -83,7 +83,7 @@ class Push:
 
     @property
     def stopped(self) -> CrmError | None:
-        """Why the run ends before its last row, or None; the first reason stands."""
+        """The reason why the run ends before its last row, or None; the first reason stands."""
         return self._stops.reason
 
     @property

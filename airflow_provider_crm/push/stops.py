@@ -1,4 +1,4 @@
-"""Why a run ends before its last row, known to all its threads."""
+"""Keep the reason why a run ends before its last row, for all its threads."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Stops:
 
     @property
     def reason(self) -> CrmError | None:
-        """Why the run ends before its last row; None as long as it goes on."""
+        """The reason why the run ends before its last row; None as long as it goes on."""
         return self._first.error
 
     @property
