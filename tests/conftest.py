@@ -146,6 +146,7 @@ def _renamed(postgres_server, url):
     name = f"tests_{uuid.uuid4().hex}"
     with postgres_server.connect() as connection:
         connection.execute(sa.text(f"ALTER DATABASE {url.database} RENAME TO {name}"))
+        connection.execute(sa.text(f"ALTER DATABASE {name} RESET ALL"))
     return url.set(database=name)
 
 

@@ -128,6 +128,7 @@ def test_answers_count_more_than_what_was_stated(time):
     assert isinstance(pacer.acquire(), Reservation)
 
 
+@pytest.mark.long
 def test_a_reservation_costs_microseconds():
     """A reservation and its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
     pacer = Pacer(Clock())

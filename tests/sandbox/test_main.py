@@ -45,7 +45,10 @@ def served():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process, [process.stdout.readline().strip() for _ in range(5)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
 
 
 def connection(line):
@@ -81,6 +84,7 @@ def test_pytest_fixture(tmp_path):
     (tmp_path / "test_dag.py").write_text(DAG_TEST)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_crm.testing.pytest_plugin", "-W", "error"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
+    environment.pop("PYTEST_ADDOPTS", None)
     environment |= {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
