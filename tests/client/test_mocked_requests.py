@@ -101,7 +101,8 @@ import vcr
 def session():
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.vendors import VENDORS, Credentials
+    from airflow_provider_crm.vendors import VENDORS
+    from airflow_provider_crm.vendors.credentials import Credentials
     return Session(Account(VENDORS["close"], {crm_sandbox.url!r}, Credentials({crm_sandbox.close.api_key!r})))
 for _ in range(2):
     with vcr.use_cassette({str(tmp_path / "first.yaml")!r}) as cassette:

@@ -42,13 +42,14 @@ def test_afterwards():
 def served():
     """Run the command line's process, serving on a free port, and return it with its first lines."""
     command = [sys.executable, "-m", "airflow_provider_crm.sandbox", "--port", "0", "--opportunities", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        yield process, [process.stdout.readline().strip() for _ in range(5)]
-        process.send_signal(signal.SIGINT)
-        try:
-            process.communicate(timeout=60)
-        finally:
+    # The processes of a job in the background ignore Ctrl-C, unless their parent does not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            yield process, [process.stdout.readline().strip() for _ in range(5)]
             process.kill()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def connection(line):
