@@ -67,6 +67,8 @@ def test_a_locked_database(crm, path):
     crm.check_stop(words, stopped, "locked")
     other.rollback()
     other.close()
+    engine.dispose()
+    engine = sqlite_engine(path)
     crm.check_resumption(engine)
     engine.dispose()
 

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -113,30 +114,32 @@ def test_who_reads_no_more_outcomes_leaves_no_claims(crm, ledger, engine):
     assert waited == []
 
 
+@contextlib.contextmanager
 def interrupt(seconds, number, raised):
     """Have a signal raise an exception in this thread after some real seconds.
 
-    Python drops what is raised in the callback of a weak reference; a signal that arrives there is sent again.
+    Python drops what is raised in the callback of a weak reference, and says so: the signal is sent again then.
     """
 
-    def handle(_number, frame):
-        if "weakref" in frame.f_code.co_filename:
+    def handle(_number, _frame):
+        raise raised
+
+    def send_again(unraisable):
+        if unraisable.exc_value is raised:
             threading.Timer(0.002, os.kill, (os.getpid(), number)).start()
         else:
-            raise raised
+            report(unraisable)
 
-    @contextlib.contextmanager
-    def interrupted():
-        before = signal.signal(number, handle)
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.join()
-            signal.signal(number, before)
-
-    return interrupted()
+    before, report = signal.signal(number, handle), sys.unraisablehook
+    sys.unraisablehook = send_again
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+        sys.unraisablehook = report
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize(
