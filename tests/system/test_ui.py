@@ -89,7 +89,7 @@ def test_a_record_is_found_by_its_id(screen, place):
     screen.open(place.page())
     screen.enter()
     screen.type("#find", "oppo_1029_001").submit()
-    screen.says("What it holds")
+    screen.says("Values that the ledger knows")
     assert f"{DAILY}/deal_values/2026-10-29" in screen.text()
 
 
