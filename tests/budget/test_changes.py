@@ -94,6 +94,7 @@ def test_a_header_that_is_missing_on_some_answers(limit, window, part, seed):
     assert sum(count for _, count in sorted(simulation.arrivals.refused.items())[1:]) <= 1
 
 
+@pytest.mark.long
 def test_a_header_that_is_missing_on_some_answers_of_workers_with_a_store(engine):
     """The same holds for four workers that share a store."""
     simulation = Simulation(Forgetful(100, 1, part=0.3, phase=0.37))
@@ -140,7 +141,9 @@ def test_a_limit_that_changes(engine, kind, before, after, shared):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("limit", "window"), [(20, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in ((100, 1), (240, 8)))]
+)
 def test_workers_on_a_token_bucket(engine, limit, window, shared):
     """Four workers use a bucket as fast as it is filled, with a store and without, and nothing is refused."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))
@@ -193,7 +196,9 @@ def test_a_worker_that_dies_takes_little_along(engine):
     assert sum(simulation.arrivals.accepted.values()) >= 1000 - 1000 / 40 - 2
 
 
-@pytest.mark.parametrize("jump", [-7200.0, -30.0, 30.0, 7200.0])
+@pytest.mark.parametrize(
+    "jump", [-7200.0, 7200.0, *(pytest.param(jump, marks=pytest.mark.long) for jump in (-30.0, 30.0))]
+)
 def test_a_database_whose_clock_jumps(engine, jump):
     """A jump of the store's clock, either way, costs two windows at most, and no more than a window of refusals."""
     simulation = Simulation(CloseServer(100, 8, phase=0.37), latency=(0.02, 0.06))

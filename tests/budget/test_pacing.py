@@ -95,7 +95,9 @@ def test_an_hour_with_an_epoch_reset(phase):
     assert (set(whole_windows(simulation)), refused(simulation)) == ({1000}, 0)
 
 
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("limit", "window"), [(20, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in WINDOWS[1:3])]
+)
 def test_a_token_bucket(limit, window):
     """A bucket is distinguished from a window by its answers, and used as fast as it is filled."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37))
@@ -152,7 +154,9 @@ def test_what_another_program_gives_up_is_used_again():
     assert whole_windows(simulation)[-5:] == [100] * 5
 
 
-@pytest.mark.parametrize(("limit", "window"), [(100, 1), (240, 8), (1000, 3600)])
+@pytest.mark.parametrize(
+    ("limit", "window"), [(100, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in WINDOWS[2:])]
+)
 def test_four_workers_without_a_store(limit, window):
     """Workers that only see what remains converge: 93 % used together, at most 1 % refused."""
     simulation = Simulation(CloseServer(limit, window, phase=0.37))
@@ -163,7 +167,7 @@ def test_four_workers_without_a_store(limit, window):
     assert (used >= 0.93, refusals <= 0.01) == (True, True)
 
 
-@pytest.mark.parametrize(("limit", "window"), WINDOWS)
+@pytest.mark.parametrize(("limit", "window"), [*WINDOWS[:3], pytest.param(*WINDOWS[3], marks=pytest.mark.long)])
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_four_workers_with_a_store(engine, limit, window, share):
     """Workers that share a store use exactly the share together, and none of their calls is refused."""

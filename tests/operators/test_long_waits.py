@@ -18,6 +18,11 @@ from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, 
 
 from .conftest import Run
 
+# What waits does not differ between databases: PostgreSQL is tried with the long proofs.
+pytestmark = pytest.mark.parametrize(
+    "any_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
+
 LIMIT, ROWS = 10, 35
 NOON = dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC)
 HOUR = 3600

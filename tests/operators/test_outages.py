@@ -15,6 +15,11 @@ from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, 
 
 from .conftest import Run, Time
 
+# What waits does not differ between databases: PostgreSQL is tried with the long proofs.
+pytestmark = pytest.mark.parametrize(
+    "any_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
+
 ROWS = 40
 HOUR = 3600.0
 ARGUMENTS = {
