@@ -45,6 +45,12 @@ class Time:
             time.sleep(seconds)
 
 
+POSTGRESQL_WITH_LONG_PROOFS = pytest.mark.parametrize(
+    "any_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
+"""For files with slow tests about waiting: one kind of database is enough for every run of the tests."""
+
+
 class Impatient(UpdateOpportunityOperator):
     """The operator with a clock that does not wait."""
 

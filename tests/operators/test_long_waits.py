@@ -16,12 +16,9 @@ from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
-from .conftest import Run
+from .conftest import POSTGRESQL_WITH_LONG_PROOFS, Run
 
-# What waits does not differ between databases: PostgreSQL is tried with the long proofs.
-pytestmark = pytest.mark.parametrize(
-    "any_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
-)
+pytestmark = POSTGRESQL_WITH_LONG_PROOFS
 
 LIMIT, ROWS = 10, 35
 NOON = dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC)

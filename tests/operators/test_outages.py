@@ -13,12 +13,9 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
 
-from .conftest import Run, Time
+from .conftest import POSTGRESQL_WITH_LONG_PROOFS, Run, Time
 
-# What waits does not differ between databases: PostgreSQL is tried with the long proofs.
-pytestmark = pytest.mark.parametrize(
-    "any_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
-)
+pytestmark = POSTGRESQL_WITH_LONG_PROOFS
 
 ROWS = 40
 HOUR = 3600.0
