@@ -174,7 +174,8 @@ REFUSED, PAUSE = (401, "INVALID_API_KEY"), (429, "RATE_LIMIT_EXCEEDED")
 def test_the_first_reason_stands(push, first, second, kind, wait):
     """A 401 and then the 429 of a row in flight is a wrong key, not an hour's wait; and the other way round."""
     with Server({"one": first, "two": second}) as server:
-        pushing = push(server.url, real=True)
+        # Only these two are in flight: a third call would be kept back by the pause itself, before it is known as such.
+        pushing = push(server.url, real=True, concurrency=2)
 
         def answer():
             assert server.arrived["one"].wait(10)
