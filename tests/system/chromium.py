@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 SIZE = (1280, 800)
 PHONE = (390, 844)
-_SECONDS = 30
+_SECONDS = 60
 _QUIET = (
     "--headless",
     "--no-sandbox",

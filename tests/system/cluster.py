@@ -17,7 +17,7 @@ def airflow(*arguments):
     return [sys.executable, "-m", "airflow", *arguments]
 
 
-def run(command, environment, folder, *, timeout=120):
+def run(command, environment, folder, *, timeout=300):
     """Run a command to its end."""
     done = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False

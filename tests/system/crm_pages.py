@@ -72,7 +72,7 @@ class Api:
         self.log = log
         self.http = requests.Session()
 
-    def wait(self, what, condition, seconds=240):
+    def wait(self, what, condition, seconds=400):
         """Wait until something is so; returns what the condition found."""
         deadline = time.monotonic() + seconds
         while True:
@@ -89,13 +89,13 @@ class Api:
     def log_in(self):
         """Take a token by name and password."""
         told = {"username": USER, "password": PASSWORD}
-        answer = self.http.post(f"{self.url}/auth/token", json=told, timeout=10).json()
+        answer = self.http.post(f"{self.url}/auth/token", json=told, timeout=60).json()
         self.http.headers["Authorization"] = f"Bearer {answer['access_token']}"
         return True
 
     def call(self, method, path, **body):
         """One call of the public API."""
-        answer = self.http.request(method, f"{self.url}/api/v2{path}", json=body or None, timeout=30)
+        answer = self.http.request(method, f"{self.url}/api/v2{path}", json=body or None, timeout=120)
         assert answer.ok, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -146,7 +146,7 @@ def crm_airflow(root, metadata):
             api = Api(airflow.url, root / "standalone.log")
             api.wait("the API server", api.log_in)
             for dag_id in (DAILY, PLANNED, SHARDED):
-                api.wait(dag_id, lambda path=f"/dags/{dag_id}": api.http.get(f"{api.url}/api/v2{path}", timeout=10).ok)
+                api.wait(dag_id, lambda path=f"/dags/{dag_id}": api.http.get(f"{api.url}/api/v2{path}", timeout=60).ok)
             _write_days(api)
             yield CrmAirflow(airflow.url, api, sandbox, spans, root / "lineage.jsonl")
 

@@ -38,9 +38,9 @@ def test_writing_sets_off_the_dag_that_waits(world, row, metadata):
     root = made.home.root
     shutil.rmtree(root / "logs", ignore_errors=True)
     with standalone(root, made.home.environment, metadata, parallelism=2) as running:
-        wait_for(root, "reading the DAGs", 180, lambda: rows(metadata, READ) == [(2,)])
+        wait_for(root, "reading the DAGs", 400, lambda: rows(metadata, READ) == [(2,)])
         trigger = ["dags", "trigger", "close_daily_sql", "--run-id", "first", "--logical-date", f"{DAY}T04:00:00+00:00"]
         run(airflow(*trigger), running.environment, root)
-        found = wait_for(root, "the run of the waiting DAG", 150, lambda: written(metadata))
+        found = wait_for(root, "the run of the waiting DAG", 400, lambda: written(metadata))
     host = made.sandbox.url.removeprefix("http://")
     assert [one[f"close:{host}:orga_sandbox"][TRIGGERED] for one in found] == [2]

@@ -77,7 +77,7 @@ def broker(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("redis"), free_port()
     command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
     with started("redis", command, dict(os.environ), folder):
-        wait_for(folder, "the start of Redis", 30, lambda: listens(port))
+        wait_for(folder, "the start of Redis", 60, lambda: listens(port))
         yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -165,13 +165,13 @@ def proof(broker, world, row, metadata, ledger):
             start(name, "celery", "worker", "--skip-serve-logs", "--celery-hostname", name)
             for name in ("worker-1", "worker-2")
         ]
-        wait_for(root, "serializing the DAG", 180, lambda: query(metadata, "SELECT 1 FROM serialized_dag"))
+        wait_for(root, "serializing the DAG", 400, lambda: query(metadata, "SELECT 1 FROM serialized_dag"))
         run(airflow("dags", "trigger", "crm_sharded", "--logical-date", LOGICAL_DATE), environment, root)
-        killed, alive = wait_for(root, "work of both workers", 180, lambda: in_mid_run(metadata, ledger, workers))
+        killed, alive = wait_for(root, "work of both workers", 400, lambda: in_mid_run(metadata, ledger, workers))
         kill(workers[0])
         calls_before = made.sandbox.audit.count()
         over = "SELECT 1 FROM dag_run WHERE state IN ('success', 'failed')"
-        wait_for(root, "the end of the run", 240, lambda: query(metadata, over))
+        wait_for(root, "the end of the run", 400, lambda: query(metadata, over))
     return Proof(made.sandbox, metadata, ledger, killed, alive, calls_before)
 
 

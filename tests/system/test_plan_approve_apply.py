@@ -33,7 +33,7 @@ class Api:
         self.log = log
         self.http = requests.Session()
 
-    def wait(self, what, condition, seconds=180):
+    def wait(self, what, condition, seconds=400):
         """Wait until something is so; returns it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -49,13 +49,13 @@ class Api:
 
     def log_in(self):
         """Take a token; every user is an administrator of this Airflow."""
-        token = self.http.get(f"{self.url}/auth/token", timeout=10).json()["access_token"]
+        token = self.http.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
         self.http.headers["Authorization"] = f"Bearer {token}"
         return True
 
     def call(self, method, path, **body):
         """One call of the public API."""
-        answer = self.http.request(method, f"{self.url}/api/v2{path}", json=body or None, timeout=30)
+        answer = self.http.request(method, f"{self.url}/api/v2{path}", json=body or None, timeout=120)
         assert answer.ok, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -86,7 +86,7 @@ def world(tmp_path_factory, metadata):
         with standalone(root, own, metadata, parallelism=2) as airflow:
             api = Api(airflow.url, root / "standalone.log")
             api.wait("the API server", api.log_in)
-            api.wait("reading the DAG", lambda: api.http.get(f"{api.url}/api/v2/dags/{DAG_ID}", timeout=10).ok)
+            api.wait("reading the DAG", lambda: api.http.get(f"{api.url}/api/v2/dags/{DAG_ID}", timeout=60).ok)
             yield sandbox, api
 
 

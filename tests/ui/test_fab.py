@@ -83,7 +83,7 @@ def airflow(home):
         subprocess.run(migration, env=environment, stdout=log, stderr=log, check=True, timeout=300)
         process = subprocess.Popen([sys.executable, str(SERVER), str(port)], env=environment, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not answers(url):
             alive = process.poll() is None and time.monotonic() < deadline
             assert alive, (home / "server.log").read_text()[-4000:]
