@@ -133,7 +133,8 @@ def large(request, tmp_path_factory, airflow_with_teams):
     fill(engine)
     add_runs(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
+        # PostgreSQL would do both by itself soon, and at once with the pages that are timed.
+        connection.exec_driver_sql("ANALYZE" if request.param == "sqlite" else "VACUUM (ANALYZE)")
     reading = read_only(engine)
     with mounted(make_app(LedgerReader(lambda: reading))) as url:
         yield Browser(url, "anna")
