@@ -95,6 +95,10 @@ class Dialect(ABC):
         """Let the database plan each statement of this transaction for its own values, if it would not."""
 
     @abstractmethod
+    def plan_for_all_rows(self, connection: Connection) -> None:
+        """Let the database plan each statement of this transaction for a result that is read to its end."""
+
+    @abstractmethod
     def now(self, connection: Connection) -> dt.datetime | None:
         """Return the database's own time, or None if it has this machine's."""
 
@@ -173,6 +177,9 @@ class Sqlite(Dialect):
     def plan_by_values(self, connection: Connection) -> None:
         """Do nothing: SQLite plans each statement by itself."""
 
+    def plan_for_all_rows(self, connection: Connection) -> None:
+        """Do nothing: SQLite has no other plans."""
+
     def now(self, connection: Connection) -> dt.datetime | None:  # noqa: ARG002 - the others ask the database
         """Return None: the file is on this machine."""
         return None
@@ -247,6 +254,10 @@ class Postgresql(Dialect):
     def plan_by_values(self, connection: Connection) -> None:
         """Reuse no plan that was made while the ledger was small: it may read all of it."""
         connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+
+    def plan_for_all_rows(self, connection: Connection) -> None:
+        """Expect of no cursor that it ends after the first tenth of its rows, which makes the whole slow."""
+        connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
 
     def now(self, connection: Connection) -> dt.datetime | None:
         """Return the server's time at this moment, not that of the transaction's beginning."""

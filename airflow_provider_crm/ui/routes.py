@@ -21,6 +21,7 @@ from airflow_provider_crm.ui.queries.approvals import answers
 from airflow_provider_crm.ui.queries.budgets import of_accounts, of_run, windows
 from airflow_provider_crm.ui.queries.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.ui.queries.plans import PlanRows
+from airflow_provider_crm.ui.queries.run_counts import AlikeRuns
 from airflow_provider_crm.ui.queries.runs import Run, Runs
 from airflow_provider_crm.ui.queries.totals import Total
 from airflow_provider_crm.ui.refused_file import refused_file
@@ -37,6 +38,7 @@ _RUNS_ON_A_PAGE = 25
 _BARS = 60
 _DOWNLOAD_SECONDS = 300.0
 _PERIODS = {"24 hours": dt.timedelta(hours=24), "7 days": dt.timedelta(days=7)}
+_LONGEST_PERIOD = max(_PERIODS, key=lambda name: _PERIODS[name])
 
 
 @router.get("/")
@@ -47,19 +49,15 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
         accounts = runs.accounts()
-        week = runs.since(now - max(_PERIODS.values()))
+        since = {name: runs.since(now - age) for name, age in _PERIODS.items()}
         offset = (page - 1) * _RUNS_ON_A_PAGE
         latest = runs.latest(limit=_RUNS_ON_A_PAGE, offset=offset, account=account or None)
         charted = runs.latest(limit=_BARS, account=account or None)
         used = of_accounts(runs.last_of_accounts(now - max(_PERIODS.values())), windows(connection, now))
-    mine = [run for run in week if not account or run.account == account]
     return pages.page(
         "overview.html",
-        accounts=[(one, Total.from_runs([run for run in week if run.account == one.name])) for one in accounts],
-        periods={
-            name: Total.from_runs([run for run in mine if run.started_at >= now - age])
-            for name, age in _PERIODS.items()
-        },
+        accounts=[(one, _total(since[_LONGEST_PERIOD], one.name)) for one in accounts],
+        periods={name: _total(found, account) for name, found in since.items()},
         bars=bars(charted[::-1]),
         highest=max((sum(run.outcomes.values()) for run in charted), default=0),
         size=(WIDTH, HEIGHT),
@@ -70,6 +68,11 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
         page_size=_RUNS_ON_A_PAGE,
         account=account,
     )
+
+
+def _total(runs: list[AlikeRuns], account: str) -> Total:
+    """Return the sum of the counts of one account, or of all if it has no name."""
+    return Total.from_runs([alike for alike in runs if account in ("", alike.account)])
 
 
 @router.get("/dag-run")

@@ -34,7 +34,14 @@ def test_runs_come_newest_first_by_pages_and_accounts(log, reading):
     assert [run.key.run_id for run in found.latest(limit=2, offset=1)] == ["1", "2"]
     assert [run.key.run_id for run in found.latest(limit=9, account=CLOSE)] == ["1", "3"]
     assert [(one.name, one.runs) for one in found.accounts()] == [(RAZE, 3), (CLOSE, 2)]
-    assert len(found.since(NOW - dt.timedelta(hours=2, minutes=1))) == 3
+    since = found.since(NOW - dt.timedelta(hours=2, minutes=1))
+    assert sorted((alike.account, alike.number, alike.counts.landed) for alike in since) == [
+        (CLOSE, 1, 1),
+        (RAZE, 1, 0),
+        (RAZE, 1, 2),
+    ]
+    log.run("sales/t/5", account=RAZE, ago=dt.timedelta(hours=1), outcomes={"updated": 2})
+    assert (RAZE, 2) in [(alike.account, alike.number) for alike in found.since(NOW - dt.timedelta(hours=3))]
 
 
 def test_the_runs_of_a_dag_run_are_distinguished_from_similar_ones(log, reading):

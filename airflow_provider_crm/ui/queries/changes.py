@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.ui.queries.expressions import count_up_to, of_dags
 from airflow_provider_crm.values.opportunity import OutcomeWord
@@ -131,6 +132,7 @@ class RunChanges:
         """Yield all rows that did not land, in the order in which they were refused."""
         query = self._refused_rows(bound=None, text="")
         found = query.subquery()
+        dialect_of(self._connection).plan_for_all_rows(self._connection)
         stream = self._connection.execution_options(yield_per=_AT_ONCE)
         for row in stream.execute(sa.select(found).order_by(found.c.first)):
             yield _refused(row)

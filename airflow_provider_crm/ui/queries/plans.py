@@ -64,7 +64,8 @@ class PlanRows:
     def __init__(self, connection: Connection, plan: Plan, hidden: frozenset[str]) -> None:
         self._connection = connection
         self._plan = plan
-        self._units = {name: unit for name in self._names() - hidden if (unit := amount(plan.account, name, 1))}
+        self._names = self._fields()
+        self._units = {name: unit for name in self._names - hidden if (unit := amount(plan.account, name, 1))}
 
     def largest(self, verdict: str, search: Search) -> Page[PlannedField]:
         """Return one page of the fields of a verdict (`changes`: all fields to write), largest amounts first."""
@@ -74,8 +75,10 @@ class PlanRows:
         query = sa.select(plan_rows).where(plan_rows.c.plan_id == self._plan.plan_id, plan_rows.c.verdict.in_(words))
         total: sa.ColumnElement[int] = sa.literal(sum(self._plan.counts.get(word, 0) for word in words))
         if search.text:
-            columns = (plan_rows.c.record_id, plan_rows.c.field)
-            query = query.where(sa.or_(*(column.icontains(search.text, autoescape=True) for column in columns)))
+            # A plan has few fields: their names are compared here instead of in each of its rows.
+            fields = [name for name in self._names if search.text.lower() in name.lower()]
+            has_id = plan_rows.c.record_id.icontains(search.text, autoescape=True)
+            query = query.where(sa.or_(has_id, plan_rows.c.field.in_(fields)))
             total = sa.func.count().over()  # in the same pass over the rows
         query = query.add_columns(total.label("total")).order_by(*order).limit(search.size).offset(search.offset)
         found = self._connection.execute(query).all()
@@ -108,6 +111,6 @@ class PlanRows:
         parts = sa.func.round(dialect_of(self._connection).json_number(column) * units)
         return sa.case((units.is_not(None), sa.func.coalesce(parts, 0)))
 
-    def _names(self) -> set[str]:
+    def _fields(self) -> set[str]:
         query = sa.select(plan_rows.c.field).where(plan_rows.c.plan_id == self._plan.plan_id).distinct()
         return set(self._connection.execute(query).scalars())

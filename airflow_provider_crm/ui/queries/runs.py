@@ -15,8 +15,8 @@ from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plans, runs, tries
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.ui.queries.expressions import of_dags
+from airflow_provider_crm.ui.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
 from airflow_provider_crm.ui.run_keys import RunKey
-from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeKind, OutcomeWord
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -34,51 +34,6 @@ _REPORTED = (
     "ended_early",
 )
 _LAST_OF_AN_ACCOUNT = 20
-# Texts, as the overview adds up thousands of runs, and a member of an enumeration is slow to give its value.
-_WORDS = tuple(word.value for word in OutcomeWord)
-_FAILURES, _WRITTEN = (tuple(word.value for word in words) for words in (FAILURES, WRITTEN))
-
-
-@dataclass(frozen=True, slots=True)
-class RunCounts:
-    """Counts of the rows of one run.
-
-    Attributes:
-        account: The account whose opportunities the run wrote.
-        started_at: Start of its first try.
-        outcomes: Rows by outcome word over all tries, in the words' order; empty for a run that made a plan, or has no
-            report yet.
-    """
-
-    account: str
-    started_at: dt.datetime
-    outcomes: Mapping[str, int]
-
-    @property
-    def refused(self) -> int:
-        """Number of rows that did not land."""
-        return sum(self.outcomes.get(word, 0) for word in _FAILURES)
-
-    @property
-    def not_sent(self) -> int:
-        """Number of rows that a stopped run did not send; rows that it never began have no line in the change log."""
-        return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
-
-    @property
-    def left_alone(self) -> tuple[str, ...]:
-        """Labels of the words of rows that were left alone on purpose, such as `stale`."""
-        words = (word for word in OutcomeWord if word.kind is OutcomeKind.LEFT_ALONE)
-        return tuple(word.label for word in words if self.outcomes.get(word.value))
-
-    @property
-    def landed(self) -> int:
-        """Number of rows that were written."""
-        return sum(self.outcomes.get(word, 0) for word in _WRITTEN)
-
-    @property
-    def saved(self) -> int:
-        """Number of rows that cost no call, because the CRM had their values."""
-        return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +43,9 @@ class Run(RunCounts):
     Attributes:
         run_key: Its name in the ledger.
         key: The same name, parsed.
+        account: The account whose opportunities the run wrote.
         as_of: Data time.
+        started_at: Start of its first try.
         tries: Number of its tries.
         finished_at: Time at which it stored its report; None while it runs, or if it was killed or stopped before.
         rows: Rows, or None without a report.
@@ -104,7 +61,9 @@ class Run(RunCounts):
 
     run_key: str
     key: RunKey
+    account: str
     as_of: dt.datetime | None
+    started_at: dt.datetime
     tries: int
     finished_at: dt.datetime | None
     rows: int | None
@@ -204,15 +163,13 @@ class Runs:
         joined = (last.c.run_key == runs.c.run_key) & (last.c.account == runs.c.account)
         return self._read(self._query().join(last, joined).where(last.c.number <= _LAST_OF_AN_ACCOUNT))
 
-    def since(self, moment: dt.datetime) -> list[RunCounts]:
+    def since(self, moment: dt.datetime) -> list[AlikeRuns]:
         """Return the counts of all runs that began at a point in time or later."""
         outcomes = dialect_of(self._connection).json_member(runs.c.report, "outcomes").label("outcomes")
-        query = sa.select(runs.c.account, runs.c.started_at, outcomes).where(
-            self._readable, runs.c.started_at >= moment
-        )
-        return [
-            RunCounts(row.account, row.started_at, _outcomes(row.outcomes)) for row in self._connection.execute(query)
-        ]
+        query = sa.select(runs.c.account, outcomes).where(self._readable, runs.c.started_at >= moment).subquery()
+        counted = sa.select(query.c.account, query.c.outcomes, sa.func.count().label("number"))
+        found = self._connection.execute(counted.group_by(query.c.account, query.c.outcomes))
+        return [AlikeRuns(row.account, row.number, RunCounts(outcomes=outcomes_of(row.outcomes))) for row in found]
 
     def named(self, run_key: str) -> list[Run]:
         """Return the run of that key, once for each account that it worked on."""
@@ -268,7 +225,7 @@ def _run(row: Row[Any]) -> Run | None:
         tries=row.tries,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        outcomes=_outcomes(row.outcomes),
+        outcomes=outcomes_of(row.outcomes),
         rows=None if row.rows is None else int(row.rows),
         calls=None if row.calls is None else int(row.calls),
         seconds=None if row.seconds is None else float(row.seconds),
@@ -285,11 +242,5 @@ def _try(row: Row[Any]) -> Try:
     report = json.loads(row.report or "{}")
     ended_early = [report["ended_early"]] if report.get("ended_early") else []
     notes = (*ended_early, *report.get("warnings", ()))
-    outcomes = _outcomes(json.dumps(report.get("outcomes", {})))
+    outcomes = outcomes_of(json.dumps(report.get("outcomes", {})))
     return Try(row.account, row.try_number, row.started_at, row.finished_at, outcomes, notes)
-
-
-def _outcomes(text: str | None) -> Mapping[str, int]:
-    """Return the counts of a report, in the words' order."""
-    counts = json.loads(text) if text else {}
-    return {word: counts[word] for word in _WORDS if counts.get(word)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.queries.runs import RunCounts
+    from airflow_provider_crm.ui.queries.run_counts import AlikeRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Total:
     saved: int
 
     @classmethod
-    def from_runs(cls, counts: Sequence[RunCounts]) -> Total:
+    def from_runs(cls, runs: Sequence[AlikeRuns]) -> Total:
         """Return the sum of the counts."""
         return cls(
-            runs=len(counts),
-            landed=sum(run.landed for run in counts),
-            refused=sum(run.refused for run in counts),
-            saved=sum(run.saved for run in counts),
+            runs=sum(alike.number for alike in runs),
+            landed=sum(alike.number * alike.counts.landed for alike in runs),
+            refused=sum(alike.number * alike.counts.refused for alike in runs),
+            saved=sum(alike.number * alike.counts.saved for alike in runs),
         )

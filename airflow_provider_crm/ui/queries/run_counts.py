@@ -1,0 +1,72 @@
+"""Count the rows of runs by outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeKind, OutcomeWord
+
+# Texts, as the overview adds up thousands of runs, and a member of an enumeration is slow to give its value.
+_WORDS = tuple(word.value for word in OutcomeWord)
+_FAILURES, _WRITTEN = (tuple(word.value for word in words) for words in (FAILURES, WRITTEN))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCounts:
+    """Counts of the rows of one run.
+
+    Attributes:
+        outcomes: Rows by outcome word over all tries, in the words' order; empty for a run that made a plan, or has no
+            report yet.
+    """
+
+    outcomes: Mapping[str, int]
+
+    @property
+    def refused(self) -> int:
+        """Number of rows that did not land."""
+        return sum(self.outcomes.get(word, 0) for word in _FAILURES)
+
+    @property
+    def not_sent(self) -> int:
+        """Number of rows that a stopped run did not send; rows that it never began have no line in the change log."""
+        return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        """Labels of the words of rows that were left alone on purpose, such as `stale`."""
+        words = (word for word in OutcomeWord if word.kind is OutcomeKind.LEFT_ALONE)
+        return tuple(word.label for word in words if self.outcomes.get(word.value))
+
+    @property
+    def landed(self) -> int:
+        """Number of rows that were written."""
+        return sum(self.outcomes.get(word, 0) for word in _WRITTEN)
+
+    @property
+    def saved(self) -> int:
+        """Number of rows that cost no call, because the CRM had their values."""
+        return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeRuns:
+    """Runs of one account that have the same counts.
+
+    Attributes:
+        account: The account whose opportunities they wrote.
+        number: The number of runs.
+        counts: The counts of each of them.
+    """
+
+    account: str
+    number: int
+    counts: RunCounts
+
+
+def outcomes_of(text: str | None) -> Mapping[str, int]:
+    """Return the counts of a report, in the words' order."""
+    counts = json.loads(text) if text else {}
+    return {word: counts[word] for word in _WORDS if counts.get(word)}
