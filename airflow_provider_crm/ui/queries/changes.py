@@ -177,11 +177,12 @@ class RunChanges:
             query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
         return query
 
-    @staticmethod
-    def _repeated_later(failed: sa.Subquery) -> sa.ColumnElement[bool]:
+    def _repeated_later(self, failed: sa.Subquery) -> sa.ColumnElement[bool]:
         """Return whether a later try had the same row: it landed, or was refused again, which counts once."""
         later = changes.alias("later")
-        same = [later.c[name] == failed.c[name] for name in ("account", "record_id", "run_key")]
+        # The run by its name, as a database would else look for the rows in the whole log.
+        same = [later.c.run_key == self._run_key]
+        same += [later.c[name] == failed.c[name] for name in ("account", "record_id")]
         whole_row = sa.or_(failed.c.field == "", (later.c.field == "") & later.c.outcome.in_(_FAILED))
         return (
             sa.exists()
