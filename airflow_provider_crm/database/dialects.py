@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 30
 _SECONDS_A_READER_WAITS = 5
-_FIRST_OF_A_NUMBER = tuple("-0123456789")  # no other JSON text begins like one
+# In the order of bytes, JSON numbers and no other JSON texts stand between these.
+_NUMBERS = (sa.literal_column("'-'"), sa.literal_column("':'"))
 
 BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """A number that the database counts up; SQLite does so for its plain integers only."""
@@ -214,7 +215,7 @@ class Sqlite(Dialect):
 
     def json_number(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Read the number as a float."""
-        return sa.case((sa.func.substr(column, 1, 1).in_(_FIRST_OF_A_NUMBER), sa.cast(column, sa.Float())))
+        return sa.case((column.between(*_NUMBERS), sa.cast(column, sa.Float())))
 
 
 class Postgresql(Dialect):
@@ -295,7 +296,7 @@ class Postgresql(Dialect):
 
     def json_number(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Read the number exactly."""
-        return sa.case((sa.func.substr(column, 1, 1).in_(_FIRST_OF_A_NUMBER), sa.cast(column, sa.Numeric())))
+        return sa.case((column.collate("C").between(*_NUMBERS), sa.cast(column, sa.Numeric())))
 
 
 DIALECTS: dict[str, Dialect] = {"postgresql": Postgresql(), "sqlite": Sqlite()}
