@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 30
 _SECONDS_A_READER_WAITS = 5
+_REFUSALS = 10
 # In the order of bytes, JSON numbers and no other JSON texts stand between these.
-_NUMBERS = (sa.literal_column("'-'"), sa.literal_column("':'"))
+_NUMBERS: tuple[sa.ColumnElement[str], sa.ColumnElement[str]] = (sa.literal_column("'-'"), sa.literal_column("':'"))
 
 BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """A number that the database counts up; SQLite does so for its plain integers only."""
@@ -318,9 +319,23 @@ def temporary_engine() -> Engine:
 
 def _configure_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's connection
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA busy_timeout={_SECONDS_TO_WAIT_FOR_A_LOCK * 1000}")
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _write_ahead(connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+    """Give the file a write-ahead log, which it keeps.
+
+    SQLite may refuse this at once while another connection does the same; it waits for the lock of a transaction only.
+    """
+    for _ in range(_REFUSALS):
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_immediately(connection: Connection) -> None:
