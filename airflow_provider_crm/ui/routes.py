@@ -53,7 +53,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
         offset = (page - 1) * _RUNS_ON_A_PAGE
         latest = runs.latest(limit=_RUNS_ON_A_PAGE, offset=offset, account=account or None)
         charted = runs.latest(limit=_BARS, account=account or None)
-        used = of_accounts(runs.last_of_accounts(now - max(_PERIODS.values())), windows(connection, now))
+        used = of_accounts(runs.last_of_accounts(now - _PERIODS[_LONGEST_PERIOD]), windows(connection, now))
     return pages.page(
         "overview.html",
         accounts=[(one, _total(since[_LONGEST_PERIOD], one.name)) for one in accounts],

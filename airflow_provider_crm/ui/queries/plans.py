@@ -105,11 +105,9 @@ class PlanRows:
         """Return a stored amount in the smallest parts: 0 for an empty or unknown one, null for other fields."""
         if not self._units:
             return sa.cast(sa.null(), sa.Numeric)
-        units = sa.case(
-            *((plan_rows.c.field == name, int(unit * _SMALLEST)) for name, unit in self._units.items()), else_=None
-        )
-        parts = sa.func.round(dialect_of(self._connection).json_number(column) * units)
-        return sa.case((units.is_not(None), sa.func.coalesce(parts, 0)))
+        number = dialect_of(self._connection).json_number(column)
+        parts = {name: sa.func.round(number * int(unit * _SMALLEST)) for name, unit in self._units.items()}
+        return sa.case(*((plan_rows.c.field == name, sa.func.coalesce(part, 0)) for name, part in parts.items()))
 
     def _fields(self) -> set[str]:
         query = sa.select(plan_rows.c.field).where(plan_rows.c.plan_id == self._plan.plan_id).distinct()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,7 +65,6 @@ class AlikeRuns:
     counts: RunCounts
 
 
-def outcomes_of(text: str | None) -> Mapping[str, int]:
-    """Return the counts of a report, in the words' order."""
-    counts = json.loads(text) if text else {}
+def outcomes_of(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the counts of a report in the words' order, without zeros."""
     return {word: counts[word] for word in _WORDS if counts.get(word)}

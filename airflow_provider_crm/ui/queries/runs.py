@@ -169,7 +169,10 @@ class Runs:
         query = sa.select(runs.c.account, outcomes).where(self._readable, runs.c.started_at >= moment).subquery()
         counted = sa.select(query.c.account, query.c.outcomes, sa.func.count().label("number"))
         found = self._connection.execute(counted.group_by(query.c.account, query.c.outcomes))
-        return [AlikeRuns(row.account, row.number, RunCounts(outcomes=outcomes_of(row.outcomes))) for row in found]
+        return [
+            AlikeRuns(row.account, row.number, RunCounts(outcomes=outcomes_of(json.loads(row.outcomes or "{}"))))
+            for row in found
+        ]
 
     def named(self, run_key: str) -> list[Run]:
         """Return the run of that key, once for each account that it worked on."""
@@ -225,7 +228,7 @@ def _run(row: Row[Any]) -> Run | None:
         tries=row.tries,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        outcomes=outcomes_of(row.outcomes),
+        outcomes=outcomes_of(json.loads(row.outcomes or "{}")),
         rows=None if row.rows is None else int(row.rows),
         calls=None if row.calls is None else int(row.calls),
         seconds=None if row.seconds is None else float(row.seconds),
@@ -242,5 +245,5 @@ def _try(row: Row[Any]) -> Try:
     report = json.loads(row.report or "{}")
     ended_early = [report["ended_early"]] if report.get("ended_early") else []
     notes = (*ended_early, *report.get("warnings", ()))
-    outcomes = outcomes_of(json.dumps(report.get("outcomes", {})))
+    outcomes = outcomes_of(report.get("outcomes", {}))
     return Try(row.account, row.try_number, row.started_at, row.finished_at, outcomes, notes)
