@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_crm.values.opportunity import FieldValue
+from airflow_provider_crm.vendors.batches import BatchCall, RowAnswer
+from airflow_provider_crm.vendors.records import Json
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.vendors.response import Response
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """The parameters and written values of most calls: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCall:
+    """A call that writes a part of a row, without the values that differ from row to row.
+
+    Attributes:
+        method: HTTP method.
+        path: Absolute path on the vendor's origin, with `{}` where the record id goes.
+        keys: The vendor's keys that it carries; its body is a JSON object of them.
+        replayable: Whether sending it twice does no harm when the first answer was lost.
+        envelope: Members around that object, the outermost first, such as `("properties",)`.
+        spell: Returns the JSON that the wire has for the value of a key, where it is not the value itself. What is
+            compared, stored and undone is the value.
+        shows_values: Whether the answer shows the written values; else the record is read and compared afterwards.
+        cost: Units of the vendor's rate limit that it costs.
+        batch: How rows share a call; None for one row a call.
+    """
+
+    method: str
+    path: str
+    keys: tuple[str, ...]
+    replayable: bool = True
+    envelope: tuple[str, ...] = ()
+    spell: Callable[[str, FieldValue], Json] | None = None
+    shows_values: bool = True
+    cost: int = 1
+    batch: BatchCall | None = None
 
 
 class Call(NamedTuple):
@@ -23,6 +57,8 @@ class Call(NamedTuple):
         replayable: Whether sending it twice does no harm when the first answer was lost.
         writes: The values that the record must show afterwards, by key of the vendor's answer.
         fields: Names of the update's fields that this call carries.
+        route: The write call that it was made from; None for a call that writes no row.
+        cost: Units of the vendor's rate limit that it costs.
     """
 
     method: str
@@ -32,19 +68,21 @@ class Call(NamedTuple):
     replayable: bool = True
     writes: Mapping[str, FieldValue] = NOTHING
     fields: tuple[str, ...] = ()
+    route: WriteCall | None = None
+    cost: int = 1
 
 
-class WriteCall(NamedTuple):
-    """A call that writes a part of a row, without the values that differ from row to row.
+@dataclass(frozen=True, slots=True)
+class BatchRead:
+    """A vendor's call that reads several records.
 
     Attributes:
-        method: HTTP method.
-        path: Absolute path on the vendor's origin, with `{}` where the record id goes.
-        keys: The vendor's keys that it carries; its body is a JSON object of them.
-        replayable: Whether sending it twice does no harm when the first answer was lost.
+        largest: Maximum number of records.
+        call: Returns the call for some record ids and the keys to read.
+        split: Returns the record of each id, in order. A `RejectedError` with the status 404 stands for a record that
+            does not exist, None for one of which the answer says nothing.
     """
 
-    method: str
-    path: str
-    keys: tuple[str, ...]
-    replayable: bool = True
+    largest: int
+    call: Callable[[Sequence[str], Sequence[str]], Call]
+    split: Callable[[Response, Sequence[str]], Sequence[RowAnswer]]

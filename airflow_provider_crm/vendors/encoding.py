@@ -244,6 +244,8 @@ def _calls_of_write_call(
         repeat(write_call.replayable),
         map(Row, repeat(checked), count()),
         repeat(tuple(names[key] for key in write_call.keys)),
+        repeat(write_call),
+        repeat(write_call.cost),
         strict=False,
     )
     return map(Call._make, rows)
