@@ -1,61 +1,14 @@
-"""Describe calls that carry several rows, and match the items of their answers to the rows."""
+"""Put rows together in one call, and match the items of its answer to the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import CrmError
-from airflow_provider_crm.vendors.records import Record
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors.response import Response
-
-RowAnswer: TypeAlias = Record | CrmError | None
-"""The record that an answer shows for one row, or only its id; the row's own error; None if it says nothing."""
-
-
-class BatchRow(NamedTuple):
-    """One row of a call that carries several.
-
-    Attributes:
-        record_id: The opportunity.
-        body: JSON text of an object, as the call for this row alone would send it.
-        trace: A text that no other row of the call has, for vendors that repeat one in their answers.
-    """
-
-    record_id: str
-    body: str
-    trace: str
-
-
-@dataclass(frozen=True, slots=True)
-class BatchCall:
-    """A vendor's call that writes several rows.
-
-    Attributes:
-        method: HTTP method.
-        path: Absolute path on the vendor's origin, already percent-encoded.
-        largest: Maximum number of rows.
-        join: Returns the body for some rows.
-        split: Returns what an answer of 2xx says about each of the rows, in their order. It raises a `CrmError` for an
-            answer that has not the documented shape, or says failure as a whole.
-        largest_bytes: Maximum size of the body; None if the vendor names none.
-        shows_values: Whether the answer shows the written values; else the records are read and compared afterwards.
-        cost: Units of the vendor's rate limit that the call costs.
-        cost_per_row: Units that each of its rows costs.
-    """
-
-    method: str
-    path: str
-    largest: int
-    join: Callable[[Sequence[BatchRow]], str]
-    split: Callable[[Response, Sequence[BatchRow]], Sequence[RowAnswer]]
-    largest_bytes: int | None = None
-    shows_values: bool = True
-    cost: int = 1
-    cost_per_row: int = 0
+    from airflow_provider_crm.vendors.calls import RowAnswer
 
 
 def with_members(body: str, members: str) -> str:

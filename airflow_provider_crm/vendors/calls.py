@@ -5,17 +5,63 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.values.opportunity import FieldValue
-from airflow_provider_crm.vendors.batches import BatchCall, RowAnswer
-from airflow_provider_crm.vendors.records import Json
+from airflow_provider_crm.vendors.records import Json, Record
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.response import Response
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """The parameters and written values of most calls: none."""
+
+
+RowAnswer: TypeAlias = Record | CrmError | None
+"""The record that an answer shows for one row, or only its id; the row's own error; None if it says nothing."""
+
+
+class BatchRow(NamedTuple):
+    """One row of a call that carries several.
+
+    Attributes:
+        record_id: The opportunity.
+        body: JSON text of an object, as the call for this row alone would send it.
+        trace: A text that no other row of the call has, for vendors that repeat one in their answers.
+    """
+
+    record_id: str
+    body: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCall:
+    """A vendor's call that writes several rows.
+
+    Attributes:
+        method: HTTP method.
+        path: Absolute path on the vendor's origin, already percent-encoded.
+        largest: Maximum number of rows.
+        join: Returns the body for some rows.
+        split: Returns what an answer of 2xx says about each of the rows, in their order. It raises a `CrmError` for an
+            answer that has not the documented shape, or says failure as a whole.
+        largest_bytes: Maximum size of the body; None if the vendor names none.
+        shows_values: Whether the answer shows the written values; else the records are read and compared afterwards.
+        cost: Units of the vendor's rate limit that the call costs.
+        cost_per_row: Units that each of its rows costs.
+    """
+
+    method: str
+    path: str
+    largest: int
+    join: Callable[[Sequence[BatchRow]], str]
+    split: Callable[[Response, Sequence[BatchRow]], Sequence[RowAnswer]]
+    largest_bytes: int | None = None
+    shows_values: bool = True
+    cost: int = 1
+    cost_per_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
