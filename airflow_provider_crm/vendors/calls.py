@@ -12,7 +12,7 @@ from airflow_provider_crm.values.opportunity import FieldValue
 from airflow_provider_crm.vendors.records import Json, Record
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors.response import Response
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """The parameters and written values of most calls: none."""
@@ -57,7 +57,7 @@ class BatchCall:
     path: str
     largest: int
     join: Callable[[Sequence[BatchRow]], str]
-    split: Callable[[Response, Sequence[BatchRow]], Sequence[RowAnswer]]
+    split: Callable[[HttpResponse, Sequence[BatchRow]], Sequence[RowAnswer]]
     largest_bytes: int | None = None
     shows_values: bool = True
     cost: int = 1
@@ -131,4 +131,4 @@ class BatchRead:
 
     largest: int
     call: Callable[[Sequence[str], Sequence[str]], Call]
-    split: Callable[[Response, Sequence[str]], Sequence[RowAnswer]]
+    split: Callable[[HttpResponse, Sequence[str]], Sequence[RowAnswer]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 
-class Response(Protocol):
+class HttpResponse(Protocol):
     """An HTTP answer, of any status; a `requests.Response` is one."""
 
     @property
