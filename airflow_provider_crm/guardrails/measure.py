@@ -81,7 +81,7 @@ class ImpactEstimate:
     def compare(self, rows: Iterable[Update | Outcome], ledger: Ledger) -> None:
         """Count the rows that differ from the last acknowledged values, and by how much."""
         source = (row for row in rows if isinstance(row, Update))
-        amounts = AmountReader(self.vendor)
+        amounts = AmountReader.from_catalogue(self.catalogue)
         while batch := list(islice(source, _COMPARED_AT_ONCE)):
             states = ledger.states(row.record_id for row in batch)
             for row in batch:
@@ -99,7 +99,7 @@ class ImpactEstimate:
 
     def compare_plan(self, rows: Iterable[PlanRow]) -> None:
         """Count the rows that a plan would write, and by how much they differ from the values in the CRM."""
-        amounts, last = AmountReader(self.vendor), -1
+        amounts, last = AmountReader.from_catalogue(self.catalogue), -1
         for row in rows:
             if row.verdict not in (PlanVerdict.UPDATE, PlanVerdict.CONFLICT):
                 continue

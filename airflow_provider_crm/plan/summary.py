@@ -17,7 +17,6 @@ from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
 if TYPE_CHECKING:
     from airflow_provider_crm.plan.stored_plan import Plan
     from airflow_provider_crm.vendors.catalogue import Catalogue
-    from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json
 
 _SHOWN = 20
@@ -34,12 +33,11 @@ class PlanSummary:
     """Collects counts and the largest changes while the rows of a plan pass.
 
     Args:
-        vendor: The adapter, which knows amounts.
-        catalogue: Names the stages and the personal fields.
+        catalogue: Names the stages, the personal fields and those that hold money.
     """
 
-    def __init__(self, vendor: Vendor, catalogue: Catalogue) -> None:
-        self._amounts = AmountReader(vendor)
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._amounts = AmountReader.from_catalogue(catalogue)
         self._catalogue = catalogue
         self._personal = {field.target for field in catalogue.fields.values() if field.personal}
         self._names = {

@@ -164,7 +164,7 @@ def store_plan(
         run_context: The run that makes the plan.
         reverts: The run that the plan undoes, or None.
     """
-    summary = PlanSummary(run_context.session.account.vendor, run_context.catalogue)
+    summary = PlanSummary(run_context.catalogue)
     for row in rows:
         summary.add(row)
     now = run_context.session.clock.now()

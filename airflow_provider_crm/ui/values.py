@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.values.hidden_values import named_keys
+from airflow_provider_crm.values.opportunity import Field
 from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.amounts import amount_of, money_fields
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json
 
 _EMPTY = ("null", '""', "[]")
@@ -86,12 +88,13 @@ def _keys(names: frozenset[str], vendor: str) -> frozenset[str]:
     return named_keys(names, {} if known is None else {field.name: field for field in known.documented_fields})
 
 
-def vendor_of(account: str) -> Vendor | None:
-    """Return the vendor of an account of the ledger; None if this version has no such vendor."""
-    return VENDORS.get(account.partition(":")[0])
-
-
 def amount(account: str, field: str, value: Json) -> Decimal | None:
     """Return the amount in major units that a vendor's value stands for; None if it is no money."""
-    vendor = vendor_of(account)
-    return None if vendor is None else vendor.amount(field, value)
+    return amount_of(field, value, _money(account.partition(":")[0]))
+
+
+@lru_cache(maxsize=16)
+def _money(vendor: str) -> Mapping[str, Field]:
+    """Return the documented fields of a vendor that hold money; none if this version has no such vendor."""
+    known = VENDORS.get(vendor)
+    return {} if known is None else money_fields(known.documented_fields)

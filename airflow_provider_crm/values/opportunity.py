@@ -48,6 +48,8 @@ class Field:
         personal: Whether its values are hidden: they never reach a log, report or message.
         partial: Whether writing it adds to a list, or removes from it, so that a value alone cannot be put back.
         written: Whether it is written at all; if not, its values are only checked against the account.
+        amount_digits: Decimal digits of the minor unit in which the vendor's API counts the field's money: 2 for cents,
+            0 for major units, None if the field holds no money.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Field:
     personal: bool = False
     partial: bool = False
     written: bool = True
+    amount_digits: int | None = None
 
 
 @dataclass(slots=True)

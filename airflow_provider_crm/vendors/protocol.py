@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -154,10 +153,6 @@ class Vendor(Protocol):
 
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
         """Return the value of a written key in a record that was read: one, or none if the record does not show it."""
-        ...
-
-    def amount(self, key: str, value: Json) -> Decimal | None:
-        """Return the amount in major units that a written value of this key stands for; None for other keys."""
         ...
 
     def pages(self, body: Json) -> int | None:

@@ -7,7 +7,6 @@ difference does no harm: a value that an answer does not show is never reported 
 
 from __future__ import annotations
 
-from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
     body_of,
     error_class,
-    exact_number,
     foreign_error,
     member,
     number_of,
@@ -56,7 +54,7 @@ _STATUSES = ("new", "contacted", "qualified", "proposal", "negotiation", "won", 
 _STATUS_TYPES = {"won": "won", "lost": "lost"}
 
 _FIELDS = (
-    Field("deal_value", "deal_value", Kind.MONEY),
+    Field("deal_value", "deal_value", Kind.MONEY, amount_digits=0),
     Field("deal_currency", "deal_currency", Kind.CURRENCY),
     Field("stage", "status", Kind.STAGE, clearable=False),
     Field("notes", "notes"),
@@ -227,10 +225,6 @@ class Raze:
     def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
         """Return the value of the key itself; a published server leaves some keys out or renames them."""
         return (record[key],) if key in record else ()
-
-    def amount(self, key: str, value: Json) -> Decimal | None:
-        """Read `deal_value`, which is in major units."""
-        return exact_number(value) if key == "deal_value" else None
 
     def pages(self, body: Json) -> int | None:
         """Read `pagination`, wherever it stands."""

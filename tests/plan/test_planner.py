@@ -23,9 +23,10 @@ from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.plan.store import PlanStore
 from airflow_provider_crm.plan.stored_plan import PlanDigest
 from airflow_provider_crm.plan.summary import PlanSummary
-from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.values.opportunity import Field, Kind, Update
 from airflow_provider_crm.values.record_ids import TemporaryIdTable
 from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.amounts import amount_of, money_fields
 from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
 from airflow_provider_crm.vendors.credentials import Credentials
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
@@ -184,9 +185,17 @@ def test_one_of_many_matches_if_the_list_has_it(tags, matches):
         (RAZE, "notes", "5", None),
     ],
 )
-def test_vendors_know_amounts_in_major_units(vendor, key, value, amount):
+def test_amounts_are_in_major_units(vendor, key, value, amount):
     """Cents of Close and numbers or text of Raze become the same money."""
-    assert vendor.amount(key, value) == amount
+    assert amount_of(key, value, money_fields(vendor.documented_fields)) == amount
+
+
+@pytest.mark.parametrize(("digits", "amount"), [(0, "12345"), (2, "123.45"), (3, "12.345"), (None, None)])
+def test_a_field_says_in_which_unit_it_counts(digits, amount):
+    """A field of any vendor is money if it names the digits of its minor unit, under the key that is written."""
+    fields = money_fields([Field("fee", "fee_minor", Kind.INTEGER, amount_digits=digits), Field("fee_minor", "notes")])
+    assert amount_of("fee_minor", 12_345, fields) == (None if amount is None else Decimal(amount))
+    assert (amount_of("fee", 12_345, fields), amount_of("notes", 12_345, fields)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +278,7 @@ def test_as_many_records_are_read_at_once_as_latency_needs(distant, reads, concu
 
 def test_a_summary_without_changes_says_so(store):
     """A plan in which nothing is to be done has no table."""
-    text = PlanSummary(CLOSE, CATALOGUE).text(save(store, []))
+    text = PlanSummary(CATALOGUE).text(save(store, []))
     assert "nothing to do" in text
     assert "|" not in text.replace("`", "")
 

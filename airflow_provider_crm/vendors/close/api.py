@@ -21,7 +21,6 @@ from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
     body_of,
-    exact_number,
     items_of,
     member,
     number_of,
@@ -223,11 +222,6 @@ class Close:
         name, dot, suffix = key.rpartition(".")
         target = name if dot + suffix in LIST_ITEM_SUFFIXES else key
         return (record.get(target),) if target in record or target.startswith("custom.") else ()
-
-    def amount(self, key: str, value: Json) -> Decimal | None:
-        """Read `value`, which is in cents."""
-        number = exact_number(value) if key == "value" else None
-        return None if number is None else number.scaleb(-2)
 
     def pages(self, body: Json) -> int | None:
         """Count by `total_results`."""

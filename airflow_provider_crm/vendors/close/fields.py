@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Json, Record
 
 OWN_FIELDS = (
-    Field("deal_value", "value", Kind.MONEY),
+    Field("deal_value", "value", Kind.MONEY, amount_digits=2),
     Field("deal_currency", "value_currency", Kind.CURRENCY, clearable=False, written=False),
     Field("stage", "status_id", Kind.STAGE, clearable=False),
     Field("notes", "note"),
     Field("responsible_user_id", "user_id", Kind.USER, clearable=False),
     Field("date_won", "date_won", Kind.DATE),
-    Field("value", "value", Kind.INTEGER),
+    Field("value", "value", Kind.INTEGER, amount_digits=2),
     Field("value_period", "value_period", choices=("one_time", "monthly", "annual"), clearable=False),
     Field("status_id", "status_id", clearable=False),
     Field("note", "note"),
