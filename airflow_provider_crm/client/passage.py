@@ -20,5 +20,5 @@ class Passage:
     """
 
     sent: bool = False
-    limits: Limits | None = None
+    limits: tuple[Limits, ...] | None = None
     refused: bool = False

@@ -12,6 +12,7 @@ from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.client.passage import Passage
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
+from airflow_provider_crm.vendors.limits import paced_limit
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.pacer import Budget
@@ -65,7 +66,8 @@ class RateLimits:
             yield passage
         finally:
             if passage.sent:
-                pacer.record_answer(reservation, passage.limits, refused=passage.refused)
+                limit = None if passage.limits is None else paced_limit(passage.limits)
+                pacer.record_answer(reservation, limit, refused=passage.refused)
             else:
                 pacer.cancel(reservation)
 

@@ -12,6 +12,7 @@ from airflow_provider_crm.client.redaction import hidden, redacted
 from airflow_provider_crm.client.transport import Wire
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
 from airflow_provider_crm.vendors.answers import text_of
+from airflow_provider_crm.vendors.limits import longest_wait
 
 if TYPE_CHECKING:
     import requests
@@ -82,7 +83,7 @@ class Sender:
         return self.wire.send(request)
 
     def send_allowed(self, request: requests.PreparedRequest, passage: Passage) -> requests.Response:
-        """Return the answer to a call that the rate limit allows, and note in its passage what it says of the limit.
+        """Return the answer to a call that the rate limit allows, and note in its passage which limits it shows.
 
         Raises:
             CrmError: There is no whole answer, or the vendor refuses the call.
@@ -136,8 +137,8 @@ class Sender:
         )
         raise ConfigurationError(msg, vendor=self._account.vendor.name, status=response.status_code, code="REDIRECT")
 
-    def _refusal(self, response: requests.Response, limits: Limits) -> CrmError:
+    def _refusal(self, response: requests.Response, limits: tuple[Limits, ...]) -> CrmError:
         err = self._account.vendor.error(redacted(response, self._redactor.secrets))
         if isinstance(err, TransientError):
-            err.retry_after = limits.wait
+            err.retry_after = longest_wait(limits)
         return err

@@ -40,11 +40,13 @@ class Quota(NamedTuple):
         limit: Calls per window.
         remaining: Calls left in this window.
         reset: Seconds until the window ends.
+        length: Seconds that a window lasts.
     """
 
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
+    length: float | None = None
 
 
 def calls(value: object) -> int | None:
@@ -119,11 +121,15 @@ def standard_quota(headers: Mapping[str, str]) -> Quota:
 
 def _named(items: list[dict[str, str]], policies: list[dict[str, str]]) -> Quota:
     limits = {item[""]: most_calls(item.get("q")) for item in policies}
-    quotas = [Quota(limits.get(item[""]), calls(item.get("r")), seconds(item.get("t"))) for item in items]
+    lengths = {item[""]: seconds(item.get("w")) or None for item in policies}
+    quotas = [
+        Quota(limits.get(item[""]), calls(item.get("r")), seconds(item.get("t")), lengths.get(item[""]))
+        for item in items
+    ]
     used_up = [quota for quota in quotas if quota.remaining == 0 and quota.reset is not None]
     if used_up:
         return max(used_up, key=lambda quota: quota.reset or 0.0)
-    return next((quota for quota in quotas if None not in quota), quotas[0])
+    return next((quota for quota in quotas if None not in (quota.limit, quota.remaining, quota.reset)), quotas[0])
 
 
 def _items(header: str) -> list[dict[str, str]]:

@@ -1,22 +1,45 @@
-"""Describe the rate limit that an answer shows."""
+"""Describe the rate limits that an answer shows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The rate limit as one answer shows it; None for each part that is missing.
+    """One rate limit as one answer shows it; None for each part that is missing.
 
     Attributes:
         wait: Seconds until the next call may be sent; only set on a refusal.
         limit: Calls per window.
         remaining: Calls left in this window.
         reset: Seconds until the next window opens.
+        length: Seconds that a window lasts, where the vendor names them.
     """
 
     wait: float | None = None
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
+    length: float | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether calls can be paced by it: limit, remaining calls and reset are known."""
+        return None not in (self.limit, self.remaining, self.reset)
+
+
+def longest_wait(limits: Sequence[Limits]) -> float | None:
+    """Return the seconds after which all limits of an answer allow the next call; None if no limit names any."""
+    return max((one.wait for one in limits if one.wait is not None), default=None)
+
+
+def paced_limit(limits: Sequence[Limits]) -> Limits:
+    """Return the limit by which calls are paced, with the longest wait of all limits of the answer.
+
+    A pacer counts one window. It gets the first complete limit, so that every answer shows it the same one; the others
+    are obeyed by their waits when the vendor refuses a call.
+    """
+    first = next(iter(limits), Limits())
+    return replace(next((one for one in limits if one.is_complete), first), wait=longest_wait(limits))

@@ -167,6 +167,6 @@ class Vendor(Protocol):
         """Return the endpoint group whose rate limit a call counts against; calls of one group share one budget."""
         ...
 
-    def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
-        """Read what an answer says about the rate limit."""
+    def limits(self, response: requests.Response, now: dt.datetime) -> tuple[Limits, ...]:
+        """Read what an answer says about each rate limit, in the same order in every answer."""
         ...

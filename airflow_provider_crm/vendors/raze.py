@@ -260,7 +260,7 @@ class Raze:
         """Return one group for all calls: the calls of a key share one limit."""
         return ""
 
-    def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
+    def limits(self, response: requests.Response, now: dt.datetime) -> tuple[Limits, ...]:
         """Read `X-RateLimit-*`, whose reset is epoch seconds or milliseconds; on a refusal `error.retry_after` first.
 
         The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.
@@ -273,12 +273,13 @@ class Raze:
         if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             named = limit_headers.seconds(member(member(body_of(response), "error"), "retry_after"))
             wait = limit_headers.first_known(named, limit_headers.retry_after(response, now), reset)
-        return Limits(
+        limits = Limits(
             wait=wait,
             limit=limit_headers.most_calls(headers.get("X-RateLimit-Limit")),
             remaining=limit_headers.calls(headers.get("X-RateLimit-Remaining")),
             reset=reset,
         )
+        return (limits,)
 
 
 def _status(stage: FieldValue) -> FieldValue:

@@ -26,6 +26,7 @@ from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
 from airflow_provider_crm.sandbox.switches import Switches
 from airflow_provider_crm.sandbox.wire import RefusalError
 from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.limits import paced_limit
 
 START = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 DEFAULT_PAUSE = 0.5
@@ -195,7 +196,7 @@ class Simulation:
         self.at(self.now + self._half(), self._answered, pacer, number, reservation, answer)
 
     def _answered(self, pacer, number, reservation, answer):
-        limits = VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now))
+        limits = paced_limit(VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now)))
         refused = answer.status_code == 429
         pacer.record_answer(reservation, limits, refused=refused)
         if refused:

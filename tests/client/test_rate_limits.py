@@ -17,6 +17,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
+from airflow_provider_crm.vendors.limits import Limits
 
 from .session_calls import NOW, PATCH, PUT, RAZE, calls
 
@@ -44,6 +45,18 @@ def test_a_wait_up_to_defer_after_is_waited_for(raze, sandbox, time):
     sandbox.script(faults=["http_429"])
     raze.write(PUT, "opp_1")
     assert time.slept == [60.0]
+
+
+def test_the_longest_wait_of_several_limits_is_waited_for(sandbox, connect, time):
+    """Where a refusal shows several limits, the next call is sent when the last of them allows it."""
+
+    class SeveralLimits(type(RAZE)):
+        def limits(self, response, now):
+            return tuple(Limits(wait=wait) for wait in (5.0, 40.0, None, 20.0)) if response.status_code == 429 else ()
+
+    sandbox.script(faults=["http_429"])
+    connect(sandbox.url, vendor=SeveralLimits()).write(PUT, "opp_1")
+    assert time.slept == [40.0]
 
 
 def test_a_longer_wait_is_the_callers(raze, sandbox, time):

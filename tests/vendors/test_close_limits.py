@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import math
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.vendors.limits import Limits, longest_wait
 
 CLOSE = VENDORS["close"]
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
@@ -58,7 +59,7 @@ TEXTS = st.one_of(
 )
 def test_an_answer_that_is_no_refusal(answer, headers, expected):
     """The header is read in any spelling, separator and precision, and asks for no wait on a 200."""
-    assert CLOSE.limits(answer(200, headers=headers, json={}), NOW) == expected
+    assert CLOSE.limits(answer(200, headers=headers, json={}), NOW) == (expected,)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,12 @@ def test_an_answer_that_is_no_refusal(answer, headers, expected):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_refusal(answer, status, headers, body, wait):
     """`reset` first, then `Retry-After` (seconds or date), then the old body, then the deprecated header."""
-    assert CLOSE.limits(answer(status, headers=headers, json=body), NOW).wait == wait
+    assert longest_wait(CLOSE.limits(answer(status, headers=headers, json=body), NOW)) == wait
 
 
 def test_a_refusal_in_html(answer):
     """A proxy's page has no body to read, and its header counts."""
-    assert CLOSE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW).wait == 2.0
+    assert longest_wait(CLOSE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW)) == 2.0
 
 
 @pytest.mark.parametrize("body", [OLD_BODY, {"error": "Too many requests"}, {}, None])
@@ -139,6 +140,6 @@ def test_no_header_text_breaks_it(headers, reset):
     response.status_code = 429
     response.headers.update(headers)
     response._content = json.dumps({"error": {"rate_reset": reset}}).encode()
-    limits = CLOSE.limits(response, NOW)
-    numbers = [one for one in (limits.wait, limits.limit, limits.remaining, limits.reset) if one is not None]
+    (limits,) = CLOSE.limits(response, NOW)
+    numbers = [one for one in dataclasses.astuple(limits) if one is not None]
     assert all(number >= 0 and math.isfinite(number) for number in numbers)

@@ -18,7 +18,7 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
-from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.vendors.limits import Limits, longest_wait, paced_limit
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 EPOCH = NOW.timestamp()
@@ -75,8 +75,8 @@ def body_of_a_refusal(value):
 @pytest.mark.parametrize("vendor", list(VENDORS))
 def test_only_sane_limits_are_read(vendor, headers, value, status):
     """Any header and body make a limit that can exist, or none."""
-    limits = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
-    for wait in (limits.wait, limits.reset):
+    (limits,) = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
+    for wait in (limits.wait, limits.reset, limits.length):
         assert wait is None or 0 <= wait <= LONGEST_WAIT
     assert limits.limit is None or 1 <= limits.limit <= MOST_CALLS
     assert limits.remaining is None or 0 <= limits.remaining <= MOST_CALLS
@@ -115,7 +115,7 @@ def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     for headers, refused in answers:
         reservation = reserved(pacer, seconds)
         seconds[0] += 0.05
-        limits = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
+        limits = paced_limit(VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now()))
         pacer.record_answer(reservation, limits, refused=refused)
     assert pacer.use("").calls == len(answers)
     pacer.close()
@@ -142,7 +142,7 @@ def test_an_epoch_in_any_unit(unit, status):
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(int((EPOCH + 90) * unit)),
     }
-    limits = VENDORS["raze"].limits(answered(status, headers), NOW)
+    (limits,) = VENDORS["raze"].limits(answered(status, headers), NOW)
     assert (limits.reset, limits.wait) == (90.0, 90.0 if status == 429 else None)
 
 
@@ -152,29 +152,39 @@ def test_an_epoch_in_any_unit(unit, status):
 def test_an_epoch_that_is_not_near(reset):
     """A moment of another year, or a number that is no moment in any unit, is not read."""
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": reset}
-    assert VENDORS["raze"].limits(answered(200, headers), NOW) == Limits(None, 10, 9, None)
+    assert VENDORS["raze"].limits(answered(200, headers), NOW) == (Limits(None, 10, 9, None),)
 
 
 def test_a_vendors_clock_that_is_wrong():
     """Where a `Date` of another age makes nonsense of the reset, our own clock counts."""
     headers = {"X-RateLimit-Reset": str(int(EPOCH + 60)), "Date": "Fri, 31 Dec 9999 23:59:59 GMT"}
-    assert VENDORS["raze"].limits(answered(200, headers), NOW).reset == 60.0
+    assert VENDORS["raze"].limits(answered(200, headers), NOW)[0].reset == 60.0
 
 
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'}, Limits(None, 100, 50, 30.0)),
+        (
+            {"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'},
+            Limits(None, 100, 50, 30.0, 60.0),
+        ),
         ({"RateLimit": '"default";r=50;t=30'}, Limits(None, None, 50, 30.0)),
-        ({"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=60'}, Limits(None, 100, 50, None)),
-        ({"RateLimit": '"a,b;c";r=1;t=2', "RateLimit-Policy": '"x";q=9, "a,b;c";q=10;w=1'}, Limits(None, 10, 1, 2.0)),
+        (
+            {"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=60'},
+            Limits(None, 100, 50, None, 60.0),
+        ),
+        ({"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=0'}, Limits(None, 100, 50, None)),
+        (
+            {"RateLimit": '"a,b;c";r=1;t=2', "RateLimit-Policy": '"x";q=9, "a,b;c";q=10;w=1'},
+            Limits(None, 10, 1, 2.0, 1.0),
+        ),
         (
             {"RateLimit": '"s";r=7;t=1, "day";r=90;t=900', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
-            Limits(None, 10, 7, 1.0),
+            Limits(None, 10, 7, 1.0, 1.0),
         ),
         (
             {"RateLimit": '"s";r=7;t=1, "day";r=0;t=900', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
-            Limits(None, 1000, 0, 900.0),
+            Limits(None, 1000, 0, 900.0, 86_400.0),
         ),
         (
             {"RateLimit": '"default"; r=50; t=30; pk=:dHsdsRa894==:', "RateLimit-Policy": '"default"; q=100'},
@@ -185,12 +195,27 @@ def test_a_vendors_clock_that_is_wrong():
 )
 def test_named_policies(headers, expected):
     """The newest draft names policies: what remains of one is put beside its quota; a used-up one counts first."""
-    assert VENDORS["close"].limits(answered(200, headers), NOW) == expected
+    assert VENDORS["close"].limits(answered(200, headers), NOW) == (expected,)
 
 
 @pytest.mark.parametrize("header", ["99999999999999", "1e3", "-1", "Fri, 31 Dec 9999 23:59:59 GMT", "٣٠"])
 def test_a_wait_of_ages_is_none(header):
     """A refusal that asks for a wait of centuries, or of no number, asks for none: the call is tried again soon."""
     for vendor in VENDORS.values():
-        assert vendor.limits(answered(429, {"Retry-After": header}), NOW).wait is None
+        assert longest_wait(vendor.limits(answered(429, {"Retry-After": header}), NOW)) is None
     assert math.isfinite(LONGEST_WAIT)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((), Limits()),
+        ((Limits(None, 10, 9, 1.0),), Limits(None, 10, 9, 1.0)),
+        ((Limits(None, None, 9, 1.0), Limits(None, 10, 9, None, 10.0)), Limits(None, None, 9, 1.0)),
+        ((Limits(None, 5, 4), Limits(None, 10, 9, 1.0), Limits(None, 99, 0, 60.0)), Limits(None, 10, 9, 1.0)),
+        ((Limits(2.0, 10, 0, 2.0), Limits(wait=60.0), Limits(3.0)), Limits(60.0, 10, 0, 2.0)),
+    ],
+)
+def test_calls_are_paced_by_the_first_complete_limit(limits, expected):
+    """Of several limits the first complete one paces calls, and a refusal by any of them has the longest wait."""
+    assert (paced_limit(limits), longest_wait(limits)) == (expected, expected.wait)

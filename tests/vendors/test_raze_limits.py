@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import math
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.exceptions import RateLimitedError
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.vendors.limits import Limits, longest_wait
 
 RAZE = VENDORS["raze"]
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
@@ -50,7 +51,7 @@ def limited(retry_after=None):
 )
 def test_an_answer_that_is_no_refusal(answer, headers, expected):
     """The reset is epoch seconds of the vendor's clock, which a `Date` shows, and a 200 asks for no wait."""
-    assert RAZE.limits(answer(200, headers=headers, json={}), NOW) == expected
+    assert RAZE.limits(answer(200, headers=headers, json={}), NOW) == (expected,)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +76,12 @@ def test_an_answer_that_is_no_refusal(answer, headers, expected):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_refusal(answer, status, headers, body, wait):
     """`error.retry_after` first, then a `Retry-After` header, then the epoch of the window's end, then nothing."""
-    assert RAZE.limits(answer(status, headers=headers, json=body), NOW).wait == wait
+    assert longest_wait(RAZE.limits(answer(status, headers=headers, json=body), NOW)) == wait
 
 
 def test_a_refusal_in_html(answer):
     """A proxy's page has no body to read, and its header counts."""
-    assert RAZE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW).wait == 2.0
+    assert longest_wait(RAZE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW)) == 2.0
 
 
 @pytest.mark.parametrize("status", [429, 403, 400])
@@ -113,6 +114,6 @@ def test_no_header_text_breaks_it(headers, retry_after):
     response.status_code = 429
     response.headers.update(headers)
     response._content = json.dumps(limited(retry_after)).encode()
-    limits = RAZE.limits(response, NOW)
-    numbers = [one for one in (limits.wait, limits.limit, limits.remaining, limits.reset) if one is not None]
+    (limits,) = RAZE.limits(response, NOW)
+    numbers = [one for one in dataclasses.astuple(limits) if one is not None]
     assert all(number >= 0 and math.isfinite(number) for number in numbers)

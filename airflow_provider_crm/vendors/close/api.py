@@ -236,7 +236,7 @@ class Close:
         """Group by resource, reading or writing: Close limits groups of paths and methods but documents none."""
         return f"{call.path.split('/')[3]} {'read' if call.method == 'GET' else 'write'}"
 
-    def limits(self, response: requests.Response, now: dt.datetime) -> Limits:
+    def limits(self, response: requests.Response, now: dt.datetime) -> tuple[Limits, ...]:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
         headers, quota = response.headers, limit_headers.standard_quota(response.headers)
         old_reset, wait = limit_headers.seconds(headers.get("x-rate-limit-reset")), None
@@ -244,12 +244,14 @@ class Close:
             old_body = limit_headers.seconds(member(member(body_of(response), "error"), "rate_reset"))
             wait = limit_headers.first_known(quota.reset, limit_headers.retry_after(response, now), old_body, old_reset)
         limit, remaining = quota.limit, quota.remaining
-        return Limits(
+        limits = Limits(
             wait=wait,
             limit=limit_headers.most_calls(headers.get("x-rate-limit-limit")) if limit is None else limit,
             remaining=limit_headers.calls(headers.get("x-rate-limit-remaining")) if remaining is None else remaining,
             reset=limit_headers.first_known(quota.reset, old_reset),
+            length=quota.length,
         )
+        return (limits,)
 
 
 def _in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldValue]:
