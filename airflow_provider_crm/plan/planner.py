@@ -163,7 +163,7 @@ class Planner:
             )
             return replace(row, verdict=PlanVerdict.INVALID, code="HASHED", reason=reason)
         try:
-            if row.field == self._catalogue.fields["stage"].target:
+            if row.field == self._catalogue.stage_key:
                 check_won_date(update, self._vendor, self._catalogue, self._rules, self._session.clock.now())
         except InvalidValueError as err:
             return replace(row, verdict=PlanVerdict.INVALID, code=err.code, reason=str(err))

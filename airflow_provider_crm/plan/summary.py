@@ -95,7 +95,7 @@ class PlanSummary:
         if amount is not None:
             return f"{amount:,.2f}"
         value: Json = json.loads(text)
-        if self._catalogue.fields["stage"].target == row.field:
+        if row.field == self._catalogue.stage_key:
             return self._stage(value)
         return value if isinstance(value, str) else text
 

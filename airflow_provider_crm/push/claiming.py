@@ -145,7 +145,7 @@ class RowClaimer:
     def _checked(self, job: Job) -> Outcome | Job:
         """Refuse a win whose date is open."""
         update = job.update
-        if self._compares and self._catalogue.fields["stage"].target in job.claim.fields:
+        if self._compares and self._catalogue.stage_key in job.claim.fields:
             try:
                 check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
             except InvalidValueError as err:

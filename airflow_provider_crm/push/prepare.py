@@ -18,6 +18,7 @@ from airflow_provider_crm.push.outcomes import invalid, not_sent
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update, rows_at
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_of_all
+from airflow_provider_crm.vendors.win_dates import wins_without_date, with_win_date
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -175,8 +176,8 @@ def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules
         InvalidValueError: The vendor does not let that date be written.
     """
     as_of = update.as_of
-    if rules.date_won_default == "as_of" and as_of is not None and vendor.wins_without_date(update, catalogue):
-        return vendor.dated(update, rules.day_of(as_of))
+    if rules.date_won_default == "as_of" and as_of is not None and wins_without_date(update, vendor, catalogue):
+        return with_win_date(update, rules.day_of(as_of), vendor, catalogue)
     return update
 
 
@@ -191,10 +192,10 @@ def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: 
     """
     if rules.date_won_default is not None or update.as_of is None or now - update.as_of <= _LATE:
         return
-    if vendor.wins_without_date(update, catalogue):
+    if vendor.wins is not None and wins_without_date(update, vendor, catalogue):
         msg = (
             f"the stage wins the deal without a date, and the data is from {rules.day_of(update.as_of)}: "
-            f"{vendor.display_name} would set today's date. {vendor.late_win_advice}"
+            f"{vendor.display_name} would set today's date. {vendor.wins.advice}"
         )
         raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
 

@@ -46,6 +46,12 @@ class Catalogue:
     stages: tuple[Stage, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def stage_key(self) -> str | None:
+        """The vendor's key of the stage; None if the account's records have none."""
+        stage = self.fields.get("stage")
+        return None if stage is None else stage.target
+
     def with_labels(self, text: str) -> str:
         """Return a text with the label behind each field name that is only an id: `custom.cf_x (Health score)`."""
         for name, label in self.labels.items():

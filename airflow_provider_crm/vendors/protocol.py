@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from airflow_provider_crm.exceptions import CrmError
-    from airflow_provider_crm.values.opportunity import Field, FieldValue, Update
+    from airflow_provider_crm.values.opportunity import Field, FieldValue
     from airflow_provider_crm.vendors.calls import Call, WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
     from airflow_provider_crm.vendors.limits import Limits
     from airflow_provider_crm.vendors.records import Json, Record
+    from airflow_provider_crm.vendors.wins import WinRules
 
 
 class Vendor(Protocol):
@@ -32,14 +33,14 @@ class Vendor(Protocol):
     """Address of the vendor's API documentation."""
     id_key: str
     """Key of the record's id in the vendor's answers."""
-    late_win_advice: str
-    """A sentence that says how to write a won stage without a date from old data."""
     extra: Mapping[str, ExtraField]
     """Allowed keys of a connection's extra beyond `COMMON_EXTRA`."""
     api_key_label: str
     """Label of the password in the connection form."""
     documented_fields: tuple[Field, ...]
     """The fields that every account has; the catalogue has all fields of one account."""
+    wins: WinRules | None
+    """How a won stage gets its date; None if the vendor sets no date by itself, or has no stages."""
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
         """Say what is missing or contradictory, one sentence each."""
@@ -79,18 +80,6 @@ class Vendor(Protocol):
 
     def unknown_field(self, name: str, catalogue: Catalogue) -> str:
         """Say why a field name is not known, and which are."""
-        ...
-
-    def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:
-        """Return whether the update sets a won stage and leaves the date of the win to the vendor's clock."""
-        ...
-
-    def dated(self, update: Update, day: dt.date) -> Update:
-        """Return the update with the date of the win in it.
-
-        Raises:
-            InvalidValueError: If the vendor does not let anyone write that date.
-        """
         ...
 
     def to_vendor_values(

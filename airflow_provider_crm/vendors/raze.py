@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.exceptions import (
     AuthenticationError,
     CrmError,
-    InvalidValueError,
     RateLimitedError,
     RejectedError,
     TransientError,
 )
 from airflow_provider_crm.values.conversion import same_value
-from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind
 from airflow_provider_crm.values.record_ids import canonical_uuid, path_segment
 from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
@@ -38,6 +37,7 @@ from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
+from airflow_provider_crm.vendors.wins import WinRules
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -88,9 +88,17 @@ class Raze:
     origin = "https://app.getraze.com"
     documentation = "https://developer.getraze.co"
     id_key = "id"
-    late_win_advice = "Pass date_won_default='server' to accept that; Raze takes no other date, so 'as_of' cannot help."
     api_key_label = "API key"
     documented_fields: tuple[Field, ...] = _FIELDS
+    wins: WinRules | None = WinRules(
+        stage_fields=("stage", "status"),
+        date_field=None,  # its server stamps `won_at`
+        advice="Pass date_won_default='server' to accept that; Raze takes no other date, so 'as_of' cannot help.",
+        refusal=(
+            "Raze stamps the moment of the call as the win, and {day} cannot be sent; "
+            "pass date_won_default='server' to accept that."
+        ),
+    )
     extra: Mapping[str, ExtraField] = {}
 
     def credential_problems(self, credentials: Credentials) -> list[str]:
@@ -137,18 +145,6 @@ class Raze:
         if name in ("date_won", "won_at"):
             return f"Raze has no writable {name!r}: its server stamps won_at when the stage becomes won; leave it out"
         return f"Raze has no writable field {name!r}; write one of {known}"
-
-    def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:  # noqa: ARG002 - part of the protocol
-        """Look for a won stage: `won_at` cannot be sent, as the server stamps the moment of the call."""
-        return _status(update.fields.get("stage", update.fields.get("status"))) == "won"
-
-    def dated(self, update: Update, day: dt.date) -> Update:
-        """Refuse: there is no way to send it."""
-        msg = (
-            f"Raze stamps the moment of the call as the win, and {day} cannot be sent; "
-            "pass date_won_default='server' to accept that."
-        )
-        raise InvalidValueError(msg, vendor=self.name, code="DATE_WON", record_id=update.record_id)
 
     def to_vendor_values(
         self,

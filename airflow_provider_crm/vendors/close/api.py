@@ -6,7 +6,6 @@ authentication, rate limits, custom fields and pipelines. Where they say nothing
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import math
 from decimal import Decimal
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.values.conversion import same_value
-from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind, Update
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors import limit_headers
 from airflow_provider_crm.vendors.answers import (
@@ -42,6 +41,7 @@ from airflow_provider_crm.vendors.close.tokens import credential_problems, read_
 from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
+from airflow_provider_crm.vendors.wins import WinRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,11 +73,13 @@ class Close:
     origin = "https://api.close.com"
     documentation = "https://developer.close.com"
     id_key = "id"
-    late_win_advice = (
-        "Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data)."
-    )
     api_key_label = "API key"
     documented_fields: tuple[Field, ...] = OWN_FIELDS
+    wins: WinRules | None = WinRules(
+        stage_fields=("stage", "status_id"),
+        date_field="date_won",
+        advice="Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data).",
+    )
     extra: Mapping[str, ExtraField] = {
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
         "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),
@@ -138,19 +140,6 @@ class Close:
             return f"Close has no opportunity field {name!r} in this organization; its custom fields: {custom}"
         known = [field for field in catalogue.fields if not field.startswith("custom.")]
         return f"Close has no writable field {name!r}; write one of {', '.join(known)}, or custom.<field id>"
-
-    def wins_without_date(self, update: Update, catalogue: Catalogue) -> bool:
-        """Look for a status of type `won` without `date_won`: Close sets today's date unless the record has one."""
-        if update.fields.get("date_won") is not None:
-            return False
-        status = update.fields.get("status_id")
-        if isinstance(label := update.fields.get("stage"), str):
-            status = find_stage(catalogue.fields["stage"], label, catalogue).id
-        return any(stage.id == status and stage.type == "won" for stage in catalogue.stages)
-
-    def dated(self, update: Update, day: dt.date) -> Update:
-        """Send `date_won` along."""
-        return dataclasses.replace(update, fields={**update.fields, "date_won": day})
 
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue

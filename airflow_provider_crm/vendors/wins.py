@@ -1,0 +1,22 @@
+"""Describe how a vendor dates a win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinRules:
+    """The rules of a vendor that dates a win by itself: a won stage without a date gets the date of the call.
+
+    Attributes:
+        stage_fields: Names of the fields that set a stage.
+        date_field: Name of the field that sets the date of a win; None if no caller can set it.
+        advice: Sentences that say how to write a won stage without a date from old data.
+        refusal: Message that refuses to send a date, with `{day}` where the date goes; used without `date_field` only.
+    """
+
+    stage_fields: tuple[str, ...]
+    date_field: str | None
+    advice: str
+    refusal: str = ""
