@@ -56,7 +56,7 @@ def ledger(engine):
     database.open()
     hashes = FieldHashes(frozenset(), HashKey(b"key"))
     made = Ledger(
-        database, combine=combined, account="close:x:orga", run_key="run", lease=60.0, clock=Clock(), hashes=hashes
+        database, combine=combined, account="close:x:orga", run_key="run", lease=600.0, clock=Clock(), hashes=hashes
     )
     made.open(OLD)
     return made

@@ -79,7 +79,7 @@ def row(**fields):
         ({"stage": "nowhere", "date_won": DAY}, False),
     ],
 )
-def test_a_win_is_told_by_its_translated_stage(fields, undated):
+def test_a_win_is_found_by_its_translated_stage(fields, undated):
     """A won stage counts in any spelling and under any of its names, unless its date is in the row under any name."""
     assert wins_without_date(row(**fields), Shop(), CATALOGUE) is undated
     assert wins_without_date(row(**fields), Dateless(), CATALOGUE) is False

@@ -75,6 +75,7 @@ class Close:
     id_key = "id"
     api_key_label = "API key"
     documented_fields: tuple[Field, ...] = OWN_FIELDS
+    # A status of type `won` gets the date of the call, unless the record has one.
     wins: WinRules | None = WinRules(
         stage_fields=("stage", "status_id"),
         date_field="date_won",
