@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException
@@ -134,15 +134,27 @@ def _is_unreachable(err: SQLAlchemyError) -> bool:
 def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
     """Open a connection, and close it after some seconds: a silent server would block the thread for ever."""
     dialect, connection = dialect_of(engine), engine.connect()
-    timer = threading.Timer(seconds, dialect.cut, [connection.connection.driver_connection])
+    driver_connection, is_cut = connection.connection.driver_connection, threading.Event()
+
+    def cut() -> None:
+        is_cut.set()
+        dialect.cut(driver_connection)
+
+    timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
     try:
         dialect.limit_statements(connection, seconds)
         yield connection
     finally:
-        connection.close()  # waits for the server, too
+        with suppress(SQLAlchemyError):
+            connection.rollback()  # waits for the server, too
         timer.cancel()
+        timer.join()
+        # The next page must not get a connection that was cut after its last statement.
+        if is_cut.is_set():
+            connection.invalidate()
+        connection.close()
 
 
 def _check(engine: Engine) -> None:

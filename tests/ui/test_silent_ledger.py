@@ -142,6 +142,30 @@ def test_a_page_is_cut_when_its_time_is_over(request, tmp_path, kind, caplog):
     reading.dispose()
 
 
+def test_a_cut_at_the_very_end_of_a_page_does_not_reach_the_next_page(new_database, monkeypatch):
+    """The time may be over while a page gives its connection back: nobody gets that connection again."""
+
+    class LateTimer(threading.Timer):
+        """A timer that goes off at the last moment."""
+
+        def __init__(self, interval, function, args=()):
+            super().__init__(60, function, args)
+
+        def cancel(self):
+            self.function(*self.args)
+            super().cancel()
+
+    engine = Database(sa.create_engine(new_database())).engine
+    Database(engine).open()
+    reading = read_only(engine)
+    reader = LedgerReader(lambda: reading)
+    monkeypatch.setattr("airflow_provider_crm.ui.database.threading.Timer", LateTimer)
+    for _ in range(3):
+        with reader.connection() as connection:
+            assert connection.execute(sa.text("SELECT count(*) FROM crm_runs")).scalar() == 0
+    reading.dispose()
+
+
 def test_postgresql_itself_knows_the_limit(new_database):
     """The server gets the limit, for this transaction only, so that it ends statements without a waiting request."""
     engine = Database(sa.create_engine(new_database())).engine
