@@ -86,7 +86,9 @@ def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
         UnknownFieldError: Naming every unknown field and what may be written.
         ConfigurationError: Naming the columns that would overwrite each other.
     """
-    unknown = [vendor.unknown_field(name, catalogue) for name in fields.values() if name not in catalogue.fields]
+    unknown = [
+        catalogue.unknown_field(name, vendor.display_name) for name in fields.values() if name not in catalogue.fields
+    ]
     if unknown:
         raise UnknownFieldError("; ".join(unknown) + ".", vendor=vendor.name, code="UNKNOWN_FIELD")
     columns: dict[str, str] = {}

@@ -78,10 +78,6 @@ class Vendor(Protocol):
         """
         ...
 
-    def unknown_field(self, name: str, catalogue: Catalogue) -> str:
-        """Say why a field name is not known, and which are."""
-        ...
-
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
     ) -> Sequence[FieldValue]:

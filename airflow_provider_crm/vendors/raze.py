@@ -66,6 +66,10 @@ _FIELDS = (
     Field("position", "position"),
     Field("status", "status", Kind.STAGE, clearable=False),
 )
+_HINTS = {
+    name: f"Raze has no writable {name!r}: its server stamps won_at when the stage becomes won; leave it out"
+    for name in ("date_won", "won_at")
+}
 # The documented answer to the PUT leaves these out, so they can be compared only when a server shows them after all.
 _NOT_ECHOED = frozenset({"phone", "position", "responsible_user_id"})
 
@@ -137,14 +141,7 @@ class Raze:
     def catalogue(self, answers: Sequence[Json]) -> Catalogue:  # noqa: ARG002 - part of the protocol
         """Return the documented fields and stages; the currency belongs to each record."""
         stages = tuple(Stage(id=status, label=status, type=_STATUS_TYPES.get(status, "active")) for status in _STATUSES)
-        return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages)
-
-    def unknown_field(self, name: str, catalogue: Catalogue) -> str:
-        """Name the writable fields, and say why the date of a win is not among them."""
-        known = ", ".join(catalogue.fields)
-        if name in ("date_won", "won_at"):
-            return f"Raze has no writable {name!r}: its server stamps won_at when the stage becomes won; leave it out"
-        return f"Raze has no writable field {name!r}; write one of {known}"
+        return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages, hints=_HINTS)
 
     def to_vendor_values(
         self,

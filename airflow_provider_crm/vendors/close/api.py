@@ -31,6 +31,7 @@ from airflow_provider_crm.vendors.calls import Call, WriteCall
 from airflow_provider_crm.vendors.catalogue import Catalogue
 from airflow_provider_crm.vendors.close.errors import read_error
 from airflow_provider_crm.vendors.close.fields import (
+    CUSTOM_PREFIX,
     LIST_ITEM_SUFFIXES,
     OWN_FIELDS,
     check_currency,
@@ -127,20 +128,11 @@ class Close:
     def catalogue_calls(self, names: Sequence[str]) -> tuple[Call, ...]:
         """Read `/me/` for currency and stages, and the schema of custom fields only if one is mapped."""
         schema = Call("GET", f"{_API}/custom_field_schema/opportunity/")
-        return (self.probe(), schema) if any(name.startswith("custom.") for name in names) else (self.probe(),)
+        return (self.probe(), schema) if any(name.startswith(CUSTOM_PREFIX) for name in names) else (self.probe(),)
 
     def catalogue(self, answers: Sequence[Json]) -> Catalogue:
         """Return Close's own fields, and custom fields (own and shared) if their schema is among the answers."""
         return read_catalogue(answers)
-
-    def unknown_field(self, name: str, catalogue: Catalogue) -> str:
-        """Name the writable fields; for a custom field, the custom fields of this organization."""
-        if name.startswith("custom."):
-            known = sorted(field for field in catalogue.fields if field.startswith("custom."))
-            custom = catalogue.with_labels(", ".join(known)) or "none"
-            return f"Close has no opportunity field {name!r} in this organization; its custom fields: {custom}"
-        known = [field for field in catalogue.fields if not field.startswith("custom.")]
-        return f"Close has no writable field {name!r}; write one of {', '.join(known)}, or custom.<field id>"
 
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
@@ -211,7 +203,7 @@ class Close:
         """
         name, dot, suffix = key.rpartition(".")
         target = name if dot + suffix in LIST_ITEM_SUFFIXES else key
-        return (record.get(target),) if target in record or target.startswith("custom.") else ()
+        return (record.get(target),) if target in record or target.startswith(CUSTOM_PREFIX) else ()
 
     def pages(self, body: Json) -> int | None:
         """Count by `total_results`."""
@@ -274,7 +266,7 @@ def _shows_some_user(record: Record, key: str, sent: FieldValue) -> bool:
     Close takes an exact name and answers the id, so an echo only shows that a user was set.
     """
     is_name = isinstance(sent, str) and not sent.startswith("user_")
-    return key.startswith("custom.") and is_name and text_of(record.get(key)).startswith("user_")
+    return key.startswith(CUSTOM_PREFIX) and is_name and text_of(record.get(key)).startswith("user_")
 
 
 VENDOR = Close()

@@ -32,6 +32,8 @@ OWN_FIELDS = (
     Field("contact_id", "contact_id"),
 )
 
+CUSTOM_PREFIX = "custom."
+"""Beginning of the keys of custom fields."""
 LIST_ITEM_SUFFIXES = (".add", ".remove")
 """Ends of the keys that add one value to a custom field's list, or remove one."""
 
@@ -40,7 +42,7 @@ _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATE
 
 def custom_fields(definition: Record) -> list[Field]:
     """Return the fields that write one custom field: itself, and the two for a part of its list."""
-    name = f"custom.{text_of(definition.get('id'))}"
+    name = f"{CUSTOM_PREFIX}{text_of(definition.get('id'))}"
     multiple = definition.get("accepts_multiple_values") is True
     kind = _CUSTOM_KINDS.get(text_of(definition.get("type")), Kind.TEXT)
     field = Field(name, name, kind, multiple=multiple)
@@ -102,6 +104,7 @@ def read_catalogue(answers: Sequence[Json]) -> Catalogue:
     return Catalogue(
         fields=fields,
         labels={name: label for name, label in labels.items() if label},
+        custom_prefix=CUSTOM_PREFIX,
         organization=text_of(member(organization, "id")) or None,
         currency=text_of(member(organization, "currency")).upper() or None,
         stages=tuple(
