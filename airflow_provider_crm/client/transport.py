@@ -38,13 +38,14 @@ _SESSIONS_FILE = requests.Session.__init__.__code__.co_filename
 
 
 class Signature(AuthBase):
-    """The signature of requests to the account's own origin, and no other: credentials and the vendor's headers."""
+    """The signature of requests to the account's own origin, and no other: the vendor's headers."""
 
     def __init__(self, account: Account, clock: Clock) -> None:
         self._account = account
         self._clock = clock
         self.origin = origin_of(account)
         self._own = f"{self.origin}/"
+        self._authentication = account.vendor.authentication(account.credentials)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign a request that `requests` has prepared."""
@@ -59,15 +60,16 @@ class Signature(AuthBase):
         """
         if not (request.url or "").startswith(self._own):
             return request
-        offset = offset_hours(self._clock.now(), timezone or self._account.timezone or "UTC")
-        for name, value in self._account.vendor.headers(offset).items():
-            if timezone is not None or name not in request.headers:
-                request.headers[name] = value
-        credentials = self._account.credentials
+        vendor, authentication = self._account.vendor, self._authentication
+        name = vendor.offset_header
+        if name is not None and (timezone is not None or name not in request.headers):
+            zone_name = timezone or self._account.timezone or "UTC"
+            request.headers[name] = offset_hours(self._clock.now(), zone_name)
         if self._account.tokens is not None:
-            credentials = Credentials(extra={"access_token": self._account.tokens.token()})
-        signed: requests.PreparedRequest = self._account.vendor.auth(credentials)(request)
-        return signed
+            fetched = Credentials(extra={"access_token": self._account.tokens.token()})
+            authentication = vendor.authentication(fetched)
+        request.headers.update(authentication.headers)
+        return request
 
 
 class _NeverRedirected(requests.Session):

@@ -93,7 +93,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
         extra={key: str(extra[key]) for key in vendor.extra if extra.get(key)},
     )
     _mask(credentials)
-    problems += vendor.credential_problems(credentials)
+    problems += vendor.authentication(credentials).problems
     problems += [
         f"{label} has characters that no HTTP header can contain"
         for label, secret in (("the API key (password)", credentials.api_key), *credentials.extra.items())

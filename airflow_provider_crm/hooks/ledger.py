@@ -113,7 +113,7 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
     Raises:
         ConfigurationError: There is no ledger to store the tokens in, or no key to encrypt them with.
     """
-    grant = account.vendor.grant(account.credentials)
+    grant = account.vendor.authentication(account.credentials).grant
     if grant is None:
         return account
     from airflow_provider_crm.client.oauth import StoredTokens

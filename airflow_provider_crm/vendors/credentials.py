@@ -1,4 +1,4 @@
-"""Describe how an account authenticates: the keys of its connection, and the tokens that OAuth issues."""
+"""Describe how an account authenticates: the keys of its connection, the headers of its calls, the tokens of OAuth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    import requests
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +92,29 @@ class Grant:
     client_id: str
     form: Mapping[str, str] = field(repr=False)
     refresh_token: str = field(repr=False)
-    read: Callable[[requests.Response, dt.datetime], Tokens]
+    read: Callable[[HttpResponse, dt.datetime], Tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What a vendor makes of credentials; the repr shows no secret, and it cannot be pickled.
+
+    Attributes:
+        problems: What is missing or contradictory, one sentence each. Then there is nothing else.
+        headers: Sent with every call to the account's own origin, after all other headers, in this order.
+        grant: How access tokens are fetched, if these credentials cannot sign calls themselves.
+    """
+
+    problems: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    grant: Grant | None = field(default=None, repr=False)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to pickle secrets, as `Credentials` does."""
+        msg = "An authentication is not pickled; make it from the credentials where it is needed."
+        raise TypeError(msg)
+
+
+def basic_authorization(user: str, password: str = "") -> str:
+    """Return the value of an `Authorization` header for HTTP Basic."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"

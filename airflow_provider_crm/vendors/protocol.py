@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import requests
-    from requests.auth import AuthBase
 
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.values.opportunity import Field, FieldValue
     from airflow_provider_crm.vendors.calls import Call, WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
-    from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
+    from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
     from airflow_provider_crm.vendors.limits import Limits
     from airflow_provider_crm.vendors.records import Json, Record
     from airflow_provider_crm.vendors.wins import WinRules
@@ -37,21 +36,19 @@ class Vendor(Protocol):
     """Allowed keys of a connection's extra beyond `COMMON_EXTRA`."""
     api_key_label: str
     """Label of the password in the connection form."""
+    offset_header: str | None
+    """Name of the header that every call carries with the UTC offset of its zone, in hours, positive east."""
     documented_fields: tuple[Field, ...]
     """The fields that every account has; the catalogue has all fields of one account."""
     wins: WinRules | None
     """How a won stage gets its date; None if the vendor sets no date by itself, or has no stages."""
 
-    def credential_problems(self, credentials: Credentials) -> list[str]:
-        """Say what is missing or contradictory, one sentence each."""
-        ...
+    def authentication(self, credentials: Credentials) -> Authentication:
+        """Return the headers that sign calls, or how access tokens are fetched, or what is wrong with the credentials.
 
-    def auth(self, credentials: Credentials) -> AuthBase:
-        """Return the object that signs requests; a fetched token is in `extra["access_token"]`."""
-        ...
-
-    def grant(self, credentials: Credentials) -> Grant | None:
-        """Return how access tokens are fetched with these credentials; None if they sign calls themselves."""
+        Args:
+            credentials: Those of the connection; or a fetched token alone, in `extra["access_token"]`.
+        """
         ...
 
     def probe(self) -> Call:
@@ -110,14 +107,6 @@ class Vendor(Protocol):
 
     def parse_page(self, body: Json) -> tuple[list[Record], bool]:
         """Return the records of one page, and whether there is another."""
-        ...
-
-    def headers(self, offset: str) -> Mapping[str, str]:
-        """Return the headers of every call.
-
-        Args:
-            offset: UTC offset of the account's zone now, in hours, positive east.
-        """
         ...
 
     def read(self, response: requests.Response) -> Record:

@@ -34,7 +34,7 @@ from airflow_provider_crm.vendors.answers import (
 )
 from airflow_provider_crm.vendors.calls import Call, WriteCall
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
-from airflow_provider_crm.vendors.credentials import Credentials, ExtraField
+from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
 from airflow_provider_crm.vendors.wins import WinRules
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import requests
-    from requests.auth import AuthBase
 
 _API = "/external/v1/opportunities"
 _RECORD = f"{_API}/{{}}"
@@ -93,6 +92,7 @@ class Raze:
     documentation = "https://developer.getraze.co"
     id_key = "id"
     api_key_label = "API key"
+    offset_header: str | None = None  # Raze stores instants in UTC
     documented_fields: tuple[Field, ...] = _FIELDS
     wins: WinRules | None = WinRules(
         stage_fields=("stage", "status"),
@@ -105,19 +105,14 @@ class Raze:
     )
     extra: Mapping[str, ExtraField] = {}
 
-    def credential_problems(self, credentials: Credentials) -> list[str]:
-        """Ask for the key; its prefix is not checked, because the vendor's documents and server differ on it."""
-        return [] if credentials.api_key else ["the API key is missing: put it in the connection's password"]
+    def authentication(self, credentials: Credentials) -> Authentication:
+        """Sign by `X-API-Key`, as the vendor recommends; as a query parameter the key would end up in logs.
 
-    def auth(self, credentials: Credentials) -> AuthBase:
-        """Sign by `X-API-Key`, as the vendor recommends; as a query parameter the key would end up in logs."""
-        from airflow_provider_crm.vendors.header_auth import HeaderAuth
-
-        return HeaderAuth("X-API-Key", credentials.api_key or "")
-
-    def grant(self, credentials: Credentials) -> None:  # noqa: ARG002 - part of the protocol
-        """Return None: Raze has no OAuth."""
-        return
+        The key's prefix is not checked, because the vendor's documents and server differ on it.
+        """
+        if not credentials.api_key:
+            return Authentication(("the API key is missing: put it in the connection's password",))
+        return Authentication(headers={"X-API-Key": credentials.api_key})
 
     def probe(self) -> Call:
         """Use the list with one record: a write-only key is refused with a code that still proves the key."""
@@ -182,10 +177,6 @@ class Raze:
         page, pages = number_of(member(pagination, "page")), number_of(member(pagination, "total_pages"))
         page_records = objects_of(records)
         return page_records, bool(page_records) and page is not None and pages is not None and page < pages
-
-    def headers(self, offset: str) -> Mapping[str, str]:  # noqa: ARG002 - part of the protocol
-        """Return no header: Raze stores instants in UTC."""
-        return {}
 
     def read(self, response: requests.Response) -> Record:
         """Read `data` of the envelope, whose `success` is checked even on 200."""

@@ -40,7 +40,7 @@ def main(job):
     """Read, and print what was read."""
     engine = Database(sa.create_engine(job["database"])).engine
     account = Account(VENDORS["close"], job["url"], Credentials(extra=job["extra"]), timeout=5.0)
-    grant = account.vendor.grant(account.credentials)
+    grant = account.vendor.authentication(account.credentials).grant
     source = StoredTokens(
         Database(engine), account=account, grant=grant, cipher=Cipher(job["key"]), clock=Clock(), hide=lambda _: None
     )

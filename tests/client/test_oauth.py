@@ -73,7 +73,7 @@ def account_of(url, oauth, **fields):
 
 def source(engine, account, *, clock=None):
     """What a worker holds; a new one knows nothing but the database."""
-    grant = account.vendor.grant(account.credentials)
+    grant = account.vendor.authentication(account.credentials).grant
     cipher = _Fernet("Connection 'test'")
     return StoredTokens(
         Database(engine), account=account, grant=grant, cipher=cipher, clock=clock or Clock(), hide=lambda _: None
@@ -427,7 +427,7 @@ def test_no_secret_is_shown_or_kept_in_clear(  # noqa: PLR0917 - fixtures
     issued |= {oauth.refresh_token, oauth.access_token}
     hook = CrmHook.for_connection("close_oauth", ledger_conn_id="ledger")
     account = hook.account()
-    shown = repr([hook, vars(hook), account, account.tokens, account.vendor.grant(account.credentials)])
+    shown = repr([hook, vars(hook), account, account.tokens, account.vendor.authentication(account.credentials)])
     out, err = capfd.readouterr()
     shown += caplog.text + out + err + json.dumps(failed.xcom)
     if failed.error is not None:
@@ -451,7 +451,8 @@ def test_a_lifetime_of_any_kind(oauth, expires_in):
     answer = requests.Response()
     answer.status_code = 200
     answer._content = json.dumps({"access_token": "a", "refresh_token": "b", "expires_in": expires_in}).encode()
-    grant = VENDORS["close"].grant(Credentials(extra={"client_id": "i", "client_secret": "s", "refresh_token": "r"}))
+    credentials = Credentials(extra={"client_id": "i", "client_secret": "s", "refresh_token": "r"})
+    grant = VENDORS["close"].authentication(credentials).grant
     now = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
     fetched = grant.read(answer, now)
     assert fetched.lifetime == dt.timedelta(seconds=60 if expires_in == "60" else 3600)

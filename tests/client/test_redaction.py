@@ -80,7 +80,8 @@ def test_nothing_shows_a_secret(vendor, form):
     credentials = Credentials(None if extra else SECRETS["key"], extra)
     account = Account(VENDORS[vendor], "https://api.example", credentials)
     with Session(account) as session:
-        parts = (credentials, account, session, session.http, session.http.auth, VENDORS[vendor].auth(credentials))
+        signed = VENDORS[vendor].authentication(credentials)
+        parts = (credentials, account, session, session.http, session.http.auth, signed)
         assert [leaks(shown(part)) for part in parts] == [[]] * len(parts)
         assert leaks(repr(session.http.headers)) == []
 
@@ -88,8 +89,9 @@ def test_nothing_shows_a_secret(vendor, form):
 def test_credentials_do_not_leave_the_process():
     """Credentials, and so account and session, cannot be pickled: no XCom, cache or trigger can carry them away."""
     account = Account(RAZE, "https://api.example", Credentials(SECRETS["key"]))
+    signed = RAZE.authentication(account.credentials)
     with Session(account) as session:
-        for part in (account.credentials, account, session):
+        for part in (account.credentials, account, session, signed):
             with pytest.raises(TypeError):
                 pickle.dumps(part)
 

@@ -18,8 +18,10 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.values.opportunity import Update
+from airflow_provider_crm.vendors.calls import Call
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
+from .raw_server import RawServer
 from .session_calls import CLOSE, PATCH, PUT, RAZE, calls, closed_port
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -42,21 +44,30 @@ def test_what_before_attempt_raises_ends_the_attempts(sandbox, connect):
 
 
 @pytest.mark.parametrize(("timezone", "offset"), [(None, "0"), ("Asia/Kolkata", "5.5")])
-def test_the_offset_is_computed_once_per_call(sandbox, connect, timezone, offset):
-    """The zone of a call, else the account's, else UTC: it makes one header, and no other one is made for it."""
-    made = []
-
-    class Counted(type(CLOSE)):
-        def headers(self, offset):
-            made.append(offset)
-            return super().headers(offset)
-
-    session = connect(sandbox.url, vendor=Counted(), key=sandbox.close.api_key)
+def test_a_call_has_one_offset_header(sandbox, connect, timezone, offset):
+    """The zone of a call, else the account's, else UTC makes the one header that the vendor names."""
+    session = connect(sandbox.url, vendor=CLOSE, key=sandbox.close.api_key)
     update = Update(0, "oppo_1", {"note": "x"})
     call = calls_of("oppo_1", writes_of(update, CLOSE, session.catalogue(("note",))))[0]
-    made.clear()
     session.write(call, "oppo_1", timezone=timezone)
-    assert (made, sandbox.audit.calls[-1].headers["x-tz-offset"]) == ([offset], offset)
+    assert sandbox.audit.calls[-1].headers["x-tz-offset"] == offset
+
+
+@pytest.mark.parametrize(
+    ("vendor", "lines"),
+    [(CLOSE, [b"x-tz-offset: 0", b"Authorization: Basic a2V5OnM6"]), (RAZE, [b"X-API-Key: key:s"])],
+)
+def test_signing_headers_come_last(connect, vendor, lines):
+    """The offset header, where the vendor has one, and then the signature follow all other headers, each once."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    with RawServer(answer) as server:
+        session = connect(server.url, vendor=vendor, key="key:s")
+        session.fetch(Call("PUT", "/api/v1/me/", body="{}"))
+        session.http.put(f"{server.url}/api/v1/me/", json={})
+    for request in server.requests:
+        head = request.partition(b"\r\n\r\n")[0].splitlines()
+        assert head[-len(lines) :] == lines
+        assert len({line.partition(b":")[0].lower() for line in head}) == len(head)
 
 
 def test_the_timeout_reaches_the_wire(sandbox, connect):

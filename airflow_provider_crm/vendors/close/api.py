@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from decimal import Decimal
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,8 @@ from airflow_provider_crm.vendors.close.fields import (
     find_stage,
     read_catalogue,
 )
-from airflow_provider_crm.vendors.close.tokens import credential_problems, read_tokens
-from airflow_provider_crm.vendors.credentials import Credentials, ExtraField, Grant
+from airflow_provider_crm.vendors.close.tokens import authentication
+from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.records import Json, Record
 from airflow_provider_crm.vendors.wins import WinRules
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import requests
-    from requests.auth import AuthBase
 
     from airflow_provider_crm.exceptions import CrmError
 
@@ -75,6 +73,8 @@ class Close:
     documentation = "https://developer.close.com"
     id_key = "id"
     api_key_label = "API key"
+    # Close does not document which zone it assumes without it.
+    offset_header: str | None = "x-tz-offset"
     documented_fields: tuple[Field, ...] = OWN_FIELDS
     # A status of type `won` gets the date of the call, unless the record has one.
     wins: WinRules | None = WinRules(
@@ -91,26 +91,9 @@ class Close:
         ),
     }
 
-    def credential_problems(self, credentials: Credentials) -> list[str]:
+    def authentication(self, credentials: Credentials) -> Authentication:
         """Ask for exactly one of API key, access token and OAuth application."""
-        return credential_problems(credentials)
-
-    def auth(self, credentials: Credentials) -> AuthBase:
-        """Sign by Basic with the key as user name and an empty password, or by an OAuth bearer token."""
-        from requests.auth import HTTPBasicAuth
-
-        from airflow_provider_crm.vendors.header_auth import HeaderAuth
-
-        token = credentials.extra.get("access_token")
-        return HeaderAuth("Authorization", f"Bearer {token}") if token else HTTPBasicAuth(credentials.api_key or "", "")
-
-    def grant(self, credentials: Credentials) -> Grant | None:
-        """Use `POST /oauth2/token/`, form-encoded; each refresh token is valid once."""
-        extra = credentials.extra
-        if not extra.get("refresh_token"):
-            return None
-        form = {"grant_type": "refresh_token", "client_id": extra["client_id"], "client_secret": extra["client_secret"]}
-        return Grant("/oauth2/token/", extra["client_id"], form, extra["refresh_token"], partial(read_tokens, self))
+        return authentication(self, credentials)
 
     def probe(self) -> Call:
         """Use `GET /me/`, which names user, organization, currency and stages in one call."""
@@ -172,10 +155,6 @@ class Close:
     def parse_page(self, body: Json) -> tuple[list[Record], bool]:
         """Read `data` and `has_more`."""
         return objects_of(member(body, "data")), member(body, "has_more") is True
-
-    def headers(self, offset: str) -> Mapping[str, str]:
-        """Send `x-tz-offset` always: Close does not document which zone it assumes without it."""
-        return {"x-tz-offset": offset}
 
     def read(self, response: requests.Response) -> Record:
         """Read the bare object."""

@@ -1,9 +1,10 @@
-"""Check the credentials of Close, and read the answers of its token endpoint."""
+"""Authenticate with Close: by an API key, an access token, or the tokens that an OAuth application fetches."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from airflow_provider_crm.vendors.answers import (
     refusal_text,
     text_of,
 )
-from airflow_provider_crm.vendors.credentials import Tokens
+from airflow_provider_crm.vendors.credentials import Authentication, Grant, Tokens, basic_authorization
 from airflow_provider_crm.vendors.limit_headers import retry_after
 
 if TYPE_CHECKING:
@@ -35,7 +36,28 @@ _ENDPOINT = "Close's token endpoint"
 _DEFAULT_SECONDS, _MOST_SECONDS = 3600.0, 366 * 86_400.0
 
 
-def read_tokens(vendor: Vendor, response: requests.Response, now: dt.datetime) -> Tokens:
+def authentication(vendor: Vendor, credentials: Credentials) -> Authentication:
+    """Sign by Basic with the key as user name and an empty password, or by a bearer token.
+
+    An OAuth application fetches tokens by `POST /oauth2/token/`, form-encoded; each refresh token is valid once.
+
+    Args:
+        vendor: Close.
+        credentials: Those of the connection, or a fetched token.
+    """
+    if problems := _problems(credentials):
+        return Authentication(problems=tuple(problems))
+    extra = credentials.extra
+    if extra.get("refresh_token"):
+        form = {"grant_type": "refresh_token", "client_id": extra["client_id"], "client_secret": extra["client_secret"]}
+        read = partial(_read_tokens, vendor)
+        return Authentication(grant=Grant("/oauth2/token/", extra["client_id"], form, extra["refresh_token"], read))
+    token = extra.get("access_token")
+    value = f"Bearer {token}" if token else basic_authorization(credentials.api_key or "")
+    return Authentication(headers={"Authorization": value})
+
+
+def _read_tokens(vendor: Vendor, response: requests.Response, now: dt.datetime) -> Tokens:
     """Read the pair that the token endpoint issued.
 
     Args:
@@ -49,7 +71,8 @@ def read_tokens(vendor: Vendor, response: requests.Response, now: dt.datetime) -
     status, body = response.status_code, body_of(response)
     if status >= HTTPStatus.BAD_REQUEST and not isinstance(member(body, "error"), str):
         raise foreign_error(vendor, response, quoted=False)
-    if not response.ok or response.is_redirect or _code(body) == "invalid_grant":
+    redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in response.headers
+    if not response.ok or redirect or _code(body) == "invalid_grant":
         raise _refusal(response, _code(body), now)
     access, refresh = member(body, "access_token"), member(body, "refresh_token")
     if not _is_token(access) or not (refresh in (None, "") or _is_token(refresh)):
@@ -88,7 +111,7 @@ def _is_token(value: Json) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]{1,8000}", value) is not None
 
 
-def credential_problems(credentials: Credentials) -> list[str]:
+def _problems(credentials: Credentials) -> list[str]:
     """Ask for exactly one of API key, access token and OAuth application."""
     token = credentials.extra.get("access_token")
     missing = [key for key in _OAUTH if not credentials.extra.get(key)]
