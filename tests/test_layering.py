@@ -60,7 +60,7 @@ LIBRARIES = {
     "pandas": {"rows", "hooks", "report"},
     "numpy": {"rows"},
     "pyarrow": {"rows", "report", "values"},
-    "requests": {"client", "vendors"},
+    "requests": {"client"},
     "urllib3": {"client"},
     "fastapi": {"ui"},
     "starlette": {"ui"},
