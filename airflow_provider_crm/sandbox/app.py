@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
     from contextlib import AbstractContextManager
 
+    from airflow_provider_crm.sandbox.api import ServedApi
     from airflow_provider_crm.sandbox.audit import Audit
     from airflow_provider_crm.sandbox.clock import SandboxClock
     from airflow_provider_crm.sandbox.faults import Fault, FaultPlan
@@ -23,18 +24,6 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 _PAGE = b"<!DOCTYPE html><html><head><title>Sandbox</title></head><body><h1>This is not the API</h1></body></html>"
-_CLOSE_ROOTS = ("api", "oauth2")
-_RAZE_ROOTS = ("external", "health")
-
-
-class Api(Protocol):
-    """A vendor's API: it answers calls, and writes injected errors in the vendor's own form."""
-
-    def handle(self, request: Request) -> Response:
-        """Answer one call."""
-
-    def fault(self, fault: Fault, request: Request) -> Response:
-        """Answer with an injected status."""
 
 
 class Link(Protocol):
@@ -51,12 +40,13 @@ class Link(Protocol):
 
 
 class App:
-    """Both vendors and the control routes behind one port."""
+    """APIs, each by its roots, and the control routes behind one port."""
 
     def __init__(
         self,
         *,
-        apis: Mapping[str, Api],
+        apis: Mapping[str, ServedApi],
+        roots: Mapping[str, str],
         control: Callable[[Request], Response],
         audit: Audit,
         clock: SandboxClock,
@@ -65,6 +55,7 @@ class App:
         lock: AbstractContextManager[Any],
     ) -> None:
         self._apis = apis
+        self._roots = roots
         self._control = control
         self._audit = audit
         self._clock = clock
@@ -94,7 +85,7 @@ class App:
             response = self._answer(request, fault)
             status = None if fault is not None and fault.kind == "reset" else response.status
             name = None if fault is None else fault.name
-            self._audit.record(request, status=status, fault=name, change=response.change)
+            self._audit.record(request, status=status, fault=name, changes=response.changes)
         await self._deliver(scope["client"], send, response, fault)
 
     @property
@@ -107,11 +98,10 @@ class App:
     def _request(self, scope: Mapping[str, Any], raw: bytes) -> Request:
         path = scope["raw_path"].decode("latin-1")
         segments = split_path(path)
-        vendor = "close" if segments[0] in _CLOSE_ROOTS else "raze" if segments[0] in _RAZE_ROOTS else ""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body, malformed = parse_body(raw)
         return Request(
-            vendor=vendor,
+            vendor=self._roots.get(segments[0], ""),
             method=scope["method"],
             path=path,
             segments=segments,
@@ -141,9 +131,9 @@ class App:
         request = replace(request, ignored=fault.kind == "ignore", stale=fault.kind == "stale")
         response = api.handle(request) if fault.applied else Response(status=0)
         if fault.kind == "http":
-            return replace(api.fault(fault, request), change=response.change)
+            return replace(api.fault(fault, request), changes=response.changes)
         if fault.kind == "html":
-            return Response(status=fault.status, body=_PAGE, content_type="text/html", change=response.change)
+            return Response(status=fault.status, body=_PAGE, content_type="text/html", changes=response.changes)
         if fault.kind == "redirect":
             target = self._panel.current.redirect_to or f"http://localhost:{_port(request)}{request.path}"
             return Response(status=fault.status, headers={"location": target})

@@ -19,7 +19,7 @@ class AuditedCall:
     """One call, as received.
 
     Attributes:
-        number: 1 for the first call, counted across both vendors.
+        number: 1 for the first call, counted across all vendors.
         path: as on the wire, with its percent-encoding, without the query.
         headers: names in lower case.
         body: the parsed JSON (numbers with a fraction are `Decimal`, with every digit of the wire), or None.
@@ -42,7 +42,7 @@ class AuditedCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Write:
-    """One applied write. `number` is the number of its call; `fields` are the values that took effect, as sent."""
+    """One applied write of one record. `number` is that of its call; `fields` are the values that took effect."""
 
     number: int
     vendor: str
@@ -120,8 +120,10 @@ class Audit:
             ],
         }
 
-    def record(self, request: Request, *, status: int | None, fault: str | None, change: AppliedChange | None) -> None:
-        """Note one handled call, and the write that it applied."""
+    def record(
+        self, request: Request, *, status: int | None, fault: str | None, changes: tuple[AppliedChange, ...]
+    ) -> None:
+        """Note one handled call, and the writes that it applied."""
         with self._lock:
             self._number += 1
             self._counts[request.vendor, request.method] += 1
@@ -138,15 +140,16 @@ class Audit:
                 at=request.at,
             )
             self._calls.append(call)
-            if change is not None and change.fields:
-                self._writes.append(
-                    Write(
-                        number=self._number,
-                        vendor=request.vendor,
-                        method=request.method,
-                        path=request.path,
-                        record_id=change.record_id,
-                        fields=change.fields,
-                        at=request.at,
-                    )
+            self._writes += [
+                Write(
+                    number=self._number,
+                    vendor=request.vendor,
+                    method=request.method,
+                    path=request.path,
+                    record_id=change.record_id,
+                    fields=change.fields,
+                    at=request.at,
                 )
+                for change in changes
+                if change.fields
+            ]

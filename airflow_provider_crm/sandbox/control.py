@@ -7,8 +7,8 @@
 | `PUT /sandbox/switches`, `DELETE /sandbox/switches` | set some; put all back |
 | `POST /sandbox/script` | `{"vendor", "method", "path", "faults": [...]}` |
 | `PUT /sandbox/clock` | `{"now": "2026-03-08T12:00:00Z"}`, or null for real time |
-| `POST /sandbox/{close,raze}/opportunities` | add one, or a list of them |
-| `GET /sandbox/{close,raze}/opportunities/{id}` | the full record |
+| `POST /sandbox/{vendor}/opportunities` | add one, or a list of them |
+| `GET /sandbox/{vendor}/opportunities/{id}` | the full record |
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_crm.sandbox.api import CONTROL_ROOT
 from airflow_provider_crm.sandbox.wire import Json, Request, Response, json_response, parse_instant
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Control:
     def __call__(self, request: Request) -> Response:
         """Answer one control call; a 400 says what is wrong with it."""
         parts = tuple(part for part in request.segments if part)
-        if parts[:1] != ("sandbox",):
-            return json_response(HTTPStatus.NOT_FOUND, {"error": f"Neither vendor has {request.path}. See /sandbox/."})
+        if parts[:1] != (CONTROL_ROOT,):
+            return json_response(HTTPStatus.NOT_FOUND, {"error": f"No vendor here has {request.path}. See /sandbox/."})
         if request.malformed is not None:
             return json_response(HTTPStatus.BAD_REQUEST, {"error": request.malformed})
         try:
@@ -58,15 +59,14 @@ class Control:
             return json_response(HTTPStatus.BAD_REQUEST, {"error": str(error)})
 
     def _answer(self, request: Request, parts: tuple[str, ...]) -> Json:
-        accounts: dict[str, Any] = {"close": self._sandbox.close, "raze": self._sandbox.raze}
         match (request.method, *parts):
-            case ("POST", vendor, "opportunities") if vendor in accounts:
-                account, body = accounts[vendor], request.body
+            case ("POST", vendor, "opportunities"):
+                account, body = self._sandbox.account(vendor), request.body
                 if isinstance(body, list):
                     return [account.add_opportunity(**one) for one in body]
                 return account.add_opportunity(**(body or {}))
-            case ("GET", vendor, "opportunities", record_id) if vendor in accounts:
-                return accounts[vendor].opportunity(record_id)
+            case ("GET", vendor, "opportunities", record_id):
+                return self._sandbox.account(vendor).opportunity(record_id)
         return self._routes[request.method, "/".join(parts)](request.body)
 
     def _set_clock(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -80,10 +80,13 @@ class Control:
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in asdict(sandbox.switches).items()
         }
+        apis = {
+            name: {"url": url + api.base_path, "opportunities": len(sandbox.account(name).records.ids())}
+            for name, api in sandbox.apis.items()
+        }
         return {
-            "name": "A local Raze and Close",
-            "close": {"url": f"{url}/api/v1/", "opportunities": len(sandbox.close.records.ids())},
-            "raze": {"url": f"{url}/external/v1/", "opportunities": len(sandbox.raze.records.ids())},
+            "name": f"A local {' and '.join(api.display_name for api in sandbox.apis.values())}",
+            **apis,
             "now": sandbox.clock.now(),
             "switches": switches,
             "control": [line.strip() for line in (__doc__ or "").splitlines() if line.startswith("| `")],

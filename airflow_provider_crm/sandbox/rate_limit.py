@@ -1,12 +1,21 @@
-"""Count calls against a limit, by fixed windows or by a token bucket."""
+"""Count calls against a limit, by windows of four kinds.
+
+| kind | a call is counted |
+|---|---|
+| `window` | until the end of its window; windows follow one another and are aligned to the clock |
+| `first_call` | until the end of its window, which the first call after the last window opened |
+| `sliding` | for the length of the window |
+| `bucket` | until it has been refilled, at the rate of the limit per window |
+"""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-LimitKind = Literal["window", "bucket"]
+LimitKind = Literal["window", "bucket", "sliding", "first_call"]
 
 UNLIMITED = 1_000_000
 """The limit that is announced where none is enforced."""
@@ -14,7 +23,7 @@ UNLIMITED = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A limit: so many calls per so many seconds. `limit=None` counts but never refuses."""
+    """A limit: so many calls (or the vendor's units) per so many seconds. `limit=None` counts but never refuses."""
 
     limit: int | None
     window: float
@@ -28,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class CallsLeft:
-    """The rest of a limit: calls remaining, and the seconds until there are more."""
+    """The rest of a limit: units remaining, and the seconds until there are more."""
 
     limit: int
     remaining: int
@@ -36,46 +45,127 @@ class CallsLeft:
     allowed: bool
 
 
+class _UnitCount(Protocol):
+    """The units used of one limit, as one kind of window counts them."""
+
+    def left(self, now: float, cost: int) -> tuple[int, float]:
+        """Return the units remaining, and the seconds until there are more, or enough for a call of this cost."""
+
+    def use(self, now: float, cost: int) -> None:
+        """Count a call; `left` has been asked at the same time."""
+
+
+class _AlignedWindow:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._number = -1
+        self._used = 0
+
+    def left(self, now: float, _cost: int) -> tuple[int, float]:
+        length = self._rule.window
+        number = math.floor(now / length)
+        if number != self._number:
+            self._number, self._used = number, 0
+        return max(self._rule.announced - self._used, 0), (number + 1) * length - now
+
+    def use(self, _now: float, cost: int) -> None:
+        self._used += cost
+
+
+class _WindowFromFirstCall:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._end = -math.inf
+        self._used = 0
+
+    def left(self, now: float, _cost: int) -> tuple[int, float]:
+        if now >= self._end:
+            return self._rule.announced, self._rule.window
+        return max(self._rule.announced - self._used, 0), self._end - now
+
+    def use(self, now: float, cost: int) -> None:
+        if now >= self._end:
+            self._end, self._used = now + self._rule.window, 0
+        self._used += cost
+
+
+class _SlidingWindow:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._calls: deque[tuple[float, int]] = deque()
+        self._used = 0
+
+    def left(self, now: float, cost: int) -> tuple[int, float]:
+        length = self._rule.window
+        while self._calls and self._calls[0][0] + length <= now:
+            self._used -= self._calls.popleft()[1]
+        remaining = max(self._rule.announced - self._used, 0)
+        free = remaining
+        for at, units in self._calls:
+            free += units
+            if free >= cost:
+                return remaining, at + length - now
+        return remaining, length
+
+    def use(self, now: float, cost: int) -> None:
+        self._calls.append((now, cost))
+        self._used += cost
+
+
+class _RefilledBucket:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._tokens = float(rule.announced)
+        self._filled = 0.0
+
+    def left(self, now: float, cost: int) -> tuple[int, float]:
+        full = self._rule.announced
+        if not full:
+            return 0, self._rule.window
+        rate = full / self._rule.window
+        self._tokens = min(float(full), self._tokens + (now - self._filled) * rate)
+        self._filled = now
+        whole = math.floor(self._tokens + 1e-9)
+        missing = (full if whole >= cost else min(cost, full)) - self._tokens
+        return whole, missing / rate
+
+    def use(self, _now: float, cost: int) -> None:
+        self._tokens -= cost
+
+
+_COUNTS: dict[LimitKind, type[_AlignedWindow | _WindowFromFirstCall | _SlidingWindow | _RefilledBucket]] = {
+    "window": _AlignedWindow,
+    "first_call": _WindowFromFirstCall,
+    "sliding": _SlidingWindow,
+    "bucket": _RefilledBucket,
+}
+
+
 class Counter:
     """The calls of one key (or group, or organization) against one rule."""
 
     def __init__(self, rule: Rule) -> None:
-        self._rule = rule
-        self._window = -1
-        self._used = 0
-        self._tokens = float(rule.announced)
-        self._filled = 0.0
+        self._limit = rule.announced
+        self._count: _UnitCount = _COUNTS[rule.kind](rule)
 
-    def look(self, now: float) -> CallsLeft:
-        """Return what is left at this time (epoch seconds), without using any of it."""
-        rule = self._rule
-        if rule.kind == "bucket":
-            return self._look_into_bucket(now)
-        window = math.floor(now / rule.window)
-        if window != self._window:
-            self._window, self._used = window, 0
-        remaining = max(rule.announced - self._used, 0)
-        reset = (window + 1) * rule.window - now
-        return CallsLeft(limit=rule.announced, remaining=remaining, reset=reset, allowed=remaining > 0)
+    def look(self, now: float, cost: int = 1) -> CallsLeft:
+        """Return what is left at this time, without using any of it.
 
-    def take(self, now: float) -> CallsLeft:
-        """Use up one call if one is left, and return what is left then."""
-        before = self.look(now)
+        Args:
+            now: epoch seconds.
+            cost: the units of the call that is `allowed` or not.
+        """
+        remaining, reset = self._count.left(now, cost)
+        return CallsLeft(limit=self._limit, remaining=remaining, reset=reset, allowed=remaining >= cost)
+
+    def take(self, now: float, cost: int = 1) -> CallsLeft:
+        """Use up a call if enough is left for it, and return what is left then."""
+        before = self.look(now, cost)
         if not before.allowed:
             return before
-        self._used += 1
-        self._tokens -= 1
+        self._count.use(now, cost)
         after = self.look(now)
         return CallsLeft(limit=after.limit, remaining=after.remaining, reset=after.reset, allowed=True)
-
-    def _look_into_bucket(self, now: float) -> CallsLeft:
-        rule = self._rule
-        rate = rule.announced / rule.window
-        self._tokens = min(float(rule.announced), self._tokens + (now - self._filled) * rate)
-        self._filled = now
-        whole = math.floor(self._tokens + 1e-9)
-        missing = (rule.announced - self._tokens) if whole else (1 - self._tokens)
-        return CallsLeft(limit=rule.announced, remaining=whole, reset=missing / rate, allowed=whole > 0)
 
 
 class Limiter:
@@ -84,25 +174,28 @@ class Limiter:
     def __init__(self) -> None:
         self._counters: dict[tuple[Rule, str], Counter] = {}
 
-    def take(self, rules: list[tuple[Rule, str]], now: float) -> CallsLeft:
+    def look(self, rules: list[tuple[Rule, str]], now: float, cost: int = 1) -> list[CallsLeft]:
+        """Return what is left of each named counter, without using any of it: for headers of several limits."""
+        return [self._counter(rule, name).look(now, cost) for rule, name in rules]
+
+    def take(self, rules: list[tuple[Rule, str]], now: float, cost: int = 1) -> CallsLeft:
         """Use one call of every named counter, or of none of them if one refuses.
 
         Args:
             rules: rule and counter name; the headers show the first one.
             now: epoch seconds.
+            cost: the units that the call uses of each counter.
 
         Returns:
             The calls left of the first rule, or of the one that refused.
         """
-        counters = [self._counter(rule, name) for rule, name in rules]
-        for counter in counters:
-            allowance = counter.look(now)
-            if not allowance.allowed:
-                return allowance
-        first, *others = counters
+        for left in self.look(rules, now, cost):
+            if not left.allowed:
+                return left
+        first, *others = [self._counter(rule, name) for rule, name in rules]
         for counter in others:
-            counter.take(now)
-        return first.take(now)
+            counter.take(now, cost)
+        return first.take(now, cost)
 
     def _counter(self, rule: Rule, name: str) -> Counter:
         counter = self._counters.get((rule, name))

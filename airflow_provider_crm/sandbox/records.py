@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.sandbox.switches import Switches
+    from airflow_provider_crm.sandbox.wire import Request
 
 Fields = dict[str, Any]
 
@@ -31,6 +35,14 @@ class Records:
         """Return the record as it is now, or None."""
         versions = self._versions.get(record_id)
         return versions[-1][1] if versions else None
+
+    def read(self, record_id: str, request: Request, switches: Switches) -> Fields | None:
+        """Return the record as a reading call sees it: as it is now, or earlier where reads are made stale."""
+        if request.stale:
+            return self.before(record_id)
+        if switches.stale_seconds:
+            return self.at(record_id, request.at - timedelta(seconds=switches.stale_seconds))
+        return self.get(record_id)
 
     def before(self, record_id: str) -> Fields | None:
         """Return the record as it was before its last write; an unchanged record as it is."""

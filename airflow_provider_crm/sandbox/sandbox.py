@@ -1,25 +1,25 @@
-"""Serve both vendors from one process and one port."""
+"""Serve vendors' APIs from one process and one port."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.app import App
-from airflow_provider_crm.sandbox.close.api import CloseApi
 from airflow_provider_crm.sandbox.control import Control
-from airflow_provider_crm.sandbox.raze.api import RazeApi
-from airflow_provider_crm.sandbox.state import SandboxState
+from airflow_provider_crm.sandbox.own import OwnAccounts, own_apis
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
+    from airflow_provider_crm.sandbox.api import SandboxApi
     from airflow_provider_crm.sandbox.loopback import Loopback
 
 
-class Sandbox(SandboxState):
-    """A local Raze and Close over loopback HTTP.
+class Sandbox(OwnAccounts):
+    """Local CRMs over loopback HTTP: the package's own ones, unless others are named.
 
     ```python
     with Sandbox() as sandbox:
@@ -31,17 +31,22 @@ class Sandbox(SandboxState):
     Everything may be used from any thread while the server runs.
     """
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, apis: Iterable[SandboxApi[Any]] | None = None) -> None:
         """Prepare a sandbox with empty accounts.
 
         Args:
             port: the port to listen on; 0 takes a free one.
+            apis: the APIs to serve, such as `[*own_apis(), ACME]`; None: the package's own ones.
+
+        Raises:
+            ValueError: two APIs have one name, root or switch.
         """
-        super().__init__()
+        super().__init__(own_apis() if apis is None else apis)
         self._port = port
         self._server: Loopback | None = None
         self._app = App(
-            apis={"close": CloseApi(self.close, self._panel), "raze": RazeApi(self.raze, self._panel)},
+            apis=self._served,
+            roots={root: api.name for api in self.apis.values() for root in api.roots},
             control=Control(self, lambda: self.url),
             audit=self.audit,
             clock=self.clock,
@@ -81,7 +86,7 @@ class Sandbox(SandboxState):
 
     @property
     def url(self) -> str:
-        """Return the base URL of both vendors, such as `http://127.0.0.1:49152`.
+        """Return the base URL of all APIs, such as `http://127.0.0.1:49152`.
 
         Raises:
             RuntimeError: the sandbox isn't running.
@@ -95,14 +100,11 @@ class Sandbox(SandboxState):
         """Return Airflow connections to the sandbox as JSON: the value of `AIRFLOW_CONN_<ID>` by connection id.
 
         Args:
-            timezone: the IANA zone that both connections name in their extra.
+            timezone: the IANA zone that the connections name in their extra.
         """
-        keys = {"close": self.close.api_key, "raze": self.raze.api_key}
         return {
-            f"{vendor}_default": json.dumps(
-                {"conn_type": vendor, "password": key, "host": self.url, "extra": {"timezone": timezone}}
-            )
-            for vendor, key in keys.items()
+            f"{name}_default": json.dumps(api.connection(self.url, timezone=timezone))
+            for name, api in self._served.items()
         }
 
     def _count_connection(self) -> None:

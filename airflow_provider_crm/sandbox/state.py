@@ -1,48 +1,67 @@
-"""The state of a sandbox, without its server: accounts, clock, audit, switches and scripts."""
+"""The state of a sandbox, without its server: APIs, clock, audit, switches and scripts."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi, refuse_clashes
 from airflow_provider_crm.sandbox.audit import Audit
 from airflow_provider_crm.sandbox.clock import SandboxClock
-from airflow_provider_crm.sandbox.close.account import CloseAccount
 from airflow_provider_crm.sandbox.faults import FaultPlan, Script
-from airflow_provider_crm.sandbox.raze.account import RazeAccount
-from airflow_provider_crm.sandbox.switches import Panel, Switches
+from airflow_provider_crm.sandbox.switches import Panel, combine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from airflow_provider_crm.sandbox.api import ServedApi
     from airflow_provider_crm.sandbox.wire import Json
 
 
 class SandboxState:
-    """Two accounts, with the clock, audit, switches and scripts for calls to them.
+    """Some APIs, with the clock, audit, switches and scripts for calls to them.
 
     Attributes:
-        clock: what time it is for both vendors; real time until it is set.
-        close, raze: the two accounts: keys, definitions, records.
+        apis: the descriptions of the APIs, by name.
+        clock: what time it is for all vendors; real time until it is set.
         audit: the calls and the applied writes, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, apis: Iterable[SandboxApi[Any]]) -> None:
+        described = tuple(apis)
+        refuse_clashes(described)
         self._lock = threading.RLock()
-        self._panel = Panel()
+        self._panel = Panel(combine(api.switches for api in described))
         self._plan = FaultPlan()
         self.clock = SandboxClock()
         self.audit = Audit()
-        self.close = CloseAccount(clock=self.clock, lock=self._lock)
-        self.raze = RazeAccount(clock=self.clock, lock=self._lock, panel=self._panel)
+        context: ApiContext[Any] = ApiContext(
+            clock=self.clock, lock=self._lock, read_switches=lambda: self._panel.current
+        )
+        self.apis: Mapping[str, SandboxApi[Any]] = {api.name: api for api in described}
+        self._served: Mapping[str, ServedApi] = {api.name: api.build(context) for api in described}
+
+    def account(self, name: str) -> Json:
+        """Return the account of an API: its keys, definitions and records.
+
+        Args:
+            name: the API's name, such as `acme`.
+
+        Raises:
+            LookupError: the sandbox serves no such API; the message lists those that it does.
+        """
+        if name not in self._served:
+            message = f"The sandbox serves no API {name!r}; it serves {', '.join(self._served)}."
+            raise LookupError(message)
+        return self._served[name].account
 
     @property
-    def switches(self) -> Switches:
-        """Return the switches as they are set now."""
+    def switches(self) -> Json:
+        """Return the switches as they are set now: one `Switches` with those of every API."""
         return self._panel.current
 
     def set(self, **switches: Json) -> None:
-        """Set some switches; `Switches` lists them all.
+        """Set some switches: those of `Switches`, and those of each API in the class `SandboxApi.switches`.
 
         Raises:
             ValueError: an unknown switch or value; the message lists the known ones.
@@ -71,7 +90,7 @@ class SandboxState:
 
         Args:
             faults: fault names as in `faults`; None answers normally.
-            vendor: `close` or `raze`; None matches both.
+            vendor: the name of an API; None matches all.
             method: such as `PUT`; None matches all.
             path: the exact path as on the wire; None matches all.
 

@@ -51,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppliedChange:
-    """The effect of an applied write: the record, and the values as they were sent."""
+    """The effect of an applied write on one record, with the values as they were sent."""
 
     record_id: str
     fields: Mapping[str, Any]
@@ -59,13 +59,13 @@ class AppliedChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """One answer, with the change that the call made, if any."""
+    """One answer, with the changes that the call made, one for each record."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON_TYPE
     headers: Mapping[str, str] = field(default_factory=dict)
-    change: AppliedChange | None = None
+    changes: tuple[AppliedChange, ...] = ()
 
 
 class RefusalError(Exception):
@@ -118,10 +118,10 @@ def encode(value: Json) -> str:  # noqa: PLR0911 - one line per type
 
 
 def json_response(
-    status: int, payload: Json, *, headers: Mapping[str, str] | None = None, change: AppliedChange | None = None
+    status: int, payload: Json, *, headers: Mapping[str, str] | None = None, changes: tuple[AppliedChange, ...] = ()
 ) -> Response:
     """Build a JSON answer."""
-    return Response(status=status, body=encode(payload).encode(), headers=headers or {}, change=change)
+    return Response(status=status, body=encode(payload).encode(), headers=headers or {}, changes=changes)
 
 
 def parse_instant(text: str) -> datetime:

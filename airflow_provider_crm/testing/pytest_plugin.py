@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def crm_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """Run a sandbox; the Airflow connections `close_default` and `raze_default` lead to it during the test."""
+    """Run a sandbox with every installed API; the Airflow connections `<vendor>_default` lead to it during the test."""
+    from airflow_provider_crm.sandbox.installed import installed_apis
     from airflow_provider_crm.sandbox.sandbox import Sandbox
 
-    with Sandbox() as sandbox:
+    with Sandbox(apis=installed_apis()) as sandbox:
         for name, value in sandbox.connection_uris().items():
             monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", value)
         yield sandbox

@@ -22,8 +22,8 @@ from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.sandbox.close.limits import CloseLimits
+from airflow_provider_crm.sandbox.close.switches import CloseSwitches
 from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
-from airflow_provider_crm.sandbox.switches import Switches
 from airflow_provider_crm.sandbox.wire import RefusalError
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.limits import paced_limit
@@ -48,7 +48,7 @@ class CloseServer:
 
     def __init__(self, limit, window, *, kind="window", phase=0.0, **switches):
         self.limit, self.window, self.kind, self.phase = limit, window, kind, phase
-        self._switches = Switches().changed(
+        self._switches = CloseSwitches().changed(
             {"close_limit": limit, "close_window": float(window), "close_limit_kind": kind, **switches}
         )
         self._limits = CloseLimits()

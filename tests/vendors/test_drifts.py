@@ -14,7 +14,7 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.sandbox import RAZE_SERVER_2025, RAZE_SERVER_2026
+from airflow_provider_crm.sandbox.raze.switches import RAZE_SERVER_2025, RAZE_SERVER_2026
 from airflow_provider_crm.vendors import VENDORS
 
 RAZE = VENDORS["raze"]

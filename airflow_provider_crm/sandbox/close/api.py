@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi
 from airflow_provider_crm.sandbox.close.account import CloseAccount, CloseKey
+from airflow_provider_crm.sandbox.close.calls import allow, json_object, overridden
 from airflow_provider_crm.sandbox.close.fields import FieldError
 from airflow_provider_crm.sandbox.close.limits import CloseLimits, too_many
 from airflow_provider_crm.sandbox.close.list import list_page, trimmed
 from airflow_provider_crm.sandbox.close.organization import ADMIN_ROLE
+from airflow_provider_crm.sandbox.close.switches import CloseSwitches
 from airflow_provider_crm.sandbox.close.update import (
     Caller,
     Draft,
@@ -33,14 +35,14 @@ from airflow_provider_crm.sandbox.close.update import (
 )
 from airflow_provider_crm.sandbox.close.view import represent
 from airflow_provider_crm.sandbox.rate_limit import CallsLeft
-from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, RefusalError, Request, Response, json_response
+from airflow_provider_crm.sandbox.wire import AppliedChange, RefusalError, Request, Response, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_crm.sandbox.faults import Fault
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Panel
+    from airflow_provider_crm.sandbox.wire import Json
 
 Answer = tuple[Any, "AppliedChange | None"]
 
@@ -53,9 +55,9 @@ _READS = ("GET", "HEAD")
 class CloseApi:
     """The API of one organization."""
 
-    def __init__(self, account: CloseAccount, panel: Panel) -> None:
-        self._account = account
-        self._panel = panel
+    def __init__(self, context: ApiContext[CloseSwitches]) -> None:
+        self.account = CloseAccount(clock=context.clock, lock=context.lock)
+        self._context = context
         self._limits = CloseLimits()
         self._plain_routes: dict[tuple[str, ...], Callable[[Request], Any]] = {
             ("me",): self._me,
@@ -66,25 +68,29 @@ class CloseApi:
             ("custom_field_schema", "opportunity"): self._custom_field_schema,
         }
 
+    def connection(self, url: str, *, timezone: str) -> Mapping[str, Json]:
+        """Return the connection with the full-access key."""
+        return {"conn_type": "close", "password": self.account.api_key, "host": url, "extra": {"timezone": timezone}}
+
     def handle(self, request: Request) -> Response:
         """Answer one call."""
         headers: dict[str, str] = {}
         try:
             if request.segments[0] == "oauth2":
-                return self._account.oauth.handle(request)
+                return self.account.oauth.handle(request)
             parts = self._parts(request) or ("",)
             key = self._authenticate(request)
-            request = _overridden(request)
+            request = overridden(request)
             group = f"{parts[0]} {'read' if request.method in _READS else 'write'}"
-            headers = self._limits.take(key=key.name, group=group, now=request.at, switches=self._panel.current)
+            headers = self._limits.take(key=key.name, group=group, now=request.at, switches=self._context.switches)
             payload, change = self._route(request, parts, key)
         except RefusalError as refusal:
             return json_response(refusal.status, refusal.payload, headers=headers | dict(refusal.headers))
-        return json_response(HTTPStatus.OK, payload, headers=headers, change=change)
+        return json_response(HTTPStatus.OK, payload, headers=headers, changes=() if change is None else (change,))
 
     def fault(self, fault: Fault, request: Request) -> Response:
         """Answer with an injected status, in the shape that Close would use."""
-        switches = self._panel.current
+        switches = self._context.switches
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = switches.throttle_seconds
             allowance = CallsLeft(limit=100, remaining=50 if fault.remaining else 0, reset=wait, allowed=False)
@@ -110,9 +116,9 @@ class CloseApi:
                 user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError):
                 user, password = "", ""
-            if not password and user in self._account.keys:
-                return self._account.keys[user]
-        if scheme.lower() == "bearer" and self._account.oauth.accepts(credentials):
+            if not password and user in self.account.keys:
+                return self.account.keys[user]
+        if scheme.lower() == "bearer" and self.account.oauth.accepts(credentials):
             return CloseKey(name="oauth", user_id=_TOKEN_USER, role=ADMIN_ROLE)
         raise RefusalError(HTTPStatus.UNAUTHORIZED, {"error": "Unauthorized"})
 
@@ -124,48 +130,48 @@ class CloseApi:
         answer = self._plain_routes.get(parts)
         if answer is None:
             raise RefusalError(HTTPStatus.NOT_FOUND, _NOT_FOUND)
-        _allow(request, "GET")
+        allow(request, "GET")
         return answer(request), None
 
     def _collection(self, request: Request, key: CloseKey) -> Answer:
-        _allow(request, "GET", "POST")
+        allow(request, "GET", "POST")
         if request.method == "POST":
             return self._create(request, key)
-        ids = self._account.records.ids()
+        ids = self.account.records.ids()
         records = [fields for one in ids if (fields := self._read(one, request)) is not None]
-        switches = self._panel.current
+        switches = self._context.switches
         zone = timezone(tz_offset(request.headers, switches))
-        return list_page(records, request.query, account=self._account, switches=switches, zone=zone), None
+        return list_page(records, request.query, account=self.account, switches=switches, zone=zone), None
 
     def _record(self, request: Request, record_id: str, key: CloseKey) -> Answer:
-        _allow(request, "GET", "PUT", "DELETE")
+        allow(request, "GET", "PUT", "DELETE")
         if request.method == "GET":
             stored = self._read(record_id, request)
             if stored is None:
                 raise RefusalError(HTTPStatus.NOT_FOUND, _NO_SUCH)
-            return trimmed(represent(stored, self._account), request.query), None
-        stored = self._account.records.get(record_id)
+            return trimmed(represent(stored, self.account), request.query), None
+        stored = self.account.records.get(record_id)
         if stored is None:
             raise RefusalError(HTTPStatus.NOT_FOUND, _NO_SUCH)
         if request.method == "PUT":
             return self._update(request, stored, key)
         if self._is_ignored(request, record_id):
             return {}, None
-        self._account.records.write(record_id, None, request.at)
+        self.account.records.write(record_id, None, request.at)
         return {}, AppliedChange(record_id=record_id, fields={"deleted": True})
 
     def _update(self, request: Request, stored: Fields, key: CloseKey) -> Answer:
         caller = self._caller(request, key)
-        draft = drafted(stored, _object(request), caller)
+        draft = drafted(stored, json_object(request), caller)
         _finish(draft, stored, caller)
         if self._is_ignored(request, stored["id"]):
-            return represent(stored, self._account), None
-        self._account.records.write(stored["id"], draft.fields, request.at)
-        return represent(draft.fields, self._account), AppliedChange(record_id=stored["id"], fields=draft.accepted)
+            return represent(stored, self.account), None
+        self.account.records.write(stored["id"], draft.fields, request.at)
+        return represent(draft.fields, self.account), AppliedChange(record_id=stored["id"], fields=draft.accepted)
 
     def _create(self, request: Request, key: CloseKey) -> Answer:
-        account = self._account
-        sent = _object(request)
+        account = self.account
+        sent = json_object(request)
         blank = account.blank(request.at) | {"user_id": key.user_id, "created_by": key.user_id}
         caller = self._caller(request, key)
         draft = drafted(blank, sent, caller)
@@ -179,7 +185,7 @@ class CloseApi:
 
     def _choose_pipeline(self, draft: Draft, sent: dict[str, Any]) -> None:
         """Honour the pipeline named in a create: its first status, and no status of another pipeline."""
-        pipeline = self._account.pipelines.get(sent.get("pipeline_id") or "")
+        pipeline = self.account.pipelines.get(sent.get("pipeline_id") or "")
         if pipeline is None and sent.get("pipeline_id") is not None:
             draft.errors["pipeline_id"] = FieldError(message="The pipeline does not exist.")
         elif pipeline is not None and "status_id" not in draft.accepted:
@@ -188,22 +194,19 @@ class CloseApi:
             draft.errors["status_id"] = FieldError(message="The status belongs to another pipeline.")
 
     def _caller(self, request: Request, key: CloseKey) -> Caller:
-        switches = self._panel.current
+        switches = self._context.switches
         offset = tz_offset(request.headers, switches)
-        return Caller(key=key, account=self._account, switches=switches, now=request.at, offset=offset)
+        return Caller(key=key, account=self.account, switches=switches, now=request.at, offset=offset)
 
     def _read(self, record_id: str, request: Request) -> Fields | None:
-        records, lag = self._account.records, self._panel.current.stale_seconds
-        if request.stale:
-            return records.before(record_id)
-        return records.at(record_id, request.at - timedelta(seconds=lag)) if lag else records.get(record_id)
+        return self.account.records.read(record_id, request, self._context.switches)
 
     def _is_ignored(self, request: Request, record_id: str) -> bool:
-        return request.ignored or record_id in self._panel.current.ignored_ids
+        return request.ignored or record_id in self._context.switches.ignored_ids
 
     def _me(self, request: Request) -> dict[str, Any]:
         key = self._authenticate(request)
-        user, organization = self._account.users[key.user_id], self._account.organization
+        user, organization = self.account.users[key.user_id], self.account.organization
         permissions = ["edit_own_opportunities", "edit_all_opportunities"]
         membership = {"organization_id": organization["id"], "role_id": key.role, "permissions_granted": permissions}
         record = {
@@ -224,14 +227,14 @@ class CloseApi:
                 "label": status.label,
                 "type": status.type,
                 "pipeline_id": status.pipeline_id,
-                "organization_id": self._account.organization_id,
+                "organization_id": self.account.organization_id,
             }
-            for status in self._account.statuses.values()
+            for status in self.account.statuses.values()
         ]
         return {"data": statuses, "has_more": False}
 
     def _pipelines(self, _request: Request) -> dict[str, Any]:
-        account = self._account
+        account = self.account
         created = "2026-01-01T00:00:00.000000+00:00"
         pipelines = [account.describe_pipeline(one, created) for one in account.pipelines.values()]
         return {"data": pipelines, "has_more": False}
@@ -243,7 +246,7 @@ class CloseApi:
         return {"object_type": "opportunity", "fields": self._described(shared=True)}
 
     def _described(self, *, shared: bool) -> list[dict[str, Any]]:
-        account = self._account
+        account = self.account
         fields = account.custom_fields.values()
         return [one.describe(account.organization_id) for one in fields if shared or not one.shared]
 
@@ -256,41 +259,19 @@ def _finish(draft: Draft, before: Fields | None, caller: Caller) -> None:
     draft.fields["updated_by"] = caller.key.user_id
 
 
-def _object(request: Request) -> dict[str, Any]:
-    """Read the body of a write, which must be a JSON object sent as JSON; a missing body counts as an empty one."""
-    if request.raw and request.content_type != JSON_TYPE:
-        raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": HTTPStatus.UNSUPPORTED_MEDIA_TYPE.phrase})
-    if request.malformed is not None:
-        raise RefusalError(
-            HTTPStatus.BAD_REQUEST, {"error": f"The request body is not valid JSON: {request.malformed}"}
-        )
-    body = {} if not request.raw else request.body
-    if not isinstance(body, dict):
-        raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "The request body must be a JSON object."})
-    return body
-
-
-def _overridden(request: Request) -> Request:
-    """Read a POST with `x-http-method-override: GET` as a GET with the parameters in the body's `_params`."""
-    if request.method != "POST" or request.headers.get("x-http-method-override", "").upper() != "GET":
-        return request
-    parameters = _object(request).get("_params", {})
-    if not isinstance(parameters, dict):
-        raise RefusalError(HTTPStatus.BAD_REQUEST, {"error": "_params must be a JSON object."})
-    return replace(request, method="GET", query=parameters)
-
-
-def _allow(request: Request, *methods: str) -> None:
-    if request.method not in methods:
-        raise RefusalError(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            {"error": HTTPStatus.METHOD_NOT_ALLOWED.phrase},
-            {"allow": ", ".join(methods)},
-        )
-
-
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
+
+
+CLOSE = SandboxApi(
+    name="close",
+    display_name="Close",
+    roots=("api", "oauth2"),
+    base_path="/api/v1/",
+    switches=CloseSwitches,
+    build=CloseApi,
+    example=lambda number: {"value": 10_000 * number},
+)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.sandbox.close.account import CloseAccount
     from airflow_provider_crm.sandbox.close.organization import CustomField
-    from airflow_provider_crm.sandbox.switches import Switches
+    from airflow_provider_crm.sandbox.close.switches import CloseSwitches
 
 PERIODS = ("one_time", "monthly", "annual")
 _MOST_CENTS = 2**63 - 1
@@ -33,7 +33,7 @@ class FieldError(ValueError):
 class PlainFields:
     """The plain fields of one call, checked and converted."""
 
-    def __init__(self, account: CloseAccount, switches: Switches, offset: timedelta) -> None:
+    def __init__(self, account: CloseAccount, switches: CloseSwitches, offset: timedelta) -> None:
         self._account = account
         self._switches = switches
         self._offset = offset

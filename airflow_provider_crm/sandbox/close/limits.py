@@ -14,7 +14,7 @@ from airflow_provider_crm.sandbox.wire import RefusalError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow_provider_crm.sandbox.switches import Switches
+    from airflow_provider_crm.sandbox.close.switches import CloseSwitches
 
 _ORGANIZATION_FACTOR = 3
 
@@ -25,7 +25,7 @@ class CloseLimits:
     def __init__(self) -> None:
         self._limiter = Limiter()
 
-    def take(self, *, key: str, group: str, now: datetime, switches: Switches) -> dict[str, str]:
+    def take(self, *, key: str, group: str, now: datetime, switches: CloseSwitches) -> dict[str, str]:
         """Count a call and return the headers with the calls left.
 
         Raises:
@@ -41,7 +41,7 @@ class CloseLimits:
         return limit_headers(allowance, switches)
 
 
-def limit_headers(allowance: CallsLeft, switches: Switches) -> dict[str, str]:
+def limit_headers(allowance: CallsLeft, switches: CloseSwitches) -> dict[str, str]:
     """Return the headers with the calls left, in the chosen spelling."""
     reset = _seconds(allowance.reset, whole=switches.close_integer_reset)
     limit, remaining = str(allowance.limit), str(allowance.remaining)
@@ -57,7 +57,7 @@ def limit_headers(allowance: CallsLeft, switches: Switches) -> dict[str, str]:
     return {}
 
 
-def too_many(allowance: CallsLeft, *, group: str, now: datetime, switches: Switches) -> RefusalError:
+def too_many(allowance: CallsLeft, *, group: str, now: datetime, switches: CloseSwitches) -> RefusalError:
     """Build the 429 for a limit that is used up, or is said to be."""
     headers = limit_headers(allowance, switches)
     wait = math.ceil(allowance.reset)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from airflow_provider_crm.sandbox.close.account import CloseAccount
+    from airflow_provider_crm.sandbox.close.switches import CloseSwitches
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Switches
 
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 200
@@ -35,7 +35,7 @@ _SHOWN_AS = {"status": "status_label"}
 
 
 def list_page(
-    records: list[Fields], query: Mapping[str, Any], *, account: CloseAccount, switches: Switches, zone: tzinfo
+    records: list[Fields], query: Mapping[str, Any], *, account: CloseAccount, switches: CloseSwitches, zone: tzinfo
 ) -> dict[str, Any]:
     """Answer a list call. Parameters that the vendor doesn't list (such as `id__in`) are ignored.
 
@@ -74,7 +74,9 @@ def trimmed(record: dict[str, Any], query: Mapping[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in names if name in record}
 
 
-def _number(query: Mapping[str, Any], name: str, default: int, switches: Switches, *, most: int | None = None) -> int:
+def _number(
+    query: Mapping[str, Any], name: str, default: int, switches: CloseSwitches, *, most: int | None = None
+) -> int:
     sent = str(query.get(name, default))
     if not (sent.isascii() and sent.isdigit()):
         refuse_errors(
@@ -87,7 +89,7 @@ def _number(query: Mapping[str, Any], name: str, default: int, switches: Switche
 
 
 def _ordered(
-    matching: list[tuple[Fields, dict[str, Any]]], order: str, switches: Switches
+    matching: list[tuple[Fields, dict[str, Any]]], order: str, switches: CloseSwitches
 ) -> list[tuple[Fields, dict[str, Any]]]:
     name = order.removeprefix("-")
     if name not in _ORDERS:
@@ -97,7 +99,7 @@ def _ordered(
     return sorted(with_value, key=lambda pair: pair[1][name], reverse=order.startswith("-")) + without
 
 
-def _matches(record: dict[str, Any], query: Mapping[str, Any], switches: Switches, zone: tzinfo) -> bool:
+def _matches(record: dict[str, Any], query: Mapping[str, Any], switches: CloseSwitches, zone: tzinfo) -> bool:
     for parameter, wanted in query.items():
         name, _, operator = parameter.partition("__")
         name = _SHOWN_AS.get(name, name)
@@ -117,7 +119,7 @@ def _matches(record: dict[str, Any], query: Mapping[str, Any], switches: Switche
     return True
 
 
-def _limit(name: str, wanted: str, switches: Switches, zone: tzinfo) -> date | datetime:
+def _limit(name: str, wanted: str, switches: CloseSwitches, zone: tzinfo) -> date | datetime:
     """Read the value of a date filter: a plain date, or an instant (in the caller's zone if it has no offset)."""
     try:
         if ISO_DATE.fullmatch(wanted):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_crm.sandbox.close.account import CloseAccount, CloseKey
+    from airflow_provider_crm.sandbox.close.switches import CloseSwitches
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Switches
 
 CUSTOM = "custom."
 _OFFSET = re.compile(r"[+-]?\d{1,2}(\.\d+)?")
@@ -32,7 +32,7 @@ class Caller:
 
     key: CloseKey
     account: CloseAccount
-    switches: Switches
+    switches: CloseSwitches
     now: datetime
     offset: timedelta
 
@@ -51,7 +51,7 @@ class Draft:
     errors: dict[str, FieldError] = field(default_factory=dict)
 
 
-def tz_offset(headers: Mapping[str, str], switches: Switches) -> timedelta:
+def tz_offset(headers: Mapping[str, str], switches: CloseSwitches) -> timedelta:
     """Return the caller's distance from UTC, positive to the east, from `x-tz-offset` in hours.
 
     Raises:
@@ -110,7 +110,7 @@ def apply_status_rules(draft: Draft, before: Fields | None, caller: Caller) -> N
         draft.fields["date_lost"] = caller.now
 
 
-def refuse_errors(errors: Mapping[str, FieldError], switches: Switches) -> None:
+def refuse_errors(errors: Mapping[str, FieldError], switches: CloseSwitches) -> None:
     """Refuse the call if any field was refused; nothing of it is applied then.
 
     Raises:
@@ -155,7 +155,7 @@ def _set_custom(draft: Draft, name: str, value: Json, caller: Caller) -> None:
     draft.accepted[name] = value
 
 
-def _refuse_role(field_id: str, switches: Switches) -> None:
+def _refuse_role(field_id: str, switches: CloseSwitches) -> None:
     """Refuse a restricted field as the switch says, or let the call go on without it."""
     message = f"You do not have permission to edit the Custom Field {field_id}."
     if switches.close_restricted_field == "403":

@@ -12,11 +12,10 @@ from airflow_provider_crm.sandbox.wire import Json, parse_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from airflow_provider_crm.sandbox.clock import SandboxClock
-    from airflow_provider_crm.sandbox.switches import Panel
+    from airflow_provider_crm.sandbox.api import ApiContext
+    from airflow_provider_crm.sandbox.raze.switches import RazeSwitches
 
 _STAMPS = ("won_at", "lost_at", "created_at", "updated_at")
 
@@ -44,15 +43,13 @@ class RazeAccount:
         users, campaigns: id to name. An opportunity may name other ids; their names are unknown then.
     """
 
-    def __init__(self, *, clock: SandboxClock, lock: AbstractContextManager[Any], panel: Panel) -> None:
+    def __init__(self, context: ApiContext[RazeSwitches]) -> None:
         self.api_key = "gr_live_sandbox"
         self.users = {"usr_ada": "Ada Lovelace", "usr_grace": "Grace Hopper"}
         self.campaigns = {"camp_spring": "Spring campaign"}
         self.keys: dict[str, RazeKey] = {self.api_key: RazeKey(key=self.api_key, permissions=frozenset({"*"}))}
         self.records = Records()
-        self._clock = clock
-        self._lock = lock
-        self._panel = panel
+        self._context = context
         self._number = 0
 
     def add_key(
@@ -68,14 +65,14 @@ class RazeAccount:
             expires_at: aware datetime from which the key is refused.
             limit: calls per window of this key.
         """
-        with self._lock:
+        with self._context.lock:
             key = f"gr_live_sandbox_{len(self.keys) + 1}"
             self.keys[key] = RazeKey(key=key, permissions=frozenset(permissions), expires_at=expires_at, limit=limit)
             return key
 
     def remove_key(self, key: str) -> None:
         """Revoke an API key: calls with it are 401 from now on."""
-        with self._lock:
+        with self._context.lock:
             del self.keys[key]
 
     def add_opportunity(self, id: str | None = None, **fields: Json) -> dict[str, Any]:  # noqa: A002 - the API's word
@@ -91,9 +88,9 @@ class RazeAccount:
         Raises:
             ValueError: a field that an opportunity doesn't have.
         """
-        with self._lock:
+        with self._context.lock:
             record_id = id or self.new_id("opp")
-            stored = self.blank(record_id, self._clock.now())
+            stored = self.blank(record_id, self._context.clock.now())
             unknown = sorted(set(fields) - set(stored))
             if unknown:
                 message = f"An opportunity has no field {', '.join(unknown)}. Known: {', '.join(sorted(stored))}."
@@ -112,7 +109,7 @@ class RazeAccount:
         Raises:
             KeyError: there is no such opportunity.
         """
-        with self._lock:
+        with self._context.lock:
             stored = self.records.get(id)
             if stored is None:
                 raise KeyError(id)
@@ -120,7 +117,7 @@ class RazeAccount:
 
     def shown(self, stored: Fields) -> dict[str, Any]:
         """Return the full record as GET answers it."""
-        record = shown_fields(stored, stored, self._panel.current)
+        record = shown_fields(stored, stored, self._context.switches)
         record["campaign"] = named(stored["campaign_id"], self.campaigns)
         record["responsible_user"] = named(stored["responsible_user_id"], self.users)
         return record
@@ -152,6 +149,6 @@ class RazeAccount:
     def new_id(self, prefix: str) -> str:
         """Return an id that has not been used yet; a UUID where the switches ask for one."""
         self._number += 1
-        if self._panel.current.raze_uuid_ids:
+        if self._context.switches.raze_uuid_ids:
             return f"00000000-0000-4000-8000-{self._number:012d}"
         return f"{prefix}_sandbox{self._number:06d}"

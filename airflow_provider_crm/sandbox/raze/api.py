@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi
 from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
+from airflow_provider_crm.sandbox.raze.account import RazeAccount, RazeKey
 from airflow_provider_crm.sandbox.raze.fields import CREATABLE, SOURCES, STATUSES, UPDATABLE, checked, error
 from airflow_provider_crm.sandbox.raze.list import list_page
 from airflow_provider_crm.sandbox.raze.stage import read_stage, staged
+from airflow_provider_crm.sandbox.raze.switches import RazeSwitches
 from airflow_provider_crm.sandbox.raze.view import STAGE_KEYS, UPDATE_KEYS, shown_fields
 from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, RefusalError, Request, Response, json_response
 
@@ -25,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_crm.sandbox.faults import Fault
-    from airflow_provider_crm.sandbox.raze.account import RazeAccount, RazeKey
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Panel, Switches
+    from airflow_provider_crm.sandbox.wire import Json
 
 _CODES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "VALIDATION_ERROR",
@@ -43,9 +45,9 @@ _MONEY = ("deal_value", "deal_currency")
 class RazeApi:
     """The API of one account."""
 
-    def __init__(self, account: RazeAccount, panel: Panel) -> None:
-        self._account = account
-        self._panel = panel
+    def __init__(self, context: ApiContext[RazeSwitches]) -> None:
+        self.account = RazeAccount(context)
+        self._context = context
         self._limiter = Limiter()
         self._routes: dict[tuple[str, str], tuple[str | None, Callable[..., Response]]] = {
             ("GET", ""): (None, self._index),
@@ -56,6 +58,10 @@ class RazeApi:
             ("DELETE", "opportunities/:id"): ("opportunities:delete", self._delete),
             ("PATCH", "opportunities/:id/stage"): ("opportunities:write", self._stage),
         }
+
+    def connection(self, url: str, *, timezone: str) -> Mapping[str, Json]:
+        """Return the connection with the key that has every permission."""
+        return {"conn_type": "raze", "password": self.account.api_key, "host": url, "extra": {"timezone": timezone}}
 
     def handle(self, request: Request) -> Response:
         """Answer one call. Unknown routes and malformed bodies are answered without the envelope, as Express does."""
@@ -80,7 +86,7 @@ class RazeApi:
 
     def fault(self, fault: Fault, request: Request) -> Response:
         """Answer with an injected status, in the envelope that Raze would use."""
-        switches = self._panel.current
+        switches = self._context.switches
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
             remaining = 50 if fault.remaining else 0
             wait = switches.throttle_seconds
@@ -97,16 +103,16 @@ class RazeApi:
             sent = token if scheme.lower() == "bearer" else request.query.get("api_key")
         if not sent:
             raise RefusalError(HTTPStatus.UNAUTHORIZED, error("MISSING_API_KEY", "An API key is required"))
-        key = self._account.keys.get(sent)
+        key = self.account.keys.get(sent)
         if key is None:
             raise RefusalError(HTTPStatus.UNAUTHORIZED, error("INVALID_API_KEY", "The API key is not valid"))
         if key.expires_at is not None and key.expires_at <= request.at:
-            code = "INVALID_API_KEY" if self._panel.current.raze_expired_is_invalid else "EXPIRED_API_KEY"
+            code = "INVALID_API_KEY" if self._context.switches.raze_expired_is_invalid else "EXPIRED_API_KEY"
             raise RefusalError(HTTPStatus.UNAUTHORIZED, error(code, "The API key has expired"))
         return key
 
     def _limited(self, key: RazeKey, request: Request) -> dict[str, str]:
-        switches = self._panel.current
+        switches = self._context.switches
         rule = self._rule(key)
         allowance = self._limiter.take([(rule, key.key)], request.at.timestamp())
         if not allowance.allowed:
@@ -114,11 +120,11 @@ class RazeApi:
         return _limit_headers(allowance, request)
 
     def _rule(self, key: RazeKey) -> Rule:
-        switches = self._panel.current
+        switches = self._context.switches
         return Rule(limit=switches.raze_limit if key.limit is None else key.limit, window=switches.raze_window)
 
     def _find(self, request: Request, record_id: str) -> Fields:
-        switches, records = self._panel.current, self._account.records
+        switches, records = self._context.switches, self.account.records
         if switches.raze_uuid_ids:
             record_id = _uuid(record_id)
         stored = self._read(record_id, request) if request.method == "GET" else records.get(record_id)
@@ -127,10 +133,7 @@ class RazeApi:
         return stored
 
     def _read(self, record_id: str, request: Request) -> Fields | None:
-        records, lag = self._account.records, self._panel.current.stale_seconds
-        if request.stale:
-            return records.before(record_id)
-        return records.at(record_id, request.at - timedelta(seconds=lag)) if lag else records.get(record_id)
+        return self.account.records.read(record_id, request, self._context.switches)
 
     def _index(self, request: Request) -> Response:
         key = self._authenticate(request)
@@ -141,12 +144,12 @@ class RazeApi:
         return json_response(HTTPStatus.OK, {"success": True, **body})
 
     def _list(self, request: Request) -> Response:
-        switches = self._panel.current
-        records = [fields for one in self._account.records.ids() if (fields := self._read(one, request)) is not None]
-        return json_response(HTTPStatus.OK, list_page(records, request.query, account=self._account, switches=switches))
+        switches = self._context.switches
+        records = [fields for one in self.account.records.ids() if (fields := self._read(one, request)) is not None]
+        return json_response(HTTPStatus.OK, list_page(records, request.query, account=self.account, switches=switches))
 
     def _show(self, _request: Request, stored: Fields) -> Response:
-        return _success(HTTPStatus.OK, self._account.shown(stored))
+        return _success(HTTPStatus.OK, self.account.shown(stored))
 
     def _create(self, request: Request) -> Response:
         sent = {name: value for name, value in _object(request).items() if name in CREATABLE}
@@ -156,16 +159,16 @@ class RazeApi:
         for name, values, code in (("status", STATUSES, "INVALID_STATUS"), ("source", SOURCES, "INVALID_SOURCE")):
             if name in sent and sent[name] not in values:
                 raise RefusalError(HTTPStatus.BAD_REQUEST, error(code, f"{name} must be one of {', '.join(values)}"))
-        account = self._account
+        account = self.account
         record_id = account.new_id("opp")
         fields = account.blank(record_id, request.at) | checked(sent)
-        fields = staged(fields | {"status": "new"}, fields["status"], request.at, self._panel.current)
+        fields = staged(fields | {"status": "new"}, fields["status"], request.at, self._context.switches)
         account.records.write(record_id, fields, request.at)
         shown = account.shown(fields)
         return _success(HTTPStatus.CREATED, shown, AppliedChange(record_id=record_id, fields=sent))
 
     def _update(self, request: Request, stored: Fields) -> Response:
-        switches = self._panel.current
+        switches = self._context.switches
         body = _object(request)
         sent = {name: value for name, value in body.items() if name in UPDATABLE}
         if switches.raze_ignores_deal_value:
@@ -177,7 +180,7 @@ class RazeApi:
         if self._is_ignored(request, stored):
             applied = {}
         fields = stored | applied | {"updated_at": request.at}
-        self._account.records.write(stored["id"], fields, request.at)
+        self.account.records.write(stored["id"], fields, request.at)
         if switches.raze_shared_contacts:
             self._update_contact(stored, applied, request)
         change = AppliedChange(record_id=stored["id"], fields={name: sent[name] for name in applied})
@@ -186,20 +189,20 @@ class RazeApi:
     def _update_contact(self, stored: Fields, applied: Mapping[str, Any], request: Request) -> None:
         """Write the contact's fields to every other opportunity of the same contact."""
         shared = {name: value for name, value in applied.items() if name in _CONTACT_FIELDS}
-        records = self._account.records
+        records = self.account.records
         for other_id in records.ids():
             other = records.get(other_id)
             if other and shared and other_id != stored["id"] and other["contact_id"] == stored["contact_id"]:
                 records.write(other_id, other | shared, request.at)
 
     def _stage(self, request: Request, stored: Fields) -> Response:
-        switches = self._panel.current
+        switches = self._context.switches
         body = _object(request)
         stage = read_stage(body, stored, switches)
         if self._is_ignored(request, stored) or "status" in switches.ignored_fields:
             return _success(HTTPStatus.OK, shown_fields(stored, STAGE_KEYS, switches) | dict(stage.extra))
         fields = staged(stored, stage.status, request.at, switches)
-        self._account.records.write(stored["id"], fields, request.at)
+        self.account.records.write(stored["id"], fields, request.at)
         shown = shown_fields(fields, STAGE_KEYS, switches) | dict(stage.extra)
         return _success(HTTPStatus.OK, shown, AppliedChange(record_id=stored["id"], fields=dict(body)))
 
@@ -207,13 +210,13 @@ class RazeApi:
         payload = {"success": True, "message": "Opportunity deleted"}
         if self._is_ignored(request, stored):
             return json_response(HTTPStatus.OK, payload)
-        self._account.records.write(stored["id"], None, request.at)
+        self.account.records.write(stored["id"], None, request.at)
         return json_response(
-            HTTPStatus.OK, payload, change=AppliedChange(record_id=stored["id"], fields={"deleted": True})
+            HTTPStatus.OK, payload, changes=(AppliedChange(record_id=stored["id"], fields={"deleted": True}),)
         )
 
     def _is_ignored(self, request: Request, stored: Fields) -> bool:
-        return request.ignored or stored["id"] in self._panel.current.ignored_ids
+        return request.ignored or stored["id"] in self._context.switches.ignored_ids
 
 
 def _pattern(segments: tuple[str, ...]) -> tuple[str, str | None]:
@@ -246,7 +249,7 @@ def _object(request: Request) -> dict[str, Any]:
 
 
 def _success(status: int, data: dict[str, Any], change: AppliedChange | None = None) -> Response:
-    return json_response(status, {"success": True, "data": data}, change=change)
+    return json_response(status, {"success": True, "data": data}, changes=() if change is None else (change,))
 
 
 def _limit_headers(allowance: CallsLeft, request: Request) -> dict[str, str]:
@@ -257,7 +260,7 @@ def _limit_headers(allowance: CallsLeft, request: Request) -> dict[str, str]:
     }
 
 
-def _too_many(allowance: CallsLeft, request: Request, switches: Switches) -> RefusalError:
+def _too_many(allowance: CallsLeft, request: Request, switches: RazeSwitches) -> RefusalError:
     """Build the 429, with the wait in the body, and in a header only if the switch says so."""
     headers = _limit_headers(allowance, request)
     wait = math.ceil(allowance.reset)
@@ -274,3 +277,14 @@ def _uuid(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError as err:
         raise RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, error("INTERNAL_ERROR", "Internal server error")) from err
+
+
+RAZE = SandboxApi(
+    name="raze",
+    display_name="Raze",
+    roots=("external", "health"),
+    base_path="/external/v1/",
+    switches=RazeSwitches,
+    build=RazeApi,
+    example=lambda number: {"name": f"Customer {number}", "deal_value": Decimal(100 * number)},
+)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_crm.sandbox.raze.account import RazeAccount
+    from airflow_provider_crm.sandbox.raze.switches import RazeSwitches
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Switches
 
 _DEFAULT_LIMIT = 20
 _SERVER_DEFAULT_LIMIT = 50
@@ -24,7 +24,7 @@ _SEARCHED = ("name", "email", "company")
 
 
 def list_page(
-    records: list[Fields], query: Mapping[str, str], *, account: RazeAccount, switches: Switches
+    records: list[Fields], query: Mapping[str, str], *, account: RazeAccount, switches: RazeSwitches
 ) -> dict[str, Any]:
     """Answer a list call.
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from airflow_provider_crm.sandbox.raze.switches import RazeSwitches
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Switches
 
 _STAMPS = {"won": "won_at", "lost": "lost_at"}
 
@@ -27,7 +27,7 @@ class StageChange:
     extra: Mapping[str, Any]
 
 
-def read_stage(body: Mapping[str, Any], stored: Fields, switches: Switches) -> StageChange:
+def read_stage(body: Mapping[str, Any], stored: Fields, switches: RazeSwitches) -> StageChange:
     """Read the body of `PATCH .../stage`.
 
     Raises:
@@ -55,7 +55,7 @@ def read_stage(body: Mapping[str, Any], stored: Fields, switches: Switches) -> S
     return StageChange(status=STAGES[wanted], extra={"stage_change": change})
 
 
-def staged(stored: Fields, status: str, now: datetime, switches: Switches) -> Fields:
+def staged(stored: Fields, status: str, now: datetime, switches: RazeSwitches) -> Fields:
     """Return the fields after a change of stage: `won` sets `won_at` and `lost` sets `lost_at`, to now."""
     fields = stored | {"status": status, "updated_at": now}
     for name, column in _STAMPS.items():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_provider_crm.sandbox.raze.switches import RazeSwitches
     from airflow_provider_crm.sandbox.records import Fields
-    from airflow_provider_crm.sandbox.switches import Switches
 
 UPDATE_KEYS = ("id", "name", "email", "company", "status", "deal_value", "deal_currency", "notes", "updated_at")
 """Keys in the answer of an update: fewer than can be written."""
@@ -19,7 +19,7 @@ STAGE_KEYS = ("id", "name", "status", "won_at", "updated_at")
 _RENAMED = {"deal_value": "value", "deal_currency": "currency"}
 
 
-def shown_fields(stored: Fields, names: Iterable[str], switches: Switches) -> dict[str, Any]:
+def shown_fields(stored: Fields, names: Iterable[str], switches: RazeSwitches) -> dict[str, Any]:
     """Return some fields of a record in the form that the switches choose."""
     record = {}
     for name in names:

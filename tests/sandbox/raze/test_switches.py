@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_crm.sandbox import RAZE_SERVER_2025, RAZE_SERVER_2026
+from airflow_provider_crm.sandbox.raze.switches import RAZE_SERVER_2025, RAZE_SERVER_2026
 
 ONE = "/opportunities/opp_1"
 UUID = "00000000-0000-4000-8000-0000000000ff"

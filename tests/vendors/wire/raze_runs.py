@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
-from airflow_provider_crm.sandbox import RAZE_SERVER_2025
+from airflow_provider_crm.sandbox.raze.switches import RAZE_SERVER_2025
 from tests.vendors.wire.crm import DAY, NOW
 
 _MIXED = (

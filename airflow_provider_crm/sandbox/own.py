@@ -1,0 +1,44 @@
+"""The package's own APIs: the only place in the sandbox that knows their names, apart from their folders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_crm.sandbox.state import SandboxState
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.sandbox.api import SandboxApi
+    from airflow_provider_crm.sandbox.close.account import CloseAccount
+    from airflow_provider_crm.sandbox.raze.account import RazeAccount
+
+
+def own_apis() -> tuple[SandboxApi[Any], ...]:
+    """Return the APIs of the package; they are imported when this is first called."""
+    from airflow_provider_crm.sandbox.close.api import CLOSE
+    from airflow_provider_crm.sandbox.raze.api import RAZE
+
+    return CLOSE, RAZE
+
+
+class OwnAccounts(SandboxState):
+    """A sandbox's accounts of the package's own APIs, with their types."""
+
+    @property
+    def close(self) -> CloseAccount:
+        """Return the Close account: an organization with keys, definitions and opportunities.
+
+        Raises:
+            LookupError: the sandbox doesn't serve Close.
+        """
+        account: CloseAccount = self.account("close")
+        return account
+
+    @property
+    def raze(self) -> RazeAccount:
+        """Return the Raze account: keys and opportunities.
+
+        Raises:
+            LookupError: the sandbox doesn't serve Raze.
+        """
+        account: RazeAccount = self.account("raze")
+        return account
