@@ -1,11 +1,8 @@
-"""Make one account's calls: retried, paced by the rate limit, their errors mapped and free of secrets.
-
-Over 300 lines because a call is followed here from its request to the record in its answer.
-"""
+"""Make one account's calls: retried, paced by the rate limit, their errors mapped and free of secrets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -16,31 +13,23 @@ from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always, never
 from airflow_provider_crm.client.catalogues import Catalogues
 from airflow_provider_crm.client.rate_limits import RateLimits
+from airflow_provider_crm.client.read_back import ReadBack, record_in
 from airflow_provider_crm.client.records import all_records
 from airflow_provider_crm.client.redaction import Redactor
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.sender import Sender
+from airflow_provider_crm.client.shared_calls import SharedCall
 from airflow_provider_crm.client.transport import Signature, authenticated_session
-from airflow_provider_crm.client.transport_errors import NOT_SENT
 from airflow_provider_crm.client.waiting import Waiting
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.exceptions import (
-    ConfigurationError,
-    CrmError,
-    IgnoredError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RejectedError,
-    TransientError,
-)
-from airflow_provider_crm.vendors.answers import json_of, text_of
+from airflow_provider_crm.exceptions import CrmError, RateLimitedError, TransientError
+from airflow_provider_crm.vendors.answers import json_of
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.passage import Passage
-    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.calls import Call, RowAnswer
     from airflow_provider_crm.vendors.catalogue import Catalogue
-    from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json, Record
 
 _T = TypeVar("_T")
@@ -134,11 +123,11 @@ class Session:
             OutcomeUnknownError: Sent, no answer, not replayable, and the record could not be read back.
         """
         vendor = self.account.vendor
-        read_back = _ReadBack(call, record_id, vendor, self.read)
+        read_back = ReadBack(call, record_id, vendor, self.read)
         try:
             return self._answered(
                 call,
-                partial(_record_in, vendor=vendor, record_id=record_id),
+                partial(record_in, vendor=vendor, record_id=record_id),
                 record_id=record_id,
                 timezone=timezone,
                 landed=read_back.landed,
@@ -147,6 +136,46 @@ class Session:
             )
         except CrmError as err:
             err.maybe_written = read_back.maybe_written
+            raise
+
+    def write_batch(
+        self,
+        calls: Sequence[Call],
+        record_ids: Sequence[str],
+        *,
+        timezone: str | None = None,
+        before_attempt: BeforeAttempt = always,
+        attempts: int | None = None,
+    ) -> list[RowAnswer]:
+        """Send the rows of several calls in one, until it is answered, and return what the answer says about each.
+
+        Args:
+            calls: The call of each row alone; their routes share one `BatchCall`, and all of them are replayable.
+            record_ids: The opportunity of each row; each occurs once.
+            timezone: As for `write`.
+            before_attempt: As for `write`.
+            attempts: As for `write`.
+
+        Returns:
+            For each row, in order: the record, or as much of it as the answer shows; the row's own error; None if the
+            answer says nothing about the row.
+
+        Raises:
+            CrmError: As for `write`, about the call as a whole; `maybe_written` if an attempt got no answer.
+        """
+        shared = SharedCall(calls, record_ids, self.account.vendor, self._redactor)
+        try:
+            return self._answered(
+                shared.call,
+                shared.answers,
+                redact=shared.redact,
+                timezone=timezone,
+                landed=shared.note_lost,
+                before_attempt=before_attempt,
+                attempts=attempts,
+            )
+        except CrmError as err:
+            err.maybe_written = shared.maybe_written
             raise
 
     def read(self, record_id: str, *, before_attempt: BeforeAttempt = always) -> Record:
@@ -162,7 +191,7 @@ class Session:
         vendor = self.account.vendor
         return self._answered(
             vendor.read_call(record_id),
-            partial(_record_in, vendor=vendor, record_id=record_id),
+            partial(record_in, vendor=vendor, record_id=record_id),
             record_id=record_id,
             before_attempt=before_attempt,
         )
@@ -181,6 +210,7 @@ class Session:
         read: Callable[[requests.Response], _T],
         *,
         record_id: str | None = None,
+        redact: Callable[[CrmError], None] | None = None,
         timezone: str | None = None,
         landed: Callable[[TransientError], _T | None] = never,
         before_attempt: BeforeAttempt = always,
@@ -195,7 +225,7 @@ class Session:
             self.account.vendor.budget_group(call),
             send,
             read,
-            redact=partial(self._redactor.redact, record_id=record_id, call=call),
+            redact=redact or partial(self._redactor.redact, record_id=record_id, call=call),
             landed=landed,
             before_attempt=before_attempt,
             attempts=attempts,
@@ -252,66 +282,3 @@ class Session:
         except CrmError as err:
             return isinstance(err, TransientError) and not isinstance(err, RateLimitedError)
         return False
-
-
-def _record_in(answer: requests.Response, vendor: Vendor, record_id: str) -> Record:
-    """Return the record in an answer.
-
-    Raises:
-        IgnoredError: It is another record than the one with this id.
-    """
-    record = vendor.read(answer)
-    shown = record.get(vendor.id_key)
-    if isinstance(shown, (str, int)) and vendor.canonical_id(str(shown)) != vendor.canonical_id(record_id):
-        other = text_of(shown)
-        msg = (
-            f"{vendor.display_name} answered with the record {other!r} instead of {record_id!r}, as it does when "
-            f"the one was merged into the other. Write to {other!r} if that is the one that is meant."
-        )
-        fields = {vendor.id_key: "another record"}
-        raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)
-    return record
-
-
-class _ReadBack:
-    """The check whether a call that got no answer has landed: it reads the record.
-
-    Args:
-        call: The writing call.
-        record_id: Its opportunity.
-        vendor: The vendor.
-        read: Reads an opportunity.
-
-    Attributes:
-        maybe_written: Whether an attempt got no answer, and was not read back because the call is safe to repeat.
-    """
-
-    def __init__(self, call: Call, record_id: str, vendor: Vendor, read: Callable[[str], Record]) -> None:
-        self.maybe_written = False
-        self._call = call
-        self._record_id = record_id
-        self._vendor = vendor
-        self._read = read
-
-    def landed(self, err: TransientError) -> Record | None:
-        """Return the record if the call has landed; None if it has not, or is safe to repeat.
-
-        Raises:
-            OutcomeUnknownError: The record cannot be read.
-        """
-        if err.code == NOT_SENT:
-            return None
-        if self._call.replayable:
-            self.maybe_written = True
-            return None
-        try:
-            record = self._read(self._record_id)
-        except (ConfigurationError, RejectedError, TransientError) as read_err:
-            msg = (
-                f"{err} It is not known whether {', '.join(self._call.fields)} landed: reading it back failed "
-                f"({read_err})"
-            )
-            raise OutcomeUnknownError(
-                msg, vendor=self._vendor.name, status=err.status, code="NO_ANSWER", record_id=self._record_id
-            ) from read_err
-        return record if self._vendor.applied(self._call, record) else None

@@ -1,0 +1,116 @@
+"""Put the rows of several calls into one, and read what its answer says about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_crm.client.read_back import check_id
+from airflow_provider_crm.client.redaction import redacted
+from airflow_provider_crm.client.transport_errors import NOT_SENT
+from airflow_provider_crm.exceptions import CrmError, IgnoredError, TransientError
+from airflow_provider_crm.vendors.calls import BatchRow, Call
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_crm.client.redaction import Redactor
+    from airflow_provider_crm.vendors.calls import BatchCall, RowAnswer
+    from airflow_provider_crm.vendors.protocol import Vendor
+
+
+def shared_batch(calls: Sequence[Call]) -> BatchCall | None:
+    """Return how the rows of these calls share a call; None if they go alone.
+
+    Args:
+        calls: The calls of one row.
+    """
+    if len(calls) != 1 or not calls[0].replayable:
+        return None
+    route = calls[0].route
+    return None if route is None else route.batch
+
+
+def batch_rows(calls: Sequence[Call], record_ids: Sequence[str]) -> list[BatchRow]:
+    """Return the rows of a call that carries what each of some calls would write; each trace is the row's number."""
+    return [
+        BatchRow(record_id, call.body or "{}", str(number))
+        for number, (call, record_id) in enumerate(zip(calls, record_ids, strict=True))
+    ]
+
+
+class SharedCall:
+    """One call that writes several rows.
+
+    Args:
+        calls: The call of each row alone; all of them share a call in the same way, and may be sent twice.
+        record_ids: The opportunity of each row; each occurs once.
+        vendor: The vendor.
+        redactor: Takes secrets out of answers.
+
+    Attributes:
+        call: The call.
+        maybe_written: Whether an attempt got no answer.
+    """
+
+    def __init__(self, calls: Sequence[Call], record_ids: Sequence[str], vendor: Vendor, redactor: Redactor) -> None:
+        batch = shared_batch(calls[:1])
+        if batch is None:
+            msg = "These rows share no call."
+            raise ValueError(msg)
+        self.maybe_written = False
+        self._calls = calls
+        self._batch = batch
+        self._rows = batch_rows(calls, record_ids)
+        self._vendor = vendor
+        self._redactor = redactor
+        self.call = Call(
+            batch.method,
+            batch.path,
+            body=batch.join(self._rows),
+            fields=calls[0].fields,
+            route=calls[0].route,
+            cost=batch.cost + batch.cost_per_row * len(calls),
+        )
+
+    def answers(self, response: requests.Response) -> list[RowAnswer]:
+        """Return what an answer says about each row, in order.
+
+        Raises:
+            CrmError: It says failure as a whole, or is no such answer.
+        """
+        answers = list(self._batch.split(response, self._rows))
+        if any(isinstance(answer, CrmError) for answer in answers):
+            hidden = self._batch.split(redacted(response, self._redactor.secrets), self._rows)
+            answers = [
+                safe if isinstance(answer, CrmError) and isinstance(safe, CrmError) else answer
+                for answer, safe in zip(answers, hidden, strict=True)
+            ]
+        return [
+            self._checked(answer, row.record_id, call)
+            for answer, row, call in zip(answers, self._rows, self._calls, strict=True)
+        ]
+
+    def _checked(self, answer: RowAnswer, record_id: str, call: Call) -> RowAnswer:
+        """Return the answer about one row, or the error that it shows another record."""
+        if answer is None:
+            return None
+        if not isinstance(answer, CrmError):
+            try:
+                check_id(answer, self._vendor, record_id)
+            except IgnoredError as err:
+                answer = err
+            else:
+                return answer
+        self._redactor.redact(answer, record_id, call)
+        answer.maybe_written = self.maybe_written
+        return answer
+
+    def redact(self, err: CrmError) -> None:
+        """Take secrets and the hidden values of all rows out of an error of the whole call."""
+        for call in self._calls:
+            self._redactor.redact(err, None, call)
+
+    def note_lost(self, err: TransientError) -> None:
+        """Note that an attempt got no answer; rows that share a call are safe to send again."""
+        self.maybe_written |= err.code != NOT_SENT
