@@ -74,7 +74,8 @@ class Planner:
             CrmError: A record could not be read; half a plan is no plan. Records that were read are kept for the next
                 try.
         """
-        keys = {self._catalogue.fields[name].target for row in rows if isinstance(row, Update) for name in row.fields}
+        fields = {name for row in rows if isinstance(row, Update) for name in row.fields}
+        keys = {key for name in fields for key in self._catalogue.fields[name].keys}
         numbers = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
         with self._current.reader(keys, numbers) as (last_rows, reader):
             for batch in batches(rows):

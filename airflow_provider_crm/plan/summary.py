@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.plan.money import AmountReader
 from airflow_provider_crm.plan.plan_row import PlanRow, PlanVerdict
+from airflow_provider_crm.values.hidden_values import hidden_keys
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class PlanSummary:
     def __init__(self, catalogue: Catalogue) -> None:
         self._amounts = AmountReader.from_catalogue(catalogue)
         self._catalogue = catalogue
-        self._personal = {field.target for field in catalogue.fields.values() if field.personal}
+        self._personal = hidden_keys(catalogue.fields)
         self._names = {
             catalogue.fields[name].target: name for name in reversed(CANONICAL_FIELDS) if name in catalogue.fields
         }

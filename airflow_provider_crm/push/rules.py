@@ -75,7 +75,7 @@ class PushRules:
 
 
 def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue) -> None:
-    """Refuse a mapping that names unknown fields, or one field twice.
+    """Refuse a mapping that names unknown fields, or fields that write the same key of the vendor.
 
     Args:
         fields: Field name by column.
@@ -93,9 +93,9 @@ def check_fields(fields: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
         raise UnknownFieldError("; ".join(unknown) + ".", vendor=vendor.name, code="UNKNOWN_FIELD")
     columns: dict[str, str] = {}
     for column, name in fields.items():
-        target = catalogue.fields[name].target
-        if target in columns:
-            both = f"columns {columns[target]!r} and {column!r} both write"
-            msg = f"{both} {vendor.display_name}'s {target!r}; keep one of them."
-            raise ConfigurationError(msg, vendor=vendor.name)
-        columns[target] = column
+        for key in catalogue.fields[name].keys:
+            if key in columns:
+                both = f"columns {columns[key]!r} and {column!r} both write"
+                msg = f"{both} {vendor.display_name}'s {key!r}; keep one of them."
+                raise ConfigurationError(msg, vendor=vendor.name)
+            columns[key] = column

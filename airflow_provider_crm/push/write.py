@@ -216,7 +216,7 @@ class RowWriter:
 
     def _targets(self, outcome: Outcome) -> frozenset[str]:
         """Return the keys that were written although the row failed."""
-        return frozenset(self._catalogue.fields[name].target for name in outcome.applied)
+        return frozenset(key for name in outcome.applied for key in self._catalogue.fields[name].keys)
 
     def _read_before(self, job: Job) -> Record | None:
         """Read the record before writing it, for plans and for `capture_before`; else return None."""

@@ -181,7 +181,7 @@ class TaskRun:
             return
         ledger = ledger_access.open_ledger(session, catalogue, account, run_key)
         ledger.open(segment.data_time.as_of, resumed=segment.resumed)
-        keys = {catalogue.fields[field].target for field in source.names if field in catalogue.fields}
+        keys = {key for name in source.names if name in catalogue.fields for key in catalogue.fields[name].keys}
         reads = ledger_access.plan_reads(account, run_key, catalogue, keys, resumed=segment.resumed)
         self._keeps_reads = reads.lasting
         try:

@@ -48,7 +48,7 @@ def with_hidden(fields: Mapping[str, Field], names: frozenset[str]) -> Mapping[s
 
 def hidden_keys(fields: Mapping[str, Field]) -> frozenset[str]:
     """Return the vendor's keys of all hidden fields."""
-    return frozenset(field.target for field in fields.values() if field.personal)
+    return frozenset(key for field in fields.values() if field.personal for key in field.keys)
 
 
 def sent_values(body: str | None, keys: frozenset[str]) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ class Field:
         written: Whether it is written at all; if not, its values are only checked against the account.
         amount_digits: Decimal digits of the minor unit in which the vendor's API counts the field's money: 2 for cents,
             0 for major units, None if the field holds no money.
+        also_writes: Other keys of the vendor's that writing the field sets, such as the pipeline of a stage.
     """
 
     name: str
@@ -62,6 +63,12 @@ class Field:
     partial: bool = False
     written: bool = True
     amount_digits: int | None = None
+    also_writes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All of the vendor's keys that writing the field sets."""
+        return (self.target, *self.also_writes)
 
 
 @dataclass(slots=True)

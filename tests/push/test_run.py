@@ -20,8 +20,9 @@ from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationEr
 from airflow_provider_crm.push.prepare import shown_payload
 from airflow_provider_crm.push.rules import PushRules, check_fields
 from airflow_provider_crm.push.run import Push
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.opportunity import Field, Kind, Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.catalogue import Catalogue
 from airflow_provider_crm.vendors.credentials import Credentials
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
@@ -464,6 +465,18 @@ def test_two_columns_for_one_field(push, vendor, fields, target):
     """Two columns that would overwrite each other are refused by name, also under two names of one field."""
     with pytest.raises(ConfigurationError, match=f"columns 'a' and 'b' both write .*'{target}'"):
         check_fields(dict(zip("ab", fields, strict=True)), VENDORS[vendor], push(vendor).catalogue)
+
+
+@pytest.mark.parametrize("first", ["stage", "pipeline"])
+def test_a_column_that_writes_the_key_of_another(first):
+    """A stage that sets its pipeline, too, and a column for the pipeline are refused by name, in any order."""
+    fields = (Field("stage", "stage_id", Kind.STAGE, also_writes=("pipeline",)), Field("pipeline", "pipeline"))
+    catalogue = Catalogue(fields={field.name: field for field in fields})
+    second = {"stage": "pipeline", "pipeline": "stage"}[first]
+    with pytest.raises(ConfigurationError) as refused:
+        check_fields({"a": first, "b": second}, VENDORS["raze"], catalogue)
+    assert str(refused.value) == "columns 'a' and 'b' both write Raze's 'pipeline'; keep one of them."
+    check_fields({"a": first}, VENDORS["raze"], catalogue)
 
 
 def test_personal_values_stay_out_of_a_preview(push):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_crm.values.hidden_values import HIDDEN, sent_values, with_hidden, without_values
+from airflow_provider_crm.values.hidden_values import HIDDEN, hidden_keys, sent_values, with_hidden, without_values
 from airflow_provider_crm.values.opportunity import Field
 
 LETTERS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=40)
@@ -49,6 +49,12 @@ def test_a_field_is_hidden_under_all_of_its_names():
     for name in ("notes", "note"):
         hidden = with_hidden(fields, frozenset({name, "custom.cf_a"}))
         assert {one for one, field in hidden.items() if field.personal} == {"notes", "note", "custom.cf_a.add"}
+
+
+def test_every_key_of_a_hidden_field_is_hidden():
+    """What a personal field writes beside its own key would say as much as its value."""
+    field = Field("stage", "stage_id", also_writes=("pipeline",), personal=True)
+    assert hidden_keys({"stage": field, "notes": Field("notes", "note")}) == {"stage_id", "pipeline"}
 
 
 def test_only_the_values_of_hidden_keys_are_looked_for():
