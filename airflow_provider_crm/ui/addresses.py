@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.vendors import VENDORS
+
 if TYPE_CHECKING:
     from airflow_provider_crm.ui.run_keys import RunKey
 
-# Close's web application shows an opportunity at this address; Raze documents none.
-_FOR_PEOPLE = {"close:api.close.com:": "https://app.close.com/opportunity/{record_id}/"}
+# An account of the ledger is vendor:host[:port]:organization, see `client.account.Account.key`.
+_ACCOUNT = re.compile(r"(?P<vendor>[^:]*):(?P<host>(\[[^\]]*\]|[^:\[]+)(:\d+(?=:))?):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,17 @@ class Addresses:
 
 
 def crm_record_url(account: str, record_id: str) -> str | None:
-    """Return the address of an opportunity in the CRM's own pages; None where it is not known (a sandbox, Raze)."""
-    for prefix, form in _FOR_PEOPLE.items():
-        if account.startswith(prefix) and record_id:
-            return form.format(record_id=quote(record_id, safe=""))
-    return None
+    """Return the address of an opportunity in the CRM's own pages; None where it is not known, as for a sandbox.
+
+    Args:
+        account: The account's name in the ledger; its vendor may be of a distribution that is gone.
+        record_id: The vendor's id.
+    """
+    parts = _ACCOUNT.match(account)
+    vendor = VENDORS.get(parts["vendor"]) if parts else None
+    if parts is None or vendor is None:
+        return None
+    try:
+        return vendor.record_url(f"https://{parts['host']}", record_id)
+    except InvalidValueError:  # a row was rejected because its id is none
+        return None

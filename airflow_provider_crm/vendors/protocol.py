@@ -97,6 +97,18 @@ class Vendor(Protocol):
         """
         ...
 
+    def record_url(self, origin: str, record_id: str) -> str | None:
+        """Return the address of the page that shows an opportunity to people; None if the vendor has none there.
+
+        Args:
+            origin: Scheme, host and port of the account's server. It may be a sandbox, whose records have no page.
+            record_id: The vendor's id.
+
+        Raises:
+            InvalidValueError: The id is none.
+        """
+        ...
+
     def read_call(self, record_id: str) -> Call:
         """Return the call that reads one opportunity."""
         ...

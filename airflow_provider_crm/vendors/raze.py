@@ -161,6 +161,10 @@ class Raze:
         """Return a UUID as PostgreSQL writes it, where the server stores it; any other id is opaque."""
         return canonical_uuid(record_id) or record_id
 
+    def record_url(self, origin: str, record_id: str) -> None:  # noqa: ARG002 - part of the protocol
+        """Return no address: Raze documents none."""
+        return
+
     def read_call(self, record_id: str) -> Call:
         """Use `GET /opportunities/:id`, which needs `opportunities:read`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))

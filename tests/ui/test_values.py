@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.operators.links import CrmRunLink
 from airflow_provider_crm.sync.run_identity import run_key
+from airflow_provider_crm.ui import addresses
 from airflow_provider_crm.ui.addresses import Addresses, crm_record_url
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.queries.changes import RefusedRow
@@ -85,6 +86,33 @@ def test_close_has_an_address_for_people_and_a_sandbox_has_none():
     assert crm_record_url(CLOSE, "../x") == "https://app.close.com/opportunity/..%2Fx/"
     assert crm_record_url("close:127.0.0.1:8000:orga_1", "oppo_1") is None
     assert crm_record_url(RAZE, "opp_1") is None
+    assert [crm_record_url(CLOSE, no_id) for no_id in ("", "..", "\ud800", "x" * 256)] == [None] * 4
+    assert crm_record_url("close", "oppo_1") is None
+
+
+@pytest.mark.parametrize(
+    ("account", "origin"),
+    [
+        ("other:crm.example:12345", "https://crm.example"),
+        ("other:crm.example:8443:12345", "https://crm.example:8443"),
+        ("other:crm.example:my:account", "https://crm.example"),
+        ("other:[2001:db8::1]:org", "https://[2001:db8::1]"),
+        ("other:[2001:db8::1]:8443:org", "https://[2001:db8::1]:8443"),
+    ],
+)
+def test_a_vendor_is_asked_for_its_address_by_origin(monkeypatch, account, origin):
+    """An account of the ledger names the server to its vendor, whatever its organization is called."""
+    other = SimpleNamespace(record_url=lambda origin, record_id: f"{origin}/{record_id}")
+    monkeypatch.setattr(addresses, "VENDORS", {"other": other})
+    assert crm_record_url(account, "1") == f"{origin}/1"
+
+
+@pytest.mark.parametrize("account", ["gone:crm.example:1", "crm.example", "", ":", "a:b"])
+def test_an_account_of_no_vendor_has_no_address(account):
+    """The pages show the records of a vendor whose distribution was removed, without a link to the CRM."""
+    assert crm_record_url(account, "1") is None
+    assert VALUES.shown(account, "value", "5").text == "5"
+    assert VALUES.change(account, "value", "5", "6") is None
 
 
 def test_addresses_stay_under_their_prefix():

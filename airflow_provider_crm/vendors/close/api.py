@@ -140,6 +140,10 @@ class Close:
         """Return the id as it stands: ids are opaque, and upper and lower case differ."""
         return record_id
 
+    def record_url(self, origin: str, record_id: str) -> str | None:
+        """Return the opportunity's page in Close's web application, which has a host of its own."""
+        return f"https://app.close.com/opportunity/{path_segment(record_id)}/" if origin == self.origin else None
+
     def read_call(self, record_id: str) -> Call:
         """Use `GET /opportunity/{id}/`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))
