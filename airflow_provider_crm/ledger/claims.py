@@ -6,9 +6,9 @@ import datetime as dt
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from airflow_provider_crm.database.field_hashes import FieldHashes
+from airflow_provider_crm.ledger.states import PastRejection, StateOnRecord
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 FieldKey = tuple[str, str]
@@ -68,27 +68,6 @@ class DesiredRows:
 
 
 @dataclass(frozen=True, slots=True)
-class PastRejection:
-    """The last time the CRM refused a row.
-
-    Attributes:
-        fingerprint: Of the values that were refused.
-        code: The vendor's.
-        reason: The vendor's message.
-        attempts: How often those values were refused.
-        first_at: When they were first refused.
-        rests: Whether those values are not sent again until they change.
-    """
-
-    fingerprint: str
-    code: str
-    reason: str
-    attempts: int
-    first_at: dt.datetime
-    rests: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """The ledger's answer to a desired row.
 
@@ -115,31 +94,6 @@ class Claim:
     def still_valid(self, key: str, word: OutcomeWord) -> bool:
         """Return whether the value on record is still the CRM's, after the row ended without being written."""
         return key in self.before and word is not OutcomeWord.IGNORED
-
-
-class StateOnRecord(NamedTuple):
-    """One row of the ledger's field states.
-
-    Attributes:
-        value: The last acknowledged value as it is stored.
-        known: Whether the CRM still has it, as far as the ledger knows.
-        as_of: Its data time.
-        claim_token: Whose claim there is, or None.
-        claim_as_of: Data time of the claim.
-        claimed_until: End of the claim's lease.
-    """
-
-    value: str | None
-    known: bool
-    as_of: dt.datetime | None
-    claim_token: str | None
-    claim_as_of: dt.datetime | None
-    claimed_until: dt.datetime | None
-
-    @property
-    def newest(self) -> dt.datetime | None:
-        """Return the newest data time that was acknowledged or claimed."""
-        return max((moment for moment in (self.as_of, self.claim_as_of) if moment is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +219,19 @@ class ClaimedRow:
     def record_id(self) -> str:
         """The opportunity."""
         return self.desired.record_id
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The claims of some rows after they were renewed together.
+
+    Attributes:
+        deadline: Monotonic seconds until which the claims hold, but for those that are lost.
+        lost: Record ids of the rows of which another run has taken over a field: these may not be sent any more.
+    """
+
+    deadline: float
+    lost: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

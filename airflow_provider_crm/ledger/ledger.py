@@ -15,20 +15,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
 from airflow_provider_crm.database.delayed_signals import delayed_signals
 from airflow_provider_crm.database.field_hashes import FieldHashes
-from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.ledger.claims import (
     Claim,
     ClaimBatch,
+    ClaimedRow,
     DesiredRow,
     DesiredRows,
     FieldKey,
     FieldState,
+    Renewed,
     Settlement,
-    StateOnRecord,
 )
 from airflow_provider_crm.ledger.on_record import (
     claimed_records,
@@ -40,7 +38,8 @@ from airflow_provider_crm.ledger.on_record import (
     store_rejections,
 )
 from airflow_provider_crm.ledger.row_sets import claim, confirm, confirm_unchanged, end_claims
-from airflow_provider_crm.ledger.statements import LOG, forget, observe
+from airflow_provider_crm.ledger.statements import LOG, RELEASE, RENEW, forget, observe
+from airflow_provider_crm.ledger.states import StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 
 if TYPE_CHECKING:
@@ -163,15 +162,22 @@ class Ledger:
         with self._transaction(exclusive=True) as connection:
             return confirm_unchanged(connection, self._account, replace(desired_rows, values=stored))
 
-    def renew(self, desired: DesiredRow, claim: Claim) -> float | None:
-        """Extend a claim; return the new deadline in monotonic seconds, or None if another run has taken it over."""
+    def renew_all(self, rows: Sequence[ClaimedRow]) -> Renewed:
+        """Extend the claims of some rows, at most some hundreds, that are about to be sent together."""
+        records = {row.record_id for row in rows}
         with self._transaction() as connection:
-            lock_claimed(connection, self._account, self._token, [desired.record_id])
+            lock_claimed(connection, self._account, self._token, records)
             started = self._clock.monotonic()
             until = self._database.now(connection) + dt.timedelta(seconds=self._lease)
-            claimed = self._claimed([desired.record_id]).where(field_states.c.field.in_(claim.fields))
-            renewed = connection.execute(claimed.values(claimed_until=until)).rowcount
-        return started + self._lease if renewed == len(claim.fields) else None
+            renewed = connection.execute(RENEW, {**self._own_claims(records), "until": until})
+            held = {(record_id, key) for record_id, key in renewed}
+        lost = {row.record_id for row in rows if any((row.record_id, key) not in held for key in row.claim.fields)}
+        return Renewed(started + self._lease, frozenset(lost))
+
+    def renew(self, desired: DesiredRow, claim: Claim) -> float | None:
+        """Extend a claim; return the new deadline in monotonic seconds, or None if another run has taken it over."""
+        renewed = self.renew_all([ClaimedRow(desired, claim)])
+        return None if renewed.lost else renewed.deadline
 
     def release(self, records: Iterable[str]) -> None:
         """Give back the claims of rows that were never sent, so that others may claim them at once.
@@ -181,12 +187,11 @@ class Ledger:
         Args:
             records: At most some hundreds.
         """
-        released = list(records)
+        released = set(records)
         # Exclusive: a signal may have interrupted our own claim, which is then stored only now.
         with self._transaction(exclusive=True) as connection:
             lock_claimed(connection, self._account, self._token, released)
-            no_claim = dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until"))
-            connection.execute(self._claimed(released).values(no_claim))
+            connection.execute(RELEASE, self._own_claims(released))
 
     def settle(self, batch: Sequence[Settlement], *, once_more: bool = False) -> None:
         """Record the outcomes of claimed rows; they are stored when this returns.
@@ -277,13 +282,9 @@ class Ledger:
         """Return the form in which a value is stored: a hash, for the fields that were named for it."""
         return self.hashes.form_of(key)(value)
 
-    def _claimed(self, records: Sequence[str]) -> sa.Update:
-        """Return an update of the fields of these records that this try has claimed."""
-        return sa.update(field_states).where(
-            field_states.c.account == self._account,
-            field_states.c.record_id.in_(records),
-            field_states.c.claim_token == self._token,
-        )
+    def _own_claims(self, records: Iterable[str]) -> dict[str, Any]:
+        """Return the parameters of a statement about what this try has claimed of some records."""
+        return {"of_account": self._account, "of_records": sorted(records), "of_token": self._token}
 
     @contextmanager
     def _transaction(self, *, exclusive: bool = False) -> Iterator[Connection]:

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import field_states, rejects
-from airflow_provider_crm.ledger.claims import FieldKey, PastRejection, Settlement, StateOnRecord
+from airflow_provider_crm.ledger.claims import FieldKey, Settlement
 from airflow_provider_crm.ledger.row_sets import EndedField, storable
 from airflow_provider_crm.ledger.statements import refuse
+from airflow_provider_crm.ledger.states import PastRejection, StateOnRecord
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
 

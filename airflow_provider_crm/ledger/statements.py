@@ -18,6 +18,16 @@ _FIELD_KEY = [field_states.c.account, field_states.c.record_id, field_states.c.f
 
 LOG = sa.insert(changes)
 
+_CLAIMED = sa.update(field_states).where(
+    field_states.c.account == sa.bindparam("of_account"),
+    field_states.c.record_id.in_(sa.bindparam("of_records", expanding=True)),
+    field_states.c.claim_token == sa.bindparam("of_token"),
+)
+RENEW = _CLAIMED.values(claimed_until=sa.bindparam("until")).returning(field_states.c.record_id, field_states.c.field)
+"""Extend all claims with one token on some records; return the fields that are claimed with it."""
+RELEASE = _CLAIMED.values(dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until")))
+"""Give back all claims with one token on some records."""
+
 
 @lru_cache(maxsize=4)
 def begin_run(dialect: str, *, resumed: bool) -> sa.Executable:

@@ -1,0 +1,53 @@
+"""The ledger's records of one opportunity, as they are read: the state of a field, and the last rejection. No I/O."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class PastRejection:
+    """The last time the CRM refused a row.
+
+    Attributes:
+        fingerprint: Of the values that were refused.
+        code: The vendor's.
+        reason: The vendor's message.
+        attempts: How often those values were refused.
+        first_at: When they were first refused.
+        rests: Whether those values are not sent again until they change.
+    """
+
+    fingerprint: str
+    code: str
+    reason: str
+    attempts: int
+    first_at: dt.datetime
+    rests: bool
+
+
+class StateOnRecord(NamedTuple):
+    """One row of the ledger's field states.
+
+    Attributes:
+        value: The last acknowledged value as it is stored.
+        known: Whether the CRM still has it, as far as the ledger knows.
+        as_of: Its data time.
+        claim_token: Whose claim there is, or None.
+        claim_as_of: Data time of the claim.
+        claimed_until: End of the claim's lease.
+    """
+
+    value: str | None
+    known: bool
+    as_of: dt.datetime | None
+    claim_token: str | None
+    claim_as_of: dt.datetime | None
+    claimed_until: dt.datetime | None
+
+    @property
+    def newest(self) -> dt.datetime | None:
+        """Return the newest data time that was acknowledged or claimed."""
+        return max((moment for moment in (self.as_of, self.claim_as_of) if moment is not None), default=None)
