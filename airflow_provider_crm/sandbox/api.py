@@ -110,7 +110,7 @@ class SandboxApi(Generic[SwitchesT]):
         roots: the first path segments of all calls to the API; no other API may have one of them.
         base_path: the path below which the records are, for people: `/acme/v1/`.
         switches: the class of its switches; `Switches` if it has none of its own.
-        build: makes the API with an empty account, once for each sandbox.
+        build: makes the API with an empty account, one for each sandbox.
         example: returns the fields of the n-th example record, counted from 1, for `add_opportunity`.
     """
 
@@ -157,6 +157,7 @@ def refuse_clashes(apis: Iterable[SandboxApi[Any]]) -> None:
         claims += [("switch", one) for one in api.switches.own_names()]
         for claim in dict.fromkeys(claims):
             if claim in owners:
-                message = f"The APIs {owners[claim]} and {api.name} cannot be served together: {claim[0]} {claim[1]!r}."
+                kind, value = claim
+                message = f"The APIs {owners[claim]} and {api.name} have the same {kind} {value!r}; serve one of them."
                 raise ValueError(message)
             owners[claim] = api.name
