@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Equal values of these types are the same value, also written as text; datetimes of two zones or folds are not.
 _CACHEABLE = frozenset({str, int, float, dt.date, type(None)})
+_FLAGS = frozenset({bool, type(None)})  # apart from numbers: True equals 1
 # Datetimes of one column that are equal in every way are one object, see `cells_of`.
 _MOMENTS = frozenset({dt.datetime, type(None)})
 
@@ -128,7 +129,7 @@ def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Probl
     """
     types = set(map(type, cells))
     keys: Sequence[Any] = range(len(cells))
-    if types <= _CACHEABLE and not types >= {int, float}:  # 2**60 equals 2.0**60, and reads otherwise
+    if (types <= _CACHEABLE and not types >= {int, float}) or types <= _FLAGS:  # 2**60 equals 2.0**60, reads otherwise
         keys = cells
     elif types <= _MOMENTS:
         keys = list(map(id, cells))

@@ -29,6 +29,8 @@ from airflow_provider_crm.values.written_lists import is_written_list, read_list
 
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_BOOLEANS: Mapping[str, bool] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_SHOWN_BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 _TEXTS = frozenset({Kind.TEXT, Kind.STAGE, Kind.USER})
 COLUMN_KINDS = _TEXTS | {Kind.MONEY}
 """Kinds whose columns `ValueRules.values` may convert as a whole."""
@@ -118,7 +120,7 @@ class ValueRules:
         return self._scalar(field, raw)
 
     def _scalar(self, field: Field, raw: object) -> FieldValue:
-        if isinstance(raw, bool):
+        if isinstance(raw, bool) and field.kind is not Kind.BOOLEAN:
             raise invalid_value(field, "BOOLEAN", f"takes {field.kind.value}, the row has a boolean")
         value = _CONVERSIONS[field.kind](self, field, raw)
         if field.choices and value not in field.choices:
@@ -148,6 +150,15 @@ def _currency(field: Field, raw: object) -> str:
     return code.upper()
 
 
+def _boolean(field: Field, raw: object) -> bool:
+    """Read a boolean, the number 0 or 1, or a word for one."""
+    if isinstance(raw, int) and raw in (0, 1):
+        return bool(raw)
+    if isinstance(raw, str) and (word := raw.strip().lower()) in _BOOLEANS:
+        return _BOOLEANS[word]
+    raise invalid_value(field, "NOT_A_BOOLEAN", "takes true or false, yes or no, 1 or 0; the row has", raw)
+
+
 _CONVERSIONS: Mapping[Kind, Callable[[ValueRules, Field, object], FieldValue]] = {
     Kind.TEXT: lambda _, field, raw: _text(field, raw),
     Kind.STAGE: lambda _, field, raw: _text(field, raw),
@@ -158,6 +169,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[ValueRules, Field, object], FieldValue]] =
     Kind.CURRENCY: lambda _, field, raw: _currency(field, raw),
     Kind.DATE: lambda rules, field, raw: date_value(field, raw, rules.timezone),
     Kind.DATETIME: lambda rules, field, raw: datetime_value(field, raw, rules.timezone),
+    Kind.BOOLEAN: lambda _, field, raw: _boolean(field, raw),
 }
 
 
@@ -180,23 +192,29 @@ def _items_of_text(field: Field, text: str) -> str | list[object]:
 def same_value(sent: FieldValue, shown: object) -> bool:
     """Return whether a vendor's record shows the value that was sent, in any of the ways to write it.
 
-    Numbers compare as decimals, also when shown as text, or as the doubles that JSON carries. Dates compare as dates,
-    moments as instants, lists without order, and text without surrounding white space. A cleared field shows as null,
-    as empty text or as an empty list.
+    Numbers compare as decimals, also when shown as text, or as the doubles that JSON carries. Booleans compare with
+    `true` and `false`, also when shown as text, and never with numbers. Dates compare as dates, moments as instants,
+    lists without order, and text without surrounding white space. A cleared field shows as null, as empty text or as an
+    empty list.
     """
     if sent is None:
         return shown is None or shown in ("", [])
     if isinstance(sent, tuple):
         return isinstance(shown, list) and _same_values(sent, shown)
+    if isinstance(sent, bool):
+        return _shown_boolean(shown) is sent
     if isinstance(sent, (int, Decimal)):
         return _same_number(sent, _shown_number(shown))
-    if isinstance(sent, dt.datetime):
-        moment = _shown_moment(shown)
-        return isinstance(moment, dt.datetime) and moment.tzinfo is not None and _instant(moment) == _instant(sent)
     if isinstance(sent, dt.date):
-        moment = _shown_moment(shown)
-        return (moment.date() if isinstance(moment, dt.datetime) else moment) == sent
+        return _same_date(sent, _shown_moment(shown))
     return ("" if shown is None else str(shown)).strip() == sent.strip()
+
+
+def _same_date(sent: dt.date, shown: dt.date | None) -> bool:
+    """Return whether two dates are the same, or two aware points in time."""
+    if not isinstance(sent, dt.datetime):
+        return (shown.date() if isinstance(shown, dt.datetime) else shown) == sent
+    return isinstance(shown, dt.datetime) and shown.tzinfo is not None and _instant(shown) == _instant(sent)
 
 
 def _instant(moment: dt.datetime) -> dt.timedelta:
@@ -231,6 +249,12 @@ def _shown_number(shown: object) -> Decimal | None:
         return None
     text = repr(shown) if isinstance(shown, float) else str(shown).strip()
     return Decimal(text) if PLAIN_NUMBER.fullmatch(text) else None
+
+
+def _shown_boolean(shown: object) -> bool | None:
+    if isinstance(shown, str):
+        return _SHOWN_BOOLEANS.get(shown.strip().lower())
+    return shown if isinstance(shown, bool) else None
 
 
 def _shown_moment(shown: object) -> dt.date | dt.datetime | None:

@@ -17,7 +17,7 @@ CANONICAL_FIELDS = ("deal_value", "deal_currency", "stage", "date_won", "notes",
 NULL_VALUES = ("", "nan", "NaN", "NaT", "None", "<NA>", "\\N", "#N/A")
 """Texts that count as a missing value unless a user says otherwise: no text, and what only a tool writes for it."""
 
-FieldValue: TypeAlias = str | int | Decimal | dt.date | dt.datetime | tuple["FieldValue", ...] | None
+FieldValue: TypeAlias = str | bool | int | Decimal | dt.date | dt.datetime | tuple["FieldValue", ...] | None
 
 
 class Kind(enum.Enum):
@@ -32,6 +32,7 @@ class Kind(enum.Enum):
     DATE = "a date"
     DATETIME = "a point in time"
     USER = "a user"
+    BOOLEAN = "a yes or no"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class Writes:
         return Writes(WriteColumns(columns.vendor, names, values, texts), 0)
 
 
-# Points in time that are equal are written in different ways in two zones.
+# Points in time that are equal are written in different ways in two zones; and `True == 1`.
 _SAME_WHEN_EQUAL = frozenset({str, int, Decimal, dt.date, type(None)})
 
 # Decimals whose `str` is the `repr` of their float, except for zeros at the end. They have at most 15 digits, and are

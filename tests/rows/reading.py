@@ -32,6 +32,7 @@ CATALOGUE = {
         Field("number", "number", Kind.NUMBER),
         Field("whole", "whole", Kind.INTEGER),
         Field("moment", "moment", Kind.DATETIME),
+        Field("flag", "flag", Kind.BOOLEAN),
         Field("tags", "tags", multiple=True),
         Field("numbers", "numbers", Kind.NUMBER, multiple=True),
     )

@@ -141,6 +141,52 @@ def test_texts_and_numbers_of_subclasses_become_plain() -> None:
     assert type(row.fields["whole"]) is int
 
 
+FLAGS: dict[str, tuple[Any, list[object]]] = {
+    "bool": (pd.Series([True, False]), [True, False]),
+    "boolean": (pd.Series([True, None, False], dtype="boolean"), [True, SKIPPED, False]),
+    "object": (pd.Series([True, None, False, np.True_, np.False_], dtype=object), [True, SKIPPED, False, True, False]),
+    "object of booleans, numbers and words": (
+        pd.Series([1, True, 0, False, 2, "1", " No ", 1.0, np.int8(1), "maybe", np.nan], dtype=object),
+        [True, True, False, False, INVALID, True, False, INVALID, True, INVALID, SKIPPED],
+    ),
+    "int64": (pd.Series([1, 0, 2]), [True, False, INVALID]),
+    "Int64": (pd.Series([1, None, 0], dtype="Int64"), [True, SKIPPED, False]),
+    "float64": (pd.Series([1.0, 0.0, np.nan]), [INVALID, INVALID, SKIPPED]),
+    "str": (pd.Series(["TRUE", "no", None, "", "x"], dtype="str"), [True, False, SKIPPED, SKIPPED, INVALID]),
+    "category": (pd.Series([True, None, False], dtype="category"), [True, SKIPPED, False]),
+    "sparse": (pd.Series([True, False], dtype="Sparse[bool]"), [True, False]),
+    "arrow bool": (arrow([True, None, False], pa.bool_()), [True, SKIPPED, False]),
+    "arrow int8": (arrow([1, None, 0], pa.int8()), [True, SKIPPED, False]),
+    "arrow string": (arrow(["yes", None, "0"], pa.string()), [True, SKIPPED, False]),
+    "arrow dictionary": (
+        pd.Series(pd.array(pa.array(["yes", None, "no"]).dictionary_encode(), dtype=None)),
+        [True, SKIPPED, False],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_booleans_of_every_type_are_booleans(name: str) -> None:
+    """Each column type gives True and False themselves, its nulls as nulls, and refuses what is neither."""
+    values, expected = FLAGS[name]
+    found = column(values, "flag")
+    assert found == expected
+    assert {type(one) for one in found} <= {bool, object}
+
+
+def test_true_and_one_of_one_column_are_not_mixed_up() -> None:
+    """A boolean in a column of numbers is refused, wherever an equal number stands."""
+    assert column(pd.Series([1, True, 0, False], dtype=object), "whole") == [1, INVALID, 0, INVALID]
+    assert column(pd.Series([True, 1, False, 0], dtype=object), "notes") == [INVALID, "1", INVALID, "0"]
+
+
+@pytest.mark.parametrize(("nulls", "expected"), [("clear", [True, None]), ("error", [True, INVALID])])
+def test_missing_booleans_follow_the_rule_for_nulls(nulls: str, expected: list[object]) -> None:
+    """A null of a boolean column clears the field, or is refused, as for other fields."""
+    assert column(pd.Series([True, None], dtype="boolean"), "flag", nulls=nulls) == expected
+    assert column(arrow([True, None], pa.bool_()), "flag", nulls=nulls) == expected
+
+
 MOMENTS: dict[str, tuple[Any, list[object]]] = {
     "dates": (pd.Series([DAY, None], dtype=object), [DAY, SKIPPED]),
     "texts": (pd.Series(["2026-03-01", "2026-03-02T04:30:00Z", "1.3.2026", ""]), [DAY, DAY, INVALID, SKIPPED]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,19 @@ def test_no_digits_are_lost_on_the_way(tmp_path: Path) -> None:
         assert isinstance(row, Update)
         assert (row.record_id, row.fields) == (str(number), {"notes": str(long)})
         assert isinstance(nothing, Outcome)
+
+
+def test_booleans_come_out_of_every_file(tmp_path: Path) -> None:
+    """JSON and Parquet have booleans, CSV has words for them; nulls are missing values."""
+    rows = [{"id": "a", "flag": True}, {"id": "b", "flag": None}, {"id": "c", "flag": False}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("id,flag\na,true\nb,\nc,False\n")
+    for data in (rows, tmp_path / "a.jsonl", tmp_path / "a.parquet", tmp_path / "a.csv", pa.Table.from_pylist(rows)):
+        (frame,) = frames(data)
+        found = [row.fields for row in read(frame, fields={"flag": "flag"}, nulls="clear") if isinstance(row, Update)]
+        assert found == [{"flag": True}, {"flag": None}, {"flag": False}]
+        assert {type(row["flag"]) for row in found} == {bool, type(None)}
 
 
 def test_sources_without_rows_are_no_error(tmp_path: Path) -> None:

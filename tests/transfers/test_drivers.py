@@ -25,6 +25,7 @@ FIELDS = {
         Field("date_won", "date_won", Kind.DATE),
         Field("moment", "moment", Kind.DATETIME),
         Field("tags", "tags", multiple=True),
+        Field("flag", "flag", Kind.BOOLEAN),
     )
 }
 DATES = """
@@ -105,6 +106,26 @@ def test_nan_and_lists_of_a_database_are_what_they_are(postgres: str, driver: st
     (row,) = query(lambda: psycopg.connect(postgres), sql, {"tags": "tags"})
     assert isinstance(row, Update)
     assert row.fields["tags"] == ("x", "y z", 'q"', "b\\s")
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_booleans_of_a_database_are_booleans(postgres: str, driver: str) -> None:
+    """The driver's own booleans, numbers and texts arrive as True and False, NULL empties the field."""
+    psycopg = pytest.importorskip(driver)
+    for kind in ("boolean", "int", "text"):
+        sql = f"SELECT id, flag::{kind} AS flag FROM (VALUES ('a', '1'), ('b', NULL), ('c', '0')) AS t (id, flag)"
+        rows = query(lambda: psycopg.connect(postgres), sql, {"flag": "flag"})
+        assert [row.fields["flag"] for row in rows if isinstance(row, Update)] == [True, None, False]
+        assert [type(row.fields["flag"]) for row in rows if isinstance(row, Update)] == [bool, type(None), bool]
+
+
+def test_booleans_of_sqlite_are_its_numbers() -> None:
+    """SQLite has 1 and 0 for booleans; another number is refused with its row."""
+    sql = "SELECT column1 AS id, column2 AS flag FROM (VALUES ('a', TRUE), ('b', FALSE), ('c', NULL), ('d', 2))"
+    *rows, refused = query(lambda: sqlite3.connect(":memory:"), sql, {"flag": "flag"})
+    assert [row.fields["flag"] for row in rows if isinstance(row, Update)] == [True, False, None]
+    assert isinstance(refused, Outcome)
+    assert refused.reason.endswith("flag takes true or false, yes or no, 1 or 0; the row has '2'.")
 
 
 def test_every_array_of_postgres_comes_back_from_its_text(postgres: str) -> None:

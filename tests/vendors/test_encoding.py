@@ -26,7 +26,7 @@ CATALOGUE = RAZE.catalogue([])
 NUMBERS = st.builds(
     lambda digits, places: Decimal(digits).scaleb(-places), st.integers(-(10**15) + 1, 10**15 - 1), st.integers(-3, 20)
 )
-VALUES = st.none() | st.text() | NUMBERS | st.integers() | st.dates() | st.tuples(st.text())
+VALUES = st.none() | st.booleans() | st.text() | NUMBERS | st.integers() | st.dates() | st.tuples(st.text())
 
 
 def alone(value: FieldValue) -> str:
@@ -49,6 +49,19 @@ def test_every_spelling_of_a_number_has_one_text(text: str) -> None:
     assert json_texts([Decimal(text)]) == [wanted]
     assert json_texts([Decimal(text), Decimal("2.50")]) == [wanted, "2.5"]
     assert json_texts([Decimal("2.50"), Decimal(text)]) == ["2.5", wanted]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([True, False, None], ["true", "false", "null"]),
+        ([True, 1, False, 0], ["true", "1", "false", "0"]),
+        ([0, False, Decimal(1), True, "true"], ["0", "false", "1", "true", '"true"']),
+    ],
+)
+def test_booleans_are_not_taken_for_numbers(values: list[FieldValue], texts: list[str]) -> None:
+    """True equals 1 to Python, and is another text."""
+    assert json_texts(values) == texts
 
 
 def test_rows_together_write_what_they_do_alone() -> None:
