@@ -10,11 +10,11 @@ from airflow_provider_crm.sandbox.clock import SandboxClock
 from airflow_provider_crm.sandbox.faults import Fault, Script
 from airflow_provider_crm.sandbox.installed import installed_apis
 from airflow_provider_crm.sandbox.own import own_apis
-from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
+from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, LimitKind, Rule
 from airflow_provider_crm.sandbox.records import Records
 from airflow_provider_crm.sandbox.sandbox import Sandbox
 from airflow_provider_crm.sandbox.switches import Switches
-from airflow_provider_crm.sandbox.wire import AppliedChange, RefusalError, Request, Response, json_response
+from airflow_provider_crm.sandbox.wire import AppliedChange, Json, RefusalError, Request, Response, json_response
 
 __all__ = [
     "ApiContext",
@@ -23,6 +23,8 @@ __all__ = [
     "AuditedCall",
     "CallsLeft",
     "Fault",
+    "Json",
+    "LimitKind",
     "Limiter",
     "Records",
     "RefusalError",
