@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -21,7 +22,7 @@ from airflow_provider_crm.plan.reads import PlanReads
 from airflow_provider_crm.plan.records import RecordReader
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.plan.store import PlanStore
-from airflow_provider_crm.plan.stored_plan import PlanDigest
+from airflow_provider_crm.plan.stored_plan import Plan, PlanDigest
 from airflow_provider_crm.plan.summary import PlanSummary
 from airflow_provider_crm.values.opportunity import Field, Kind, Update
 from airflow_provider_crm.values.record_ids import TemporaryIdTable
@@ -142,6 +143,27 @@ def test_of_two_runs_one_applies_a_plan(store):
 def test_a_shown_number_is_the_same_however_it_is_written(shown):
     """Numbers, numbers as text and with zeros at the end are one value."""
     assert stored_values(["value"], {"value": shown}, CLOSE, CATALOGUE) == {"value": "12500"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "text", "matches"),
+    [(True, "true", True), ("True", "true", True), (False, "false", False), (None, "null", False)],
+)
+def test_a_shown_boolean_is_the_same_however_it_is_written(shown, text, matches):
+    """`true` and the text of it are one value, which a plan keeps as JSON and shows as it is."""
+    flag = Field("custom.cf_flag", "custom.cf_flag", Kind.BOOLEAN)
+    catalogue = replace(CATALOGUE, fields={**CATALOGUE.fields, flag.name: flag})
+    record = {"id": "oppo_1", flag.name: shown}
+    assert stored_values([flag.name], record, CLOSE, catalogue) == {flag.name: text}
+    writes = writes_of(Update(0, "oppo_1", {flag.name: True}), CLOSE, catalogue)
+    assert [call.body for call in calls_of("oppo_1", writes)] == ['{"custom.cf_flag": true}']
+    assert (flag.name in matching_keys(calls_of("oppo_1", writes), record, CLOSE)) is matches
+    assert still_shows(flag.name, "true", record, CLOSE, catalogue) is matches
+    row = PlanRow(0, "oppo_1", flag.name, PlanVerdict.UPDATE, before=text, after="true", as_of=DAY)
+    summary = PlanSummary(catalogue)
+    summary.add(row)
+    plan = Plan("id", "close:test:orga", "run", None, "digest", 1, {"update": 1}, DAY)
+    assert f"| {'(empty)' if shown is None else text} | true |" in summary.text(plan).replace("\\", "")
 
 
 def test_a_custom_field_without_a_key_is_empty_and_an_unknown_key_is_unknown():

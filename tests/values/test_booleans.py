@@ -39,19 +39,8 @@ def test_what_is_false(raw: object) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        *(
-            2,
-            -1,
-            pytest.param(10**5000, id="a number of 5001 digits"),
-            1.0,
-            0.0,
-            float("nan"),
-            Decimal(1),
-            b"1",
-            dt.date(2026, 3, 1),
-            {},
-            object(),
-        ),
+        *(2, -1, pytest.param(10**5000, id="5001 digits"), 1.0, 0.0, float("nan"), Decimal(1)),
+        *(b"1", dt.date(2026, 3, 1), {}, object()),
         *("", "y", "n", "t", "f", "on", "off", "1.0", "01", "truefalse", "wahr", "\uff11"),
     ],
 )
