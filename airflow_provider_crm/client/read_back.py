@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.client.transport_errors import NOT_SENT
@@ -14,11 +14,14 @@ from airflow_provider_crm.exceptions import (
     TransientError,
 )
 from airflow_provider_crm.vendors.answers import text_of
+from airflow_provider_crm.vendors.comparison import is_written
+from airflow_provider_crm.vendors.encoding import written_values
 
 if TYPE_CHECKING:
     import requests
 
     from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Record
 
@@ -60,14 +63,23 @@ class ReadBack:
         call: The writing call.
         record_id: Its opportunity.
         vendor: The vendor.
-        read: Reads an opportunity.
+        catalogue: What the account offers.
+        read: Reads some keys of an opportunity.
 
     Attributes:
         maybe_written: Whether an attempt got no answer, and was not read back because the call is safe to repeat.
     """
 
-    def __init__(self, call: Call, record_id: str, vendor: Vendor, read: Callable[[str], Record]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        record_id: str,
+        vendor: Vendor,
+        catalogue: Catalogue,
+        read: Callable[[str, Sequence[str]], Record],
+    ) -> None:
         self.maybe_written = False
+        self._catalogue = catalogue
         self._call = call
         self._record_id = record_id
         self._vendor = vendor
@@ -85,7 +97,7 @@ class ReadBack:
             self.maybe_written = True
             return None
         try:
-            record = self._read(self._record_id)
+            record = self._read(self._record_id, [key for key, _ in written_values(self._call, self._vendor)])
         except (ConfigurationError, RejectedError, TransientError) as read_err:
             msg = (
                 f"{err} It is not known whether {', '.join(self._call.fields)} landed: reading it back failed "
@@ -94,4 +106,4 @@ class ReadBack:
             raise OutcomeUnknownError(
                 msg, vendor=self._vendor.name, status=err.status, code="NO_ANSWER", record_id=self._record_id
             ) from read_err
-        return record if self._vendor.applied(self._call, record) else None
+        return record if is_written(self._call, record, self._vendor, self._catalogue) else None

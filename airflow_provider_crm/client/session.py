@@ -14,7 +14,7 @@ from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always
 from airflow_provider_crm.client.catalogues import Catalogues
 from airflow_provider_crm.client.rate_limits import RateLimits
 from airflow_provider_crm.client.read_back import ReadBack, record_in
-from airflow_provider_crm.client.records import all_records
+from airflow_provider_crm.client.records import all_records, checked_answers, records_of
 from airflow_provider_crm.client.redaction import Redactor
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.sender import Sender
@@ -22,8 +22,9 @@ from airflow_provider_crm.client.shared_calls import SharedCall
 from airflow_provider_crm.client.transport import Signature, authenticated_session
 from airflow_provider_crm.client.waiting import Waiting
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.exceptions import CrmError, RateLimitedError, TransientError
+from airflow_provider_crm.exceptions import CrmError, RateLimitedError, RejectedError, TransientError
 from airflow_provider_crm.vendors.answers import json_of
+from airflow_provider_crm.vendors.catalogue import NO_CATALOGUE
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
@@ -102,6 +103,7 @@ class Session:
         self,
         call: Call,
         record_id: str,
+        catalogue: Catalogue = NO_CATALOGUE,
         *,
         timezone: str | None = None,
         before_attempt: BeforeAttempt = always,
@@ -112,6 +114,7 @@ class Session:
         Args:
             call: The call.
             record_id: The opportunity, for messages and for reading back.
+            catalogue: What the account offers, with which a record that was read back is compared.
             timezone: IANA zone of the offset header; default: the account's.
             before_attempt: Called before each attempt; what it raises ends them, and is not retried.
             attempts: Maximum number of attempts; default: that of the retry rules.
@@ -123,7 +126,7 @@ class Session:
             OutcomeUnknownError: Sent, no answer, not replayable, and the record could not be read back.
         """
         vendor = self.account.vendor
-        read_back = ReadBack(call, record_id, vendor, self.read)
+        read_back = ReadBack(call, record_id, vendor, catalogue, self.read)
         try:
             return self._answered(
                 call,
@@ -178,11 +181,12 @@ class Session:
             err.maybe_written = shared.maybe_written
             raise
 
-    def read(self, record_id: str, *, before_attempt: BeforeAttempt = always) -> Record:
+    def read(self, record_id: str, keys: Sequence[str] = (), *, before_attempt: BeforeAttempt = always) -> Record:
         """Read one opportunity.
 
         Args:
             record_id: Its id.
+            keys: The vendor's keys that the record has to show; empty for what the vendor shows by itself.
             before_attempt: As for `write`.
 
         Raises:
@@ -190,11 +194,49 @@ class Session:
         """
         vendor = self.account.vendor
         return self._answered(
-            vendor.read_call(record_id),
+            vendor.read_call(record_id, keys),
             partial(record_in, vendor=vendor, record_id=record_id),
             record_id=record_id,
             before_attempt=before_attempt,
         )
+
+    def read_many(
+        self, record_ids: Sequence[str], keys: Sequence[str] = (), *, before_attempt: BeforeAttempt = always
+    ) -> dict[str, Record | RejectedError]:
+        """Read some opportunities, as many in one call as the vendor can.
+
+        Args:
+            record_ids: Their ids.
+            keys: As for `read`.
+            before_attempt: As for `write`.
+
+        Returns:
+            Each record, or the vendor's refusal to show it.
+
+        Raises:
+            CrmError: Another error than a refusal, as for `write`.
+        """
+
+        def read_together(some: Sequence[str]) -> Sequence[RowAnswer]:
+            return self._read_together(some, keys, before_attempt)
+
+        def read(record_id: str) -> Record:
+            return self.read(record_id, keys, before_attempt=before_attempt)
+
+        return records_of(record_ids, self.account.vendor, read_together, read)
+
+    def _read_together(
+        self, record_ids: Sequence[str], keys: Sequence[str], before_attempt: BeforeAttempt
+    ) -> Sequence[RowAnswer]:
+        vendor = self.account.vendor
+        batch = vendor.batch_read
+        if batch is None:
+            return [None] * len(record_ids)
+
+        def answers(response: requests.Response) -> Sequence[RowAnswer]:
+            return checked_answers(batch.split(response, record_ids), record_ids, vendor, self._redactor)
+
+        return self._answered(batch.call(record_ids, keys), answers, before_attempt=before_attempt)
 
     def fetch(self, call: Call) -> Json:
         """Send a reading call and return its whole JSON body.

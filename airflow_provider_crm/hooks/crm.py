@@ -136,7 +136,7 @@ class CrmHook(BaseHook):
         )
         rules = PushRules(timezone=zone_name, date_won_default="server")
         calls = calls_of(record_id, writes_of(update, self.vendor, catalogue))
-        return write_update(session, calls, record_id, rules) if calls else session.read(record_id)
+        return write_update(session, calls, record_id, rules, catalogue) if calls else session.read(record_id)
 
     def get_opportunity(self, record_id: str) -> Record:
         """Read one opportunity.

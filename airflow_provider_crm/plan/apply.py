@@ -43,6 +43,10 @@ class PlannedUpdate(Update):
     expected: Mapping[str, str] = field(default_factory=dict)
     resting: frozenset[str] = frozenset()
 
+    def read_keys(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Return also the keys that are compared with the plan."""
+        return tuple(dict.fromkeys((*keys, *self.expected)))
+
 
 class PlanSource:
     """Turns the rows of one plan into updates and outcomes.

@@ -133,7 +133,7 @@ class Planner:
         problem = self._current.problem(record)
         readable = record if isinstance(record, dict) else {}
         shown = stored_values(texts, readable, self._vendor, self._catalogue) if readable else {}
-        matching = matching_keys(calls, readable, self._vendor) if readable else frozenset()
+        matching = matching_keys(calls, readable, self._vendor, self._catalogue) if readable else frozenset()
         for key, after in sorted(texts.items()):
             row = PlanRow(
                 update.row,

@@ -27,10 +27,12 @@ class ListProgress(NamedTuple):
     Attributes:
         pages: Pages that were read.
         complete: Whether no further page is to be read.
+        cursor: The vendor's cursor of the next page; None for the first one.
     """
 
     pages: int = 0
     complete: bool = False
+    cursor: str | None = None
 
 
 class PlanReads:
@@ -75,7 +77,10 @@ class PlanReads:
             connection.execute(sa.delete(plan_reads).where(plan_reads.c.read_at < now - _RETENTION))
             stored = self._stored(connection, [_NO_RECORD_ID]).get(_NO_RECORD_ID)
             if self.resumed and stored is not None and stored["keys"] == wanted:
-                return ListProgress(int(str(stored["pages"])), bool(stored["over"]))
+                cursor = stored.get("cursor")
+                return ListProgress(
+                    int(str(stored["pages"])), bool(stored["over"]), None if cursor is None else str(cursor)
+                )
             connection.execute(sa.delete(plan_reads).where(self._own_rows))
             self._put(connection, {_NO_RECORD_ID: {"keys": wanted, "pages": 0, "over": False}}, now)
         return ListProgress()
@@ -84,12 +89,17 @@ class PlanReads:
         self, records: Mapping[str, Record], keys: Collection[str], state: ListProgress, now: dt.datetime
     ) -> None:
         """Store the records of a page of the list, and how far the list was read."""
-        progress: Record = {"keys": json.dumps(sorted(keys)), "pages": state.pages, "over": state.complete}
+        progress: Record = {
+            "keys": json.dumps(sorted(keys)),
+            "pages": state.pages,
+            "over": state.complete,
+            "cursor": state.cursor,
+        }
         with self._database.transaction() as connection:
             self._put(connection, {**records, _NO_RECORD_ID: progress}, now)
 
     def add(self, records: Mapping[str, Record | None], now: dt.datetime) -> None:
-        """Store records that were read one by one; None for an opportunity that the CRM does not have."""
+        """Store records that were read by their ids; None for an opportunity that the CRM does not have."""
         with self._database.transaction() as connection:
             self._put(connection, records, now)
 

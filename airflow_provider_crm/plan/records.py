@@ -1,11 +1,13 @@
-"""Read many opportunities: page by page where that takes fewer calls than one by one."""
+"""Read many opportunities: page by page where that takes fewer calls than by their ids."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.values.record_ids import TemporaryIdTable
+    from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Record
 
 log = logging.getLogger(__name__)
 
 
 class _Answer(NamedTuple):
-    """The result of one reading call."""
+    """The result of reading some records together: each record that was read, and the time that it took."""
 
-    record_id: str
-    shown: Record | CrmError | None
+    records: Mapping[str, Record | RejectedError | None]
     timing: RowTiming
 
 
@@ -36,15 +38,21 @@ class RecordReader:
 
     Args:
         session: The account.
+        catalogue: What the account offers.
         keys: The vendor's keys to read; of a record only these are kept.
         concurrency: Records read at once, at most; see `Concurrency`.
         reads: Keeps records until the plan is made; a record that is there already is not read again.
     """
 
-    def __init__(self, session: Session, keys: Collection[str], concurrency: int, reads: PlanReads) -> None:
+    def __init__(
+        self, session: Session, catalogue: Catalogue, keys: Collection[str], concurrency: int, reads: PlanReads
+    ) -> None:
         self._session = session
+        self._catalogue = catalogue
         self._vendor = session.account.vendor
         self._keys = frozenset(keys)
+        self._named_keys = tuple(sorted(self._keys))
+        self._read_together = 1 if self._vendor.batch_read is None else self._vendor.batch_read.largest
         self._stored_keys = self._keys | {key.rpartition(".")[0] for key in keys} | {self._vendor.id_key}
         self._reads = reads
         self._concurrency = Concurrency(concurrency)
@@ -58,30 +66,29 @@ class RecordReader:
         self._workers.close()
 
     def prepare(self, rows: TemporaryIdTable) -> None:
-        """Read the list of all opportunities if it has fewer pages after its first one than there are rows.
+        """Read the list of all opportunities if its pages are fewer than the calls that read the rows by their ids.
 
-        The first page names the number of pages. Records that the list lacks are read one by one later, so it does not
-        matter that records can move between pages while they are read.
+        The first page names the number of pages. Records that the list lacks are read by their ids later, so it does
+        not matter that records can move between pages while they are read.
 
         Args:
             rows: The records to read.
         """
         state = self._reads.begin(self._keys, self._session.clock.now())
-        complete, read_count = state.complete or len(rows) <= 1, self._reads.count()
+        complete, read_count = state.complete or len(rows) <= self._read_together, self._reads.count()
         while not complete:
-            page = state.pages
             try:
-                body = self._session.fetch(self._vendor.list_call({}, page))
+                body = self._session.fetch(self._vendor.list_call({}, state.cursor, self._named_keys))
             except RejectedError as err:  # such as a limit of how far a list may be paged
-                log.info("The list ended at page %d, the rest is read one by one: %s", page + 1, err)
+                log.info("The list ended at page %d, the rest is read by id: %s", state.pages + 1, err)
                 return
-            records, more = self._vendor.parse_page(body)
-            wanted = self._wanted(records, rows)
+            page = self._vendor.parse_page(body, state.cursor)
+            wanted = self._wanted(page.records, rows)
             read_count += len(wanted)  # a record that moved to this page counts twice, which only ends it sooner
-            missing = len(rows) - read_count
-            pages = self._vendor.pages(body)
-            complete = not (more and missing > 0 and pages is not None and 0 < pages - page - 1 < missing)
-            state = ListProgress(page + 1, complete)
+            calls = math.ceil((len(rows) - read_count) / self._read_together)
+            left = None if page.pages is None else page.pages - state.pages - 1
+            complete = page.cursor is None or left is None or not 0 < left < calls
+            state = ListProgress(state.pages + 1, complete, page.cursor)
             self._reads.store_page(wanted, self._keys, state, self._session.clock.now())
 
     def get(self, record_ids: Iterable[str]) -> dict[str, Record | RejectedError | None]:
@@ -119,16 +126,15 @@ class RecordReader:
         more = True
         while more or running:
             while more and running < 2 * self._concurrency.size:
-                record_id = next(waiting, None)
-                more = record_id is not None and self._failed.error is None
-                if record_id is not None and more:
-                    self._workers.add(partial(self._read, record_id))
+                together = list(islice(waiting, self._read_together))
+                more = bool(together) and self._failed.error is None
+                if more:
+                    self._workers.add(partial(self._read, together))
                     running += 1
             for answer in self._workers.ended() if running else ():
                 running -= 1
                 self._concurrency.ended(answer.timing)
-                if answer.shown is None or isinstance(answer.shown, (dict, RejectedError)):
-                    records[answer.record_id] = answer.shown
+                records.update(answer.records)
             self._workers.resize(self._concurrency.size)
         return records
 
@@ -138,29 +144,33 @@ class RecordReader:
         return {
             record_id: self._of_interest(by_id[record_id])
             for record_id in rows.rows_of(by_id)
-            if all(self._vendor.stored_value(key, by_id[record_id]) for key in self._keys)
+            if all(self._vendor.stored_value(key, by_id[record_id], self._catalogue) for key in self._keys)
         }
 
     def _of_interest(self, record: Record) -> Record:
         return {name: value for name, value in record.items() if name in self._stored_keys}
 
-    def _read(self, record_id: str) -> _Answer:
-        """Read one record, in a thread of its own; no more calls are made once one has failed."""
+    def _read(self, record_ids: Sequence[str]) -> _Answer:
+        """Read some records together, in one of the threads; no more calls are made once one has failed."""
         monotonic, limit_seconds = self._session.clock.monotonic, self._session.waiting.limit_seconds
         began, waited = monotonic(), limit_seconds()
-        shown = self._failed.error or self._read_or_error(record_id)
+        records = {} if self._failed.error is not None else self._read_or_fail(record_ids)
         ended = monotonic()
-        if isinstance(shown, CrmError) and not isinstance(shown, RejectedError):
-            self._failed.add(shown)
-        return _Answer(record_id, shown, RowTiming(ended, ended - began, limit_seconds() - waited))
+        return _Answer(records, RowTiming(ended, ended - began, limit_seconds() - waited))
 
-    def _read_or_error(self, record_id: str) -> Record | CrmError | None:
+    def _read_or_fail(self, record_ids: Sequence[str]) -> Mapping[str, Record | RejectedError | None]:
         try:
-            return self._session.read(record_id)
-        except RejectedError as err:
-            return None if err.status == HTTPStatus.NOT_FOUND else err
+            shown = self._session.read_many(record_ids, self._named_keys)
         except ConfigurationError as err:
-            msg = f"A plan compares with the values in the CRM, and the record {record_id!r} cannot be read: {err}"
-            return ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code)
+            name = repr(record_ids[0]) if len(record_ids) == 1 else f"{record_ids[0]!r} and others"
+            msg = f"A plan compares with the values in the CRM, and the record {name} cannot be read: {err}"
+            self._failed.add(ConfigurationError(msg, vendor=err.vendor, status=err.status, code=err.code))
+            return {}
         except CrmError as err:
-            return err
+            self._failed.add(err)
+            return {}
+        return {record_id: None if _is_missing(one) else one for record_id, one in shown.items()}
+
+
+def _is_missing(shown: Record | RejectedError) -> bool:
+    return isinstance(shown, RejectedError) and shown.status == HTTPStatus.NOT_FOUND

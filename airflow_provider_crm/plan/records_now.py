@@ -74,7 +74,7 @@ class CurrentRecords:
         Yields:
             The last row of each record, and the reader.
         """
-        read = RecordReader(self._session, frozenset(keys), self._concurrency, self._reads)
+        read = RecordReader(self._session, self._catalogue, frozenset(keys), self._concurrency, self._reads)
         with TemporaryIdTable() as last_rows, read as reader:
             last_rows.add_last(rows)
             reader.prepare(last_rows)

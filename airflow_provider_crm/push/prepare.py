@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, LedgerUnavailableError
 from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement
 from airflow_provider_crm.push.outcomes import invalid, not_sent
-from airflow_provider_crm.values.hidden_values import hidden_keys
+from airflow_provider_crm.values.hidden_values import HIDDEN, hidden_keys
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update, rows_at
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_of_all
@@ -204,6 +204,8 @@ def check_won_date(update: Update, vendor: Vendor, catalogue: Catalogue, rules: 
 def shown_payload(call: Call, catalogue: Catalogue) -> str:
     """Return the body of a call for a log, with the values of personal fields left out."""
     personal = hidden_keys(catalogue.fields)
-    return json.dumps(
-        {key: "(hidden)" if key in personal else value for key, value in json.loads(call.body or "{}").items()}
-    )
+    body = values = json.loads(call.body or "{}")
+    for name in call.route.envelope if call.route is not None else ():
+        values = values[name]
+    values.update(dict.fromkeys(personal & values.keys(), HIDDEN))
+    return json.dumps(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,7 +26,12 @@ from airflow_provider_crm.push.outcomes import (
 )
 from airflow_provider_crm.push.prepare import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
-from airflow_provider_crm.vendors.comparison import matching_keys, still_shows, stored_values
+from airflow_provider_crm.vendors.comparison import (
+    is_written,
+    matching_keys,
+    still_shows,
+    stored_values,
+)
 from airflow_provider_crm.vendors.encoding import calls_of, check_echo
 
 if TYPE_CHECKING:
@@ -53,6 +58,7 @@ def write_update(
     calls: tuple[Call, ...],
     record_id: str,
     rules: PushRules,
+    catalogue: Catalogue,
     *,
     doubtful: bool = False,
     before_attempt: BeforeAttempt = always,
@@ -66,6 +72,7 @@ def write_update(
         calls: The calls.
         record_id: The opportunity.
         rules: How rows are written.
+        catalogue: What the account offers.
         doubtful: Whether an earlier attempt may have written part of the row. Then the record is read before a call
             that may not be sent twice.
         before_attempt: Called before each attempt; raises if the row may not be sent any more.
@@ -82,19 +89,24 @@ def write_update(
     if all(call.replayable for call in calls):
         seen = None
     elif doubtful and seen is None:
-        seen = _read_if_allowed(session, record_id)
+        seen = _read_if_allowed(session, record_id, keys_of(calls))
     merged: Record = {}
     applied: list[str] = []
     for call in calls:
-        if seen is not None and vendor.applied(call, seen):
+        if seen is not None and is_written(call, seen, vendor, catalogue):
             merged |= seen
         else:
             try:
                 record = session.write(
-                    call, record_id, timezone=rules.timezone, before_attempt=before_attempt, attempts=attempts
+                    call,
+                    record_id,
+                    catalogue,
+                    timezone=rules.timezone,
+                    before_attempt=before_attempt,
+                    attempts=attempts,
                 )
                 if rules.verify_echo:
-                    check_echo(vendor, call, record, record_id)
+                    check_echo(call, record, record_id, vendor, catalogue)
             except CrmError as err:
                 err.applied = tuple(applied)
                 session.label_fields(err)
@@ -104,10 +116,15 @@ def write_update(
     return merged
 
 
-def _read_if_allowed(session: Session, record_id: str) -> Record | None:
+def keys_of(calls: Iterable[Call]) -> tuple[str, ...]:
+    """Return the vendor's keys that some calls write."""
+    return tuple(key for call in calls if call.route is not None for key in call.route.keys)
+
+
+def _read_if_allowed(session: Session, record_id: str, keys: tuple[str, ...]) -> Record | None:
     """Read the record before a resumed row is written; return None if this key may not read."""
     try:
-        return session.read(record_id)
+        return session.read(record_id, keys)
     except (ConfigurationError, RejectedError) as err:
         log.warning("Row %s is written again, as it could not be read first: %s", record_id, err)
         return None
@@ -175,6 +192,7 @@ class RowWriter:
                 job.calls,
                 job.update.record_id,
                 self._rules,
+                self._catalogue,
                 doubtful=self._resumed or bool(job.claim.doubtful),
                 before_attempt=self._before_attempt(job, may_send),
                 seen=record,
@@ -223,13 +241,17 @@ class RowWriter:
         unknown = job.claim.fields - set(job.claim.before)
         if self._inspect is None and not (self._rules.capture_before and unknown):
             return None
-        return self._session.read(job.update.record_id)
+        return self._session.read(job.update.record_id, job.update.read_keys(job.writes.names))
 
     def _compared(self, job: Job, record: Record) -> Job:
         """Note what the record showed; with an inspection, leave out the values that it shows already."""
         fields = job.claim.fields
         seen = stored_values(fields, record, self._vendor, self._catalogue)
-        matching = matching_keys(job.calls, record, self._vendor) if self._inspect is not None else frozenset()
+        matching = (
+            matching_keys(job.calls, record, self._vendor, self._catalogue)
+            if self._inspect is not None
+            else frozenset()
+        )
         left = job.writes.only(fields - matching)
         calls = calls_of(job.update.record_id, left) if matching else job.calls
         return replace(job, writes=left, calls=calls, matching_keys=matching, seen=seen)
@@ -263,5 +285,6 @@ def _disproved_keys(job: Job, record: Record, vendor: Vendor, catalogue: Catalog
     return frozenset(
         key
         for key in desired.values.keys() - claim.fields - claim.stale
-        if vendor.stored_value(key, record) and not still_shows(key, desired.values[key], record, vendor, catalogue)
+        if vendor.stored_value(key, record, catalogue)
+        and not still_shows(key, desired.values[key], record, vendor, catalogue)
     )

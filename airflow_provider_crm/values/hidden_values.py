@@ -53,10 +53,20 @@ def hidden_keys(fields: Mapping[str, Field]) -> frozenset[str]:
 
 def sent_values(body: str | None, keys: frozenset[str]) -> tuple[object, ...]:
     """Return the values of some keys in the JSON body of a call."""
-    if body is None or not keys:
-        return ()
-    sent = json.loads(body)
-    return tuple(value for key, value in sent.items() if key in keys) if isinstance(sent, dict) else ()
+    return tuple(_values_of(json.loads(body), keys)) if body is not None and keys else ()
+
+
+def _values_of(sent: object, keys: frozenset[str]) -> Iterator[object]:
+    """Yield the values of some keys, however deep they stand."""
+    if isinstance(sent, dict):
+        for key, value in sent.items():
+            if key in keys:
+                yield value
+            else:
+                yield from _values_of(value, keys)
+    elif isinstance(sent, list):
+        for item in sent:
+            yield from _values_of(item, keys)
 
 
 def without_values(text: str, values: Iterable[object]) -> str:

@@ -48,7 +48,6 @@ class Field:
         choices: The only values it takes, or empty for any.
         personal: Whether its values are hidden: they never reach a log, report or message.
         partial: Whether writing it adds to a list, or removes from it, so that a value alone cannot be put back.
-        written: Whether it is written at all; if not, its values are only checked against the account.
         amount_digits: Decimal digits of the minor unit in which the vendor's API counts the field's money: 2 for cents,
             0 for major units, None if the field holds no money.
         also_writes: Other keys of the vendor's that writing the field sets, such as the pipeline of a stage.
@@ -62,7 +61,6 @@ class Field:
     choices: tuple[str, ...] = ()
     personal: bool = False
     partial: bool = False
-    written: bool = True
     amount_digits: int | None = None
     also_writes: tuple[str, ...] = ()
 
@@ -92,6 +90,14 @@ class Update:
     record_id: str
     fields: Mapping[str, FieldValue]
     as_of: dt.datetime | None = None
+
+    def read_keys(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Return the vendor's keys that are read before the row is written.
+
+        Args:
+            keys: The keys that it writes.
+        """
+        return tuple(keys)
 
 
 class OutcomeKind(enum.Enum):

@@ -22,10 +22,9 @@ from airflow_provider_crm.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import requests
-
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json, Record
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 FOREIGN_ANSWER = "FOREIGN_ANSWER"
 """Code of an error below 500 whose body is not in the vendor's shape: a proxy, a gateway or another host answered."""
@@ -40,7 +39,7 @@ _DECODER = json.JSONDecoder(parse_constant=str)
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def body_of(response: requests.Response) -> Json:
+def body_of(response: HttpResponse) -> Json:
     """Return the JSON body; None for an empty body and for anything else (a proxy's HTML page, a cut answer)."""
     try:
         text = _json_text(response)
@@ -51,7 +50,7 @@ def body_of(response: requests.Response) -> Json:
     return None if may_be_deep and _is_deep(body) else body
 
 
-def _json_text(response: requests.Response) -> str:
+def _json_text(response: HttpResponse) -> str:
     """Decode as UTF-8, like all JSON; else in the charset that the answer names."""
     try:
         return response.content.decode("utf-8-sig")
@@ -152,7 +151,7 @@ def refusal_text(title: str, status: int, *, code: str, message: str, fields: Ma
     return f"{text} ({details})." if details else f"{text.rstrip('.')}."
 
 
-def foreign_error(vendor: Vendor, response: requests.Response, *, quoted: bool = True) -> TransientError:
+def foreign_error(vendor: Vendor, response: HttpResponse, *, quoted: bool = True) -> TransientError:
     """Return the error for an answer that is not in the vendor's own shape.
 
     A proxy, a gateway or another server has sent it, so it says nothing about the row or the key. The call did not
@@ -179,7 +178,7 @@ def _transient_class(status: int) -> type[TransientError]:
     return RateLimitedError if status == HTTPStatus.TOO_MANY_REQUESTS else TransientError
 
 
-def _described(response: requests.Response, *, quoted: bool) -> str:
+def _described(response: HttpResponse, *, quoted: bool) -> str:
     """Describe an answer that is not the vendor's by title, message and server, which help to find its sender."""
     body, headers = body_of(response), response.headers
     page = _TITLE.search(response.content[:_PAGE_HEAD])
@@ -191,7 +190,7 @@ def _described(response: requests.Response, *, quoted: bool) -> str:
     return "".join((what, f' that says "{name}"' if name else "", f" from server {server}" if server else ""))
 
 
-def record_error(title: str, response: requests.Response) -> TransientError:
+def record_error(title: str, response: HttpResponse) -> TransientError:
     """Build the error for a 2xx answer without a record: a proxy's page or a cut body. The write may have landed."""
     kind = text_of(response.headers.get("Content-Type", "")) or "no content type"
     return TransientError(
@@ -201,7 +200,7 @@ def record_error(title: str, response: requests.Response) -> TransientError:
     )
 
 
-def json_of(title: str, response: requests.Response) -> Json:
+def json_of(title: str, response: HttpResponse) -> Json:
     """Return the JSON body of a 2xx answer.
 
     Raises:

@@ -64,6 +64,20 @@ class BatchCall:
     cost_per_row: int = 0
 
 
+class RecordPage(NamedTuple):
+    """One page of a list of records.
+
+    Attributes:
+        records: The records.
+        cursor: The text with which the next page is asked for; None if this is the last one.
+        pages: Number of pages of the whole list; None if the answer does not say.
+    """
+
+    records: Sequence[Record]
+    cursor: str | None
+    pages: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class WriteCall:
     """A call that writes a part of a row, without the values that differ from row to row.

@@ -84,3 +84,7 @@ class Catalogue:
                 pattern = rf"{re.escape(name)}(?:\.(?:add|remove))?+(?!\w)(?! \()"
                 text = re.sub(pattern, lambda match, label=label: f"{match[0]} ({label})", text)  # type: ignore[misc]
         return text
+
+
+NO_CATALOGUE = Catalogue({})
+"""The catalogue of an account of which nothing was asked."""

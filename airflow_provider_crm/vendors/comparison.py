@@ -11,7 +11,7 @@ from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueErro
 from airflow_provider_crm.values.conversion import ValueRules, same_value
 from airflow_provider_crm.values.numbers import machine_number
 from airflow_provider_crm.values.opportunity import FieldValue, Kind, Update
-from airflow_provider_crm.vendors.encoding import calls_of, writes_of
+from airflow_provider_crm.vendors.encoding import calls_of, is_record, writes_of, written_values
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.calls import Call
@@ -36,10 +36,14 @@ def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
 
 def stored_values(keys: Iterable[str], record: Record, vendor: Vendor, catalogue: Catalogue) -> dict[str, str]:
     """Return the values of a record, by key, as the JSON that would write them; keys that it lacks are left out."""
-    return {key: _written(key, value, vendor, catalogue) for key in keys for value in vendor.stored_value(key, record)}
+    return {
+        key: _written(key, value, vendor, catalogue)
+        for key in keys
+        for value in vendor.stored_value(key, record, catalogue)
+    }
 
 
-def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> frozenset[str]:
+def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor, catalogue: Catalogue) -> frozenset[str]:
     """Return the keys whose values in a record already are what the calls would write.
 
     A text that is shown as another text (a user's name, shown as an id) cannot be compared: its key does not match.
@@ -47,10 +51,18 @@ def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor) -> froz
     return frozenset(
         key
         for call in calls
-        for key in json.loads(call.body or "{}")
-        if vendor.applied(call._replace(writes={key: call.writes[key]}), record)
-        and not _other_text(call.writes[key], vendor.stored_value(key, record))
+        for key, sent in written_values(call, vendor)
+        if vendor.shows(key, sent, record, catalogue, echo=False)
+        and not _other_text(sent, vendor.stored_value(key, record, catalogue))
     )
+
+
+def is_written(call: Call, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
+    """Return whether a record that was read shows that a call has taken effect."""
+    record_id = call.writes.get(vendor.id_key)
+    if isinstance(record_id, str) and not is_record(record, record_id, vendor):
+        return False
+    return all(vendor.shows(key, sent, record, catalogue, echo=False) for key, sent in written_values(call, vendor))
 
 
 def still_shows(key: str, text: str, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
@@ -62,12 +74,13 @@ def still_shows(key: str, text: str, record: Record, vendor: Vendor, catalogue: 
         writes = writes_of(Update(0, _ANY_RECORD, {key: field_value(key, text, catalogue)}), vendor, catalogue)
     except (InvalidValueError, ConfigurationError, KeyError):
         return text in stored_values((key,), record, vendor, catalogue).values()
-    calls = calls_of(_ANY_RECORD, writes)
-    return all(_is_written(call._replace(writes={key: call.writes[key]}), key, record, vendor) for call in calls)
-
-
-def _is_written(call: Call, key: str, record: Record, vendor: Vendor) -> bool:
-    return vendor.applied(call, record) or (key in record and not vendor.unconfirmed(call, record))
+    sent = [(key, value) for call in calls_of(_ANY_RECORD, writes) for key, value in written_values(call, vendor)]
+    shown = bool(vendor.stored_value(key, record, catalogue))
+    return all(
+        vendor.shows(key, value, record, catalogue, echo=False)
+        or (shown and vendor.shows(key, value, record, catalogue, echo=True))
+        for key, value in sent
+    )
 
 
 def _written(key: str, value: Json, vendor: Vendor, catalogue: Catalogue) -> str:

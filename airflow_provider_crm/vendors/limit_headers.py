@@ -16,7 +16,8 @@ from airflow_provider_crm.vendors.answers import number_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import requests
+    from airflow_provider_crm.vendors.response import HttpResponse
+
 
 _Number = TypeVar("_Number", int, float)
 
@@ -82,7 +83,7 @@ def seconds_until(value: object, now: dt.datetime) -> float | None:
     return next((max(wait, 0.0) for wait in waits if -_LONGEST_PAST <= wait <= LONGEST_WAIT), None)
 
 
-def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
+def retry_after(response: HttpResponse, now: dt.datetime) -> float | None:
     """Read a `Retry-After` header, which holds seconds or an HTTP date, as seconds."""
     value = response.headers.get("Retry-After", "")
     if number_of(value) is not None:
@@ -91,7 +92,7 @@ def retry_after(response: requests.Response, now: dt.datetime) -> float | None:
     return None if moment is None else seconds(max(0.0, (moment - now).total_seconds()))
 
 
-def date_of(response: requests.Response) -> dt.datetime | None:
+def date_of(response: HttpResponse) -> dt.datetime | None:
     """Read the vendor's clock from its `Date` header, in whole seconds; None without one."""
     return _http_date(response.headers.get("Date", ""))
 

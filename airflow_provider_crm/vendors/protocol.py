@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import requests
-
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.values.opportunity import Field, FieldValue
-    from airflow_provider_crm.vendors.calls import Call, WriteCall
+    from airflow_provider_crm.vendors.calls import BatchRead, Call, RecordPage, WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
     from airflow_provider_crm.vendors.limits import Limits
     from airflow_provider_crm.vendors.records import Json, Record
+    from airflow_provider_crm.vendors.response import HttpResponse
     from airflow_provider_crm.vendors.wins import WinRules
 
 
 class Vendor(Protocol):
-    """One CRM API. All methods are pure; a `requests.Response` is only read."""
+    """One CRM API. All methods are pure."""
 
     name: str
     """Connection type, such as `close`."""
@@ -42,6 +41,8 @@ class Vendor(Protocol):
     """The fields that every account has; the catalogue has all fields of one account."""
     wins: WinRules | None
     """How a won stage gets its date; None if the vendor sets no date by itself, or has no stages."""
+    batch_read: BatchRead | None
+    """How several records are read in one call; None for one call a record."""
 
     def authentication(self, credentials: Credentials) -> Authentication:
         """Return the headers that sign calls, or how access tokens are fetched, or what is wrong with the credentials.
@@ -55,7 +56,7 @@ class Vendor(Protocol):
         """Return the cheapest documented call that shows whether a key is valid, even if the key may not make it."""
         ...
 
-    def check_probe(self, response: requests.Response) -> str:
+    def check_probe(self, response: HttpResponse) -> str:
         """Say in one sentence what the probe's answer shows.
 
         Raises:
@@ -77,8 +78,12 @@ class Vendor(Protocol):
 
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
-    ) -> Sequence[FieldValue]:
+    ) -> Mapping[str, Sequence[FieldValue]]:
         """Return values of one field in the vendor's form, such as cents, or the id of a stage.
+
+        Returns:
+            The values by the key that is written: the field's target, and other keys that go with it, such as the
+            pipeline of a stage. Nothing for a field that is only checked.
 
         Raises:
             InvalidValueError: One of them cannot be written to this account.
@@ -109,19 +114,35 @@ class Vendor(Protocol):
         """
         ...
 
-    def read_call(self, record_id: str) -> Call:
-        """Return the call that reads one opportunity."""
+    def read_call(self, record_id: str, keys: Sequence[str]) -> Call:
+        """Return the call that reads one opportunity.
+
+        Args:
+            record_id: The opportunity.
+            keys: The vendor's keys that the answer has to show; empty for what it shows by itself.
+        """
         ...
 
-    def list_call(self, filters: Mapping[str, str], page: int) -> Call:
-        """Return the call that reads one page of opportunities; pages count from 0."""
+    def list_call(self, filters: Mapping[str, str], cursor: str | None, keys: Sequence[str]) -> Call:
+        """Return the call that reads one page of opportunities.
+
+        Args:
+            filters: The vendor's own query parameters.
+            cursor: That of the page before, see `RecordPage`; None for the first page.
+            keys: As for `read_call`.
+        """
         ...
 
-    def parse_page(self, body: Json) -> tuple[list[Record], bool]:
-        """Return the records of one page, and whether there is another."""
+    def parse_page(self, body: Json, cursor: str | None) -> RecordPage:
+        """Return one page of a list; of a body of another shape a page without records.
+
+        Args:
+            body: The answer.
+            cursor: With which the page was asked for.
+        """
         ...
 
-    def read(self, response: requests.Response) -> Record:
+    def read(self, response: HttpResponse) -> Record:
         """Return the record in a 2xx answer.
 
         Raises:
@@ -129,23 +150,25 @@ class Vendor(Protocol):
         """
         ...
 
-    def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
-        """Return the keys of `call.writes` that the record does not show as written."""
+    def shows(self, key: str, sent: FieldValue, record: Record, catalogue: Catalogue, *, echo: bool) -> bool:
+        """Return whether a record shows a value that was sent.
+
+        Args:
+            key: The vendor's key.
+            sent: The value, in the form of `to_vendor_values`.
+            record: The record.
+            catalogue: What the account offers.
+            echo: Whether the record is the answer to the very call that sent the value. Such an answer may leave out
+                keys that are documented to be left out, and may show an id in place of a name. Else the record was
+                read: what it does not show was not written.
+        """
         ...
 
-    def applied(self, call: Call, record: Record) -> bool:
-        """Return whether a record that was read (not echoed) shows that a call has already taken effect."""
-        ...
-
-    def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
+    def stored_value(self, key: str, record: Record, catalogue: Catalogue) -> tuple[Json, ...]:
         """Return the value of a written key in a record that was read: one, or none if the record does not show it."""
         ...
 
-    def pages(self, body: Json) -> int | None:
-        """Return the number of pages of the list to which this page belongs; None if the page does not say."""
-        ...
-
-    def error(self, response: requests.Response) -> CrmError:
+    def error(self, response: HttpResponse) -> CrmError:
         """Return the error that an answer other than 2xx means."""
         ...
 
@@ -153,6 +176,6 @@ class Vendor(Protocol):
         """Return the endpoint group whose rate limit a call counts against; calls of one group share one budget."""
         ...
 
-    def limits(self, response: requests.Response, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
         """Read what an answer says about each rate limit, in the same order in every answer."""
         ...

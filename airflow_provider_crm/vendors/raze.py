@@ -32,7 +32,7 @@ from airflow_provider_crm.vendors.answers import (
     refusal_text,
     text_of,
 )
-from airflow_provider_crm.vendors.calls import Call, WriteCall
+from airflow_provider_crm.vendors.calls import BatchRead, Call, RecordPage, WriteCall
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
 from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
 from airflow_provider_crm.vendors.limits import Limits
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    import requests
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 _API = "/external/v1/opportunities"
 _RECORD = f"{_API}/{{}}"
@@ -104,6 +104,7 @@ class Raze:
         ),
     )
     extra: Mapping[str, ExtraField] = {}
+    batch_read: BatchRead | None = None
 
     def authentication(self, credentials: Credentials) -> Authentication:
         """Sign by `X-API-Key`, as the vendor recommends; as a query parameter the key would end up in logs.
@@ -118,7 +119,7 @@ class Raze:
         """Use the list with one record: a write-only key is refused with a code that still proves the key."""
         return Call("GET", _API, params={"page": "1", "limit": "1"})
 
-    def check_probe(self, response: requests.Response) -> str:
+    def check_probe(self, response: HttpResponse) -> str:
         """Accept a key without `opportunities:read`: updates need only `opportunities:write`."""
         code = text_of(member(member(body_of(response), "error"), "code"))
         if response.status_code == HTTPStatus.FORBIDDEN and code == "INSUFFICIENT_PERMISSIONS":
@@ -143,9 +144,9 @@ class Raze:
         field: Field,
         values: Sequence[FieldValue],
         catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
-    ) -> Sequence[FieldValue]:
+    ) -> Mapping[str, Sequence[FieldValue]]:
         """Return values as they are; only a documented stage gets its documented spelling."""
-        return list(map(_status, values)) if field.kind is Kind.STAGE else values
+        return {field.target: list(map(_status, values)) if field.kind is Kind.STAGE else values}
 
     def write_calls(self, keys: tuple[str, ...]) -> tuple[WriteCall, ...]:
         """Use one `PUT` with the provided fields, and for the stage its own `PATCH`, never the `PUT`."""
@@ -165,24 +166,32 @@ class Raze:
         """Return no address: Raze documents none."""
         return
 
-    def read_call(self, record_id: str) -> Call:
+    def read_call(self, record_id: str, keys: Sequence[str]) -> Call:  # noqa: ARG002 - part of the protocol
         """Use `GET /opportunities/:id`, which needs `opportunities:read`."""
         return Call("GET", _RECORD.format(path_segment(record_id)))
 
-    def list_call(self, filters: Mapping[str, str], page: int) -> Call:
-        """Use `GET /opportunities` with `page` (from 1) and `limit`."""
-        return Call("GET", _API, params={**filters, "page": str(page + 1), "limit": str(_PAGE_SIZE)})
+    def list_call(
+        self,
+        filters: Mapping[str, str],
+        cursor: str | None,
+        keys: Sequence[str],  # noqa: ARG002 - part of the protocol
+    ) -> Call:
+        """Use `GET /opportunities` with `page` (from 1), which is the cursor, and `limit`."""
+        return Call("GET", _API, params={**filters, "page": cursor or "1", "limit": str(_PAGE_SIZE)})
 
-    def parse_page(self, body: Json) -> tuple[list[Record], bool]:
+    def parse_page(self, body: Json, cursor: str | None) -> RecordPage:
         """Read `data.opportunities` and `data.pagination`, or both at the top level, like the published server."""
         data = member(body, "data")
         records = data if isinstance(data, list) else member(data, "opportunities")
         pagination = member(data, "pagination") or member(body, "pagination")
         page, pages = number_of(member(pagination, "page")), number_of(member(pagination, "total_pages"))
         page_records = objects_of(records)
-        return page_records, bool(page_records) and page is not None and pages is not None and page < pages
+        more = bool(page_records) and page is not None and pages is not None and page < pages
+        return RecordPage(
+            page_records, str(int(cursor or "1") + 1) if more else None, None if pages is None else int(pages)
+        )
 
-    def read(self, response: requests.Response) -> Record:
+    def read(self, response: HttpResponse) -> Record:
         """Read `data` of the envelope, whose `success` is checked even on 200."""
         body = body_of(response)
         if member(body, "success") is False:
@@ -192,35 +201,30 @@ class Raze:
             raise record_error(self.display_name, response)
         return data
 
-    def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
-        """Compare each written key that the documented answer has, and the others where they are shown."""
-        return tuple(
-            key
-            for key, sent in call.writes.items()
-            if not (key in _NOT_ECHOED and key not in record) and not self._shows(key, sent, record)
-        )
+    def shows(
+        self,
+        key: str,
+        sent: FieldValue,
+        record: Record,
+        catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
+        *,
+        echo: bool,
+    ) -> bool:
+        """Compare; the documented answer to the PUT leaves some keys out, a record that was read shows all of them."""
+        if key not in record:
+            return echo and (key in _NOT_ECHOED or same_value(sent, None))
+        return same_value(sent, record[key])
 
-    def applied(self, call: Call, record: Record) -> bool:
-        """Compare every key: a record that was read shows all of them."""
-        return all(key in record and self._shows(key, sent, record) for key, sent in call.writes.items())
-
-    def _shows(self, key: str, sent: FieldValue, record: Record) -> bool:
-        shown = record.get(key)
-        if key == self.id_key and isinstance(shown, str):
-            shown = self.canonical_id(shown.strip())
-        return same_value(sent, shown)
-
-    def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
+    def stored_value(
+        self,
+        key: str,
+        record: Record,
+        catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
+    ) -> tuple[Json, ...]:
         """Return the value of the key itself; a published server leaves some keys out or renames them."""
         return (record[key],) if key in record else ()
 
-    def pages(self, body: Json) -> int | None:
-        """Read `pagination`, wherever it stands."""
-        pagination = member(member(body, "data"), "pagination") or member(body, "pagination")
-        pages = number_of(member(pagination, "total_pages"))
-        return None if pages is None else int(pages)
-
-    def error(self, response: requests.Response) -> CrmError:
+    def error(self, response: HttpResponse) -> CrmError:
         """Read the envelope's `error` by its code, else by its status.
 
         Express, beneath Raze's server, answers an unknown route and a malformed body without `error`. Neither can be
@@ -248,7 +252,7 @@ class Raze:
         """Return one group for all calls: the calls of a key share one limit."""
         return ""
 
-    def limits(self, response: requests.Response, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
         """Read `X-RateLimit-*`, whose reset is epoch seconds or milliseconds; on a refusal `error.retry_after` first.
 
         The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.

@@ -9,8 +9,9 @@ from airflow_provider_crm.exceptions import InvalidValueError
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
-    from airflow_provider_crm.values.opportunity import Update
+    from airflow_provider_crm.values.opportunity import FieldValue, Update
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
 
@@ -28,11 +29,7 @@ def wins_without_date(update: Update, vendor: Vendor, catalogue: Catalogue) -> b
     if rules.date_field is not None and update.fields.get(_date_name(update, rules.date_field, catalogue)) is not None:
         return False
     won = {stage.id for stage in catalogue.stages if stage.type == "won"}
-    return any(
-        stage in won
-        for name in stages
-        for stage in vendor.to_vendor_values(catalogue.fields[name], [update.fields[name]], catalogue)
-    )
+    return any(stage in won for name in stages for stage in _stages(name, update, vendor, catalogue))
 
 
 def with_win_date(update: Update, day: dt.date, vendor: Vendor, catalogue: Catalogue) -> Update:
@@ -55,3 +52,9 @@ def _date_name(update: Update, date_field: str, catalogue: Catalogue) -> str:
     """Return the name under which the update has the date, which may be another one of the same field."""
     target = catalogue.fields[date_field].target
     return next((name for name in update.fields if catalogue.fields[name].target == target), date_field)
+
+
+def _stages(name: str, update: Update, vendor: Vendor, catalogue: Catalogue) -> Sequence[FieldValue]:
+    """Return the stage that a field sets, as the vendor writes it."""
+    field = catalogue.fields[name]
+    return vendor.to_vendor_values(field, [update.fields[name]], catalogue)[field.target]

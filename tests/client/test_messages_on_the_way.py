@@ -195,10 +195,10 @@ def test_custom_fields_are_named_as_people_call_them(crm_sandbox):
     """Close knows a custom field by its id; a refusal, an ignored value and the list of fields say its name, too."""
     crm_sandbox.close.add_opportunity("oppo_1")
     hook = CrmHook.for_connection("close_default")
-    hook.session.catalogue(("custom.cf_score",))
+    catalogue = hook.session.catalogue(("custom.cf_score",))
     call = Call("PUT", "/api/v1/opportunity/oppo_1/", body='{"custom.cf_score": "high"}', fields=("custom.cf_score",))
     with pytest.raises(RejectedError, match=r"custom\.cf_score \(Score\)"):
-        write_update(hook.session, (call,), "oppo_1", PushRules())
+        write_update(hook.session, (call,), "oppo_1", PushRules(), catalogue)
     crm_sandbox.set(ignored_fields=["custom.cf_health", "custom.cf_products.add"])
     with pytest.raises(IgnoredError, match=r"custom\.cf_health \(Health\)\.") as ignored:
         hook.update_opportunity("oppo_1", {"custom.cf_health": "good"})

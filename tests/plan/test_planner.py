@@ -176,7 +176,7 @@ def test_a_users_name_is_never_taken_for_the_id_that_is_shown():
     """A name cannot be compared with an id: it is planned to be written, and is no conflict afterwards either."""
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_owner": "Ada"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_owner": "user_grace"}
-    assert matching_keys(calls, record, CLOSE) == frozenset()
+    assert matching_keys(calls, record, CLOSE, CATALOGUE) == frozenset()
     assert still_shows("custom.cf_owner", '"Ada"', record, CLOSE, CATALOGUE)
 
 
@@ -185,7 +185,7 @@ def test_the_same_instant_in_another_zone_matches():
     value = dt.datetime(2026, 3, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_seen": value}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_seen": "2026-03-01T17:00:00+00:00"}
-    assert matching_keys(calls, record, CLOSE) == {"custom.cf_seen"}
+    assert matching_keys(calls, record, CLOSE, CATALOGUE) == {"custom.cf_seen"}
 
 
 @pytest.mark.parametrize(("tags", "matches"), [(["a", "b"], True), (["b"], False), (None, False)])
@@ -193,7 +193,7 @@ def test_one_of_many_matches_if_the_list_has_it(tags, matches):
     """`.add` is in place if the list shows the value."""
     calls = calls_of("oppo_1", writes_of(Update(0, "oppo_1", {"custom.cf_tags.add": "a"}), CLOSE, CATALOGUE))
     record = {"id": "oppo_1", "custom.cf_tags": tags}
-    assert bool(matching_keys(calls, record, CLOSE)) is matches
+    assert bool(matching_keys(calls, record, CLOSE, CATALOGUE)) is matches
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_field_says_in_which_unit_it_counts(digits, amount):
 )
 def test_lists_show_how_many_pages_there_are(vendor, body, pages):
     """From whatever the list says about itself; nothing is guessed."""
-    assert vendor.pages(body) == pages
+    assert vendor.parse_page(body, None).pages == pages
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_pages_are_read_where_that_is_cheaper(  # noqa: PLR0917 - fixtures
     for number in range(stored):
         crm_sandbox.close.add_opportunity(f"oppo_{number:04}", value=number)
     ids = {f"oppo_{number:04}": None for number in range(wanted)}
-    with TemporaryIdTable() as rows, RecordReader(session, {"value"}, 4, reads) as reader:
+    with TemporaryIdTable() as rows, RecordReader(session, CATALOGUE, {"value"}, 4, reads) as reader:
         rows.add_last((record_id, 0) for record_id in ids)
         reader.prepare(rows)
         found = reader.get(ids)
@@ -268,7 +268,7 @@ def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session, re
         crm_sandbox.close.add_opportunity(f"oppo_{number:03}", value=number)
     crm_sandbox.script(vendor="close", path="/api/v1/opportunity/", faults=[None, "http_400"])
     ids = {f"oppo_{number:03}": None for number in range(300)}
-    with TemporaryIdTable() as rows, RecordReader(session, {"value"}, 8, reads) as reader:
+    with TemporaryIdTable() as rows, RecordReader(session, CATALOGUE, {"value"}, 8, reads) as reader:
         rows.add_last((record_id, 0) for record_id in ids)
         reader.prepare(rows)
         assert [record["value"] for record in reader.get(ids).values()] == list(range(300))
@@ -277,7 +277,7 @@ def test_a_list_that_ends_early_is_completed_one_by_one(crm_sandbox, session, re
 
 def test_a_record_that_is_not_there_is_none(session, reads):
     """A 404 is an answer: there is no such record."""
-    with RecordReader(session, {"value"}, 2, reads) as reader:
+    with RecordReader(session, CATALOGUE, {"value"}, 2, reads) as reader:
         assert reader.get(["oppo_gone"]) == {"oppo_gone": None}
 
 
@@ -287,7 +287,7 @@ def test_as_many_records_are_read_at_once_as_latency_needs(distant, reads, concu
     ids = [f"oppo_{number}" for number in range(16 * most)]
     with (
         Session(Account(CLOSE, distant, Credentials("key"))) as opened,
-        RecordReader(opened, {"note"}, concurrency, reads) as reader,
+        RecordReader(opened, CATALOGUE, {"note"}, concurrency, reads) as reader,
     ):
         for start in range(0, len(ids), 200):
             batch = ids[start : start + 200]

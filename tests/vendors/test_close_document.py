@@ -25,7 +25,7 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.values.opportunity import Update
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.encoding import calls_of, writes_of
+from airflow_provider_crm.vendors.encoding import calls_of, check_echo, writes_of
 
 CLOSE = VENDORS["close"]
 PATH = "/api/v1/opportunity/oppo_1/"
@@ -70,7 +70,7 @@ def test_method_and_path(close, sent):
 
 def test_server():
     """The server is https://api.close.com/api/v1, unless the connection names another origin."""
-    call = CLOSE.read_call("oppo_1")
+    call = CLOSE.read_call("oppo_1", ())
     assert CLOSE.origin + call.path == "https://api.close.com/api/v1/opportunity/oppo_1/"
 
 
@@ -480,7 +480,7 @@ def test_response_without_optional_properties(close, stored, answer, missing):
     row, catalogue = Update(row=0, record_id="oppo_1", fields={"note": "old"}), close.session.catalogue(("note",))
     call = calls_of("oppo_1", writes_of(row, CLOSE, catalogue))[0]
     record = {name: value for name, value in stored().items() if name != missing}
-    assert CLOSE.unconfirmed(call, CLOSE.read(answer(200, json=record))) == ()
+    check_echo(call, CLOSE.read(answer(200, json=record)), "oppo_1", CLOSE, catalogue)
 
 
 def test_response_that_shows_another_value(close, sandbox):

@@ -31,8 +31,9 @@ from airflow_provider_crm.provider_info import get_provider_info
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS, Field, Update
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.calls import Call
+from airflow_provider_crm.vendors.comparison import is_written
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
-from airflow_provider_crm.vendors.encoding import calls_of, writes_of
+from airflow_provider_crm.vendors.encoding import calls_of, check_echo, writes_of
 from airflow_provider_crm.vendors.protocol import Vendor
 
 PACKAGE = Path(airflow_provider_crm.__file__).parent
@@ -294,15 +295,19 @@ def test_a_value_that_is_silently_dropped_is_noticed(vendor, name, connect, sand
 def test_an_echo_of_another_record_is_noticed(vendor, connect, sandbox):
     """A 2xx with the record of another id confirms nothing."""
     hook = connect(vendor)
-    call = calls_that_write(vendor, Update(0, "x", {"notes": "old"}), hook.session.catalogue(("notes",)))[0]
-    assert VENDORS[vendor].unconfirmed(call, hook.get_opportunity(RECORD[vendor])) == ("id",)
+    catalogue = hook.session.catalogue(("notes",))
+    call = calls_that_write(vendor, Update(0, "x", {"notes": "old"}), catalogue)[0]
+    with pytest.raises(IgnoredError) as ignored:
+        check_echo(call, hook.get_opportunity(RECORD[vendor]), "x", VENDORS[vendor], catalogue)
+    assert ignored.value.field_errors.keys() == {"id"}
 
 
 @every_vendor
 def test_an_absent_field_is_never_taken_for_an_applied_one(vendor, connect):
-    """`applied` of a record that lacks a key says no, also for a value that clears."""
-    call = calls_that_write(vendor, Update(0, "x", {"notes": "new"}), connect(vendor).session.catalogue(("notes",)))[0]
-    assert VENDORS[vendor].applied(call, {"id": "x"}) is False
+    """A record that was read and lacks a key does not show that it was written."""
+    catalogue = connect(vendor).session.catalogue(("notes",))
+    call = calls_that_write(vendor, Update(0, "x", {"notes": "new"}), catalogue)[0]
+    assert is_written(call, {"id": "x"}, VENDORS[vendor], catalogue) is False
 
 
 # Errors
@@ -427,8 +432,9 @@ def test_no_body_breaks_a_vendor(vendor, status, body):
         with contextlib.suppress(CrmError):
             assert isinstance(read(response), (dict, str))
     assert isinstance(made.error(response), CrmError)
-    records, more = made.parse_page(body)
-    assert (all(isinstance(record, dict) for record in records), type(more)) == (True, bool)
+    page = made.parse_page(body, None)
+    assert all(isinstance(record, dict) for record in page.records)
+    assert page.cursor is None or isinstance(page.cursor, str)
     assert made.catalogue([body, body]).fields.keys() >= {"deal_value", "stage"}
 
 

@@ -40,10 +40,10 @@ class Shop(type(VENDORS["raze"])):
         """Return the number of a stage, of any spelling."""
         numbers = {stage.label.lower(): stage.id for stage in catalogue.stages}
         if field.kind is not Kind.STAGE:
-            return values
+            return {field.target: values}
         if any(value is not None and value.lower() not in {*numbers, "7", "8", "9"} for value in values):
             raise InvalidValueError("no such stage", code="STAGE")
-        return [value and numbers.get(value.lower(), value) for value in values]
+        return {field.target: [value and numbers.get(value.lower(), value) for value in values]}
 
 
 class ClockOnly(Shop):

@@ -26,12 +26,13 @@ from airflow_provider_crm.vendors.answers import (
     record_error,
     text_of,
 )
-from airflow_provider_crm.vendors.calls import Call, WriteCall
+from airflow_provider_crm.vendors.calls import BatchRead, Call, RecordPage, WriteCall
 from airflow_provider_crm.vendors.catalogue import Catalogue
 from airflow_provider_crm.vendors.close.errors import read_error
 from airflow_provider_crm.vendors.close.fields import (
     CUSTOM_PREFIX,
     LIST_ITEM_SUFFIXES,
+    NOT_TWO_DECIMALS,
     OWN_FIELDS,
     check_currency,
     find_stage,
@@ -46,22 +47,12 @@ from airflow_provider_crm.vendors.wins import WinRules
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import requests
-
     from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 _API = "/api/v1"
 _RECORD = f"{_API}/opportunity/{{}}/"
 _PAGE_SIZE = 100
-
-# Close stores money as an integer "in cents", and does not document currencies with another number of decimals. Those
-# are refused rather than written a hundred times too large or small.
-# fmt: off
-_NOT_TWO_DECIMALS = frozenset({
-    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD",
-    "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF",
-})
-# fmt: on
 
 
 class Close:
@@ -82,6 +73,7 @@ class Close:
         date_field="date_won",
         advice="Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data).",
     )
+    batch_read: BatchRead | None = None
     extra: Mapping[str, ExtraField] = {
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
         "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),
@@ -99,7 +91,7 @@ class Close:
         """Use `GET /me/`, which names user, organization, currency and stages in one call."""
         return Call("GET", f"{_API}/me/", params={"_fields": "id,organizations"})
 
-    def check_probe(self, response: requests.Response) -> str:
+    def check_probe(self, response: HttpResponse) -> str:
         """Name the organization; an answer without one is not Close's."""
         if not response.ok:
             raise self.error(response)
@@ -119,17 +111,18 @@ class Close:
 
     def to_vendor_values(
         self, field: Field, values: Sequence[FieldValue], catalogue: Catalogue
-    ) -> Sequence[FieldValue]:
+    ) -> Mapping[str, Sequence[FieldValue]]:
         """Return cents and status ids; the currency is only compared with the organization's."""
-        if field.kind is Kind.MONEY:
-            return _in_cents(values, catalogue)
-        if field.kind is Kind.STAGE:
-            ids = {label: find_stage(field, label, catalogue).id for label in set(values) if isinstance(label, str)}
-            return [ids[value] if isinstance(value, str) else value for value in values]
         if field.kind is Kind.CURRENCY:
             for value in set(values):
                 check_currency(field, value, catalogue)
-        return values
+            return {}
+        if field.kind is Kind.MONEY:
+            values = _in_cents(values, catalogue)
+        elif field.kind is Kind.STAGE:
+            ids = {label: find_stage(field, label, catalogue).id for label in set(values) if isinstance(label, str)}
+            values = [ids[value] if isinstance(value, str) else value for value in values]
+        return {field.target: values}
 
     def write_calls(self, keys: tuple[str, ...]) -> tuple[WriteCall, ...]:
         """Use one `PUT`, which changes only the keys in it."""
@@ -144,42 +137,58 @@ class Close:
         """Return the opportunity's page in Close's web application, which has a host of its own."""
         return f"https://app.close.com/opportunity/{path_segment(record_id)}/" if origin == self.origin else None
 
-    def read_call(self, record_id: str) -> Call:
-        """Use `GET /opportunity/{id}/`."""
+    def read_call(self, record_id: str, keys: Sequence[str]) -> Call:  # noqa: ARG002 - part of the protocol
+        """Use `GET /opportunity/{id}/`, which shows every field."""
         return Call("GET", _RECORD.format(path_segment(record_id)))
 
-    def list_call(self, filters: Mapping[str, str], page: int) -> Call:
-        """Use `GET /opportunity/` with `_skip` and `_limit`."""
-        return Call(
-            "GET",
-            f"{_API}/opportunity/",
-            params={**filters, "_skip": str(page * _PAGE_SIZE), "_limit": str(_PAGE_SIZE)},
+    def list_call(
+        self,
+        filters: Mapping[str, str],
+        cursor: str | None,
+        keys: Sequence[str],  # noqa: ARG002 - part of the protocol
+    ) -> Call:
+        """Use `GET /opportunity/` with `_skip`, which is the cursor, and `_limit`."""
+        params = {**filters, "_skip": cursor or "0", "_limit": str(_PAGE_SIZE)}
+        return Call("GET", f"{_API}/opportunity/", params=params)
+
+    def parse_page(self, body: Json, cursor: str | None) -> RecordPage:
+        """Read `data` and `has_more`, and count the pages by `total_results`."""
+        total = number_of(member(body, "total_results"))
+        return RecordPage(
+            objects_of(member(body, "data")),
+            str(int(cursor or "0") + _PAGE_SIZE) if member(body, "has_more") is True else None,
+            None if total is None else math.ceil(total / _PAGE_SIZE),
         )
 
-    def parse_page(self, body: Json) -> tuple[list[Record], bool]:
-        """Read `data` and `has_more`."""
-        return objects_of(member(body, "data")), member(body, "has_more") is True
-
-    def read(self, response: requests.Response) -> Record:
+    def read(self, response: HttpResponse) -> Record:
         """Read the bare object."""
         body = body_of(response)
         if not isinstance(body, dict):
             raise record_error(self.display_name, response)
         return body
 
-    def unconfirmed(self, call: Call, record: Record) -> tuple[str, ...]:
-        """Compare each written key; `.add` and `.remove` look into the list, a user's name comes back as an id."""
-        return tuple(
-            key
-            for key, sent in call.writes.items()
-            if not _shows(record, key, sent) and not _shows_some_user(record, key, sent)
-        )
+    def shows(
+        self,
+        key: str,
+        sent: FieldValue,
+        record: Record,
+        catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
+        *,
+        echo: bool,
+    ) -> bool:
+        """Compare; `.add` and `.remove` look into the list.
 
-    def applied(self, call: Call, record: Record) -> bool:
-        """Compare strictly: an id in place of a sent name may be another user's; such a call counts as not applied."""
-        return all(_shows(record, key, sent) for key, sent in call.writes.items())
+        The echo of a user's name is an id. In a record that was read it may be another user's: such a value counts as
+        not written.
+        """
+        return _shows(record, key, sent) or (echo and _shows_some_user(record, key, sent))
 
-    def stored_value(self, key: str, record: Record) -> tuple[Json, ...]:
+    def stored_value(
+        self,
+        key: str,
+        record: Record,
+        catalogue: Catalogue,  # noqa: ARG002 - part of the protocol
+    ) -> tuple[Json, ...]:
         """Return the value of a field; for `.add` and `.remove` the whole list.
 
         A record lists every field; a custom field without a value has no key.
@@ -188,12 +197,7 @@ class Close:
         target = name if dot + suffix in LIST_ITEM_SUFFIXES else key
         return (record.get(target),) if target in record or target.startswith(CUSTOM_PREFIX) else ()
 
-    def pages(self, body: Json) -> int | None:
-        """Count by `total_results`."""
-        total = number_of(member(body, "total_results"))
-        return None if total is None else math.ceil(total / _PAGE_SIZE)
-
-    def error(self, response: requests.Response) -> CrmError:
+    def error(self, response: HttpResponse) -> CrmError:
         """Read 400 in both shapes (`errors` + `field-errors`, or `error`), and every other status in one of them."""
         return read_error(self, response)
 
@@ -201,7 +205,7 @@ class Close:
         """Group by resource, reading or writing: Close limits groups of paths and methods but documents none."""
         return f"{call.path.split('/')[3]} {'read' if call.method == 'GET' else 'write'}"
 
-    def limits(self, response: requests.Response, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
         headers, quota = response.headers, limit_headers.standard_quota(response.headers)
         old_reset, wait = limit_headers.seconds(headers.get("x-rate-limit-reset")), None
@@ -225,7 +229,7 @@ def _in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldV
     Raises:
         ConfigurationError: Close does not document the minor unit of the organization's currency.
     """
-    if catalogue.currency in _NOT_TWO_DECIMALS:
+    if catalogue.currency in NOT_TWO_DECIMALS:
         msg = (
             f"This Close organization counts in {catalogue.currency}, whose minor unit is not documented by Close. "
             "Map the column to 'value' instead and give it in Close's own integer unit."

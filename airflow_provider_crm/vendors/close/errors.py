@@ -19,17 +19,16 @@ from airflow_provider_crm.vendors.answers import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import requests
-
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 _CODES: Mapping[int, str] = {HTTPStatus.BAD_REQUEST: "BAD_REQUEST", HTTPStatus.NOT_FOUND: "NOT_FOUND"}
 _OLD_ERROR = {"message", "rate_reset", "rate_limit", "rate_window", "rate_limit_type", "rate_endpoint_group"}
 
 
-def read_error(vendor: Vendor, response: requests.Response) -> CrmError:
+def read_error(vendor: Vendor, response: HttpResponse) -> CrmError:
     """Return the error that an answer means: of any status, in any of the shapes on record."""
     status, body = response.status_code, body_of(response)
     if not _is_own_error(body):

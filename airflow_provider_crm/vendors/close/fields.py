@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OWN_FIELDS = (
     Field("deal_value", "value", Kind.MONEY, amount_digits=2),
-    Field("deal_currency", "value_currency", Kind.CURRENCY, clearable=False, written=False),
+    Field("deal_currency", "value_currency", Kind.CURRENCY, clearable=False),
     Field("stage", "status_id", Kind.STAGE, clearable=False),
     Field("notes", "note"),
     Field("responsible_user_id", "user_id", Kind.USER, clearable=False),
@@ -36,6 +36,15 @@ CUSTOM_PREFIX = "custom."
 """Beginning of the keys of custom fields."""
 LIST_ITEM_SUFFIXES = (".add", ".remove")
 """Ends of the keys that add one value to a custom field's list, or remove one."""
+
+# Close stores money as an integer "in cents", and does not document currencies with another number of decimals. Those
+# are refused rather than written a hundred times too large or small.
+# fmt: off
+NOT_TWO_DECIMALS = frozenset({
+    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD",
+    "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW", "VND", "VUV", "XAF", "XOF", "XPF",
+})
+# fmt: on
 
 _CUSTOM_KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "user": Kind.USER}
 

@@ -23,12 +23,11 @@ from airflow_provider_crm.vendors.credentials import Authentication, Grant, Toke
 from airflow_provider_crm.vendors.limit_headers import retry_after
 
 if TYPE_CHECKING:
-    import requests
-
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.vendors.credentials import Credentials
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json
+    from airflow_provider_crm.vendors.response import HttpResponse
 
 _OAUTH = ("client_id", "client_secret", "refresh_token")
 _ENDPOINT = "Close's token endpoint"
@@ -57,7 +56,7 @@ def authentication(vendor: Vendor, credentials: Credentials) -> Authentication:
     return Authentication(headers={"Authorization": value})
 
 
-def _read_tokens(vendor: Vendor, response: requests.Response, now: dt.datetime) -> Tokens:
+def _read_tokens(vendor: Vendor, response: HttpResponse, now: dt.datetime) -> Tokens:
     """Read the pair that the token endpoint issued.
 
     Args:
@@ -89,7 +88,7 @@ def _code(body: Json) -> str:
     return code if re.fullmatch(r"[a-z_]{1,40}", code) else ""
 
 
-def _refusal(response: requests.Response, code: str, now: dt.datetime) -> CrmError:
+def _refusal(response: HttpResponse, code: str, now: dt.datetime) -> CrmError:
     status = response.status_code
     if code == "invalid_grant":
         msg = (
