@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.client.transport_errors import NOT_SENT
 from airflow_provider_crm.exceptions import (
     ConfigurationError,
+    CrmError,
     IgnoredError,
     OutcomeUnknownError,
     RejectedError,
@@ -20,7 +21,8 @@ from airflow_provider_crm.vendors.encoding import written_values
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.client.redaction import Redactor
+    from airflow_provider_crm.vendors.calls import Call, RowAnswer
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Record
@@ -54,6 +56,26 @@ def check_id(record: Record, vendor: Vendor, record_id: str) -> None:
         )
         fields = {vendor.id_key: "another record"}
         raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)
+
+
+def checked_answers(
+    answers: Sequence[RowAnswer], record_ids: Sequence[str], vendor: Vendor, redactor: Redactor
+) -> list[RowAnswer]:
+    """Return the answer about each record, errors without secrets; one that shows another record is an error."""
+    checked = [_checked_answer(answer, one, vendor) for answer, one in zip(answers, record_ids, strict=True)]
+    for answer, record_id in zip(checked, record_ids, strict=True):
+        if isinstance(answer, CrmError):
+            redactor.redact(answer, record_id)
+    return checked
+
+
+def _checked_answer(answer: RowAnswer, record_id: str, vendor: Vendor) -> RowAnswer:
+    if isinstance(answer, dict):
+        try:
+            check_id(answer, vendor, record_id)
+        except CrmError as err:
+            return err
+    return answer
 
 
 class ReadBack:
