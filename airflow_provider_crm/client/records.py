@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import RejectedError, TransientError
+from airflow_provider_crm.exceptions import CrmError, RejectedError, TransientError
+from airflow_provider_crm.vendors.encoding import check_record_id
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.client.redaction import Redactor
     from airflow_provider_crm.vendors.calls import Call, RowAnswer
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json, Record
@@ -82,3 +84,23 @@ def _shown(record_id: str, read: Callable[[str], Record]) -> Record | RejectedEr
         return read(record_id)
     except RejectedError as err:
         return err
+
+
+def checked_answers(
+    answers: Sequence[RowAnswer], record_ids: Sequence[str], vendor: Vendor, redactor: Redactor
+) -> list[RowAnswer]:
+    """Return the answer about each record, errors without secrets; one that shows another record is an error."""
+    checked = [_checked_answer(answer, one, vendor) for answer, one in zip(answers, record_ids, strict=True)]
+    for answer, record_id in zip(checked, record_ids, strict=True):
+        if isinstance(answer, CrmError):
+            redactor.redact(answer, record_id)
+    return checked
+
+
+def _checked_answer(answer: RowAnswer, record_id: str, vendor: Vendor) -> RowAnswer:
+    if isinstance(answer, dict):
+        try:
+            check_record_id(answer, record_id, vendor)
+        except CrmError as err:
+            return err
+    return answer

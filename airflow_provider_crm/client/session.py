@@ -16,8 +16,8 @@ from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always, never
 from airflow_provider_crm.client.catalogues import Catalogues
 from airflow_provider_crm.client.rate_limits import RateLimits
-from airflow_provider_crm.client.read_back import ReadBack, checked_answers, record_in
-from airflow_provider_crm.client.records import all_records, records_of
+from airflow_provider_crm.client.read_back import ReadBack
+from airflow_provider_crm.client.records import all_records, checked_answers, records_of
 from airflow_provider_crm.client.redaction import Redactor
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.sender import Sender
@@ -28,12 +28,14 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import CrmError, RateLimitedError, RejectedError, TransientError
 from airflow_provider_crm.vendors.answers import json_of
 from airflow_provider_crm.vendors.catalogue import NO_CATALOGUE
+from airflow_provider_crm.vendors.encoding import check_record_id
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.passage import Passage
     from airflow_provider_crm.vendors.calls import Call, RowAnswer
     from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json, Record
 
 _T = TypeVar("_T")
@@ -129,14 +131,14 @@ class Session:
             OutcomeUnknownError: Sent, no answer, not replayable, and the record could not be read back.
         """
         vendor = self.account.vendor
-        read_back = ReadBack(call, record_id, vendor, catalogue, self.read)
+        read_back = ReadBack(vendor, catalogue, self.read)
         try:
             return self._answered(
                 call,
-                partial(record_in, vendor=vendor, record_id=record_id),
+                partial(_record_in, vendor=vendor, record_id=record_id),
                 record_id=record_id,
                 timezone=timezone,
-                landed=read_back.landed,
+                landed=partial(read_back.landed, call, record_id),
                 before_attempt=before_attempt,
                 attempts=attempts,
             )
@@ -198,7 +200,7 @@ class Session:
         vendor = self.account.vendor
         return self._answered(
             vendor.read_call(record_id, keys),
-            partial(record_in, vendor=vendor, record_id=record_id),
+            partial(_record_in, vendor=vendor, record_id=record_id),
             record_id=record_id,
             before_attempt=before_attempt,
         )
@@ -327,3 +329,14 @@ class Session:
         except CrmError as err:
             return isinstance(err, TransientError) and not isinstance(err, RateLimitedError)
         return False
+
+
+def _record_in(answer: requests.Response, vendor: Vendor, record_id: str) -> Record:
+    """Return the record in an answer.
+
+    Raises:
+        IgnoredError: It is another record than the one with this id.
+    """
+    record = vendor.read(answer)
+    check_record_id(record, record_id, vendor)
+    return record

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.client.read_back import check_id
 from airflow_provider_crm.client.redaction import redacted
 from airflow_provider_crm.client.transport_errors import NOT_SENT
 from airflow_provider_crm.exceptions import CrmError, IgnoredError, TransientError
 from airflow_provider_crm.vendors.calls import BatchRow, Call
+from airflow_provider_crm.vendors.encoding import check_record_id
 
 if TYPE_CHECKING:
     import requests
@@ -97,7 +97,7 @@ class SharedCall:
             return None
         if not isinstance(answer, CrmError):
             try:
-                check_id(answer, self._vendor, record_id)
+                check_record_id(answer, record_id, self._vendor)
             except IgnoredError as err:
                 answer = err
             else:

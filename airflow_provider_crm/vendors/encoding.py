@@ -34,6 +34,7 @@ from airflow_provider_crm.values.opportunity import (
     shapes_of,
 )
 from airflow_provider_crm.values.record_ids import path_segments
+from airflow_provider_crm.vendors.answers import text_of
 from airflow_provider_crm.vendors.calls import NOTHING, Call
 
 if TYPE_CHECKING:
@@ -174,6 +175,25 @@ def is_record(record: Record, record_id: str, vendor: Vendor) -> bool:
     """Return whether a record shows the id of an opportunity, in any spelling."""
     shown = record.get(vendor.id_key)
     return isinstance(shown, (str, int)) and vendor.canonical_id(str(shown).strip()) == vendor.canonical_id(record_id)
+
+
+def check_record_id(record: Record, record_id: str, vendor: Vendor) -> None:
+    """Refuse a record that is not the one that was asked for.
+
+    Raises:
+        IgnoredError: It is another record than the one with this id.
+    """
+    shown = record.get(vendor.id_key)
+    if shown == record_id or not isinstance(shown, (str, int)):
+        return
+    if vendor.canonical_id(str(shown)) != vendor.canonical_id(record_id):
+        other = text_of(shown)
+        msg = (
+            f"{vendor.display_name} answered with the record {other!r} instead of {record_id!r}, as it does when "
+            f"the one was merged into the other. Write to {other!r} if that is the one that is meant."
+        )
+        fields = {vendor.id_key: "another record"}
+        raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)
 
 
 def ignored_error(vendor: Vendor, record_id: str, keys: Sequence[str]) -> IgnoredError:
