@@ -1,4 +1,8 @@
-"""Describe the provider to Airflow: its connection types with their forms, and the modules of its parts."""
+"""Describe the provider to Airflow: its connection types with their forms, and the modules of its parts.
+
+A distribution with a vendor of its own is a provider, too: its provider info has the `connection_type` of the vendor,
+and its `integration`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,12 @@ from airflow_provider_crm import __version__
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, ExtraField
 from airflow_provider_crm.vendors.protocol import Vendor
+
+_HOOKS = {
+    "close": "airflow_provider_crm.hooks.close.CloseHook",
+    "raze": "airflow_provider_crm.hooks.raze.RazeHook",
+}
+"""The hook classes of the package's own vendors."""
 
 _OPTIONS = {
     "ledger_conn_id": {
@@ -47,15 +57,16 @@ _OPTIONS = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the description of the provider, with one connection type for each of `VENDORS`."""
-    titles = [vendor.display_name for vendor in VENDORS.values()]
+    """Return the description of the provider, with one connection type for each of the package's own vendors."""
+    vendors = {name: VENDORS[name] for name in _HOOKS}
+    titles = [vendor.display_name for vendor in vendors.values()]
     return {
         "package-name": "airflow-provider-crm",
         "name": "CRM",
         "description": f"Pushes warehouse values into CRM opportunities ({', '.join(titles)}); no row is lost.",
         "versions": [__version__],
-        "integrations": [_integration(vendor) for vendor in VENDORS.values()],
-        "hooks": [_hook(vendor) for vendor in VENDORS.values()],
+        "integrations": [integration(vendor) for vendor in vendors.values()],
+        "hooks": [_hook_modules(vendor, _HOOKS[name]) for name, vendor in vendors.items()],
         "operators": [
             {
                 "integration-name": title,
@@ -82,22 +93,30 @@ def get_provider_info() -> dict[str, Any]:
         "cli": ["airflow_provider_crm.cli.get_crm_commands"],
         "extra-links": ["airflow_provider_crm.operators.links.CrmRunLink"],
         "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
-        "connection-types": [_connection_type(vendor) for vendor in VENDORS.values()],
+        "connection-types": [connection_type(vendor, _HOOKS[name]) for name, vendor in vendors.items()],
     }
 
 
-def _integration(vendor: Vendor) -> dict[str, Any]:
+def integration(vendor: Vendor) -> dict[str, Any]:
+    """Return the entry of a vendor in the `integrations` of a provider info."""
     return {"integration-name": vendor.display_name, "external-doc-url": vendor.documentation, "tags": ["service"]}
 
 
-def _hook(vendor: Vendor) -> dict[str, Any]:
-    return {"integration-name": vendor.display_name, "python-modules": [f"airflow_provider_crm.hooks.{vendor.name}"]}
+def _hook_modules(vendor: Vendor, hook_class_name: str) -> dict[str, Any]:
+    return {"integration-name": vendor.display_name, "python-modules": [hook_class_name.rpartition(".")[0]]}
 
 
-def _connection_type(vendor: Vendor) -> dict[str, Any]:
+def connection_type(vendor: Vendor, hook_class_name: str) -> dict[str, Any]:
+    """Return the entry of a vendor in the `connection-types` of a provider info, with its connection form.
+
+    Args:
+        vendor: The vendor.
+        hook_class_name: Full name of the subclass of `hooks.crm.CrmHook` for its connections, such as
+            `acme_crm.hook.AcmeHook`.
+    """
     return {
         "connection-type": vendor.name,
-        "hook-class-name": f"airflow_provider_crm.hooks.{vendor.name}.{vendor.display_name}Hook",
+        "hook-class-name": hook_class_name,
         "hook-name": vendor.display_name,
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "login", "port"],

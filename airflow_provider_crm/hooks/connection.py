@@ -16,7 +16,7 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.ledger import hashed_fields, with_tokens
 from airflow_provider_crm.values.time_zones import zone
-from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors import VENDORS, connection_types, problem_of
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_connection(crm_conn_id: str) -> Connection:
         return BaseHook.get_connection(crm_conn_id)
     except AirflowNotFoundException as err:
         msg = (
-            f"There is no connection {crm_conn_id!r}; create one of type {' or '.join(VENDORS)}, "
+            f"There is no connection {crm_conn_id!r}; create one of type {connection_types()}, "
             f"or set AIRFLOW_CONN_{crm_conn_id.upper()}."
         )
         raise ConfigurationError(msg) from err
@@ -64,14 +64,24 @@ def vendor_of(connection: Connection) -> Vendor:
     """Return the vendor that a connection's type names.
 
     Raises:
-        ConfigurationError: If the connection is of another type.
+        ConfigurationError: If the connection is of another type, or its vendor cannot be used.
     """
-    vendor = VENDORS.get(connection.conn_type or "")
+    try:
+        return vendor_of_type(connection.conn_type or "")
+    except ConfigurationError as err:
+        msg = f"Connection {connection.conn_id!r} is of type {connection.conn_type!r}: {err}"
+        raise ConfigurationError(msg) from err
+
+
+def vendor_of_type(conn_type: str) -> Vendor:
+    """Return the vendor of a connection type.
+
+    Raises:
+        ConfigurationError: No installed distribution has it, or the one that has it cannot be used.
+    """
+    vendor = VENDORS.get(conn_type)
     if vendor is None:
-        msg = (
-            f"Connection {connection.conn_id!r} is of type {connection.conn_type!r}; an opportunity can be written to "
-            f"a connection of type {' or '.join(VENDORS)}."
-        )
+        msg = problem_of(conn_type) or f"an opportunity can be written to a connection of type {connection_types()}."
         raise ConfigurationError(msg)
     return vendor
 

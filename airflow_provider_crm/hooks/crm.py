@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_crm.exceptions import CrmError
-from airflow_provider_crm.hooks.connection import account_of, read_connection, vendor_of
+from airflow_provider_crm.hooks.connection import account_of, read_connection, vendor_of, vendor_of_type
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, with_tokens
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
-from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,12 @@ if TYPE_CHECKING:
 class CrmHook(BaseHook):
     """One authenticated session for the account that an Airflow connection names.
 
-    The connection is read once, when it is first needed. Subclasses name their vendor by `conn_type`.
+    The connection is read once, when it is first needed. A vendor has a subclass, in its own distribution, with these
+    attributes:
+
+    - `conn_type`: the connection type, which is the vendor's name;
+    - `default_conn_name`: id of the connection if none is named;
+    - `hook_name`: the vendor's name for people.
 
     Args:
         crm_conn_id: Airflow connection of the hook's type.
@@ -54,7 +58,7 @@ class CrmHook(BaseHook):
             ledger_conn_id: As for the class.
 
         Raises:
-            ConfigurationError: If the connection is of another type.
+            ConfigurationError: If the connection is of another type, or its vendor cannot be used.
         """
         connection = read_connection(crm_conn_id)
         vendor_of(connection)
@@ -64,8 +68,12 @@ class CrmHook(BaseHook):
 
     @property
     def vendor(self) -> Vendor:
-        """The adapter of this hook's vendor."""
-        return VENDORS[self.conn_type]
+        """The adapter of this hook's vendor.
+
+        Raises:
+            ConfigurationError: It cannot be used.
+        """
+        return vendor_of_type(self.conn_type)
 
     @property
     def session(self) -> Session:

@@ -22,6 +22,7 @@ from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS, LARGEST_CONCURREN
 from airflow_provider_crm.report.rejects_file import check_rejects_path
 from airflow_provider_crm.report.tolerance import Tolerance
 from airflow_provider_crm.rows.rules import check_null_values
+from airflow_provider_crm.vendors import connection_types
 
 Check: TypeAlias = Callable[[str, Any], Any]
 """A function of an argument's name and value that returns the checked value, or raises `ConfigurationError`."""
@@ -212,6 +213,12 @@ def _digest(name: str, value: object) -> str | None:
     raise _refused(name, value, advice)
 
 
+def _crm_conn_id(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _refused(name, value, f"the id of a connection of type {connection_types()}")
+    return value
+
+
 def _conflict_rule(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise _refused(name, value, "one of fail, skip, overwrite")
@@ -227,7 +234,7 @@ def _refused(name: str, value: object, advice: str) -> ConfigurationError:
 
 
 WRITING: Mapping[str, Check | None] = {
-    "crm_conn_id": text("the id of a connection of type close or raze"),
+    "crm_conn_id": _crm_conn_id,
     "timezone": optional_text("an IANA zone such as 'America/New_York'"),
     "nulls": text_or_mapping,
     "null_values": null_values,

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 class Vendor(Protocol):
     """One CRM API. All methods are pure."""
 
+    api_version: int
+    """The `vendors.API_VERSION` for which the vendor was written: a number, not a reference to it."""
     name: str
-    """Connection type, such as `close`."""
+    """Connection type, such as `acme`; the name of its entry point, too."""
     display_name: str
-    """Name for people, such as `Close`."""
+    """Name for people, such as `Acme CRM`."""
     origin: str
     """Scheme and host of the vendor's own service."""
     documentation: str

@@ -86,6 +86,7 @@ _BY_CODE: Mapping[str, type[CrmError]] = {
 class Raze:
     """The Raze external API, version 1."""
 
+    api_version = 1
     name = "raze"
     display_name = "Raze"
     origin = "https://app.getraze.com"

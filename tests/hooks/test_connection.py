@@ -274,7 +274,7 @@ def test_a_connection_of_another_kind(monkeypatch):
     with pytest.raises(ConfigurationError) as wrong:
         CrmHook.for_connection("crm")
     assert str(wrong.value) == (
-        "Connection 'crm' is of type 'postgres'; an opportunity can be written to a connection of type close or raze."
+        "Connection 'crm' is of type 'postgres': an opportunity can be written to a connection of type close or raze."
     )
 
 

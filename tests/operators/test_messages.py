@@ -109,7 +109,7 @@ def test_a_connection_of_another_type_is_refused(refused, monkeypatch):
     """The message names the type there is and the types that fit."""
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "http", "host": "example.com"}))
     assert refused(crm_conn_id="other") == (
-        "Connection 'other' is of type 'http'; an opportunity can be written to a connection of type close or raze."
+        "Connection 'other' is of type 'http': an opportunity can be written to a connection of type close or raze."
     )
 
 

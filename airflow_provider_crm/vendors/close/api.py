@@ -58,6 +58,7 @@ _PAGE_SIZE = 100
 class Close:
     """The Close API, version 1."""
 
+    api_version = 1
     name = "close"
     display_name = "Close"
     origin = "https://api.close.com"
