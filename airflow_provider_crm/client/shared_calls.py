@@ -15,20 +15,8 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_crm.client.redaction import Redactor
-    from airflow_provider_crm.vendors.calls import BatchCall, RowAnswer
+    from airflow_provider_crm.vendors.calls import RowAnswer
     from airflow_provider_crm.vendors.protocol import Vendor
-
-
-def shared_batch(calls: Sequence[Call]) -> BatchCall | None:
-    """Return how the rows of these calls share a call; None if they go alone.
-
-    Args:
-        calls: The calls of one row.
-    """
-    if len(calls) != 1 or not calls[0].replayable:
-        return None
-    route = calls[0].route
-    return None if route is None else route.batch
 
 
 def batch_rows(calls: Sequence[Call], record_ids: Sequence[str]) -> list[BatchRow]:
@@ -54,8 +42,8 @@ class SharedCall:
     """
 
     def __init__(self, calls: Sequence[Call], record_ids: Sequence[str], vendor: Vendor, redactor: Redactor) -> None:
-        batch = shared_batch(calls[:1])
-        if batch is None:
+        route = calls[0].route
+        if route is None or (batch := route.batch) is None:
             msg = "These rows share no call."
             raise ValueError(msg)
         self.maybe_written = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
 from airflow_provider_crm.plan.reads import ListProgress
-from airflow_provider_crm.push.concurrency import Concurrency, RowTiming
+from airflow_provider_crm.push.concurrency import CallTiming, Concurrency
 from airflow_provider_crm.push.stops import FirstError
 from airflow_provider_crm.push.workers import Workers
 
@@ -30,7 +30,7 @@ class _Answer(NamedTuple):
     """The result of reading some records together: each record that was read, and the time that it took."""
 
     records: Mapping[str, Record | RejectedError | None]
-    timing: RowTiming
+    timing: CallTiming
 
 
 class RecordReader:
@@ -156,7 +156,7 @@ class RecordReader:
         began, waited = monotonic(), limit_seconds()
         records = {} if self._failed.error is not None else self._read_or_fail(record_ids)
         ended = monotonic()
-        return _Answer(records, RowTiming(ended, ended - began, limit_seconds() - waited))
+        return _Answer(records, CallTiming(ended, ended - began, limit_seconds() - waited))
 
     def _read_or_fail(self, record_ids: Sequence[str]) -> Mapping[str, Record | RejectedError | None]:
         try:

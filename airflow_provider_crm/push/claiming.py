@@ -1,17 +1,17 @@
 """Turn prepared rows into rows to write: compare them with the ledger, batch by batch, and claim what is left.
 
-An error of the ledger's database stops the run instead of leaving it.
+Here a batch is some rows that the ledger sees together, whatever calls send them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_crm.exceptions import ClaimLostError, InvalidValueError, LedgerUnavailableError, TransientError
-from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
+from airflow_provider_crm.exceptions import InvalidValueError
+from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
+from airflow_provider_crm.push.batching import batch_of
 from airflow_provider_crm.push.outcomes import claim_outcome, invalid, not_sent, outdated_approval, unchanged
 from airflow_provider_crm.push.prepare import (
     ROWS_AT_ONCE,
@@ -23,15 +23,13 @@ from airflow_provider_crm.push.prepare import (
     desired_row,
     desired_rows,
 )
-from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.encoding import calls_of_all
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
-    from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.push.run_ledger import RunLedger
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
@@ -55,7 +53,8 @@ class RowClaimer:
         preparer: Prepares the rows.
         ledger: Claims them.
         stops: Why the run ends.
-        compares: Whether there is a ledger: then rows are compared by thousands, else they go one by one.
+        compares: Whether there is a ledger: then rows are compared by thousands. Else they are read one by one, or as
+            many as some calls take if they share calls.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of one push
@@ -78,8 +77,11 @@ class RowClaimer:
         self._stops = stops
         self._compares = compares
 
-    def jobs(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | Pause]:
-        """Yield the outcomes of rows that need no call, the rows to write, and pauses that other runs ask for."""
+    def jobs(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | Pause | None]:
+        """Yield the outcomes of rows that need no call, the rows to write, and pauses that other runs ask for.
+
+        None marks the end of some rows: it is not known when others come, so that none should wait for them.
+        """
         size = _COMPARED_AT_ONCE if self._compares else 1
         postponed: list[PreparedRow] = []
         while batch := list(islice(source, size)):
@@ -88,12 +90,23 @@ class RowClaimer:
             self._ledger.note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
             changed = yield from self._changed([item for item in prepared if not isinstance(item, Outcome)])
-            for first in range(0, len(changed), ROWS_AT_ONCE):
-                postponed, _ = yield from self._claimed(postponed + changed[first : first + ROWS_AT_ONCE])
+            at_once = self._rows_at_once(changed)
+            for first in range(0, len(changed), at_once):
+                postponed, _ = yield from self._claimed(postponed + changed[first : first + at_once])
+                yield None
+            size = _COMPARED_AT_ONCE if self._compares else at_once
         while postponed:
             postponed, seconds = yield from self._claimed(postponed)
+            yield None
             if postponed:
                 yield Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+
+    def _rows_at_once(self, rows: Sequence[PreparedRow]) -> int:
+        """Return how many rows to claim at once: as many as fill some calls, if such rows share calls."""
+        batch = batch_of(self._vendor.write_calls(tuple(rows[0][1].names))) if rows else None
+        if batch is None:
+            return ROWS_AT_ONCE if self._compares else 1
+        return batch.largest * max(1, ROWS_AT_ONCE // batch.largest)
 
     def _changed(self, rows: list[PreparedRow]) -> Generator[Outcome, None, list[PreparedRow]]:
         """Yield the outcomes of rows whose values are all in the CRM already; return the other rows."""
@@ -158,135 +171,3 @@ class RowClaimer:
 def _is_outdated(update: Update, claim: Claim) -> bool:
     """Return whether newer data keeps out all of an approved change."""
     return claim.verdict is Verdict.STALE and outdated_approval(update, claim) is not None
-
-
-_RENEWALS = 5  # a database that is slow for a moment, as after a restart, stops no run
-
-
-class RunLedger:
-    """Claims, renews and records the rows of one run; all but `renew` is for the main thread only.
-
-    Args:
-        ledger: The ledger, or None: then every row is claimed, and nothing is recorded.
-        rules: How rows are written.
-        stops: Where errors of the database end the run.
-        changes_only: Whether to leave out values that are known to be in the CRM.
-    """
-
-    def __init__(self, ledger: Ledger | None, rules: PushRules, stops: Stops, *, changes_only: bool) -> None:
-        self._ledger = ledger
-        self._retry_rejected = rules.retry_rejected
-        self._stops = stops
-        self._changes_only = changes_only
-        self._claimed_records: set[str] = set()
-
-    @property
-    def knows_unchanged(self) -> bool:
-        """Whether `unchanged` may know such rows: there is a ledger, only changes are sent, and the run goes on."""
-        return self._ledger is not None and self._changes_only and self._stops.reason is None
-
-    def unchanged(self, rows: DesiredRows) -> frozenset[int]:
-        """Return the positions of the rows whose values are all known to be in the CRM."""
-        if self._ledger is None or not self.knows_unchanged:
-            return frozenset()
-        try:
-            return self._ledger.unchanged_rows(rows)
-        except TransientError as err:
-            self._stops.add(err)
-            return frozenset()
-
-    def claim(self, rows: Sequence[DesiredRow]) -> Sequence[Claim | None]:
-        """Return the ledger's answer to each row, in order; None for all rows once the run ends."""
-        if self._stops.reason is not None:
-            return [None] * len(rows)
-        if self._ledger is None:
-            return [Claim(Verdict.SEND, fields=frozenset(row.values), deadline=math.inf) for row in rows]
-        # Noted before they are claimed: a signal may raise while only the database knows of the claims.
-        new = {row.record_id for row in rows} - self._claimed_records
-        self._claimed_records |= new
-        try:
-            claims = self._ledger.claim(rows, changes_only=self._changes_only, retry_rejected=self._retry_rejected)
-        except TransientError as err:
-            self._stops.add(err)
-            return [None] * len(rows)
-        to_send = {row.record_id for row, one in zip(rows, claims, strict=True) if one.verdict is Verdict.SEND}
-        self._claimed_records -= new - to_send
-        return claims
-
-    def renewer(self, row: ClaimedRow, monotonic: Callable[[], float], longest_call: float) -> Callable[[], None]:
-        """Return a function that renews the claim of a row, to be called before each attempt.
-
-        A call that lands after its claim has run out could overwrite a newer value. So the function raises if the
-        claim cannot be made to outlast one more call.
-
-        Args:
-            row: The row.
-            monotonic: Seconds that never run backwards.
-            longest_call: Seconds that a call may take at most.
-        """
-        ledger, deadline = self._ledger, row.claim.deadline
-
-        def renew() -> None:
-            nonlocal deadline
-            if ledger is None or monotonic() + longest_call < deadline:
-                return
-            for _ in range(_RENEWALS):
-                renewed = ledger.renew(row.desired, row.claim)
-                if renewed is None:
-                    msg = "Another run has taken this row over while it waited."
-                    raise ClaimLostError(msg, record_id=row.record_id)
-                if monotonic() + longest_call < renewed:
-                    deadline = renewed
-                    return
-            msg = (
-                "The ledger cannot be used: its database is so slow that a claim runs out while it is renewed. "
-                "Nothing is sent that could not be recorded; run again when its database is back."
-            )
-            raise LedgerUnavailableError(msg, record_id=row.record_id)
-
-        return renew
-
-    def settle(self, settlements: Sequence[Settlement], *, once_more: bool = False) -> None:
-        """Record what became of claimed rows. If that fails, the run stops, and a later run sends the rows again.
-
-        Args:
-            settlements: The rows.
-            once_more: Whether a signal may have interrupted this when it was stored already.
-        """
-        if self._ledger is None or not settlements:
-            return
-        try:
-            self._ledger.settle(settlements, once_more=once_more)
-        except TransientError as err:
-            self._stops.add(err)
-        else:
-            self._claimed_records -= {settlement.row.record_id for settlement in settlements}
-
-    def note(self, outcomes: Iterable[Outcome]) -> None:
-        """Put refused rows on record that were never claimed."""
-        refused = [(outcome, ()) for outcome in outcomes]
-        if self._ledger is None or not refused or self._stops.ledger_failed:
-            return
-        try:
-            self._ledger.note(refused)
-        except TransientError as err:
-            self._stops.add(err)
-
-    def release(self, sent: frozenset[str]) -> None:
-        """Give back the claims of all records but the ones that were sent."""
-        never_sent = sorted(self._claimed_records - sent)
-        if self._ledger is None or not never_sent or self._stops.ledger_failed:
-            return
-        try:
-            self._ledger.release(never_sent)
-        except TransientError as err:
-            self._stops.add(err)
-
-    def close(self, report: Mapping[str, Any], *, deferred: bool) -> None:
-        """Store the report of the run."""
-        if self._ledger is None or self._stops.ledger_failed:
-            return
-        try:
-            self._ledger.close(report, deferred=deferred)
-        except TransientError as err:
-            self._stops.add(err)

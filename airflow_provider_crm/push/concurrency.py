@@ -1,8 +1,8 @@
 """Find the number of threads while the run goes on, between one and a largest number.
 
-The right number of threads is the latency of the vendor times the rate that its limit, its server and this process
-allow. These four are unknown and change, so `Concurrency` tries: more threads stay if they bring more rows per second,
-fewer stay if they cost none.
+The right number of threads is the latency of the vendor times the rate of calls that its limit, its server and this
+process allow. These four are unknown and change, so `Concurrency` tries: more threads stay if they bring more calls per
+second, fewer stay if they cost none.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 from typing import NamedTuple
 
 FIRST_SIZE = 16
-# Rows per second that a process writes at most, more or less: to begin with there are no more threads than that needs.
+# Calls per second that a process makes at most, more or less: to begin with there are no more threads than that needs.
 _FIRST_RATE = 2_000
 _SETTLED_ROUNDS = 2
 _SHORTEST_ROUND = 0.1
-_FEWEST_ROWS = 8  # the mean of fewer says little
+_FEWEST_CALLS = 8  # the mean of fewer says little
 _SHORTEST_PACED_ROUND = 5.0
 _REST = 10.0
 # Parts of the threads' time that they wait for the rate limit: below the first all are needed, above the last there are
@@ -28,8 +28,8 @@ _LOSS = 0.9
 _SLOWER = 0.75
 
 
-class RowTiming(NamedTuple):
-    """The time that one row took.
+class CallTiming(NamedTuple):
+    """The time that one call took, or the calls of one row.
 
     Attributes:
         at: When it ended, in monotonic seconds.
@@ -43,7 +43,7 @@ class RowTiming(NamedTuple):
 
 
 class _Tried(NamedTuple):
-    """A number of threads, and the rows per second that it brought."""
+    """A number of threads, and the calls per second that it brought."""
 
     size: int
     rate: float
@@ -52,21 +52,21 @@ class _Tried(NamedTuple):
 class Concurrency:
     """Finds the number of threads; not safe for threads, and reads no clock.
 
-    The first row goes alone, and the time that it takes sets the first number of threads. The number is doubled with
-    each round, as long as rows take less than twice the time that they took at first. A round is about one row of each
-    thread.
+    The first call goes alone, and the time that it takes sets the first number of threads. The number is doubled with
+    each round, as long as calls take less than twice the time that they took at first. A round is about one call of
+    each thread. What one thread does for a row counts as one call, or what it does for rows that share one.
 
-    From then on it looks at longer rounds; rows that had begun before the number was changed do not count. After each,
+    From then on it looks at longer rounds; calls that had begun before the number was changed do not count. After each,
     one of these is done:
 
     - Threads that only wait for the rate limit are removed.
     - Threads that wait for rows change nothing: the source is slower than the vendor.
-    - Twice as many are tried, and kept if twice as many threads bring at least 15% more rows per second. Otherwise the
+    - Twice as many are tried, and kept if twice as many threads bring at least 15% more calls per second. Otherwise the
       vendor, or this process, is at its limit, and only answers got slower.
-    - Where more bring nothing, a third fewer are tried, and kept as long as that costs nothing. Rows that wait for the
+    - Where more bring nothing, a third fewer are tried, and kept as long as that costs nothing. Calls that wait for the
       vendor's server or for this process need no thread.
-    - The same when the rows per second fall by a quarter: a server that is overloaded gets relief. If it does cost, the
-      vendor is only farther away, and more are tried.
+    - The same when the calls per second fall by a quarter: a server that is overloaded gets relief. If it does cost,
+      the vendor is only farther away, and more are tried.
 
     Args:
         largest: Threads at most.
@@ -85,49 +85,49 @@ class Concurrency:
         self._falling = False
         self._needed = 1
         self._rest_until = -math.inf
-        self._old_rows = 0
+        self._old_calls = 0
         self._began: float | None = None
-        self._rows, self._seconds, self._waited = 0, 0.0, 0.0
+        self._calls, self._seconds, self._waited = 0, 0.0, 0.0
 
-    def ended(self, row: RowTiming) -> None:
-        """Learn from a row that ended, and choose the number of threads again after each round."""
-        if self._old_rows > 0:
-            self._old_rows -= 1
-            self._begin(row.at)
+    def ended(self, call: CallTiming) -> None:
+        """Learn from a call that ended, and choose the number of threads again after each round."""
+        if self._old_calls > 0:
+            self._old_calls -= 1
+            self._begin(call.at)
             return
         if self._began is None:
-            self._began = row.at - row.seconds
-        self._rows += 1
-        self._seconds += row.seconds
-        self._waited += row.waited
-        lasted = row.at - self._began
+            self._began = call.at - call.seconds
+        self._calls += 1
+        self._seconds += call.seconds
+        self._waited += call.waited
+        lasted = call.at - self._began
         if self._starting:
-            if self._rows >= self.size and lasted > 0:
+            if self._calls >= self.size and lasted > 0:
                 self._start(lasted)
-                self._begin(row.at)
+                self._begin(call.at)
             return
         rounds = 1 if self._settled is None or self._before is not None else _SETTLED_ROUNDS
         paced = self._waited > _SCARCE * self._seconds
-        enough = self._rows >= max(rounds * self.size, _FEWEST_ROWS)
+        enough = self._calls >= max(rounds * self.size, _FEWEST_CALLS)
         if enough and lasted >= (_SHORTEST_PACED_ROUND if paced else _SHORTEST_ROUND):
-            self._choose(row.at, lasted)
-            self._begin(row.at)
+            self._choose(call.at, lasted)
+            self._begin(call.at)
 
     def _begin(self, now: float) -> None:
         self._began = now
-        self._rows, self._seconds, self._waited = 0, 0.0, 0.0
+        self._calls, self._seconds, self._waited = 0, 0.0, 0.0
 
     def _start(self, lasted: float) -> None:
-        """Double the threads until there are enough, or rows come slower, or wait for something."""
-        took = (self._seconds - self._waited) / self._rows
+        """Double the threads until there are enough, or calls take longer, or wait for something."""
+        took = (self._seconds - self._waited) / self._calls
         scarce, idle = self._waited > _SCARCE * self._seconds, self._seconds < _BUSY * lasted * self.size
         if self._unhurried is None:
             self._unhurried = took
             self.size = max(1, min(math.ceil(took * _FIRST_RATE), FIRST_SIZE, self._largest))
         elif took > _CROWDED * self._unhurried:
             self._starting = False
-            # By Little's law: so many rows are on their way when none of them has to queue.
-            self._resize(math.ceil(self._rows / lasted * self._unhurried))
+            # By Little's law: so many calls are on their way when none of them has to queue.
+            self._resize(math.ceil(self._calls / lasted * self._unhurried))
         elif scarce or idle:
             self._starting = False
         else:
@@ -137,7 +137,7 @@ class Concurrency:
 
     def _choose(self, now: float, lasted: float) -> None:
         falling, self._falling = self._falling, False
-        rate, waiting = self._rows / lasted, self._waited / self._seconds if self._seconds else 0.0
+        rate, waiting = self._calls / lasted, self._waited / self._seconds if self._seconds else 0.0
         if waiting > _SCARCE:
             self._before = self._settled = None
             if waiting > _PLENTY:
@@ -185,5 +185,5 @@ class Concurrency:
         self._resize(size)
 
     def _resize(self, size: int) -> None:
-        self._old_rows = self.size
+        self._old_calls = self.size
         self.size = max(1, min(size, self._largest))

@@ -22,7 +22,7 @@ from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_o
 from airflow_provider_crm.vendors.win_dates import wins_without_date, with_win_date
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.stops import Stops
@@ -45,11 +45,19 @@ class Job(ClaimedRow):
         update: The row.
         writes: The values that are sent.
         calls: The calls that send them, in order.
+        compared: Whether the record was read for this row already.
+        maybe_written: Whether the answer to an earlier call that carried this row did not say what became of it.
     """
 
     update: Update
     writes: Writes
     calls: tuple[Call, ...]
+    compared: bool = False
+    maybe_written: bool = False
+
+
+Batch: TypeAlias = Sequence[Job]
+"""Rows that are sent in one call, each of another record; one row whose calls are its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,8 @@ class RowPreparer:
     """Prepares rows to be sent.
 
     Args:
-        session: The account; only its vendor and clock are used.
+        vendor: The adapter.
+        clock: Time.
         catalogue: What the account offers.
         rules: How rows are written.
         stops: Why the run ends; rows that come later are not sent.
@@ -107,10 +116,17 @@ class RowPreparer:
     """
 
     def __init__(
-        self, session: Session, catalogue: Catalogue, rules: PushRules, stops: Stops, *, checks_won_date: bool
+        self,
+        vendor: Vendor,
+        clock: Clock,
+        catalogue: Catalogue,
+        rules: PushRules,
+        stops: Stops,
+        *,
+        checks_won_date: bool,
     ) -> None:
-        self._clock = session.clock
-        self._vendor = session.account.vendor
+        self._clock = clock
+        self._vendor = vendor
         self._catalogue = catalogue
         self._rules = rules
         self._stops = stops

@@ -32,7 +32,8 @@ class PushRules:
     Attributes:
         timezone: IANA zone of the run; None sends an offset header of UTC.
         verify_echo: Whether the record that comes back is compared with the values that were sent.
-        concurrency: Rows in flight at once, at most; see `Concurrency`.
+        concurrency: Calls in flight at once, at most; see `Concurrency`. A crash repeats the rows of so many calls at
+            most: this number for vendors without batches, else times the rows of a batch.
         date_won_default: The date of a won stage without one, in a late run. "server" lets the vendor set its today,
             "as_of" sends the date of the row's data, None refuses the row.
         resumed: Whether an earlier try of this run may have written some rows already: without a ledger, what may

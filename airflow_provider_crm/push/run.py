@@ -1,30 +1,27 @@
-"""Write a run's rows and yield one outcome per row: batching, claims, concurrency, and what stops a run."""
+"""Write a run's rows and yield one outcome per row: what is read, sent, recorded and reported when."""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
-from airflow_provider_crm.push.claiming import Pause, RowClaimer, RunLedger
-from airflow_provider_crm.push.concurrency import Concurrency, RowTiming
+from airflow_provider_crm.push.batch_writer import BatchWriter
+from airflow_provider_crm.push.batching import Batches
+from airflow_provider_crm.push.claiming import Pause, RowClaimer
+from airflow_provider_crm.push.in_flight import InFlight
 from airflow_provider_crm.push.outage import OutageWatch
-from airflow_provider_crm.push.prepare import RowPreparer
+from airflow_provider_crm.push.prepare import Job, RowPreparer
+from airflow_provider_crm.push.run_ledger import RunLedger
 from airflow_provider_crm.push.stops import Stops
-from airflow_provider_crm.push.workers import Workers
-from airflow_provider_crm.push.write import RowWriter
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
-    from airflow_provider_crm.client.waiting import Waiting
     from airflow_provider_crm.ledger.ledger import Ledger
-    from airflow_provider_crm.push.prepare import Job, RowResult
+    from airflow_provider_crm.push.prepare import Batch, RowResult
     from airflow_provider_crm.push.rules import Inspect, PushRules
-    from airflow_provider_crm.push.write import MaySend
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
@@ -70,14 +67,17 @@ class Push:
         self._outages = OutageWatch(session, probing=probing)
         changes_only = rules.changes_only and inspect is None  # an inspection reads every record
         self._ledger = RunLedger(ledger, rules, stops, changes_only=changes_only)
-        self._preparer = RowPreparer(session, catalogue, rules, stops, checks_won_date=ledger is None)
+        self._preparer = RowPreparer(
+            session.account.vendor, session.clock, catalogue, rules, stops, checks_won_date=ledger is None
+        )
         self._claimer = RowClaimer(
             session, catalogue, rules, self._preparer, self._ledger, stops, compares=ledger is not None
         )
         resumed = rules.resumed and ledger is None
-        writer = RowWriter(
+        writer = BatchWriter(
             session, catalogue, rules, self._ledger.renewer, inspect, self._outages, stops, resumed=resumed
         )
+        self._batches = Batches()
         self._in_flight = InFlight(writer.write, rules.concurrency, session.waiting)
         self._recorded: deque[RowResult] = deque()
 
@@ -109,12 +109,12 @@ class Push:
             for item in self._claimer.jobs(iter(rows)):
                 if isinstance(item, Outcome):
                     yield item
+                elif isinstance(item, Job):
+                    yield from self._queued(self._batches.add(item))
                 elif isinstance(item, Pause):
                     yield from self._paused(item)
                 else:
-                    while not in_flight.accepts(item.update.record_id):
-                        yield from self._ended()
-                    in_flight.add(item)
+                    yield from self._queued(self._batches.rest())
             while len(in_flight):
                 yield from self._ended()
         except BaseException as err:
@@ -142,14 +142,24 @@ class Push:
         else:
             self._session.clock.sleep(pause.seconds)
 
+    def _queued(self, batches: Iterable[Batch]) -> Iterator[Outcome]:
+        """Queue calls; where there is no room, or a record is on its way, yield the rows that end meanwhile."""
+        for batch in batches:
+            while not self._in_flight.accepts(batch):
+                yield from self._ended()
+            self._in_flight.add(batch)
+
     def _ended(self) -> Iterator[Outcome]:
         """Put the rows on record that have ended, waiting for the first."""
-        results = self._in_flight.ended()
+        calls = self._in_flight.ended()
+        results = [result for call in calls for result in call]
         self._settle(results)
-        self._in_flight.recorded(results)
+        self._in_flight.recorded(calls)
         self._recorded.extend(results)
-        while self._recorded:
-            yield self._counted(self._recorded.popleft())
+        for call in calls:
+            self._count(call)
+            for _ in call:
+                yield self._recorded.popleft().outcome
 
     def _settle(self, results: Iterable[RowResult], *, once_more: bool = False) -> None:
         """Record results in the ledger.
@@ -158,14 +168,13 @@ class Push:
         """
         self._ledger.settle([result for result in results if not result.keeps_claim], once_more=once_more)
 
-    def _counted(self, result: RowResult) -> Outcome:
+    def _count(self, call: Sequence[RowResult]) -> None:
         """Stop the run if the vendor is down."""
-        outcome = result.outcome
         if self._stops.reason is None:
-            outage = self._outages.add(outcome.word, result.cause, outcome.reason)
+            ends = [(result.outcome.word, result.cause) for result in call]
+            outage = self._outages.add(ends, call[-1].outcome.reason if call else "")
             if outage is not None:
                 self._stops.add(outage)
-        return outcome
 
     def _end_early(self, err: BaseException) -> None:
         """Leave ledger and CRM consistent when the run is ended by a signal, or by the code that reads its outcomes.
@@ -188,104 +197,3 @@ def _unanswered(job: Job) -> Outcome:
     """Return the outcome of a row that was sent, and whose answer the run did not wait for."""
     code = NotReachedError.default_code
     return Outcome(job.update.row, job.update.record_id, OutcomeWord.UNKNOWN, code, _NO_ANSWER)
-
-
-class InFlight:
-    """The rows that threads are writing, or that have ended and are not on record yet.
-
-    There are never more of them than `largest`, so that no more are sent again after a crash. An ended row stays here
-    until it is `recorded`: a signal may raise between any two steps of the main thread, and loses no row.
-
-    Args:
-        write: Writes one row; its last argument is called before each attempt.
-        largest: Rows at most.
-        waiting: Time, and how long the threads wait for the rate limit.
-    """
-
-    def __init__(self, write: Callable[[Job, MaySend], RowResult], largest: int, waiting: Waiting) -> None:
-        self._write = write
-        self._largest = largest
-        self._waiting = waiting
-        self._concurrency = Concurrency(largest)
-        self._jobs: dict[str, Job] = {}
-        self._begun: set[str] = set()
-        self._sent: set[str] = set()
-        self._ended: dict[str, RowResult] = {}
-        self._ending = False
-        self._changed = threading.Condition()
-        self._workers: Workers[tuple[RowResult, RowTiming]] = Workers("crm-push")
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def accepts(self, record_id: str) -> bool:
-        """Return whether a row may come now: there is room, and none of the same record is here."""
-        return len(self._jobs) < self._largest and record_id not in self._jobs
-
-    def add(self, job: Job) -> None:
-        """Queue a row to be written."""
-        self._jobs[job.update.record_id] = job
-        self._workers.add(partial(self._timed, job))
-
-    def ended(self) -> list[RowResult]:
-        """Return all rows that have ended, waiting for the first; they stay here until they are `recorded`."""
-        batch = self._workers.ended()
-        for _, timing in batch:
-            self._concurrency.ended(timing)
-        self._workers.resize(self._concurrency.size)
-        return [result for result, _ in batch]
-
-    def recorded(self, batch: Iterable[RowResult]) -> None:
-        """Make room for other rows."""
-        with self._changed:
-            for record_id in [result.row.record_id for result in batch]:
-                self._ended.pop(record_id, None)
-                self._jobs.pop(record_id, None)
-                self._begun.discard(record_id)
-                self._sent.discard(record_id)
-
-    def _may_send(self, job: Job) -> bool:
-        """Note that a call of a row is sent now; False if none may be sent any more."""
-        with self._changed:
-            if not self._ending:
-                self._sent.add(job.update.record_id)
-            return not self._ending
-
-    def end(self) -> frozenset[str]:
-        """Allow no further call; return the records of the rows that were sent, or ended without being sent."""
-        with self._changed:
-            self._ending = True
-            return frozenset(self._sent | self._ended.keys())
-
-    def wait(self, seconds: float) -> tuple[list[RowResult], list[Job]]:
-        """Wait for the calls that are on their way, after `end`.
-
-        Args:
-            seconds: At most; real ones, as no clock of a test can hurry an answer.
-
-        Returns:
-            The rows that have ended and are not on record, and the rows that were sent and have no answer yet.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._sent <= self._ended.keys(), timeout=seconds)
-            unanswered = [self._jobs[record_id] for record_id in sorted(self._sent - self._ended.keys())]
-            ended, idle = list(self._ended.values()), self._begun <= self._ended.keys()
-        self._workers.close(wait=idle)  # a thread that waits for the budget finds out later that it may send nothing
-        return ended, unanswered
-
-    def close(self) -> None:
-        """End the threads of a run of which all rows are on record."""
-        self._workers.close()
-
-    def _timed(self, job: Job) -> tuple[RowResult, RowTiming]:
-        record_id = job.update.record_id
-        with self._changed:
-            self._begun.add(record_id)
-        monotonic, limit_seconds = self._waiting.clock.monotonic, self._waiting.limit_seconds
-        began, waited = monotonic(), limit_seconds()
-        result = self._write(job, self._may_send)
-        now = monotonic()
-        with self._changed:
-            self._ended[record_id] = result
-            self._changed.notify_all()
-        return result, RowTiming(now, now - began, limit_seconds() - waited)

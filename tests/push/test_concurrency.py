@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_crm.push.concurrency import FIRST_SIZE, Concurrency, RowTiming
+from airflow_provider_crm.push.concurrency import FIRST_SIZE, CallTiming, Concurrency
 from airflow_provider_crm.push.workers import Workers
 
 
@@ -77,7 +77,7 @@ class Simulation:
                 self.start()
             self.now, _, began, sent = heapq.heappop(self.in_flight)
             self.done += 1
-            self.concurrency.ended(RowTiming(self.now, self.now - began, sent - began))
+            self.concurrency.ended(CallTiming(self.now, self.now - began, sent - began))
             self.sizes.append(self.concurrency.size)
         return (self.done - before) / seconds
 
@@ -190,7 +190,7 @@ def test_a_clock_that_stands_still_changes_nothing():
     """Without a duration there is no rate, and the number stays."""
     concurrency = Concurrency(64)
     for _ in range(1_000):
-        concurrency.ended(RowTiming(5.0, 0.0, 0.0))
+        concurrency.ended(CallTiming(5.0, 0.0, 0.0))
     assert concurrency.size == 1
 
 

@@ -21,11 +21,11 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Verdict
-from airflow_provider_crm.push.claiming import RunLedger
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Renewed, Verdict
 from airflow_provider_crm.push.outage import OutageWatch
 from airflow_provider_crm.push.prepare import RowResult, desired_row, desired_rows
 from airflow_provider_crm.push.rules import PushRules
+from airflow_provider_crm.push.run_ledger import RunLedger
 from airflow_provider_crm.push.stops import Stops
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors import VENDORS
@@ -119,15 +119,30 @@ def test_a_half_applied_row_is_recorded():
 # Outages
 
 
+def failed(cause):
+    """The end of a call of one row, and why."""
+    return [(OutcomeWord.FAILED, cause)], "x"
+
+
 def test_a_lost_claim_and_a_bug_say_nothing_of_the_vendor():
     """They neither count as failed calls nor end a series of them."""
     watch = OutageWatch(SimpleNamespace(account=SimpleNamespace(vendor=CLOSE), is_down=lambda: True), probing=False)
-    failed = (OutcomeWord.FAILED, TransientError("x"), "x")
     for _ in range(4):
-        assert watch.add(*failed) is None
-        assert watch.add(OutcomeWord.FAILED, ClaimLostError("x"), "x") is None
-        assert watch.add(OutcomeWord.FAILED, ValueError("x"), "x") is None
-    assert watch.add(*failed) is not None
+        assert watch.add(*failed(TransientError("x"))) is None
+        assert watch.add(*failed(ClaimLostError("x"))) is None
+        assert watch.add(*failed(ValueError("x"))) is None
+    assert watch.add(*failed(TransientError("x"))) is not None
+
+
+def test_an_outage_is_counted_in_calls():
+    """A failed call counts once, however many rows it carried; one row that the vendor answered ends the series."""
+    watch = OutageWatch(SimpleNamespace(account=SimpleNamespace(vendor=CLOSE), is_down=lambda: True), probing=False)
+    call = [(OutcomeWord.FAILED, TransientError("x"))] * 100
+    for answered in ([*call, (OutcomeWord.REJECTED, RejectedError("x"))], [*call, (OutcomeWord.UPDATED, None)], []):
+        assert [watch.add(call, "gone") for _ in range(4)] == [None] * 4
+        assert watch.add(answered, "") is None
+    assert [watch.add(call, "gone") for _ in range(4)] == [None] * 4
+    assert str(watch.add(call, "gone")) == "Close failed 5 calls one after another, every attempt; gone"
 
 
 # The ledger of a run
@@ -175,18 +190,14 @@ def test_records_whose_claim_was_interrupted_are_given_back():
 
 def test_a_claim_is_renewed_only_when_it_would_run_out():
     """Without need the database is not asked; a claim that another run has taken over ends the row."""
-    now, deadlines = [0.0], iter([100.0, None])
-    ledger = SimpleNamespace(renew=lambda *_: next(deadlines))
+    now, answers = [0.0], iter([Renewed(100.0, frozenset()), Renewed(190.0, frozenset({"oppo_1"}))])
+    ledger = SimpleNamespace(renew_all=lambda rows: next(answers))
     claimed = ClaimedRow(ROW.desired, Claim(Verdict.SEND, fields=frozenset({"note"}), deadline=50.0))
-    renew = RunLedger(ledger, PushRules(), Stops(60.0), changes_only=True).renewer(claimed, lambda: now[0], 20.0)
-    renew()
-    now[0] = 40.0
-    renew()
-    now[0] = 79.0
-    renew()
+    renew = RunLedger(ledger, PushRules(), Stops(60.0), changes_only=True).renewer([claimed], lambda: now[0], 20.0)
+    for now[0] in (0.0, 40.0, 79.0):
+        assert renew() == frozenset()
     now[0] = 90.0
-    with pytest.raises(ClaimLostError):
-        renew()
+    assert renew() == {"oppo_1"}
 
 
 # Columns
