@@ -10,8 +10,9 @@ class WinRules:
     """The rules of a vendor that dates a win by itself: a won stage without a date gets the date of the call.
 
     Attributes:
-        stage_fields: Names of the fields that set a stage.
-        date_field: Name of the field that sets the date of a win; None if no caller can set it.
+        stage_fields: Names of the fields that set the stage: `stage`, and the vendor's own names of the same key.
+        date_field: Name of the field that sets the date of a win, which every account with stages has; None if no
+            caller can set it.
         advice: Sentences that say how to write a won stage without a date from old data.
         refusal: Message that refuses to send a date, with `{day}` where the date goes; used without `date_field` only.
     """
