@@ -15,7 +15,7 @@ import socket
 import sqlite3
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,13 +25,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import URL, Connection, Engine
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 30
 _SECONDS_A_READER_WAITS = 5
 _REFUSALS = 10
+_CLOCK = sa.select(sa.func.clock_timestamp())
 # In the order of bytes, JSON numbers and no other JSON texts stand between these.
 _NUMBERS: tuple[sa.ColumnElement[str], sa.ColumnElement[str]] = (sa.literal_column("'-'"), sa.literal_column("':'"))
 
@@ -52,11 +53,19 @@ class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
         moment = value.astimezone(dt.UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
-    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's interface
-        """Read UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], dt.datetime | None]:  # noqa: ARG002 - SQLAlchemy's interface
+        """Return the function that reads UTC."""
+        return _stored_moment if dialect.name == "sqlite" else _in_utc
+
+
+@lru_cache(maxsize=1024)
+def _stored_moment(text: str | None) -> dt.datetime | None:
+    """Read a moment from SQLite; those of one batch are few."""
+    return None if text is None else dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+
+
+def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
+    return moment if moment is None or moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)
 
 
 class Dialect(ABC):
@@ -64,7 +73,7 @@ class Dialect(ABC):
 
     Attributes:
         is_file: Whether the database is a file on this machine, which one transaction at a time may write.
-        updates_by_row: Whether an update of many rows is faster row by row, with `?` for each value.
+        updates_by_row: Whether many rows are written faster one by one, with `?` for each value.
         after_create: Statements that follow the creation of the tables.
     """
 
@@ -263,7 +272,7 @@ class Postgresql(Dialect):
 
     def now(self, connection: Connection) -> dt.datetime | None:
         """Return the server's time at this moment, not that of the transaction's beginning."""
-        now: dt.datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        now: dt.datetime = connection.execute(_CLOCK).scalar_one()
         return now.astimezone(dt.UTC)
 
     def lock(self, connection: Connection, key: int) -> None:

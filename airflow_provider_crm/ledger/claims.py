@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.ledger.states import PastRejection, StateOnRecord
@@ -109,6 +110,9 @@ class FieldState:
     newest: dt.datetime | None
 
 
+_NOTHING: Mapping[str, StateOnRecord] = MappingProxyType({})
+
+
 class ClaimBatch:
     """The states of one batch while its rows are decided; the decisions are written at the end, set by set.
 
@@ -119,18 +123,18 @@ class ClaimBatch:
         hashes: The form in which values are stored.
 
     Attributes:
-        claimed: Data time of each field that is to be claimed.
+        claimed: Data time of each field that is to be claimed, by record id and key.
         confirmed: Data time of newer data that agrees with the CRM, so that older data does not get past it.
     """
 
     def __init__(
         self,
         now: dt.datetime,
-        states: Mapping[FieldKey, StateOnRecord],
+        states: Mapping[str, Mapping[str, StateOnRecord]],
         refusals: Mapping[str, PastRejection],
         hashes: FieldHashes,
     ) -> None:
-        self.claimed: dict[FieldKey, dt.datetime] = {}
+        self.claimed: dict[str, dict[str, dt.datetime]] = {}
         self.confirmed: dict[FieldKey, dt.datetime] = {}
         self._now = now
         self._states = states
@@ -139,64 +143,89 @@ class ClaimBatch:
 
     def decide(self, desired: DesiredRow, *, changes_only: bool, retry_rejected: bool, deadline: float) -> Claim:
         """Compare one row with what is on record, and claim what is to be sent."""
-        verdicts = {key: self._verdict(desired, key, changes_only=changes_only) for key in desired.values}
-        busy = max((seconds for verdict, seconds in verdicts.values() if verdict is Verdict.BUSY), default=None)
-        if busy is not None:
-            return Claim(Verdict.BUSY, busy_seconds=busy)
-        send = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.SEND)
-        stale = frozenset(key for key, (verdict, _) in verdicts.items() if verdict is Verdict.STALE)
+        states = self._states.get(desired.record_id, _NOTHING)
+        send, stale, same, busy = self._sorted(desired, states, changes_only=changes_only)
+        if busy:
+            return Claim(Verdict.BUSY, busy_seconds=max(busy))
         refused = self._refusals.get(desired.record_id)
         if send and refused is not None and not retry_rejected and self._is_refused_before(desired, refused):
             return Claim(Verdict.REFUSED_BEFORE, refused=refused)
-        self._confirm(desired, frozenset(desired.values) - send - stale)
+        for key in same:
+            if states[key].as_of != desired.as_of:
+                self.confirmed[desired.record_id, key] = desired.as_of
         if not send:
-            return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=stale)
-        self.claimed.update({(desired.record_id, key): desired.as_of for key in send})
-        on_record = {key: self._states.get((desired.record_id, key)) for key in send}
+            return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=frozenset(stale))
+        self.claimed.setdefault(desired.record_id, {}).update(dict.fromkeys(send, desired.as_of))
         return Claim(
             Verdict.SEND,
-            fields=send,
-            stale=stale,
-            doubtful=frozenset(
-                key for key, row in on_record.items() if row is not None and (row.claim_token or not row.known)
-            ),
-            before={
-                key: str(row.value)
-                for key, row in on_record.items()
-                if row is not None and row.known and row.claim_token is None and self._is_comparable(row.value)
-            },
+            frozenset(send),
+            frozenset(stale),
+            *self._on_record(send, states),
             deadline=deadline,
             refused=refused,
         )
 
-    def _is_comparable(self, value: str | None) -> bool:
-        """Return whether a value on record can be compared; a hash that was made with another key cannot."""
-        return value is not None and self._hashes.comparable(value)
+    def _sorted(
+        self, desired: DesiredRow, states: Mapping[str, StateOnRecord], *, changes_only: bool
+    ) -> tuple[Collection[str], Collection[str], Collection[str], Collection[float]]:
+        """Return the keys to send, those with newer data, those that agree; and seconds until others are free."""
+        claimed = self.claimed.get(desired.record_id)
+        if not states and claimed is None:
+            return desired.values, (), (), ()
+        send: list[str] = []
+        stale: list[str] = []
+        same: list[str] = []
+        busy: list[float] = []
+        for key, text in desired.values.items():
+            if claimed is not None and key in claimed:
+                if desired.as_of < claimed[key]:
+                    stale.append(key)
+                else:
+                    busy.append(0.0)
+                continue
+            row = states.get(key)
+            if row is None:
+                send.append(key)
+            elif self._has_newer(desired, key, row):
+                stale.append(key)
+            elif row.claimed_until is not None and row.claimed_until > self._now:
+                busy.append((row.claimed_until - self._now).total_seconds())
+            elif row.claimed_until is None and changes_only and self._holds(row, key, text):
+                same.append(key)
+            else:
+                send.append(key)
+        return send, stale, same, busy
+
+    def _has_newer(self, desired: DesiredRow, key: str, row: StateOnRecord) -> bool:
+        """Return whether newer data of a field is on record, was claimed, or was confirmed in this batch."""
+        as_of = desired.as_of
+        if (row.as_of is not None and as_of < row.as_of) or (row.claim_as_of is not None and as_of < row.claim_as_of):
+            return True
+        confirmed = self.confirmed.get((desired.record_id, key)) if self.confirmed else None
+        return confirmed is not None and as_of < confirmed
+
+    def _holds(self, row: StateOnRecord, key: str, text: str) -> bool:
+        """Return whether the CRM is known to hold a value already."""
+        return row.known and row.value == self._hashes.form_of(key)(text)
+
+    def _on_record(
+        self, send: Collection[str], states: Mapping[str, StateOnRecord]
+    ) -> tuple[frozenset[str], Mapping[str, str]]:
+        """Return the keys that may have been sent without an acknowledgement, and the known values of the others."""
+        doubtful: list[str] = []
+        before: dict[str, str] = {}
+        for key in send if states else ():
+            row = states.get(key)
+            if row is None:
+                continue
+            if row.claim_token is not None or not row.known:
+                doubtful.append(key)
+            elif row.value is not None and self._hashes.comparable(row.value):
+                before[key] = row.value
+        return frozenset(doubtful), before
 
     def _is_refused_before(self, desired: DesiredRow, refused: PastRejection) -> bool:
         return refused.rests and refused.fingerprint == self._hashes.fingerprint(desired.values)
-
-    def _verdict(self, desired: DesiredRow, key: str, *, changes_only: bool) -> tuple[Verdict, float]:
-        field_key = (desired.record_id, key)
-        if field_key in self.claimed:
-            return (Verdict.STALE, 0.0) if desired.as_of < self.claimed[field_key] else (Verdict.BUSY, 0.0)
-        row = self._states.get(field_key)
-        if row is None:
-            return Verdict.SEND, 0.0
-        moments = (row.as_of, row.claim_as_of, self.confirmed.get(field_key))
-        newest = max((moment for moment in moments if moment is not None), default=None)
-        if newest is not None and desired.as_of < newest:
-            return Verdict.STALE, 0.0
-        if row.claimed_until is not None:
-            seconds = (row.claimed_until - self._now).total_seconds()
-            return (Verdict.BUSY, seconds) if seconds > 0 else (Verdict.SEND, 0.0)
-        same = row.known and row.value == self._hashes.form_of(key)(desired.values[key])
-        return (Verdict.UNCHANGED if same and changes_only else Verdict.SEND), 0.0
-
-    def _confirm(self, desired: DesiredRow, keys: frozenset[str]) -> None:
-        for field_key in ((desired.record_id, key) for key in keys):
-            if self._states[field_key].as_of != desired.as_of:
-                self.confirmed[field_key] = desired.as_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from airflow_provider_crm.ledger.claims import (
 )
 from airflow_provider_crm.ledger.on_record import (
     claimed_records,
-    ended_fields,
+    ended_rows,
     lock_claimed,
     log_line,
     read_rejections,
@@ -210,8 +210,8 @@ class Ledger:
             if once_more:
                 claimed = claimed_records(connection, self._account, self._token, records)
                 batch = [settlement for settlement in batch if settlement.row.record_id in claimed]
-            now, fields = self._database.now(connection), ended_fields(batch, self.hashes)
-            end_claims(connection, self._account, fields, token=self._token, run_key=self._run_key, now=now)
+            now, rows = self._database.now(connection), ended_rows(batch, self.hashes)
+            end_claims(connection, self._account, rows, token=self._token, run_key=self._run_key, now=now)
             store_rejections(connection, self._account, batch, self.hashes, now)
             forget(connection, self._account, gone, disproved)
 
@@ -229,14 +229,17 @@ class Ledger:
     def states(self, records: Iterable[str]) -> dict[FieldKey, FieldState]:
         """Read the state of each field of these records; at most some hundreds of records at once."""
         with self._transaction() as connection:
-            rows = read_states(connection, self._account, sorted(set(records)))
-        return {key: FieldState(row.value if self._is_known(row) else None, row.newest) for key, row in rows.items()}
+            states = read_states(connection, self._account, sorted(set(records)))
+        return {
+            (record_id, key): FieldState(row.value if self._is_known(row) else None, row.newest)
+            for record_id, rows in states.items()
+            for key, row in rows.items()
+        }
 
     def _is_known(self, row: StateOnRecord) -> bool:
         """Return whether a state shows what the CRM holds; a hash that was made with another key does not."""
-        if row.value is None or not row.known or row.claim_token is not None:
-            return False
-        return self.hashes.comparable(row.value)
+        free = row.known and row.claim_token is None
+        return free and row.value is not None and self.hashes.comparable(row.value)
 
     def observe(self, desired_rows: Sequence[DesiredRow], seen_at: dt.datetime) -> None:
         """Note values that the CRM was seen to hold already, so that older data does not get past them.

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.field_hashes import FieldHashes
-from airflow_provider_crm.database.schema import field_states, rejects
-from airflow_provider_crm.ledger.claims import FieldKey, Settlement
-from airflow_provider_crm.ledger.row_sets import EndedField, storable
-from airflow_provider_crm.ledger.statements import refuse
-from airflow_provider_crm.ledger.states import PastRejection, StateOnRecord
+from airflow_provider_crm.database.schema import rejects
+from airflow_provider_crm.ledger.claims import Settlement
+from airflow_provider_crm.ledger.row_sets import storable
+from airflow_provider_crm.ledger.statements import CLAIMED_RECORDS, REJECTIONS, lock_states, refuse, select_states
+from airflow_provider_crm.ledger.states import EndedRow, PastRejection, StateOnRecord
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-_TABLE = field_states.c
-
 
 def read_states(
     connection: Connection, account: str, records: Sequence[str], *, lock: bool = False
-) -> dict[FieldKey, StateOnRecord]:
-    """Read the states of all fields of some records.
+) -> dict[str, dict[str, StateOnRecord]]:
+    """Read the states of all fields of some records, by record id and key.
 
     Args:
         connection: In a transaction.
@@ -36,19 +34,18 @@ def read_states(
         lock: Whether the states stay as they are until the transaction ends. A holder whose lease ran out may be
             renewing its claim.
     """
-    columns = [_TABLE[name] for name in ("record_id", "field", *StateOnRecord._fields)]
-    query = sa.select(*columns).where(_TABLE.account == account, _TABLE.record_id.in_(records))
-    if lock:
-        query = dialect_of(connection).lock_rows(query, _TABLE.record_id, _TABLE.field)
-    return {(record_id, key): StateOnRecord(*state) for record_id, key, *state in connection.execute(query)}
+    states: dict[str, dict[str, StateOnRecord]] = {}
+    query = select_states(connection.dialect.name, lock=lock)
+    for row in connection.execute(query, {"of_account": account, "of_records": records}).all():
+        states.setdefault(row[0], {})[row[1]] = StateOnRecord._make(row[2:])
+    return states
 
 
 def read_rejections(connection: Connection, account: str, records: Sequence[str]) -> dict[str, PastRejection]:
     """Read when and why the CRM last rejected each of some records."""
-    query = sa.select(rejects).where(rejects.c.account == account, rejects.c.record_id.in_(records))
     return {
         row.record_id: PastRejection(row.fingerprint, row.code, row.reason, row.attempts, row.first_at, row.rests)
-        for row in connection.execute(query)
+        for row in connection.execute(REJECTIONS, {"of_account": account, "of_records": records})
     }
 
 
@@ -73,49 +70,62 @@ def lock_claimed(
         records: Records of which the claimed rows are locked.
         whole: Records of which all rows are locked.
     """
-    dialect = dialect_of(connection)
-    if dialect.locks_rows:
-        claimed = _TABLE.record_id.in_(list(records)) & (_TABLE.claim_token == token)
-        query = sa.select(_TABLE.field).where(_TABLE.account == account, claimed | _TABLE.record_id.in_(list(whole)))
-        connection.execute(dialect.lock_rows(query, _TABLE.record_id, _TABLE.field))
+    if dialect_of(connection).locks_rows:
+        records = {"of_account": account, "of_token": token, "of_records": list(records), "of_whole": list(whole)}
+        connection.execute(lock_states(connection.dialect.name), records)
 
 
 def claimed_records(connection: Connection, account: str, token: str, records: Iterable[str]) -> frozenset[str]:
     """Return the records of which a field is claimed with this token."""
-    query = sa.select(_TABLE.record_id).where(
-        _TABLE.account == account, _TABLE.record_id.in_(list(records)), _TABLE.claim_token == token
-    )
-    return frozenset(connection.execute(query).scalars())
+    ours = {"of_account": account, "of_records": list(records), "of_token": token}
+    return frozenset(connection.execute(CLAIMED_RECORDS, ours).scalars())
 
 
 _STANDS = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})
 _DOUBTFUL = frozenset({OutcomeWord.FAILED, OutcomeWord.UNKNOWN})
 
 
-def ended_fields(batch: Sequence[Settlement], hashes: FieldHashes) -> list[EndedField]:
-    """Return what is to be stored of each claimed field of some rows."""
-    return [_ended(settlement, key, hashes) for settlement in batch for key in settlement.row.claim.fields]
+def ended_rows(batch: Sequence[Settlement], hashes: FieldHashes) -> list[EndedRow]:
+    """Return what is to be stored of the claimed fields of some rows."""
+    return [
+        _ended(settlement, word, keys, hashes, valid=valid)
+        for settlement in batch
+        for (word, valid), keys in _keys_by_end(settlement).items()
+    ]
 
 
-def _ended(settlement: Settlement, key: str, hashes: FieldHashes) -> EndedField:
-    desired, claimed, outcome = settlement.row.desired, settlement.row.claim, settlement.outcome
-    stored_form = hashes.form_of(key)
-    after = stored_form(desired.values[key])
-    word = _word(settlement, key)
-    stands = word in _STANDS
+def _keys_by_end(settlement: Settlement) -> Mapping[tuple[OutcomeWord, bool], Collection[str]]:
+    """Return the claimed keys by their outcome, and by whether the value on record is still the CRM's."""
+    claim, word = settlement.row.claim, settlement.outcome.word
+    if word is OutcomeWord.UPDATED and not settlement.row.matching_keys:
+        return {(word, True): claim.fields}
+    keys: dict[tuple[OutcomeWord, bool], list[str]] = {}
+    for key in claim.fields:
+        word = _word(settlement, key)
+        keys.setdefault((word, word in _STANDS or claim.still_valid(key, word)), []).append(key)
+    return keys
+
+
+def _ended(
+    settlement: Settlement, word: OutcomeWord, keys: Collection[str], hashes: FieldHashes, *, valid: bool
+) -> EndedRow:
+    row, outcome, stands = settlement.row, settlement.outcome, word in _STANDS
     doubtful = not stands and (word in _DOUBTFUL or settlement.doubtful)
-    seen = settlement.row.seen.get(key)
-    return EndedField(
-        desired.record_id,
-        key,
-        known=stands or (not doubtful and claimed.still_valid(key, word)),
-        value=after if stands else None,
-        as_of=desired.as_of if stands or doubtful else None,
-        before=claimed.before.get(key) if seen is None else stored_form(seen),
-        after=after,
+    values, before, seen = row.desired.values, row.claim.before, row.seen
+    fields = [
+        (key, stored_form(seen[key]) if key in seen else before.get(key), stored_form(values[key]))
+        for key in keys
+        for stored_form in (hashes.form_of(key),)
+    ]
+    return EndedRow(
+        row.desired.record_id,
+        fields,
+        stands,
+        known=valid and not doubtful,
+        as_of=row.desired.as_of if stands or doubtful else None,
         outcome=word.value,
-        code="" if stands else outcome.code,
-        reason="" if stands else outcome.reason,
+        code="" if stands else storable(outcome.code),
+        reason="" if stands else storable(outcome.reason),
     )
 
 
@@ -134,9 +144,10 @@ def store_rejections(
     """Count the rows that the CRM has rejected, and delete the rejections of rows that it has accepted."""
     rejected = [
         _rejection(account, settlement, hashes, now)
-        for settlement in sorted(batch, key=lambda settlement: settlement.row.record_id)
+        for settlement in batch
         if settlement.outcome.word is OutcomeWord.REJECTED and settlement.sent
     ]
+    rejected.sort(key=lambda row: str(row["record_id"]))
     accepted = [
         settlement.row.record_id
         for settlement in batch

@@ -1,8 +1,8 @@
 """The ledger's statements over many fields at once: compare, confirm, claim, settle.
 
-The rows travel to the database as one JSON text, at a tenth of the cost of one set of parameters for each field. Every
-statement that writes is an upsert by the primary key, even if all of its rows exist: a database may find the rows of an
-update in a slower way.
+The rows travel to the database as one JSON text, at a tenth of the cost of one set of parameters for each field, or row
+by row where that is faster. A statement that writes them all is an upsert by the primary key, even if all of its rows
+exist: a database may find the rows of an update in a slower way.
 """
 
 from __future__ import annotations
@@ -13,84 +13,34 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, count, repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import DIALECTS, UtcDateTime, dialect_of
+from airflow_provider_crm.ledger.statements import (
+    CLAIM_FIELDS,
+    CONFIRM_FIELDS,
+    END_CLAIMS_OF_FIELDS,
+    LOG_FIELDS,
+    end_claims_of_row,
+    log_row,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_provider_crm.ledger.claims import DesiredRows, FieldKey
+    from airflow_provider_crm.ledger.states import EndedRow
 
 _FIELD_KEY = (("record_id", "text"), ("field", "text"))
 _DATED = (*_FIELD_KEY, ("as_of", "timestamptz"))
-_STATE = (*_FIELD_KEY, ("known", "boolean"), ("value", "text"), ("as_of", "timestamptz"), ("run_key", "text"))
-_LINE = (*_FIELD_KEY, *((name, "text") for name in ("before", "after", "outcome", "code", "reason")))
-_CONFIRM = """
-    INSERT INTO crm_field_states (account, record_id, field, known, as_of)
-    SELECT :account, record_id, field, true, as_of FROM ({rows}) AS w WHERE true
-    ON CONFLICT (account, record_id, field) DO UPDATE SET as_of = excluded.as_of
-    WHERE crm_field_states.as_of IS NULL OR crm_field_states.as_of < excluded.as_of
-"""
-_CLAIM = """
-    INSERT INTO crm_field_states
-        (account, record_id, field, known, claim_token, claim_as_of, claim_run_key, claimed_until)
-    SELECT :account, record_id, field, false, :token, as_of, :run_key, :until FROM ({rows}) AS w WHERE true
-    ON CONFLICT (account, record_id, field) DO UPDATE SET
-        known = crm_field_states.known AND crm_field_states.claim_token IS NULL,
-        claim_token = excluded.claim_token, claim_as_of = excluded.claim_as_of, claim_run_key = excluded.claim_run_key,
-        claimed_until = excluded.claimed_until
-"""
-_END_CLAIM = """
-    INSERT INTO crm_field_states (account, record_id, field, known, value, as_of, run_key, acknowledged_at)
-    SELECT :account, record_id, field, known, value, as_of, run_key, CASE WHEN run_key IS NOT NULL THEN :now END
-    FROM ({rows}) AS w WHERE true
-    ON CONFLICT (account, record_id, field) DO UPDATE SET
-        known = excluded.known AND (excluded.value IS NOT NULL OR crm_field_states.known),
-        value = coalesce(excluded.value, crm_field_states.value),
-        as_of = coalesce(excluded.as_of, crm_field_states.as_of),
-        run_key = coalesce(excluded.run_key, crm_field_states.run_key),
-        acknowledged_at = coalesce(excluded.acknowledged_at, crm_field_states.acknowledged_at),
-        claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL
-    WHERE crm_field_states.claim_token = :token
-"""
-_LOG = """
-    INSERT INTO crm_changes
-        (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
-    SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, outcome, code, reason, :now
-    FROM ({rows}) AS w WHERE true
-"""
-
-
-class EndedField(NamedTuple):
-    """A field whose claim ends: its state, then its line in the change log.
-
-    Attributes:
-        record_id: The opportunity.
-        field: The vendor's key.
-        known: Whether the CRM's value is known. Without an acknowledged value it stays unknown where an answer
-            to another row has shown that what was on record is not true.
-        value: The acknowledged value as it is stored, or None to leave the one on record.
-        as_of: The new data time, or None to leave it.
-        before: The value before, if that is known.
-        after: The value that was to be written.
-        outcome: The field's own word.
-        code: Cause of a failure.
-        reason: The same as a sentence.
-    """
-
-    record_id: str
-    field: str
-    known: bool
-    value: str | None
-    as_of: dt.datetime | None
-    before: str | None
-    after: str
-    outcome: str
-    code: str
-    reason: str
+_ENDED = (
+    *_FIELD_KEY,
+    *((name, "boolean") for name in ("known", "stands")),
+    ("as_of", "timestamptz"),
+    *((name, "text") for name in ("before", "after", "outcome", "code", "reason")),
+)
 
 
 def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, dt.datetime]) -> None:
@@ -102,13 +52,14 @@ def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, 
         data_times: Data time of each field; all of them are on record.
     """
     if data_times:
-        execute_rows(connection, _CONFIRM, _DATED, _dated(connection, data_times), account=account)
+        fields = ((*field, as_of) for field, as_of in sorted(data_times.items()))
+        execute_rows(connection, CONFIRM_FIELDS, _DATED, _dated(connection, fields), account=account)
 
 
 def claim(
     connection: Connection,
     account: str,
-    data_times: Mapping[FieldKey, dt.datetime],
+    data_times: Mapping[str, Mapping[str, dt.datetime]],
     *,
     token: str,
     run_key: str,
@@ -121,44 +72,89 @@ def claim(
     Args:
         connection: In a transaction that keeps other claims of the account away.
         account: Whose ledger.
-        data_times: Data time of each field.
+        data_times: Data time of each field, by record id and key.
         token: Whose claim it is.
         run_key: The run.
         until: End of the lease.
     """
     names = {"account": account, "token": token, "run_key": run_key}
     if data_times:
-        execute_rows(connection, _CLAIM, _DATED, _dated(connection, data_times), **names, until=until)
+        fields = ((record_id, *field) for record_id in sorted(data_times) for field in data_times[record_id].items())
+        execute_rows(connection, CLAIM_FIELDS, _DATED, _dated(connection, fields), **names, until=until)
 
 
 def end_claims(
-    connection: Connection, account: str, fields: Sequence[EndedField], *, token: str, run_key: str, now: dt.datetime
+    connection: Connection, account: str, rows: Sequence[EndedRow], *, token: str, run_key: str, now: dt.datetime
 ) -> None:
     """Store the outcome of claimed fields, as far as the claims are still ours, and log it.
 
     Args:
         connection: In a transaction.
         account: Whose ledger.
-        fields: One for each field.
+        rows: The fields.
         token: Whose claims they were.
         run_key: The run.
         now: The database's clock.
     """
-    text = moment_texts(connection, {field.as_of for field in fields if field.as_of is not None})
-    states = [
-        (
-            field.record_id,
-            field.field,
-            field.known,
-            field.value,
-            None if field.as_of is None else text[field.as_of],
-            None if field.value is None else run_key,
+    text = moment_texts(connection, {row.as_of for row in rows if row.as_of is not None})
+    if dialect_of(connection).updates_by_row:
+        at = dialect_of(connection).moment_text(now)
+        for statement, parameters in _ends_by_row(rows, text, account=account, token=token, run_key=run_key, at=at):
+            connection.exec_driver_sql(statement, parameters)
+        return
+    ended = json.dumps(
+        [
+            (row.record_id, key, row.known, row.stands, row.as_of and text[row.as_of], before, after, *row[5:])
+            for row in rows
+            for key, before, after in row.fields
+        ]
+    )
+    names = {"account": account, "run_key": run_key, "now": now}
+    execute_rows(connection, END_CLAIMS_OF_FIELDS, _ENDED, ended, **names, token=token)
+    execute_rows(connection, LOG_FIELDS, _ENDED, ended, **names)
+
+
+def _ends_by_row(
+    rows: Sequence[EndedRow],
+    text: Mapping[dt.datetime, str],
+    *,
+    account: str,
+    token: str,
+    run_key: str,
+    at: str,
+) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    """Yield statements, each with its parameters for many rows: those with as many fields go together."""
+    by_shape: dict[tuple[int, bool], list[EndedRow]] = {}
+    for row in rows:
+        by_shape.setdefault((len(row.fields), row.stands), []).append(row)
+    for (size, stands), some in by_shape.items():
+        yield (
+            end_claims_of_row(size, stands=stands),
+            [
+                (
+                    row.known,
+                    *((item for key, _, after in row.fields for item in (key, after)) if stands else ()),
+                    row.as_of and text[row.as_of],
+                    *((run_key, at) if stands else ()),
+                    account,
+                    row.record_id,
+                    token,
+                    *(key for key, _, _ in row.fields),
+                )
+                for row in some
+            ],
         )
-        for field in fields
-    ]
-    execute_rows(connection, _END_CLAIM, _STATE, json.dumps(states), account=account, token=token, now=now)
-    lines = [(*field[:2], *field[5:8], storable(field.code), storable(field.reason)) for field in fields]
-    execute_rows(connection, _LOG, _LINE, json.dumps(lines), account=account, run_key=run_key, now=now)
+        yield (
+            log_row(size),
+            [
+                tuple(
+                    item
+                    for key, before, after in row.fields
+                    for item in (run_key, account, row.record_id, key, before, before is not None, after, *row[5:], at)
+                )
+                for row in some
+            ],
+        )
 
 
 def storable(text: str) -> str:
@@ -166,9 +162,9 @@ def storable(text: str) -> str:
     return text if text.isascii() and "\0" not in text else text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
-def _dated(connection: Connection, data_times: Mapping[FieldKey, dt.datetime]) -> str:
-    text = moment_texts(connection, set(data_times.values()))
-    return json.dumps([(record_id, key, text[as_of]) for (record_id, key), as_of in sorted(data_times.items())])
+def _dated(connection: Connection, fields: Iterable[tuple[str, str, dt.datetime]]) -> str:
+    text = lru_cache(dialect_of(connection).moment_text)
+    return json.dumps([(record_id, key, text(as_of)) for record_id, key, as_of in fields])
 
 
 def execute_rows(

@@ -10,23 +10,83 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import DIALECTS
 from airflow_provider_crm.database.schema import changes, field_states, rejects, runs
+from airflow_provider_crm.ledger.states import StateOnRecord
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+_LOCK_ORDER = (field_states.c.record_id, field_states.c.field)
 _FIELD_KEY = [field_states.c.account, field_states.c.record_id, field_states.c.field]
 
 LOG = sa.insert(changes)
 
-_CLAIMED = sa.update(field_states).where(
-    field_states.c.account == sa.bindparam("of_account"),
-    field_states.c.record_id.in_(sa.bindparam("of_records", expanding=True)),
-    field_states.c.claim_token == sa.bindparam("of_token"),
-)
+_OF_ACCOUNT = field_states.c.account == sa.bindparam("of_account")
+_OF_RECORDS = field_states.c.record_id.in_(sa.bindparam("of_records", expanding=True))
+_OURS = field_states.c.claim_token == sa.bindparam("of_token")
+_CLAIMED = sa.update(field_states).where(_OF_ACCOUNT, _OF_RECORDS, _OURS)
 RENEW = _CLAIMED.values(claimed_until=sa.bindparam("until")).returning(field_states.c.record_id, field_states.c.field)
 """Extend all claims with one token on some records; return the fields that are claimed with it."""
 RELEASE = _CLAIMED.values(dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until")))
 """Give back all claims with one token on some records."""
+CLAIMED_RECORDS = sa.select(field_states.c.record_id).where(_OF_ACCOUNT, _OF_RECORDS, _OURS)
+REJECTIONS = sa.select(rejects).where(
+    rejects.c.account == sa.bindparam("of_account"),
+    rejects.c.record_id.in_(sa.bindparam("of_records", expanding=True)),
+)
+
+
+@lru_cache(maxsize=4)
+def select_states(dialect: str, *, lock: bool) -> sa.Select[Any]:
+    """Select record id, key and state of all fields of some records; `lock` keeps them as they are."""
+    columns = [field_states.c[name] for name in ("record_id", "field", *StateOnRecord._fields)]
+    query = sa.select(*columns).where(_OF_ACCOUNT, _OF_RECORDS)
+    return DIALECTS[dialect].lock_rows(query, *_LOCK_ORDER) if lock else query
+
+
+@lru_cache(maxsize=2)
+def lock_states(dialect: str) -> sa.Select[Any]:
+    """Lock what is claimed with one token of some records, and all of others, in the order of `select_states`."""
+    whole = field_states.c.record_id.in_(sa.bindparam("of_whole", expanding=True))
+    query = sa.select(field_states.c.field).where(_OF_ACCOUNT, _OF_RECORDS & _OURS | whole)
+    return DIALECTS[dialect].lock_rows(query, *_LOCK_ORDER)
+
+
+# `{rows}` is replaced by the rows: a query of the fields that a statement is about.
+CONFIRM_FIELDS = """
+    INSERT INTO crm_field_states (account, record_id, field, known, as_of)
+    SELECT :account, record_id, field, true, as_of FROM ({rows}) AS w WHERE true
+    ON CONFLICT (account, record_id, field) DO UPDATE SET as_of = excluded.as_of
+    WHERE crm_field_states.as_of IS NULL OR crm_field_states.as_of < excluded.as_of
+"""
+CLAIM_FIELDS = """
+    INSERT INTO crm_field_states
+        (account, record_id, field, known, claim_token, claim_as_of, claim_run_key, claimed_until)
+    SELECT :account, record_id, field, false, :token, as_of, :run_key, :until FROM ({rows}) AS w WHERE true
+    ON CONFLICT (account, record_id, field) DO UPDATE SET
+        known = crm_field_states.known AND crm_field_states.claim_token IS NULL,
+        claim_token = excluded.claim_token, claim_as_of = excluded.claim_as_of, claim_run_key = excluded.claim_run_key,
+        claimed_until = excluded.claimed_until
+"""
+END_CLAIMS_OF_FIELDS = """
+    INSERT INTO crm_field_states (account, record_id, field, known, value, as_of, run_key, acknowledged_at)
+    SELECT :account, record_id, field, known, CASE WHEN stands THEN after END, as_of,
+        CASE WHEN stands THEN :run_key END, CASE WHEN stands THEN :now END
+    FROM ({rows}) AS w WHERE true
+    ON CONFLICT (account, record_id, field) DO UPDATE SET
+        known = excluded.known AND (excluded.value IS NOT NULL OR crm_field_states.known),
+        value = coalesce(excluded.value, crm_field_states.value),
+        as_of = coalesce(excluded.as_of, crm_field_states.as_of),
+        run_key = coalesce(excluded.run_key, crm_field_states.run_key),
+        acknowledged_at = coalesce(excluded.acknowledged_at, crm_field_states.acknowledged_at),
+        claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL
+    WHERE crm_field_states.claim_token = :token
+"""
+LOG_FIELDS = """
+    INSERT INTO crm_changes
+        (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
+    SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, outcome, code, reason, :now
+    FROM ({rows}) AS w WHERE true
+"""
 
 
 @lru_cache(maxsize=4)
@@ -97,3 +157,27 @@ def refuse(dialect: str) -> sa.Executable:
         },
     )
     return upsert
+
+
+@lru_cache(maxsize=64)
+def end_claims_of_row(fields: int, *, stands: bool) -> str:
+    """End our claims of some fields of one record.
+
+    Its parameters: known, if `stands` key and value of each field, data time, if `stands` run and time of the
+    acknowledgement, account, record, token, then the keys.
+    """
+    values = f"value = CASE field {'WHEN ? THEN ? ' * fields}END, " if stands else ""
+    stamps = "run_key = ?, acknowledged_at = ?, " if stands else ""
+    return (
+        f"UPDATE crm_field_states SET known = ?{'' if stands else ' AND known'}, {values}as_of = coalesce(?, as_of), "  # noqa: S608 - of constants only
+        f"{stamps}claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL "
+        f"WHERE account = ? AND record_id = ? AND claim_token = ? AND field IN ({', '.join('?' * fields)})"
+    )
+
+
+@lru_cache(maxsize=32)
+def log_row(fields: int) -> str:
+    """Write one line into the change log for each of some fields."""
+    names = "run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at"
+    line = f"({', '.join('?' * len(names.split()))})"
+    return f"INSERT INTO crm_changes ({names}) VALUES {', '.join([line] * fields)}"  # noqa: S608 - of constants only

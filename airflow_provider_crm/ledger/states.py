@@ -1,8 +1,9 @@
-"""The ledger's records of one opportunity, as they are read: the state of a field, and the last rejection. No I/O."""
+"""The ledger's records of one opportunity: as they are read, and as they are to be stored when claims end. No I/O."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,3 +52,28 @@ class StateOnRecord(NamedTuple):
     def newest(self) -> dt.datetime | None:
         """Return the newest data time that was acknowledged or claimed."""
         return max((moment for moment in (self.as_of, self.claim_as_of) if moment is not None), default=None)
+
+
+class EndedRow(NamedTuple):
+    """Fields of one row whose claims end in the same way: their states, and their lines in the change log.
+
+    Attributes:
+        record_id: The opportunity.
+        fields: Of each field: the vendor's key, the value before if that is known, and the one that was to be written.
+        stands: Whether the CRM has the values that were to be written.
+        known: Whether the CRM's values are known. Unless they stand, they stay unknown where an answer to another row
+            has shown that what was on record is not true.
+        as_of: The new data time, or None to leave it.
+        outcome: The fields' own word.
+        code: Cause of a failure.
+        reason: The same as a sentence.
+    """
+
+    record_id: str
+    fields: Sequence[tuple[str, str | None, str]]
+    stands: bool
+    known: bool
+    as_of: dt.datetime | None
+    outcome: str
+    code: str
+    reason: str
