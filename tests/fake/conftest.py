@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 import requests
 
-from airflow_provider_crm.sandbox import Sandbox
 from tests.fake.api import APIS
+from tests.fake.fixtures import NOW, batchly_installed, batchly_sandbox, connect_fake
 
-NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
+__all__ = ["batchly_installed", "batchly_sandbox", "connect_fake"]
 
 
 @pytest.fixture
-def sandbox():
-    """Run a sandbox of the three APIs whose time stands still, each with the records 70001 to 70005."""
-    with Sandbox(apis=APIS) as running:
-        running.clock.set(NOW)
-        for api in APIS:
-            for number in range(1, 6):
-                running.account(api.name).add_opportunity(amount=f"{number}00.00")
-        yield running
+def sandbox(batchly_sandbox):
+    """Return a sandbox whose time stands still, with the records 70001 to 70005 in each account."""
+    batchly_sandbox.clock.set(NOW)
+    for api in APIS:
+        for number in range(1, 6):
+            batchly_sandbox.account(api.name).add_opportunity(amount=f"{number}00.00")
+    return batchly_sandbox
 
 
 @pytest.fixture
@@ -31,10 +28,9 @@ def call(sandbox):
         session.trust_env = False
 
         def call(method, path, body=None, *, token=None, **arguments):
-            token = token or sandbox.account(path.partition("/")[0]).api_key
             api, _, rest = path.partition("/")
+            headers = {"X-Batchly-Token": token or sandbox.account(api).api_key}
             address = f"{sandbox.url}/{api}/v1/{rest}"
-            headers = {"X-Batchly-Token": token}
             return session.request(method, address, json=body, headers=headers, timeout=5, **arguments)
 
         yield call
