@@ -12,6 +12,7 @@ import zipfile
 from importlib.metadata import entry_points, requires
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 import jsonschema
 import pytest
@@ -19,9 +20,10 @@ from packaging.requirements import Requirement
 
 from airflow_provider_crm.client.account import DEFAULT_TIMEOUT
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.provider_info import get_provider_info
+from airflow_provider_crm.provider_info import connection_type, get_provider_info, integration
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Field, Kind
+from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, ExtraField
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,6 +56,29 @@ def test_provider_info_has_no_misspelt_key(key):
     info = get_provider_info()
     if key in info:
         jsonschema.validate(info[key], schema("provider.yaml.schema.json")["properties"][key])
+
+
+class Acme:
+    """As much of a vendor as a provider info shows."""
+
+    name, display_name, origin = "acme", "Acme CRM", "https://api.acme.example"
+    documentation, api_key_label = "https://docs.acme.example", "Private token"
+    extra: ClassVar = {"pin": ExtraField("PIN", "Of the token.", secret=True)}
+
+
+def test_another_distribution_makes_its_provider_info_with_the_same_functions():
+    """Its entries have the form that Airflow loads: the class is the one that it names, the form has its own fields."""
+    types = [connection_type(Acme(), "acme_crm.hook.AcmeHook")]
+    info = {"package-name": "acme-crm", "name": "Acme", "description": "Acme CRM", "connection-types": types}
+    jsonschema.validate(info, schema("provider_info.schema.json"))
+    strict = schema("provider.yaml.schema.json")["properties"]
+    jsonschema.validate(types, strict["connection-types"])
+    jsonschema.validate([integration(Acme())], strict["integrations"])
+    assert (types[0]["connection-type"], types[0]["hook-class-name"]) == ("acme", "acme_crm.hook.AcmeHook")
+    assert types[0]["ui-field-behaviour"]["relabeling"]["password"] == "Private token"
+    assert types[0]["ui-field-behaviour"]["placeholders"] == {"host": "https://api.acme.example"}
+    assert types[0]["conn-fields"].keys() == {*COMMON_EXTRA, "pin"}
+    assert types[0]["conn-fields"]["pin"]["schema"] == {"type": ["string", "null"], "format": "password"}
 
 
 def test_provider_info_names_only_known_parts():
