@@ -28,7 +28,7 @@ def create_asset(*, account: str, extra: dict[str, Any] | None = None) -> Asset:
 
     Args:
         account: The account as in the report and the ledger: vendor, host and organization, such as
-            `close:api.close.com:orga_...`.
+            `acme:api.acme.example:org_1`.
         extra: The extra of the asset itself.
     """
     return Asset(uri=f"crm://{quote(account, safe=':')}{_PATH}", extra=extra)

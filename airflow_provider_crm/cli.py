@@ -42,7 +42,7 @@ def get_crm_commands() -> list[CLICommand]:
                     ),
                     func=clear_fence,
                     args=(
-                        arg("account", help="Name of the account, as in reports: close:api.close.com:orga_..."),
+                        arg("account", help="Name of the account, as in reports: vendor:host:organization"),
                         arg("record_ids", nargs="*", metavar="record_id", help="The CRM's id of an opportunity"),
                         ledger,
                     ),
@@ -51,8 +51,8 @@ def get_crm_commands() -> list[CLICommand]:
                     name="confirm-account",
                     help="Say that a connection's new key is one of the same organization",
                     description=(
-                        "For vendors that do not name the organization of a key (Raze): a connection with another key "
-                        "than before writes nothing until this was run. crm_accounts records who confirmed it and when."
+                        "For vendors that do not name the organization of a key: a connection with another key than "
+                        "before writes nothing until this was run. crm_accounts records who confirmed it and when."
                     ),
                     func=confirm_account,
                     args=(arg("crm_conn_id", help="Id of the connection"), ledger),

@@ -54,7 +54,7 @@ class CrmError(Exception):
     """The root of the tree: catch it to catch every error of this package.
 
     Attributes:
-        vendor: Name of the vendor, such as `close`; empty where no vendor was involved.
+        vendor: Name of the vendor, which is its connection type; empty where no vendor was involved.
         status: HTTP status of the answer, or None when there was no answer.
         code: The vendor's machine-readable code, or ours (such as `NAN`, or the class's `default_code`); stable enough
             to group by.

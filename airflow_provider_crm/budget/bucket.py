@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _GRAIN = 0.001
 # The range in which the rate lies is narrow enough then to take its middle; before that its lower end is safe.
-_CLOSE = 0.9
+_ALIKE = 0.9
 # Where no token is left, an answer names the next one, of which a part is there already: a slower pace is surely safe.
 _SURELY = 0.8
 # So much more than it could hold, as part of the limit, was never in a bucket.
@@ -163,7 +163,7 @@ def _narrowed(state: TokenBucket, slowest: float, fastest: float) -> TokenBucket
     low, high = max(state.slowest, slowest), min(state.fastest, fastest)
     if low > high:  # the vendor has changed it
         low, high = slowest, fastest
-    rate = (low + high) / 2 if low > _CLOSE * high else low or high
+    rate = (low + high) / 2 if low > _ALIKE * high else low or high
     return changed(state, slowest=low, fastest=high, rate=rate)
 
 
@@ -171,7 +171,7 @@ def _pace(state: TokenBucket) -> float:
     """Return the calls per second that all workers together may send; 0 while nothing is known."""
     if not math.isfinite(state.rate):
         return 0.0
-    if state.slowest > _CLOSE * state.fastest or not state.probes_pace:
+    if state.slowest > _ALIKE * state.fastest or not state.probes_pace:
         return state.rate
     # With none left, a little slower, so that soon some are: they say more. Nearly full says only the upper end.
     return state.fastest if math.isfinite(state.fastest) else _SURELY * state.rate

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 # Longer waits show windows that are better used at once than spaced out: the task defers to the next one.
 _LONGEST_SPACED = 60.0
-_CLOSE_TO_REFUSED = 0.97
+_BELOW_REFUSED = 0.97
 # Growth below the last refused rate, per window, because one that is longer refuses later; and per second beyond it.
 _FAST, _SLOW = 0.05, 0.0003
 # Seconds without a refusal after which growth beyond the last refused rate speeds up.
@@ -52,7 +52,7 @@ class DiscoveredRate(NamedTuple):
     @classmethod
     def stated(cls, rate: float) -> DiscoveredRate:
         """Begin just under a limit that a connection states, in calls per second."""
-        return cls(rate=_CLOSE_TO_REFUSED * rate, refused_rate=rate)
+        return cls(rate=_BELOW_REFUSED * rate, refused_rate=rate)
 
     @property
     def counts(self) -> bool:
@@ -61,7 +61,7 @@ class DiscoveredRate(NamedTuple):
 
     def gap(self, share: float) -> float:
         """Return the seconds from one call to the next, where this part of the limit may be used."""
-        return 0.0 if self.rate is None else 1 / (self.rate * min(share / _CLOSE_TO_REFUSED, 1.0))
+        return 0.0 if self.rate is None else 1 / (self.rate * min(share / _BELOW_REFUSED, 1.0))
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next call may be sent; 0 for now."""
@@ -137,14 +137,14 @@ def _fallen(state: DiscoveredRate) -> DiscoveredRate:
         return state
     accepted_rate = state.accepted / max(state.since - state.begun, _SHORTEST_WINDOW)
     if not state.refused_rate:
-        return state._replace(rate=_CLOSE_TO_REFUSED * accepted_rate or None)
-    least, most = _LEAST_FACTOR * state.refused_rate, _CLOSE_TO_REFUSED * state.refused_rate
+        return state._replace(rate=_BELOW_REFUSED * accepted_rate or None)
+    least, most = _LEAST_FACTOR * state.refused_rate, _BELOW_REFUSED * state.refused_rate
     return state._replace(rate=min(max(accepted_rate, least), most))
 
 
 def _target(state: DiscoveredRate) -> float:
     """Return the calls per second up to which the rate grows fast: without end until one was refused."""
-    return _CLOSE_TO_REFUSED * state.refused_rate if state.refused_rate else math.inf
+    return _BELOW_REFUSED * state.refused_rate if state.refused_rate else math.inf
 
 
 def _grown(state: DiscoveredRate, rate: float, now: float, passed: float) -> DiscoveredRate:

@@ -31,12 +31,12 @@ class VendorName(Protocol):
 
     @property
     def name(self) -> str:
-        """Return its name, such as `close`."""
+        """Return its name, which is its connection type."""
         ...
 
     @property
     def display_name(self) -> str:
-        """Return the name that people read, such as `Close`."""
+        """Return the name that people read."""
         ...
 
 

@@ -38,7 +38,7 @@ class OpportunityOperator(SegmentedOperator):
     All arguments are keyword-only; each is checked when the task runs, before the first call.
 
     Args:
-        crm_conn_id: Connection of type `close` or `raze`; its type chooses the vendor.
+        crm_conn_id: Connection to the CRM; its type chooses the vendor.
         id_column: Column with the vendor's id of the opportunity; one row per opportunity.
         fields: Field by column: a canonical name (`deal_value` in major units, `deal_currency`, `stage`, `date_won`,
             `notes`, `responsible_user_id`) or the vendor's own.
