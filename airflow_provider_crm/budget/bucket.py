@@ -28,14 +28,14 @@ _MISREAD = 0.5
 
 @dataclass(frozen=True)
 class TokenBucket:
-    """One limit of that kind; buckets have no windows to be counted.
+    """One limit of that kind; buckets have no windows to be counted. A call takes as many tokens as it costs units.
 
     Attributes:
         share: Part of the limit that may be used.
         probes_pace: Whether the calls that are left reveal too fast a pace, as workers on one store use all of them.
         contradicted: Whether calls that remain against expectation show that the answers were misread.
-        limit: Calls that a full bucket holds; 0 until an answer names it.
-        rate: Calls per second by which it is filled; infinite while that is not known.
+        limit: Tokens that a full bucket holds; 0 until an answer names it.
+        rate: Tokens per second by which it is filled; infinite while that is not known.
         slowest: The rate is at least this.
         fastest: The rate is at most this.
         full_at: When it would be full if no call came.
@@ -67,37 +67,43 @@ class TokenBucket:
         """Return the same state: no window ends."""
         return self
 
-    def wait(self, now: float, calls: OwnCalls) -> float:
-        """Return the seconds until the next call may be sent; 0 for now."""
+    def wait(self, now: float, calls: OwnCalls, cost: int = 1, ahead: int = 0) -> float:
+        """Return the seconds until a call may be sent; 0 for now."""
         if not math.isfinite(self.rate):
             return POLL if calls.in_flight else 0.0
         left = self.limit - max(self.full_at - now, 0.0) * self.rate - calls.in_flight
-        token = max((1 - left) / self.rate, 0.0)
+        token = max((min(cost + ahead, self.limit) - left) / self.rate, 0.0)
         if not math.isfinite(self.fastest):  # as long as none is left, only the time of the next token is known
             return max(self.token_at - now, POLL if calls.in_flight else 0.0)
-        full_in = self.full_in + calls.in_flight / self.rate
-        next_at = calls.last_sent + full_in / max(self.limit - full_in * self.rate, 1.0)
-        own_token = self.own_full_at - max(self.share * self.limit - 2, 0) / (self.share * self.rate)
+        next_at = calls.last_sent + self._gap(calls)
+        own_left = max(self.share * self.limit - 1 - cost - ahead, 0)
+        own_token = self.own_full_at - own_left / (self.share * self.rate)
         return max(next_at - now, token, own_token - now)
 
-    def record_send(self, now: float) -> TokenBucket:
+    def _gap(self, calls: OwnCalls) -> float:
+        """Return the seconds from the last call to the next: for each of its tokens, by what was left before it went."""
+        others = calls.last_cost - 1
+        full_in = max(self.full_in + (calls.in_flight - others) / self.rate, 0.0)
+        return calls.last_cost * full_in / max(self.limit - full_in * self.rate, 1.0)
+
+    def record_send(self, now: float, cost: int = 1) -> TokenBucket:
         """Count a call that leaves now."""
         if not math.isfinite(self.rate):
             return self
-        return changed(self, own_full_at=max(self.own_full_at, now) + 1 / (self.share * self.rate))
+        return changed(self, own_full_at=max(self.own_full_at, now) + cost / (self.share * self.rate))
 
-    def cancel_send(self, window: int) -> TokenBucket:  # noqa: ARG002 - as windows have it
+    def cancel_send(self, window: int, cost: int = 1) -> TokenBucket:  # noqa: ARG002 - as windows have it
         """Return the same state: what a call used of our share comes back by itself."""
         return self
 
-    def record_unanswered(self, now: float, window: int) -> TokenBucket:  # noqa: ARG002 - as windows have it
+    def record_unanswered(self, now: float, window: int, cost: int = 1) -> TokenBucket:  # noqa: ARG002 - as windows have it
         """Count a call as used: it got no answer, or one without limits."""
         if not math.isfinite(self.rate):
             return self
-        full_at = max(self.full_at, now) + 1 / self.rate
+        full_at = max(self.full_at, now) + cost / self.rate
         return changed(self, full_at=full_at, full_in=full_at - now)
 
-    def record_refusal(self, now: float, wait: float) -> TokenBucket:
+    def record_refusal(self, now: float, wait: float, cost: int = 1) -> TokenBucket:  # noqa: ARG002 - as windows have it
         """Expect a token at the latest when the vendor says so."""
         return changed(self, token_at=min(self.token_at, now + wait)) if wait > 0 else self
 
@@ -168,7 +174,7 @@ def _narrowed(state: TokenBucket, slowest: float, fastest: float) -> TokenBucket
 
 
 def _pace(state: TokenBucket) -> float:
-    """Return the calls per second that all workers together may send; 0 while nothing is known."""
+    """Return the units per second that all workers together may use; 0 while nothing is known."""
     if not math.isfinite(state.rate):
         return 0.0
     if state.slowest > _ALIKE * state.fastest or not state.probes_pace:

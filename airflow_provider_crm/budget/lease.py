@@ -1,105 +1,23 @@
-"""Lease one worker's part of a shared budget: calls in batches, of which it gives back the unused ones."""
+"""Lease one worker's part of a shared budget: calls in batches, of which it gives back the unused ones.
+
+Where calls cost several units of the limit, what is leased, granted, counted and given back are units.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_crm.budget.shared_budget import LeaseRequest, ObservedRefusal
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.limit_state import LeaseDemand
+    from airflow_provider_crm.budget.shared_budget import Lease, SharedBudget
 
 
 # Seconds after which to look again while another thread makes a request.
 _PAUSE = 0.002
-
-
-class ObservedRefusal(NamedTuple):
-    """A call that was refused because of a limit that no answer names.
-
-    Attributes:
-        sent_at: When it was sent: in monotonic seconds; in a `LeaseRequest`, how many seconds ago.
-        at: When it was refused, in the same measure.
-        wait: Seconds until the vendor opens again, as it says.
-    """
-
-    sent_at: float
-    at: float
-    wait: float
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRequest:
-    """A worker's request for calls, with what it reports.
-
-    Attributes:
-        share: Part of the limit that all workers together may have used after this.
-        limit: Calls per window, or 0 if the worker does not know it.
-        counted: Calls that the vendor has counted in the window.
-        in_flight: Calls that may land in a window that is new to this worker.
-        number: The store's number of the last window of which the worker knew; None for none.
-        ends_in: Seconds until that window ends at the latest; not above 0 if it has ended, None if not known.
-        length: Seconds that a window lasts, as far as known.
-        rate: Calls per second by which a bucket is filled; 0 where there are windows, or nothing is known.
-        stated: Calls per second that the connection states; 0 for none.
-        returned: Calls given back.
-        accepted: Calls that were not refused since the worker asked last.
-        accepted_from: Seconds ago when the first of them was sent.
-        refusal: The first one since then that the limit does not explain.
-        wants_calls: Whether calls are requested.
-    """
-
-    share: float
-    limit: int
-    counted: int
-    in_flight: int
-    number: int | None
-    ends_in: float | None
-    length: float
-    rate: float = 0.0
-    stated: float = 0.0
-    returned: int = 0
-    accepted: int = 0
-    accepted_from: float = 0.0
-    refusal: ObservedRefusal | None = None
-    wants_calls: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The store's answer.
-
-    Attributes:
-        calls: Calls that may be sent.
-        limit: Calls per window; 0 if no worker knows it yet.
-        number: The store's number of their window.
-        is_new: Whether that window is another than the last one of which the worker knew.
-        ends_at: Monotonic seconds of the worker at which it ends at the latest, or None if not known.
-        wait: Seconds after which to ask again if there are no calls.
-        begins_at: Monotonic seconds of the worker at which the first call may be sent.
-        gap: Seconds from one call to the next.
-    """
-
-    calls: int
-    limit: int
-    number: int
-    is_new: bool
-    ends_at: float | None
-    wait: float
-    begins_at: float = -math.inf
-    gap: float = 0.0
-
-
-class SharedBudget(Protocol):
-    """The store in which workers on one account share the calls that they may send."""
-
-    def acquire(self, name: str, request: LeaseRequest) -> Lease:
-        """Report what a worker knows, and lease a batch of calls.
-
-        Raises:
-            TransientError: The store cannot be used.
-        """
-        ...
 
 
 class LeasedCalls(NamedTuple):
@@ -119,9 +37,9 @@ class LeasedCalls(NamedTuple):
     next_at: float = -math.inf
     gap: float = 0.0
 
-    def after_use(self) -> LeasedCalls:
-        """Return the rest after one call; a thread that wakes late catches up, as a batch of spaced calls is small."""
-        return LeasedCalls(self.calls - 1, self.window, self.number, self.next_at + self.gap, self.gap)
+    def after_use(self, cost: int) -> LeasedCalls:
+        """Return the rest after a call; a thread that wakes late catches up, as a batch of spaced calls is small."""
+        return LeasedCalls(self.calls - cost, self.window, self.number, self.next_at + cost * self.gap, self.gap)
 
     def with_lease(self, lease: Lease, window: int) -> LeasedCalls:
         """Return the calls with those of a lease for that window; calls of another window are of no use in it."""
@@ -145,16 +63,16 @@ class Unreported(NamedTuple):
     returned: int = 0
     refusal: ObservedRefusal | None = None
 
-    def with_accepted(self, sent_at: float) -> Unreported:
+    def with_accepted(self, sent_at: float, cost: int) -> Unreported:
         """Return the news with one more call that was not refused."""
-        return Unreported(self.accepted + 1, min(self.accepted_from, sent_at), self.returned, self.refusal)
+        return Unreported(self.accepted + cost, min(self.accepted_from, sent_at), self.returned, self.refusal)
 
     def with_refusal(self, refusal: ObservedRefusal, returned: int) -> Unreported:
         """Return the news with a refusal, of several of which the first says the most, and calls given back."""
         return self._replace(refusal=self.refusal or refusal, returned=self.returned + returned)
 
     def request(
-        self, demand: LeaseDemand, leased: LeasedCalls, share: float, *, wants_calls: bool, stated: float
+        self, demand: LeaseDemand, leased: LeasedCalls, share: float, *, wants_calls: bool, stated: float, units: int
     ) -> LeaseRequest:
         """Return the request that reports this and asks for calls; its times are seconds ago."""
         ended = demand.number != leased.window
@@ -176,6 +94,7 @@ class Unreported(NamedTuple):
             if first is None
             else ObservedRefusal(demand.at - first.sent_at, demand.at - first.at, first.wait),
             wants_calls=wants_calls,
+            units=units,
         )
 
 
@@ -198,30 +117,41 @@ class Leases:
         self._unreported = Unreported()
         self._requesting, self._ended = False, False
         self._next_request_at = -math.inf
+        self._requested = 1
         self._end_unknown = False
 
-    def use(self, window: int, now: float) -> float | None:
-        """Use one of the calls leased for this worker's window of that number.
+    def covers(self, window: int, units: int) -> bool:
+        """Return whether so many units are leased for this worker's window of that number."""
+        return window == self._leased.window and self._leased.calls >= units
+
+    def use(self, window: int, now: float, cost: int, ahead: int) -> float | None:
+        """Use what is leased for this worker's window of that number.
+
+        Args:
+            window: The number.
+            now: Monotonic seconds.
+            cost: Units of the call.
+            ahead: Units of a call that waits for longer, which are left to it if it can get the rest of its units.
 
         Returns:
-            0 if one was used, seconds if the next one is for later, None if there is none.
+            0 if it was used, seconds if the next call is for later, None if there is not enough.
         """
         leased = self._leased
-        if window != leased.window or not leased.calls:
+        if not self.covers(window, cost + self._left_to(ahead, window, now)):
             return None
         if now < leased.next_at:
             return leased.next_at - now
-        self._leased = leased.after_use()
+        self._leased = leased.after_use(cost)
         return 0.0
 
-    def give_back(self, window: int) -> None:
-        """Keep a call for later that was not sent."""
+    def give_back(self, window: int, cost: int) -> None:
+        """Keep the units of a call for later that was not sent."""
         if window == self._leased.window:
-            self._leased = self._leased._replace(calls=self._leased.calls + 1)
+            self._leased = self._leased._replace(calls=self._leased.calls + cost)
 
-    def accept(self, sent_at: float) -> None:
+    def accept(self, sent_at: float, cost: int) -> None:
         """Note a call that was not refused."""
-        self._unreported = self._unreported.with_accepted(sent_at)
+        self._unreported = self._unreported.with_accepted(sent_at, cost)
 
     def record_refusal(self, refusal: ObservedRefusal) -> None:
         """Note a refusal for the other workers, and give back all calls.
@@ -236,12 +166,21 @@ class Leases:
         end_is_news = end_known and self._end_unknown and window == self._leased.window
         return (self._unreported.refusal is not None or end_is_news) and not self._requesting
 
-    def begin(self, demand: LeaseDemand, *, wants_calls: bool, stated: float = 0.0) -> LeaseRequest | float:
-        """Return the request that this thread is to make; else the seconds after which to look again."""
-        if self._requesting or (demand.at < self._next_request_at and wants_calls):
+    def begin(
+        self, demand: LeaseDemand, *, wants_calls: bool, stated: float, cost: int, ahead: int
+    ) -> LeaseRequest | float:
+        """Return the request that this thread is to make; else the seconds after which to look again.
+
+        Until the store has more, only a call that needs less than it could not give is worth a request.
+        """
+        units = cost + self._left_to(ahead, demand.number, demand.at) - self._left(demand.number)
+        if self._requesting or (demand.at < self._next_request_at and wants_calls and units >= self._requested):
             return max(self._next_request_at - demand.at, _PAUSE)
-        request = self._unreported.request(demand, self._leased, self._share, wants_calls=wants_calls, stated=stated)
+        request = self._unreported.request(
+            demand, self._leased, self._share, wants_calls=wants_calls, stated=stated, units=units
+        )
         self._requesting, self._ended = True, demand.number != self._leased.window
+        self._requested = units if wants_calls else self._requested
         self._unreported = Unreported()
         return request
 
@@ -272,6 +211,15 @@ class Leases:
         self._requesting, self._next_request_at = False, now + lease.wait
         self._end_unknown = lease.ends_at is None
         self._leased = self._leased.with_lease(lease, window)
+
+    def _left(self, window: int) -> int:
+        """Return the units that are leased for this worker's window of that number."""
+        return self._leased.calls if window == self._leased.window else 0
+
+    def _left_to(self, ahead: int, window: int, now: float) -> int:
+        """Return the units to leave to a call that waits for longer: none if the store has not enough for it now."""
+        is_out = now < self._next_request_at and ahead >= self._left(window) + self._requested
+        return 0 if is_out else ahead
 
     def close(self) -> None:
         """Give back what is left.

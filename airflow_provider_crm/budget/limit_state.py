@@ -1,6 +1,8 @@
 """Define what all kinds of limits have in common: each is a value, and each event makes the next value.
 
 A new kind of limit is a module of its own with one state type that satisfies `LimitState`; `kinds` chooses among them.
+
+A call costs one unit of the limit, or several where the vendor counts rows or tokens. All numbers here are units.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ class Observation(NamedTuple):
         sent_at: Monotonic seconds before the call was sent.
         received_at: Monotonic seconds after its answer came.
         window: Number of the window for which the call was sent.
-        limit: Calls per window.
-        remaining: Calls left.
+        limit: Units per window.
+        remaining: Units left.
         reset: Seconds until the window ends, rounded up.
+        cost: Units of the call.
     """
 
     sent_at: float
@@ -34,10 +37,11 @@ class Observation(NamedTuple):
     limit: int
     remaining: int
     reset: float
+    cost: int = 1
 
     @property
     def counted(self) -> int:
-        """Calls that the vendor has counted in this window, this one included."""
+        """Units that the vendor has counted in this window, this call included."""
         return max(self.limit - self.remaining, 0)
 
     @property
@@ -62,14 +66,14 @@ class LeaseDemand(NamedTuple):
 
     Attributes:
         at: Monotonic seconds to which `ends_at` refers.
-        limit: Calls per window.
-        counted: Calls that the vendor has counted in this window, as far as known here.
-        in_flight: Calls sent and not answered, which may land in a window that is new to this worker.
+        limit: Units per window.
+        counted: Units that the vendor has counted in this window, as far as known here.
+        in_flight: Units sent and not answered, which may land in a window that is new to this worker.
         opened_at: Latest end of the window before.
         ends_at: Latest end of the window by this worker's knowledge, or None.
         length: Seconds that a window lasts, as far as known.
         number: This worker's number of the window.
-        rate: Calls per second by which a bucket is filled; 0 where there are windows, or nothing is known.
+        rate: Units per second by which a bucket is filled; 0 where there are windows, or nothing is known.
     """
 
     at: float
@@ -85,17 +89,19 @@ class LeaseDemand(NamedTuple):
 
 @dataclass(slots=True)
 class OwnCalls:
-    """A worker's calls under one limit, counted where each of them passes.
+    """The units of a worker's calls under one limit, counted where each call passes.
 
     Attributes:
-        in_flight: Calls sent and not answered.
-        sent: Calls sent since the limit is of its present kind.
-        last_sent: When the last of them was sent, in monotonic seconds.
+        in_flight: Units sent and not answered.
+        sent: Units sent since the limit is of its present kind.
+        last_sent: When the last call was sent, in monotonic seconds.
+        last_cost: Units of the last call.
     """
 
     in_flight: int = 0
     sent: int = 0
     last_sent: float = -math.inf
+    last_cost: int = 1
 
 
 class LimitState(Protocol):
@@ -108,7 +114,7 @@ class LimitState(Protocol):
 
     @property
     def limit(self) -> int:
-        """Calls per window, or that a full bucket holds; 0 if no answer has named it yet."""
+        """Units per window, or that a full bucket holds; 0 if no answer has named it yet."""
         ...
 
     @property
@@ -125,15 +131,22 @@ class LimitState(Protocol):
         """Return the state at this moment, in which a window that is over has given way to the next."""
         ...
 
-    def wait(self, now: float, calls: OwnCalls) -> float:
-        """Return the seconds until the next call may be sent; 0 for now."""
+    def wait(self, now: float, calls: OwnCalls, cost: int = 1, ahead: int = 0) -> float:
+        """Return the seconds until a call may be sent; 0 for now.
+
+        Args:
+            now: Monotonic seconds.
+            calls: This worker's calls.
+            cost: Units of the call; where they are more than the limit, it goes when all of the limit is free.
+            ahead: Units of a call that waits for longer; they are left free if it may go before the limit is renewed.
+        """
         ...
 
-    def record_send(self, now: float) -> Self:
+    def record_send(self, now: float, cost: int = 1) -> Self:
         """Learn that a call leaves now."""
         ...
 
-    def cancel_send(self, window: int) -> Self:
+    def cancel_send(self, window: int, cost: int = 1) -> Self:
         """Count a call of that window no more, because it was not sent."""
         ...
 
@@ -141,11 +154,11 @@ class LimitState(Protocol):
         """Learn from an answer that names the limit."""
         ...
 
-    def record_unanswered(self, now: float, window: int) -> Self:
+    def record_unanswered(self, now: float, window: int, cost: int = 1) -> Self:
         """Count a call of that window as used: it got no answer, or one that does not name the limit."""
         ...
 
-    def record_refusal(self, now: float, wait: float) -> Self:
+    def record_refusal(self, now: float, wait: float, cost: int = 1) -> Self:
         """Learn from a refusal, after which the vendor opens again in that many seconds, as it says."""
         ...
 

@@ -2,7 +2,8 @@
 
 Workers lease calls in batches, so that they query the store a few times per window instead of once per call. A batch
 is an eighth of the free calls: batches get smaller as the window is used up, and no worker is left with unused calls. A
-worker that dies loses its batch until the window ends, so batches of a long window are small.
+worker that dies loses its batch until the window ends, so batches of a long window are small. Where a call costs
+several units of the limit, units are leased, and at least as many as the call needs.
 
 Where calls are spaced, because the limit is a bucket or was discovered from refusals, a batch is the next moments at
 which calls may leave, for some tenths of a second. A refusal that one worker reports changes the pace of all.
@@ -22,14 +23,14 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget.lease import Lease
 from airflow_provider_crm.budget.rate import DiscoveredRate
+from airflow_provider_crm.budget.shared_budget import Lease
 from airflow_provider_crm.database.schema import budgets
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.budget.lease import LeaseRequest
+    from airflow_provider_crm.budget.shared_budget import LeaseRequest
     from airflow_provider_crm.database.database import Database
 
 _BATCHES = 8
@@ -116,16 +117,21 @@ class SharedWindow:
             discovered = discovered.record_refusal(now - refusal.sent_at, now - refusal.at, refusal.wait)
         return discovered
 
-    def free(self, share: float) -> int:
-        """Return the calls that may still be leased."""
+    def allowed(self, share: float) -> int:
+        """Return the units of a whole window that may be leased."""
         others = max(self.external_calls, self.counted - self.granted)
-        allowed = min(math.floor(share * self.limit + 1e-9), self.limit - others)
-        return max(allowed - self.granted, 0)
+        return min(math.floor(share * self.limit + 1e-9), self.limit - others)
 
-    def batch(self, share: float) -> int:
-        """Return the calls of one lease."""
+    def free(self, share: float) -> int:
+        """Return the units that may still be leased."""
+        return max(self.allowed(share) - self.granted, 0)
+
+    def batch(self, share: float, units: int = 1) -> int:
+        """Return the units of one lease: as many as are needed, or none; more than are allowed if none is leased."""
         free, smallest = self.free(share), math.ceil(self.limit * _SMALLEST_BATCH)
-        return min(free, smallest if self.length > _LONG_WINDOW else max(smallest, free // _BATCHES))
+        if units > free:
+            return units if 0 < free == self.allowed(share) else 0
+        return min(free, max(units, smallest if self.length > _LONG_WINDOW else max(smallest, free // _BATCHES)))
 
 
 class BudgetStore:
@@ -209,11 +215,11 @@ def _with_grant(window: SharedWindow, request: LeaseRequest, now: float) -> tupl
     if not request.wants_calls:
         return window, 0, now, spaced
     windowed = bool(window.limit) and not request.rate
-    calls = window.batch(request.share) if windowed else _UNBOUNDED_BATCH
+    calls = window.batch(request.share, request.units) if windowed else max(_UNBOUNDED_BATCH, request.units)
     if gap:
-        calls = min(calls, max(int((_SPACED_BATCH if spaced else _BUCKET_BATCH) / gap), 1))
+        calls = min(calls, max(int((_SPACED_BATCH if spaced else _BUCKET_BATCH) / gap), request.units))
     if windowed or request.number is None:  # a worker's first call shows the kind of limit
-        calls = calls if windowed else 1
+        calls = calls if windowed else request.units
         window = replace(window, granted=window.granted + calls)
     sent = discovered.record_send(now, gap, calls, share=request.share)
     return replace(window, discovered=sent), calls, discovered.first_at(now), spaced

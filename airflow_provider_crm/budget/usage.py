@@ -17,10 +17,11 @@ class GroupUse:
     Attributes:
         group: Name of the group; empty where a key has one limit for everything.
         calls: HTTP calls of the run.
-        limit: Calls per window, as the answers name it; None where none did.
+        limit: Units per window, as the answers name it; None where none did.
         window: Seconds of a window: the longest time to its end that an answer named; None where none did.
-        allowed: Calls that the vendor allowed in that time to all programs on the key: `limit` for each window, for at
+        allowed: Units that the vendor allowed in that time to all programs on the key: `limit` for each window, for at
             least one; None where no answer named a limit.
+        cost: Units that the calls cost; None where each costs one.
     """
 
     group: str
@@ -28,6 +29,12 @@ class GroupUse:
     limit: int | None = None
     window: float | None = None
     allowed: int | None = None
+    cost: int | None = None
+
+    @property
+    def units(self) -> int:
+        """Units of the limit that the calls cost; as many as calls, unless the vendor counts something else."""
+        return self.calls if self.cost is None else self.cost
 
     @classmethod
     def over_time(cls, group: str, calls: int, *, limit: int, window: float, seconds: float) -> Self:
@@ -38,8 +45,8 @@ class GroupUse:
 
     @property
     def used(self) -> float | None:
-        """Part of the allowed calls; None where that is not known."""
-        return self.calls / self.allowed if self.allowed else None
+        """Part of the allowed units; None where that is not known."""
+        return self.units / self.allowed if self.allowed else None
 
     def after(self, earlier: GroupUse) -> GroupUse:
         """Return the use of two segments of one run, of which this is the later one."""
@@ -49,6 +56,7 @@ class GroupUse:
             limit=self.limit or earlier.limit,
             window=max(self.window or 0.0, earlier.window or 0.0) or None,
             allowed=(self.allowed or 0) + (earlier.allowed or 0) or None,
+            cost=None if self.cost is None and earlier.cost is None else self.units + earlier.units,
         )
 
 

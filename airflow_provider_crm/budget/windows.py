@@ -1,4 +1,4 @@
-"""Learn from answers a limit of so many calls per window.
+"""Learn from answers a limit of so many calls per window, or of so many units of which each call costs some.
 
 An answer that says "the window ends in `reset` seconds" was written between sending and receiving, and vendors round
 `reset` up. So the end lies between `sent + reset - grain` and `received + reset`; the answers of one window narrow that
@@ -6,7 +6,8 @@ down by intersection. A new window begins here only after the latest possible en
 one. A call that was sent before and is not answered yet may land in either, so it counts in both until its answer
 comes. Within a window the vendor's count is at most the highest that answers have shown, plus the calls in flight. No
 call is sent beyond that, so none is refused; and none is left over, because all answers are in long before the window
-ends.
+ends. A call that costs more than is left waits for the next window; one that costs more than the whole limit could
+wait for ever, so it is sent when nothing of a window is used.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _UNKNOWN = 1_000_000_000
 # longer one is used at once: a worker that has nothing left to send then frees its slot until the next.
 LONGEST_SPREAD = 60.0
 _SPREAD_OVER = 0.9
+# Before a window that one call needs whole, no other leaves for so many seconds: what lands late would take a part.
+_DRAINED = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,16 @@ class FixedWindow:
         allowance: The calls that may be sent in it.
         span: When it ends.
         shared: Whether the calls of this and other workers are counted elsewhere.
-        limit: Calls per window; 0 until an answer names it.
+        limit: Units per window; 0 until an answer names it.
         stated: Whether limit and length are what the connection states, and no answer has come yet.
         number: Number of the window, counted by this worker.
         observed: Whether an answer of this window has come.
-        counted: Calls that the vendor has counted, by its answers.
+        counted: Units that the vendor has counted, by its answers.
         counted_at: When the answer with the highest count came.
-        unanswered: When the calls ended that got no answer, and that no answer has counted yet.
-        sent_before: Our calls, as `OwnCalls` counts them, that were sent before this window.
-        late: Answers that came when the next window may have begun.
-        refusals: Refusals of calls when the window was used up.
+        unanswered: When the calls ended that got no answer, and that no answer has counted yet; and their costs.
+        sent_before: Our units, as `OwnCalls` counts them, that were sent before this window.
+        late: Units of the calls whose answers came when the next window may have begun.
+        refusals: Units of the calls that were refused when the window was used up.
         contradictions: How often the answers contradicted a fixed window.
     """
 
@@ -59,7 +62,7 @@ class FixedWindow:
     observed: bool = False
     counted: int = 0
     counted_at: float = math.inf
-    unanswered: tuple[float, ...] = ()
+    unanswered: tuple[tuple[float, int], ...] = ()
     sent_before: int = -_UNKNOWN
     late: int = 0
     refusals: int = 0
@@ -96,41 +99,43 @@ class FixedWindow:
             end = self._end(calls)
         return self if end is None or now < end else _following(self, end, calls)
 
-    def wait(self, now: float, calls: OwnCalls) -> float:
-        """Return the seconds until the next call may be sent; 0 for now."""
-        cap, own = self.allowance.cap(self.limit), calls.sent - self.sent_before
-        if own < cap and self._used(own, calls.in_flight) < self.limit:
+    def wait(self, now: float, calls: OwnCalls, cost: int = 1, ahead: int = 0) -> float:
+        """Return the seconds until a call may be sent; 0 for now."""
+        cap, own, end = self.allowance.cap(self.limit), calls.sent - self.sent_before, self._end(calls)
+        if ahead >= cap and end is not None and 0 < end - now <= _DRAINED and own:
+            return end - now
+        costs = (cost, ahead) if ahead and self._fits(cap, own, calls, (ahead,)) else (cost,)
+        if self._fits(cap, own, calls, costs):
             return self._spread(now, cap - own, calls)
-        end = self._end(calls)
         unsent = end is None or calls.last_sent < self.span.opened_at
         if self.span.latest_end is None and not calls.in_flight and unsent:
             return 0.0  # one call has to find out where the window stands
         until = POLL if end is None else end - now
         return min(POLL, until) if calls.in_flight else until
 
-    def record_send(self, now: float) -> FixedWindow:
+    def record_send(self, now: float, cost: int = 1) -> FixedWindow:  # noqa: ARG002 - as buckets have it
         """Begin a stated window with its first call, which leaves now."""
         if self.stated and self.span.latest_end is None:
             return changed(self, span=self.span.ending(now + self.length))
         return self
 
-    def cancel_send(self, window: int) -> FixedWindow:
+    def cancel_send(self, window: int, cost: int = 1) -> FixedWindow:
         """Count a call no more, because it was not sent."""
-        return changed(self, sent_before=self.sent_before + 1) if window == self.number else self
+        return changed(self, sent_before=self.sent_before + cost) if window == self.number else self
 
-    def record_unanswered(self, now: float, window: int) -> FixedWindow:
+    def record_unanswered(self, now: float, window: int, cost: int = 1) -> FixedWindow:
         """Count a call as used until an answer includes it: it got no answer, or one without limits."""
         if window != self.number:
             return self
-        late = self.late + 1 if self.observed and now > self.span.earliest_end else self.late
-        return changed(self, unanswered=(*self.unanswered, now), late=late)
+        late = self.late + cost if self.observed and now > self.span.earliest_end else self.late
+        return changed(self, unanswered=(*self.unanswered, (now, cost)), late=late)
 
-    def record_refusal(self, now: float, wait: float) -> FixedWindow:
+    def record_refusal(self, now: float, wait: float, cost: int = 1) -> FixedWindow:
         """Count a refusal if the window is used up, as others use the limit, too; else it was by another limit."""
-        if self.counted + len(self.unanswered) < self.limit:
+        if self.counted + _units(self.unanswered) + min(cost, self.limit) <= self.limit:
             return self
         known = wait > 0 and self.span.latest_end is not None
-        return changed(self, refusals=self.refusals + 1, span=self.span.ending(now + wait) if known else self.span)
+        return changed(self, refusals=self.refusals + cost, span=self.span.ending(now + wait) if known else self.span)
 
     def observe(self, seen: Observation, calls: OwnCalls) -> FixedWindow:
         """Learn from an answer: when the window ends, and what the vendor has counted."""
@@ -142,7 +147,7 @@ class FixedWindow:
         span, tolerance = state.span, _TOLERANCE + _DRIFT * seen.reset
         earliest_end, latest_end = seen.earliest_end, seen.latest_end
         if seen.window < state.number and _landed_before(span, earliest_end, latest_end, tolerance):
-            return changed(state, sent_before=min(state.sent_before + 1, calls.sent))
+            return changed(state, sent_before=min(state.sent_before + seen.cost, calls.sent))
         if span.latest_end is None or latest_end < span.earliest_end - tolerance:
             state = _first(state, seen)
         elif earliest_end > span.latest_end + tolerance or _restarted(state, seen):
@@ -150,7 +155,7 @@ class FixedWindow:
                 # The end moved on; whole seconds cannot show that, nor answers that crossed each other.
                 state = changed(state, contradictions=state.contradictions + 1)
             state = _following(state, min(span.latest_end, seen.received_at), calls)
-            state = _first(changed(state, sent_before=state.sent_before - 1), seen)
+            state = _first(changed(state, sent_before=state.sent_before - seen.cost), seen)
         else:
             state = _narrowed(state, span.narrowed(earliest_end, min(span.latest_end, latest_end)), seen)
         return _counting(state, seen, calls)
@@ -180,11 +185,18 @@ class FixedWindow:
             return span.opened_at + span.length
         return span.latest_end
 
+    def _fits(self, cap: int, own: int, calls: OwnCalls, costs: tuple[int, ...]) -> bool:
+        """Return whether calls of these costs fit into this window; one that exceeds it counts as a whole window."""
+        if own + sum(min(cost, cap) for cost in costs) > cap:
+            return False
+        most = max(self.limit, 1)
+        return self._used(own, calls.in_flight) + sum(min(cost, most) for cost in costs) <= self.limit
+
     def _used(self, own: int, in_flight: int) -> int:
-        """Return the calls that the vendor has counted at most, once those on their way have arrived."""
+        """Return the units that the vendor has counted at most, once the calls on their way have arrived."""
         external_calls = self.allowance.external_calls
         # With other programs on the limit, one of their calls may be on its way, too.
-        most = self.counted + len(self.unanswered) + in_flight + (1 if external_calls and own else 0)
+        most = self.counted + _units(self.unanswered) + in_flight + (1 if external_calls and own else 0)
         return most if external_calls or self.counted > own else min(most, own)
 
     def _spread(self, now: float, left: int, calls: OwnCalls) -> float:
@@ -193,8 +205,14 @@ class FixedWindow:
         if not self.allowance.external_calls or span.length > LONGEST_SPREAD or calls.last_sent < span.opened_at:
             return 0.0
         end = span.latest_end if span.latest_end is not None else span.opened_at + span.length
-        gap = max(end - span.length * (1 - _SPREAD_OVER) - now, 0.0) / left
+        rest = max(end - span.length * (1 - _SPREAD_OVER) - now, 0.0)
+        gap = rest / (left + calls.last_cost - 1) * calls.last_cost
         return max(calls.last_sent + gap - now, 0.0)
+
+
+def _units(unanswered: tuple[tuple[float, int], ...]) -> int:
+    """Return the units of calls that got no answer."""
+    return sum(cost for _, cost in unanswered)
 
 
 def _landed_before(span: Span, earliest_end: float, latest_end: float, tolerance: float) -> bool:
@@ -234,13 +252,13 @@ def _narrowed(state: FixedWindow, span: Span, seen: Observation) -> FixedWindow:
 def _counting(state: FixedWindow, seen: Observation, calls: OwnCalls) -> FixedWindow:
     """Count what an answer includes: calls without an answer that ended before this one was sent."""
     if state.unanswered:
-        unanswered = tuple(ended for ended in state.unanswered if ended >= seen.sent_at)
+        unanswered = tuple(one for one in state.unanswered if one[0] >= seen.sent_at)
         state = changed(state, unanswered=unanswered)
-    sent_before = calls.sent - calls.in_flight - state.counted - len(state.unanswered)
+    sent_before = calls.sent - calls.in_flight - state.counted - _units(state.unanswered)
     if sent_before > state.sent_before:
         state = changed(state, sent_before=sent_before)
     if seen.window == state.number and state.observed and seen.received_at > state.span.earliest_end:
-        return changed(state, late=state.late + 1)  # it may have landed in the next window
+        return changed(state, late=state.late + seen.cost)  # it may have landed in the next window
     return state
 
 

@@ -64,6 +64,7 @@ class Attempts:
         read: Callable[[requests.Response], _T],
         *,
         redact: Callable[[CrmError], None],
+        cost: int = 1,
         landed: Callable[[TransientError], _T | None] = never,
         before_attempt: BeforeAttempt = always,
         attempts: int | None = None,
@@ -75,6 +76,7 @@ class Attempts:
             send: Sends the call once.
             read: Reads the answer; its errors are treated like refusals.
             redact: Takes out of an error what no message may show of the call.
+            cost: Units of that limit that the call costs.
             landed: Called before a call is repeated; what it returns, if not None, is the result.
             before_attempt: Called right before each attempt is sent.
             attempts: Maximum number of attempts; default: that of the retry rules.
@@ -84,7 +86,7 @@ class Attempts:
         """
         started, failed, renewed = self._clock.monotonic(), 0, False
         while True:
-            with self._limits.passage(group, started) as passage:
+            with self._limits.passage(group, started, cost) as passage:
                 token, answer = self._attempt(passage, send, redact, before_attempt)
             try:
                 return self._read(read, answer)

@@ -47,12 +47,13 @@ class RateLimits:
         self._pacers: dict[str, Pacer] = {}
 
     @contextmanager
-    def passage(self, group: str, started: float) -> Iterator[Passage]:
+    def passage(self, group: str, started: float, cost: int = 1) -> Iterator[Passage]:
         """Wait until a call may go, and report its result to its pacer, however the block ends.
 
         Args:
             group: The endpoint group of the call, see `Vendor.budget_group`.
             started: Monotonic seconds at which its first attempt began.
+            cost: Units of the limit that it costs.
 
         Raises:
             RateLimitedError: The wait is longer than the retry rules allow.
@@ -60,7 +61,7 @@ class RateLimits:
         """
         pacer = self._pacer(group)
         with self._waiting.for_limit():
-            reservation = self._reservation(pacer, started)
+            reservation = self._reservation(pacer, started, cost)
         passage = Passage()
         try:
             yield passage
@@ -97,8 +98,8 @@ class RateLimits:
                 self._pacers[group] = Pacer(self._clock, share=share, stated=self._account.stated, leases=leases)
             return self._pacers[group]
 
-    def _reservation(self, pacer: Pacer, started: float) -> Reservation:
-        while not isinstance(wait := pacer.acquire(), Reservation):
+    def _reservation(self, pacer: Pacer, started: float, cost: int) -> Reservation:
+        while not isinstance(wait := pacer.acquire(cost), Reservation):
             if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
                 vendor = self._account.vendor
                 msg = f"{vendor.display_name}'s rate limit is used up; the next call is allowed in {wait:.0f} seconds."

@@ -273,6 +273,7 @@ class Session:
             send,
             read,
             redact=redact or partial(self._redactor.redact, record_id=record_id, call=call),
+            cost=call.cost,
             landed=landed,
             before_attempt=before_attempt,
             attempts=attempts,

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "budget"))
 
 from simulation import CloseServer, RazeServer, Simulation
 
-from airflow_provider_crm.budget.lease import LeaseRequest
 from airflow_provider_crm.budget.pacer import Budget, Pacer
+from airflow_provider_crm.budget.shared_budget import LeaseRequest
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session

@@ -96,13 +96,15 @@ class RazeServer:
 
 @dataclass
 class Arrivals:
-    """The calls that arrived at the vendor: accepted calls by window and by worker, and refusals."""
+    """The calls that arrived at the vendor: accepted units by window and by worker, calls by cost, and refusals."""
 
     accepted: Tally = field(default_factory=Tally)
     by_worker: Tally = field(default_factory=Tally)
     refused: Tally = field(default_factory=Tally)
     external_calls: Tally = field(default_factory=Tally)
+    by_cost: Tally = field(default_factory=Tally)
     longest_wait: float = 0.0
+    longest_by_cost: Tally = field(default_factory=Tally)
 
     def used(self, server, seconds):
         """Return the part used of the calls that the vendor would have accepted, and the refusals by calls sent."""
@@ -143,15 +145,15 @@ class Simulation:
             monotonic=lambda: self.now, now=lambda: START + dt.timedelta(seconds=self.now), jitter=self.random.random
         )
 
-    def worker(self, *, threads=8, share=1.0, stated=None, store=None, begins=0.0):
-        """Add a worker."""
+    def worker(self, *, threads=8, share=1.0, stated=None, store=None, begins=0.0, costs=None):
+        """Add a worker, each of whose threads makes calls of the next of these costs; of 1 by default."""
         leases = None if store is None else Leases(store, "budget", share)
         pacer = Pacer(self.clock(), share=share, stated=stated, leases=leases)
         number = len(self._workers)
         self._workers.append(pacer)
         for thread in range(threads):
             # As in a run, the first call goes alone.
-            self.at(begins + (0.0 if thread == 0 else 0.5) + 0.001 * thread, self._turn, pacer, number)
+            self.at(begins + (0.0 if thread == 0 else 0.5) + 0.001 * thread, self._next, pacer, number, costs)
         return pacer
 
     def external_calls(self, begin, end, calls, seconds):
@@ -177,31 +179,38 @@ class Simulation:
         half = self.random.uniform(*self._latency) / 2
         return half * 10 if self.random.random() < self._slow else half
 
-    def _turn(self, pacer, number):
-        got = pacer.acquire()
+    def _next(self, pacer, number, costs):
+        self._turn(pacer, number, costs, 1 if costs is None else next(costs), self.now)
+
+    def _turn(self, pacer, number, costs, cost, began):
+        got = pacer.acquire(cost)
         if isinstance(got, Reservation):
-            self.at(self.now + self._half(), self._arrive, pacer, number, got)
+            waited = self.arrivals.longest_by_cost
+            waited[cost] = max(waited[cost], self.now - began)
+            self.at(self.now + self._half(), self._arrive, pacer, number, costs, got)
         else:
             self.arrivals.longest_wait = max(self.arrivals.longest_wait, got)
-            self.at(self.now + max(got, 0.001), self._turn, pacer, number)
+            self.at(self.now + max(got, 0.001), self._turn, pacer, number, costs, cost, began)
 
-    def _arrive(self, pacer, number, reservation):
-        answer = self.server.answer(self.now)
+    def _arrive(self, pacer, number, costs, reservation):
+        cost = reservation.cost
+        answer = self.server.answer(self.now, *([cost] if cost > 1 else []))
         window = math.floor((START.timestamp() + self.now + self.server.phase) / self.server.window)
         if answer.status_code == 200:
-            self.arrivals.accepted[window] += 1
-            self.arrivals.by_worker[number] += 1
+            self.arrivals.accepted[window] += cost
+            self.arrivals.by_worker[number] += cost
+            self.arrivals.by_cost[cost] += 1
         else:
             self.arrivals.refused[window] += 1
-        self.at(self.now + self._half(), self._answered, pacer, number, reservation, answer)
+        self.at(self.now + self._half(), self._answered, pacer, number, costs, reservation, answer)
 
-    def _answered(self, pacer, number, reservation, answer):
+    def _answered(self, pacer, number, costs, reservation, answer):
         limits = paced_limit(VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now)))
         refused = answer.status_code == 429
         pacer.record_answer(reservation, limits, refused=refused)
         if refused:
             pacer.pause(limits.wait or DEFAULT_PAUSE)
-        self._turn(pacer, number)
+        self._next(pacer, number, costs)
 
     def _external_call(self):
         window = math.floor((START.timestamp() + self.now + self.server.phase) / self.server.window)

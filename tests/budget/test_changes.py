@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.lease import LeaseRequest, Leases
+from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.budget.shared_budget import LeaseRequest
 from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.clock import Clock

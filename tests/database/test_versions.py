@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from airflow_provider_crm.budget.lease import LeaseRequest
 from airflow_provider_crm.budget.rate import DiscoveredRate
+from airflow_provider_crm.budget.shared_budget import LeaseRequest
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
