@@ -199,10 +199,12 @@ class BatchWriter:
     def _read_back(self, jobs: list[Job], results: list[RowResult]) -> None:
         """Compare what was written with the records, as the answer did not show it."""
         records = read_records(self._session, jobs)
+        for err in {id(one): one for one in records.values() if isinstance(one, CrmError)}.values():
+            self._session.label_fields(unread(err))  # once, though it may stand for many rows
         for job in jobs:
             record = records[job.update.record_id]
             if isinstance(record, CrmError):
-                results.append(self._results.failed(job, unread(record)))
+                results.append(self._results.failed(job, record))
             else:
                 results.append(self._results.answered(job, record))
 

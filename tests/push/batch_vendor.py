@@ -13,11 +13,12 @@ import time
 from collections import Counter
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.answers import body_of, error_class, member, objects_of, record_error
 from airflow_provider_crm.vendors.batches import match_by, match_by_position, with_members
-from airflow_provider_crm.vendors.calls import BatchCall, WriteCall
+from airflow_provider_crm.vendors.calls import BatchCall, BatchRead, Call, WriteCall
 
 MANY = "/api/v1/opportunities/"
 ONE = "/api/v1/opportunity/"
@@ -29,13 +30,15 @@ class BatchClose(type(VENDORS["close"])):
     Args:
         match: By what the items of an answer are matched to rows: "id", "trace" or "position".
         shows_values: Whether answers show the written values, of both forms.
+        reads: How many records one call reads; None for one.
         limits: Further attributes of the `BatchCall`.
     """
 
-    def __init__(self, match="id", *, shows_values=True, largest=100, **limits):
+    def __init__(self, match="id", *, shows_values=True, largest=100, reads=None, **limits):
         self.match = match
         self.shows_values = shows_values
         self.batch = BatchCall("PUT", MANY, largest, join, self._split, shows_values=shows_values, **limits)
+        self.batch_read = None if reads is None else BatchRead(reads, self._reading, self._records)
 
     def write_calls(self, keys):
         """Let the rows of a `PUT` share calls."""
@@ -43,6 +46,13 @@ class BatchClose(type(VENDORS["close"])):
             WriteCall(one.method, one.path, one.keys, one.replayable, shows_values=self.shows_values, batch=self.batch)
             for one in super().write_calls(keys)
         )
+
+    def _reading(self, record_ids, keys):
+        return Call("GET", MANY, params={"ids": ",".join(record_ids)})
+
+    def _records(self, response, record_ids):
+        items = objects_of(member(body_of(response), "rows"))
+        return match_by(record_ids, [(item["id"], item) for item in items])
 
     def _split(self, response, rows):
         items = objects_of(member(body_of(response), "rows"))
@@ -77,6 +87,7 @@ class Crm:
         refused: Ids whose row alone is refused, with a status.
         left_out: Ids of which an answer says nothing in a shared call.
         dropped: Ids whose values are silently not written.
+        unreadable: Ids that make the vendor refuse a reading call with a 503.
         silent: Whether answers show ids only.
         shuffled: Whether a shared answer has its items in another order.
         surplus: Whether a shared answer has an item too many.
@@ -92,6 +103,7 @@ class Crm:
         self.poisoned, self.refused = {}, {}
         self.left_out, self.dropped = set(), set()
         self.silent = self.shuffled = self.surplus = False
+        self.unreadable = set()
         self.merged, self.throttled, self.down = {}, 1, False
         self.overlapping = set()
         self.seconds = 0.0
@@ -118,6 +130,11 @@ class Crm:
         return [ids for method, _, ids in self.calls if method == "PUT"]
 
     @property
+    def reading(self):
+        """The records of each call that reads some."""
+        return [ids for method, _, ids in self.calls if method == "GET" and ids]
+
+    @property
     def sizes(self):
         """How many rows each call that writes carried."""
         return list(map(len, self.writing))
@@ -128,11 +145,12 @@ class Crm:
 
     def answer(self, method, path, body):
         """The status and body of the answer to a call, or None for no answer."""
-        rows = body["rows"] if path == MANY else [{"id": path.split("/")[4], **body}] if path.startswith(ONE) else []
+        path, _, query = path.partition("?")
+        rows = _rows(method, path, query, body)
         ids = [row["id"] for row in rows]
         with self._lock:
             self.calls.append((method, path, ids))
-            fault = self.faults.pop(0) if path == MANY and self.faults else None
+            fault = self.faults.pop(0) if (method, path) == ("PUT", MANY) and self.faults else None
             self.overlapping |= {record_id for record_id in ids if self._flying[record_id]}
             self._flying.update(ids)
         try:
@@ -147,8 +165,10 @@ class Crm:
             return 503, {"error": "down"}
         if not rows:
             return 200, {"id": "user_1", "organizations": [{"id": "orga_1", "currency": "USD", "name": "o"}]}
+        if method == "GET":
+            return self._read(path, [row["id"] for row in rows])
         if path != MANY:
-            return self._one(method, rows[0])
+            return self._one(rows[0])
         if isinstance(fault, threading.Event):
             self.arrived.set()
             fault.wait(20)
@@ -168,10 +188,15 @@ class Crm:
             items.append({**items[0], "trace": "another"})
         return 207, {"rows": items}
 
-    def _one(self, method, row):
-        if method == "GET":
-            known = row["id"] in self.records
-            return (200, {"id": row["id"], **self.records[row["id"]]}) if known else (404, {"error": "Not found."})
+    def _read(self, path, ids):
+        if self.unreadable.intersection(ids):
+            return 503, {"error": "not now"}
+        found = [{"id": record_id, **self.records[record_id]} for record_id in ids if record_id in self.records]
+        if path == MANY:
+            return 200, {"rows": found}
+        return (200, found[0]) if found else (404, {"error": "Not found."})
+
+    def _one(self, row):
         status = self.poisoned.get(row["id"]) or self.refused.get(row["id"])
         if status is not None:
             return status, {"error": f"{row['id']} has a wrong note"}
@@ -190,6 +215,14 @@ class Crm:
         return {"id": shown, **trace, "status": 200, **({} if self.silent else self.records[record_id])}
 
 
+def _rows(method, path, query, body):
+    """The rows that a call is about; of one that reads, their ids."""
+    if path == MANY:
+        ids = parse_qs(query).get("ids", [""])[0].split(",")
+        return body["rows"] if method == "PUT" else [{"id": record_id} for record_id in ids]
+    return [{"id": path.split("/")[4], **body}] if path.startswith(ONE) else []
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -201,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         """Any call."""
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = self.crm.answer(self.command, self.path.partition("?")[0], json.loads(raw or b"{}"))
+        answer = self.crm.answer(self.command, self.path, json.loads(raw or b"{}"))
         if answer is None:
             self.close_connection = True
             return

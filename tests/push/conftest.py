@@ -33,22 +33,45 @@ def crm():
         yield server
 
 
+class Time:
+    """Time that passes only by waiting, so that no test waits.
+
+    Attributes:
+        seconds: What time it is.
+        before_sleep: Called before each wait.
+    """
+
+    def __init__(self):
+        self.seconds = 0.0
+        self.before_sleep = lambda: None
+        self._lock = threading.Lock()
+
+    def clock(self):
+        """The clock with this time."""
+        return Clock(monotonic=lambda: self.seconds, now=lambda: NOW, sleep=self._sleep, jitter=lambda: 0.0)
+
+    def _sleep(self, seconds):
+        self.before_sleep()
+        with self._lock:
+            self.seconds += seconds
+
+
 @pytest.fixture
-def push(crm):
-    """Make a push to the server; waiting passes no real time."""
+def time():
+    """The time of the test."""
+    return Time()
+
+
+@pytest.fixture
+def push(crm, time):
+    """Make a push to the server; waiting passes no real time, unless it has another clock."""
     with contextlib.ExitStack() as stack:
 
-        def push(vendor=None, *, ledger=None, inspect=None, attempts=3, timeout=10.0, **rules):
-            waited, lock = [0.0], threading.Lock()
-
-            def sleep(seconds):
-                with lock:
-                    waited[0] += seconds
-
-            clock = Clock(monotonic=lambda: waited[0], now=lambda: NOW, sleep=sleep, jitter=lambda: 0.0)
-            account = Account(vendor or BatchClose(), crm.url, Credentials("key"), timeout=timeout)
-            session = stack.enter_context(Session(account, retry=RetryRules(attempts=attempts), clock=clock))
-            made = Push(session, session.catalogue(("note",)), PushRules(**rules), ledger, inspect)
+        def push(vendor=None, *, ledger=None, inspect=None, fields=("note",), attempts=3, clock=None, **rules):
+            account = Account(vendor or BatchClose(), crm.url, Credentials("key"), timeout=10.0)
+            retry = RetryRules(attempts=attempts)
+            session = stack.enter_context(Session(account, retry=retry, clock=clock or time.clock()))
+            made = Push(session, session.catalogue(fields), PushRules(**rules), ledger, inspect)
             crm.calls.clear()
             return made
 
@@ -56,16 +79,27 @@ def push(crm):
 
 
 @pytest.fixture
-def ledger(engine):
+def ledger(engine, time):
     """Make the ledger of a run."""
     Database(engine).open()
 
     def make(run_key="run", *, lease=10_000.0):
         return Ledger(
-            Database(engine), combine=combined, account="close:test:orga", run_key=run_key, lease=lease, clock=Clock()
+            Database(engine),
+            combine=combined,
+            account="close:test:orga",
+            run_key=run_key,
+            lease=lease,
+            clock=time.clock(),
         )
 
     return make
+
+
+@pytest.fixture(params=["ledger", "no ledger"])
+def any_ledger(request):
+    """A ledger, and none."""
+    return request.getfixturevalue("ledger")() if request.param == "ledger" else None
 
 
 @pytest.fixture

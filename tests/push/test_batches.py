@@ -30,12 +30,6 @@ def has_landed(crm, count=1_000, but=()):
     }
 
 
-@pytest.fixture(params=["ledger", "no ledger"])
-def any_ledger(request):
-    """A ledger, and none."""
-    return request.getfixturevalue("ledger")() if request.param == "ledger" else None
-
-
 # Calls
 
 
