@@ -81,7 +81,7 @@ class TokenBucket:
         return max(next_at - now, token, own_token - now)
 
     def _gap(self, calls: OwnCalls) -> float:
-        """Return the seconds from the last call to the next: for each of its tokens, by what was left before it went."""
+        """Return the seconds from the last call to the next, for each of its tokens by what was left before it."""
         others = calls.last_cost - 1
         full_in = max(self.full_in + (calls.in_flight - others) / self.rate, 0.0)
         return calls.last_cost * full_in / max(self.limit - full_in * self.rate, 1.0)
