@@ -29,7 +29,7 @@ from airflow_provider_crm.exceptions import (
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.provider_info import get_provider_info
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS, Field, Update
-from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors import API_VERSION, VENDORS
 from airflow_provider_crm.vendors.calls import Call
 from airflow_provider_crm.vendors.comparison import is_written
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
@@ -109,6 +109,7 @@ def test_protocol(vendor):
         wanted = list(inspect.signature(method).parameters)[1:]
         assert list(inspect.signature(getattr(made, name)).parameters) == wanted
     assert (made.name, made.origin.startswith("https://"), bool(made.display_name)) == (vendor, True, True)
+    assert made.api_version == API_VERSION
 
 
 @every_vendor
