@@ -94,11 +94,6 @@ class SharedCall:
         answer.maybe_written = self.maybe_written
         return answer
 
-    def redact(self, err: CrmError) -> None:
-        """Take secrets and the hidden values of all rows out of an error of the whole call."""
-        for call in self._calls:
-            self._redactor.redact(err, None, call)
-
     def note_lost(self, err: TransientError) -> None:
         """Note that an attempt got no answer; rows that share a call are safe to send again."""
         self.maybe_written |= err.code != NOT_SENT

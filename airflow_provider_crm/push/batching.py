@@ -22,7 +22,7 @@ def batch_of(routes: Sequence[WriteCall | None]) -> BatchCall | None:
 
 def shared_batch(calls: Sequence[Call]) -> BatchCall | None:
     """Return how a row with these calls shares a call with others; None if it goes alone."""
-    return batch_of([call.route for call in calls])
+    return batch_of((calls[0].route,)) if len(calls) == 1 else None
 
 
 class _Open(NamedTuple):

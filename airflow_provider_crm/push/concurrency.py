@@ -22,6 +22,7 @@ _REST = 10.0
 # too many; with the one between, the limit is used in full although latencies vary.
 _SCARCE, _ENOUGH, _PLENTY = 0.1, 0.15, 0.3
 _BUSY = 0.75
+_MANY = 2  # a call for that many times as many rows takes longer by itself
 _CROWDED = 2.0
 _GAIN = 0.15
 _LOSS = 0.9
@@ -35,11 +36,13 @@ class CallTiming(NamedTuple):
         at: When it ended, in monotonic seconds.
         seconds: How long a thread had it.
         waited: How many of these it waited for the rate limit.
+        rows: How many rows it carried.
     """
 
     at: float
     seconds: float
     waited: float
+    rows: int = 1
 
 
 class _Tried(NamedTuple):
@@ -54,7 +57,8 @@ class Concurrency:
 
     The first call goes alone, and the time that it takes sets the first number of threads. The number is doubled with
     each round, as long as calls take less than twice the time that they took at first. A round is about one call of
-    each thread. What one thread does for a row counts as one call, or what it does for rows that share one.
+    each thread. What one thread does for a row counts as one call, or what it does for rows that share one. Where the
+    first row goes alone and others share calls, the first round of those is what later ones are compared with.
 
     From then on it looks at longer rounds; calls that had begun before the number was changed do not count. After each,
     one of these is done:
@@ -80,6 +84,7 @@ class Concurrency:
         self._largest = largest
         self._starting = True
         self._unhurried: float | None = None
+        self._measured_rows, self._most_rows = 0, 0
         self._before: _Tried | None = None
         self._settled: float | None = None
         self._falling = False
@@ -98,6 +103,7 @@ class Concurrency:
         if self._began is None:
             self._began = call.at - call.seconds
         self._calls += 1
+        self._most_rows = max(self._most_rows, call.rows)
         self._seconds += call.seconds
         self._waited += call.waited
         lasted = call.at - self._began
@@ -122,8 +128,10 @@ class Concurrency:
         took = (self._seconds - self._waited) / self._calls
         scarce, idle = self._waited > _SCARCE * self._seconds, self._seconds < _BUSY * lasted * self.size
         if self._unhurried is None:
-            self._unhurried = took
+            self._unhurried, self._measured_rows = took, self._most_rows
             self.size = max(1, min(math.ceil(took * _FIRST_RATE), FIRST_SIZE, self._largest))
+        elif self._most_rows > _MANY * self._measured_rows:
+            self._unhurried, self._measured_rows = took, self._most_rows
         elif took > _CROWDED * self._unhurried:
             self._starting = False
             # By Little's law: so many calls are on their way when none of them has to queue.

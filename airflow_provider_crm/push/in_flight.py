@@ -126,7 +126,7 @@ class InFlight:
             self._changed.notify_all()
         for rest in again:
             self._workers.add(partial(self._timed, rest))
-        return results, CallTiming(now, now - began, limit_seconds() - waited)
+        return results, CallTiming(now, now - began, limit_seconds() - waited, len(jobs))
 
     def _note_unanswered(self, again: Iterable[Batch]) -> None:
         """Note that rows are sent once more. Those that are known not to be written are no longer on their way."""

@@ -110,7 +110,8 @@ class Push:
                 if isinstance(item, Outcome):
                     yield item
                 elif isinstance(item, Job):
-                    yield from self._queued(self._batches.add(item))
+                    if batches := self._batches.add(item):
+                        yield from self._queued(batches)
                 elif isinstance(item, Pause):
                     yield from self._paused(item)
                 else:

@@ -60,7 +60,9 @@ class RunLedger:
         if self._stops.reason is not None:
             return [None] * len(rows)
         if self._ledger is None:
-            return [Claim(Verdict.SEND, fields=frozenset(row.values), deadline=math.inf) for row in rows]
+            shapes = [frozenset(row.values) for row in rows]
+            of_shape = {fields: Claim(Verdict.SEND, fields=fields, deadline=math.inf) for fields in set(shapes)}
+            return [of_shape[fields] for fields in shapes]
         # Noted before they are claimed: a signal may raise while only the database knows of the claims.
         new = {row.record_id for row in rows} - self._claimed_records
         self._claimed_records |= new

@@ -81,6 +81,8 @@ class Crm:
     Attributes:
         records: The opportunities by id; only these exist.
         calls: Method, path and record ids of each call.
+        bodies: The body of each call.
+        message: The message of refusals, if not the usual one.
         faults: What happens to the next shared calls, one after another: None for nothing, "lost" for an answer that
             never comes, "unsent" for a call that changes nothing and is cut, a status, or an event to wait for.
         poisoned: Ids that make the vendor refuse the whole call with a status.
@@ -99,7 +101,8 @@ class Crm:
 
     def __init__(self, count=1_000):
         self.records = {f"oppo_{row}": {"note": "old"} for row in range(count)}
-        self.calls, self.faults = [], []
+        self.calls, self.bodies, self.faults = [], [], []
+        self.message = None
         self.poisoned, self.refused = {}, {}
         self.left_out, self.dropped = set(), set()
         self.silent = self.shuffled = self.surplus = False
@@ -150,6 +153,7 @@ class Crm:
         ids = [row["id"] for row in rows]
         with self._lock:
             self.calls.append((method, path, ids))
+            self.bodies.append(body)
             fault = self.faults.pop(0) if (method, path) == ("PUT", MANY) and self.faults else None
             self.overlapping |= {record_id for record_id in ids if self._flying[record_id]}
             self._flying.update(ids)
@@ -180,7 +184,7 @@ class Crm:
     def _many(self, rows):
         for row in rows:
             if row["id"] in self.poisoned:
-                return self.poisoned[row["id"]], {"error": "something in these rows is wrong"}
+                return self.poisoned[row["id"]], {"error": self.message or "something in these rows is wrong"}
         items = [self._item(row) for row in rows if row["id"] not in self.left_out]
         if self.shuffled:
             random.Random(1).shuffle(items)
@@ -208,7 +212,12 @@ class Crm:
         trace = {"trace": row["trace"]} if "trace" in row else {}
         status = self.refused.get(record_id, 200 if record_id in self.records else 404)
         if status != 200:
-            return {"id": record_id, **trace, "status": status, "message": f"{record_id} has a wrong note"}
+            return {
+                "id": record_id,
+                **trace,
+                "status": status,
+                "message": self.message or f"{record_id} has a wrong note",
+            }
         if record_id not in self.dropped:
             self.records[record_id].update(values)
         shown = self.merged.get(record_id, record_id)

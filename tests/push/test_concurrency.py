@@ -91,6 +91,22 @@ def test_a_vendor_that_accepts_all_gets_all_threads(latency):
     assert simulation.run(100 * latency) > 0.95 * 64 / latency
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 2.0])
+def test_calls_for_many_rows_may_take_longer_than_the_first_row(seconds):
+    """The first row goes alone; that a call for 100 rows takes six times as long is no sign of a crowd."""
+    concurrency = Concurrency(64)
+    concurrency.ended(CallTiming(seconds / 6, seconds / 6, 0.0))
+    now, calls = seconds / 6, 0
+    while concurrency.size < 64:
+        now += seconds
+        size = concurrency.size
+        for _ in range(size):
+            concurrency.ended(CallTiming(now, seconds, 0.0, 100))
+        calls += size
+        assert calls < 5 * 64
+    assert calls < 2 * 64
+
+
 @pytest.mark.parametrize("largest", [1, 2, 7, 8, 9, 50, 64])
 def test_the_largest_number_is_never_exceeded(largest):
     """There are at most as many threads as were asked for; the first row goes alone."""
