@@ -278,7 +278,7 @@ def test_a_session_reserves_what_a_call_costs(crm_sandbox):
     crm_sandbox.raze.add_opportunity("opp_1")
     crm_sandbox.set(raze_limit=10, raze_window=3600.0)
     account = Account(VENDORS["raze"], crm_sandbox.url, Credentials(crm_sandbox.raze.api_key))
-    call = Call("GET", VENDORS["raze"].read_call("opp_1").path, cost=4)
+    call = Call("GET", VENDORS["raze"].read_call("opp_1", ()).path, cost=4)
     with Session(account, retry=RetryRules(defer_after=0.0)) as session:
         for _ in range(7):  # the sandbox counts one unit each
             session.fetch(call)
