@@ -1,11 +1,12 @@
 """Describe the provider to Airflow: its connection types with their forms, and the modules of its parts.
 
-A distribution with a vendor of its own is a provider, too: its provider info has the `connection_type` of the vendor,
-and its `integration`.
+A distribution with a vendor of its own is a provider, too: its provider info is `vendor_provider_info`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from airflow_provider_crm import __version__
@@ -94,6 +95,30 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": ["airflow_provider_crm.operators.links.CrmRunLink"],
         "config": {"crm": {"description": "Settings of the CRM provider.", "options": _OPTIONS}},
         "connection-types": [connection_type(vendor, _HOOKS[name]) for name, vendor in vendors.items()],
+    }
+
+
+def vendor_provider_info(package_name: str, hooks: Mapping[str, str]) -> dict[str, Any]:
+    """Return the description of another distribution, whose vendors are in `VENDORS` by their entry points.
+
+    A vendor that cannot be used has a connection type without a form of its own. Airflow would list no provider at all
+    if one of them raised an error; and the test of such a connection says why the vendor cannot be used.
+
+    Args:
+        package_name: Name of the distribution.
+        hooks: Full name of the subclass of `hooks.crm.CrmHook`, such as `acme_crm.hook.AcmeHook`, by connection type.
+    """
+    vendors = {name: VENDORS[name] for name in hooks if name in VENDORS}
+    titles = ", ".join(vendor.display_name for vendor in vendors.values()) or package_name
+    unusable = [{"connection-type": name, "hook-class-name": hooks[name]} for name in hooks if name not in vendors]
+    return {
+        "package-name": package_name,
+        "name": titles,
+        "description": f"Pushes warehouse values into opportunities ({titles}).",
+        "versions": [version(package_name)],
+        "integrations": [integration(vendor) for vendor in vendors.values()],
+        "hooks": [_hook_modules(vendor, hooks[name]) for name, vendor in vendors.items()],
+        "connection-types": [*(connection_type(vendor, hooks[name]) for name, vendor in vendors.items()), *unusable],
     }
 
 

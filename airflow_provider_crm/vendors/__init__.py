@@ -114,7 +114,21 @@ def _loaded(name: str, points: list[EntryPoint]) -> Vendor | str:
     if getattr(vendor, "name", None) != name:
         actual = getattr(vendor, "name", None)
         return f"{_described(point)} names itself {actual!r}: its name and its entry point's name have to be the same."
-    return vendor
+    return _incomplete(point, vendor) or vendor
+
+
+def _incomplete(point: EntryPoint, vendor: Vendor) -> str | None:
+    """Return the problem of a vendor that is no object with all members of the protocol; None if it is one."""
+    from airflow_provider_crm.vendors.protocol import Vendor as Members
+
+    if isinstance(vendor, type):
+        return f"{_described(point)} is a class: its entry point has to name an object of it."
+    names = [*Members.__annotations__, *(name for name in vars(Members) if not name.startswith("_"))]
+    missing = [name for name in names if not hasattr(vendor, name)]
+    if not missing:
+        return None
+    distribution = _distribution(point)
+    return f"{_described(point)} lacks {', '.join(missing)}. Upgrade {distribution}, or uninstall it."
 
 
 def _misfit(point: EntryPoint, version: object) -> str:

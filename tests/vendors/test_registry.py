@@ -35,6 +35,8 @@ BROKEN = {
     "an error": ("raise RuntimeError('no licence')\n", "VENDOR"),
     "a lost name": ("from airflow_provider_crm.vendors import no_such_name\n", "VENDOR"),
     "no object": (GOOD, "ACME"),
+    "a class": (GOOD, "Acme"),
+    "a lost member": ("class Acme:\n    name, api_version, read = 'acme', 1, 2\n\nVENDOR = Acme()\n", "VENDOR"),
     "another name": (GOOD.replace('"acme"', '"acme_crm"'), "VENDOR"),
 }
 MESSAGES = {
@@ -46,6 +48,8 @@ MESSAGES = {
     "an error": r"cannot be loaded \(RuntimeError: no licence\)\. Install a version of acme-crm that fits .*",
     "a lost name": r"cannot be loaded \(ImportError: cannot import name 'no_such_name' .*",
     "no object": r"cannot be loaded \(AttributeError: module 'acme_crm' has no attribute 'ACME'\)\..*",
+    "a class": r"is a class: its entry point has to name an object of it\.",
+    "a lost member": r"lacks display_name, origin, .*, probe, .*\. Upgrade acme-crm, or uninstall it\.",
     "another name": r"names itself 'acme_crm': its name and its entry point's name have to be the same\.",
 }
 
