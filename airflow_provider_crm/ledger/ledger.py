@@ -133,14 +133,9 @@ class Ledger:
                 batch.decide(row, changes_only=changes_only, retry_rejected=retry_rejected, deadline=deadline)
                 for row in desired_rows
             ]
-            claim(
-                connection,
-                self._account,
-                batch.claimed,
-                token=self._token,
-                run_key=self._run_key,
-                until=now + dt.timedelta(seconds=self._lease),
-            )
+            holder = {"token": self._token, "run_key": self._run_key}
+            until = now + dt.timedelta(seconds=self._lease)
+            claim(connection, self._account, batch.claimed, states, **holder, until=until)
             confirm(connection, self._account, batch.confirmed)
         return claims
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,13 @@ from airflow_provider_crm.database.dialects import DIALECTS, UtcDateTime, dialec
 from airflow_provider_crm.ledger.statements import (
     CLAIM_FIELDS,
     CONFIRM_FIELDS,
+    CONFIRM_ROW,
+    CONFIRM_UNCHANGED,
     END_CLAIMS_OF_FIELDS,
+    LEFT,
     LOG_FIELDS,
+    UNCHANGED,
+    claim_row,
     end_claims_of_row,
     log_row,
 )
@@ -52,14 +57,16 @@ def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, 
         data_times: Data time of each field; all of them are on record.
     """
     if data_times:
-        fields = ((*field, as_of) for field, as_of in sorted(data_times.items()))
-        execute_rows(connection, CONFIRM_FIELDS, _DATED, _dated(connection, fields), account=account)
+        text = moment_texts(connection, set(data_times.values()))
+        fields = [(*field_key, text[as_of]) for field_key, as_of in sorted(data_times.items())]
+        execute_rows(connection, CONFIRM_FIELDS, _DATED, json.dumps(fields), account=account)
 
 
 def claim(
     connection: Connection,
     account: str,
     data_times: Mapping[str, Mapping[str, dt.datetime]],
+    states: Mapping[str, Collection[str]],
     *,
     token: str,
     run_key: str,
@@ -73,14 +80,27 @@ def claim(
         connection: In a transaction that keeps other claims of the account away.
         account: Whose ledger.
         data_times: Data time of each field, by record id and key.
+        states: The keys that are on record, by record id.
         token: Whose claim it is.
         run_key: The run.
         until: End of the lease.
     """
-    names = {"account": account, "token": token, "run_key": run_key}
-    if data_times:
-        fields = ((record_id, *field) for record_id in sorted(data_times) for field in data_times[record_id].items())
-        execute_rows(connection, CLAIM_FIELDS, _DATED, _dated(connection, fields), **names, until=until)
+    dialect, text = dialect_of(connection), lru_cache(dialect_of(connection).moment_text)
+    by_size: dict[int, list[tuple[str, ...]]] = {}
+    left: list[tuple[str, str, str]] = []
+    for record_id in sorted(data_times):
+        fields = data_times[record_id]
+        moments = set(fields.values())
+        if dialect.updates_by_row and len(moments) == 1 and fields.keys() <= set(states.get(record_id, ())):
+            parameters = (token, text(moments.pop()), run_key, text(until), account, record_id, *fields)
+            by_size.setdefault(len(fields), []).append(parameters)
+        else:
+            left += ((record_id, key, text(as_of)) for key, as_of in fields.items())
+    for size, rows in by_size.items():
+        connection.exec_driver_sql(claim_row(size), rows)
+    if left:
+        names = {"account": account, "token": token, "run_key": run_key}
+        execute_rows(connection, CLAIM_FIELDS, _DATED, json.dumps(left), **names, until=until)
 
 
 def end_claims(
@@ -162,11 +182,6 @@ def storable(text: str) -> str:
     return text if text.isascii() and "\0" not in text else text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
-def _dated(connection: Connection, fields: Iterable[tuple[str, str, dt.datetime]]) -> str:
-    text = lru_cache(dialect_of(connection).moment_text)
-    return json.dumps([(record_id, key, text(as_of)) for record_id, key, as_of in fields])
-
-
 def execute_rows(
     connection: Connection, statement: str, columns: tuple[tuple[str, str], ...], rows: str, **values: object
 ) -> sa.CursorResult[Any]:
@@ -197,22 +212,6 @@ def moment_texts(connection: Connection, moments: Iterable[dt.datetime]) -> dict
 
 _LONGEST_TEXT = 1 << 24  # characters in one statement; PostgreSQL reads no JSON beyond 16 times that
 _ROW = (("number", "int"), ("record_id", "text"), ("as_of", "timestamptz"))
-_UNCHANGED = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
-# OFFSET hides from PostgreSQL that there is one account only: else, while it knows nothing about states, it may take
-# them for a handful, and look through the rows for each of them.
-_CONFIRM_UNCHANGED = """
-    UPDATE crm_field_states AS s SET as_of = w.as_of
-    FROM (SELECT CAST(:account AS text) AS account, given.* FROM ({rows}) AS given OFFSET 0) AS w
-    WHERE s.account = w.account AND {unchanged} AND (s.as_of IS NULL OR s.as_of < w.as_of)
-"""
-_CONFIRM_ROW = """
-    UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ?
-    AND (as_of IS NULL OR as_of < ?) AND known AND claim_token IS NULL AND value = CASE field {wanted} END
-"""
-_LEFT = """
-    SELECT number FROM ({rows}) AS w WHERE {fields} <>
-    (SELECT count(*) FROM crm_field_states AS s WHERE s.account = :account AND {unchanged} AND s.as_of = w.as_of)
-"""
 
 
 def confirm_unchanged(connection: Connection, account: str, desired_rows: DesiredRows) -> frozenset[int]:
@@ -272,7 +271,7 @@ def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> fr
     keys = {f"key_{index}": key for index, key in enumerate(desired_rows.values)}
     names = {
         "rows": "{rows}",
-        "unchanged": _UNCHANGED.format(
+        "unchanged": UNCHANGED.format(
             wanted=" ".join(f"WHEN :key_{index} THEN w.value_{index}" for index in range(len(keys)))
         ),
         "fields": " + ".join(f"CASE WHEN w.value_{index} IS NULL THEN 0 ELSE 1 END" for index in range(len(keys))),
@@ -281,16 +280,16 @@ def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> fr
     rows = json.dumps(list(zip(count(), desired_rows.record_ids, moments, *desired_rows.values.values(), strict=False)))
     if not dialect.updates_by_row:
         dialect.plan_by_values(connection)
-        confirmed = execute_rows(connection, _CONFIRM_UNCHANGED.format(**names), columns, rows, account=account, **keys)
+        confirmed = execute_rows(connection, CONFIRM_UNCHANGED.format(**names), columns, rows, account=account, **keys)
         if confirmed.rowcount == wanted:
             return frozenset()
-    left = execute_rows(connection, _LEFT.format(**names), columns, rows, account=account, **keys)
+    left = execute_rows(connection, LEFT.format(**names), columns, rows, account=account, **keys)
     return frozenset(number for (number,) in left)
 
 
 def _confirmed_by_row(connection: Connection, account: str, desired_rows: DesiredRows, moments: list[str]) -> int:
     """Confirm unchanged fields row by row; return how many there are."""
-    statement = _CONFIRM_ROW.format(wanted="WHEN ? THEN ? " * len(desired_rows.values))
+    statement = CONFIRM_ROW.format(wanted="WHEN ? THEN ? " * len(desired_rows.values))
     wanted = chain.from_iterable((repeat(key), column) for key, column in desired_rows.values.items())
     rows = zip(moments, repeat(account), desired_rows.record_ids, moments, *wanted, strict=False)
     return connection.exec_driver_sql(statement, list(rows)).rowcount

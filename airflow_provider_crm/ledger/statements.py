@@ -87,6 +87,22 @@ LOG_FIELDS = """
     SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, outcome, code, reason, :now
     FROM ({rows}) AS w WHERE true
 """
+UNCHANGED = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
+# OFFSET hides from PostgreSQL that there is one account only: else, while it knows nothing about states, it may take
+# them for a handful, and look through the rows for each of them.
+CONFIRM_UNCHANGED = """
+    UPDATE crm_field_states AS s SET as_of = w.as_of
+    FROM (SELECT CAST(:account AS text) AS account, given.* FROM ({rows}) AS given OFFSET 0) AS w
+    WHERE s.account = w.account AND {unchanged} AND (s.as_of IS NULL OR s.as_of < w.as_of)
+"""
+CONFIRM_ROW = """
+    UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ?
+    AND (as_of IS NULL OR as_of < ?) AND known AND claim_token IS NULL AND value = CASE field {wanted} END
+"""
+LEFT = """
+    SELECT number FROM ({rows}) AS w WHERE {fields} <>
+    (SELECT count(*) FROM crm_field_states AS s WHERE s.account = :account AND {unchanged} AND s.as_of = w.as_of)
+"""
 
 
 @lru_cache(maxsize=4)
@@ -130,6 +146,8 @@ def forget(
         records: Ids of the records.
         fields: Record id and key of the single fields.
     """
+    if not records and not fields:
+        return
     known = sa.update(field_states).where(field_states.c.account == account, field_states.c.known).values(known=False)
     if records:
         connection.execute(known.where(field_states.c.record_id.in_(sorted(records))))
@@ -159,6 +177,19 @@ def refuse(dialect: str) -> sa.Executable:
     return upsert
 
 
+@lru_cache(maxsize=32)
+def claim_row(fields: int) -> str:
+    """Claim some fields of one record that are all on record.
+
+    Its parameters: token, data time, run, end of the lease, account, record, then the keys.
+    """
+    return (
+        "UPDATE crm_field_states SET known = known AND claim_token IS NULL, "  # noqa: S608 - of constants only
+        "claim_token = ?, claim_as_of = ?, claim_run_key = ?, claimed_until = ? "
+        f"WHERE account = ? AND record_id = ? AND {_one_of(fields)}"
+    )
+
+
 @lru_cache(maxsize=64)
 def end_claims_of_row(fields: int, *, stands: bool) -> str:
     """End our claims of some fields of one record.
@@ -171,8 +202,13 @@ def end_claims_of_row(fields: int, *, stands: bool) -> str:
     return (
         f"UPDATE crm_field_states SET known = ?{'' if stands else ' AND known'}, {values}as_of = coalesce(?, as_of), "  # noqa: S608 - of constants only
         f"{stamps}claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL "
-        f"WHERE account = ? AND record_id = ? AND claim_token = ? AND field IN ({', '.join('?' * fields)})"
+        f"WHERE account = ? AND record_id = ? AND claim_token = ? AND {_one_of(fields)}"
     )
+
+
+def _one_of(fields: int) -> str:
+    """Return the condition that a field is one of some; SQLite would search the index again for each one of an IN."""
+    return f"CASE field {'WHEN ? THEN true ' * fields}END"
 
 
 @lru_cache(maxsize=32)
