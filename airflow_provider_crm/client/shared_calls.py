@@ -74,10 +74,27 @@ class SharedCall:
                 safe if isinstance(answer, CrmError) and isinstance(safe, CrmError) else answer
                 for answer, safe in zip(answers, hidden, strict=True)
             ]
-        return [
+        checked = [
             self._checked(answer, row.record_id, call)
             for answer, row, call in zip(answers, self._rows, self._calls, strict=True)
         ]
+        if any(isinstance(answer, IgnoredError) for answer in checked) and self._are_displaced(answers):
+            return [answer if isinstance(answer, dict) else None for answer in checked]
+        return checked
+
+    def _are_displaced(self, answers: Sequence[RowAnswer]) -> bool:
+        """Return whether a row was answered with another row of the call, as when answers in between are missing.
+
+        Then only records that show their row's own id are about that row; which row an error is about is not known.
+        """
+        canonical_id, id_key = self._vendor.canonical_id, self._vendor.id_key
+        ids = [canonical_id(row.record_id) for row in self._rows]
+        shown = [
+            canonical_id(str(answer[id_key])) if isinstance(answer, dict) and id_key in answer else own
+            for answer, own in zip(answers, ids, strict=True)
+        ]
+        known = set(ids)
+        return any(one != own and one in known for one, own in zip(shown, ids, strict=True))
 
     def _checked(self, answer: RowAnswer, record_id: str, call: Call) -> RowAnswer:
         """Return the answer about one row, or the error that it shows another record."""

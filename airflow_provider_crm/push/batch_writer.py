@@ -102,7 +102,9 @@ class BatchWriter:
             results += [self._results.left_over(job, reason) for job in jobs]
             return
         seen = self._inspection.records(jobs) if self._inspection.reads else {}
-        for batch in sharing(self._compared(jobs, seen, results)) if seen else (jobs,):
+        batches = sharing(self._compared(jobs, seen, results)) if seen else [jobs]
+        again += batches[1:]
+        for batch in batches[:1]:
             if len(batch) == 1:
                 results.append(self._write_alone(batch[0], seen.get(batch[0].record_id), may_send))
             else:

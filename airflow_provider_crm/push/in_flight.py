@@ -121,18 +121,20 @@ class InFlight:
         results, again = self._write(jobs, self._may_send)
         now = monotonic()
         with self._changed:
+            if self._ending:  # no call is allowed any more, so that this ends the rows
+                results += [result for rest in again for result in self._write(rest, self._may_send)[0]]
+            else:
+                self._send_again(again)
             self._ended.update({result.row.record_id: result for result in results})
-            self._note_unanswered(again)
             self._changed.notify_all()
-        for rest in again:
-            self._workers.add(partial(self._timed, rest))
         return results, CallTiming(now, now - began, limit_seconds() - waited, len(jobs))
 
-    def _note_unanswered(self, again: Iterable[Batch]) -> None:
-        """Note that rows are sent once more. Those that are known not to be written are no longer on their way."""
+    def _send_again(self, again: Iterable[Batch]) -> None:
+        """Queue calls of rows that are here already. Those that are known not to be written are not on their way."""
         for jobs in again:
             self._calls += 1
             for job in jobs:
                 self._begun.discard(job.update.record_id)
-                if not (job.maybe_written or self._ending):
+                if not job.maybe_written:
                     self._sent.discard(job.update.record_id)
+            self._workers.add(partial(self._timed, jobs))

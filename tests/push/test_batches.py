@@ -249,6 +249,15 @@ def test_another_record_in_an_answer_is_not_taken_for_the_row(push, crm, notes):
     assert "the record 'oppo_999' instead of 'oppo_50'" in reason
 
 
+def test_answers_that_are_displaced_are_not_taken_for_their_rows(push, crm, notes):
+    """As many answers as rows, but one is missing and one too many: the ids that they show give it away."""
+    crm.left_out, crm.surplus, crm.refused = {"oppo_20"}, True, {"oppo_60": 400}
+    outcomes = list(push(BatchClose("position")).run(notes(101)))
+    assert rejects(outcomes).keys() == {"oppo_60"}
+    assert has_landed(crm, 101, but={"oppo_60"})
+    assert sorted(crm.sizes) == [1] * (1 + 81) + [100]
+
+
 @pytest.mark.parametrize("shows_values", [True, False])
 def test_a_value_that_is_dropped_in_silence(push, crm, notes, shows_values):
     """What the CRM holds is compared for each row: in the answer, or in the record that is read afterwards."""
