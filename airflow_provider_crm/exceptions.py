@@ -137,7 +137,7 @@ class LedgerUnavailableError(TransientError):
 
 
 class OutageError(TransientError):
-    """The vendor is down: rows failed one after another, and the call that tests the connection failed, too."""
+    """The vendor is down: calls failed one after another, and the one that tests the connection failed, too."""
 
     default_code = "OUTAGE"
 
