@@ -115,8 +115,8 @@ def test_who_reads_no_more_outcomes_leaves_no_claims(crm, ledger, engine):
 
 
 @contextlib.contextmanager
-def interrupt(seconds, number, raised):
-    """Have a signal raise an exception in this thread after some real seconds.
+def interrupt(seconds, number, raised, *, after=None):
+    """Have a signal raise an exception in this thread after some real seconds, or after an event.
 
     Python drops what is raised in the callback of a weak reference, and says so: the signal is sent again then.
     """
@@ -132,7 +132,13 @@ def interrupt(seconds, number, raised):
 
     before, report = signal.signal(number, handle), sys.unraisablehook
     sys.unraisablehook = send_again
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
+
+    def send():
+        if after is not None:
+            after.wait(60)
+        os.kill(os.getpid(), number)
+
+    timer = threading.Timer(seconds, send)
     timer.start()
     try:
         yield
@@ -183,7 +189,7 @@ def test_rows_that_wait_for_the_budget_were_not_sent(crm, ledger, engine):
 
     crm.set(close_limit=10, close_window=50.0, fault_rates={})
     run = Run(crm, ledger(), clock=Clock(sleep=sleep, monotonic=read), concurrency=8)
-    with pytest.raises(SystemExit), interrupt(1.0, signal.SIGTERM, SystemExit()):
+    with pytest.raises(SystemExit), interrupt(0.0, signal.SIGTERM, SystemExit(), after=waiting):
         run.go()
     assert waiting.is_set()
     landed = len(crm.audit.writes)
