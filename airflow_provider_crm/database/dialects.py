@@ -131,6 +131,13 @@ class Dialect(ABC):
         """Return an insert with `on_conflict_do_update` and `on_conflict_do_nothing`."""
 
     @abstractmethod
+    def among(self, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+        """Return the condition that a text is in the parameter of this name: a JSON list.
+
+        With one parameter for each text, it would take longer to write the statement than to execute it.
+        """
+
+    @abstractmethod
     def json_rows(self, columns: Sequence[tuple[str, str]]) -> str:
         """Return a SELECT of the rows in the parameter `rows`: a JSON list of lists.
 
@@ -205,6 +212,10 @@ class Sqlite(Dialect):
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - see Dialect
         """Return SQLite's insert."""
         return sqlite.insert(table)
+
+    def among(self, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+        """Read the list as a table."""
+        return column.in_(sa.select(sa.func.json_each(sa.bindparam(name, type_=sa.Text)).table_valued("value").c.value))
 
     def json_rows(self, columns: Sequence[tuple[str, str]]) -> str:
         """Extract each column by its position."""
@@ -286,6 +297,13 @@ class Postgresql(Dialect):
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - see Dialect
         """Return PostgreSQL's insert."""
         return postgresql.insert(table)
+
+    def among(self, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+        """Read the list as an array: PostgreSQL expects few texts in one, and uses the index."""
+        texts = sa.select(
+            sa.func.jsonb_array_elements_text(sa.cast(sa.bindparam(name, type_=sa.Text), postgresql.JSONB))
+        )
+        return column == sa.any_(sa.func.array(texts.scalar_subquery()))
 
     def json_rows(self, columns: Sequence[tuple[str, str]]) -> str:
         """Cast each column to its type."""

@@ -38,7 +38,7 @@ from airflow_provider_crm.ledger.on_record import (
     store_rejections,
 )
 from airflow_provider_crm.ledger.row_sets import claim, confirm, confirm_unchanged, end_claims
-from airflow_provider_crm.ledger.statements import LOG, RELEASE, RENEW, forget, observe
+from airflow_provider_crm.ledger.statements import LOG, forget, observe, of_records, release, renew
 from airflow_provider_crm.ledger.states import StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 
@@ -164,7 +164,8 @@ class Ledger:
             lock_claimed(connection, self._account, self._token, records)
             started = self._clock.monotonic()
             until = self._database.now(connection) + dt.timedelta(seconds=self._lease)
-            renewed = connection.execute(RENEW, {**self._own_claims(records), "until": until})
+            ours = of_records(self._account, records, of_token=self._token, until=until)
+            renewed = connection.execute(renew(connection.dialect.name), ours)
             held = {(record_id, key) for record_id, key in renewed}
         lost = {row.record_id for row in rows if any((row.record_id, key) not in held for key in row.claim.fields)}
         return Renewed(started + self._lease, frozenset(lost))
@@ -186,7 +187,8 @@ class Ledger:
         # Exclusive: a signal may have interrupted our own claim, which is then stored only now.
         with self._transaction(exclusive=True) as connection:
             lock_claimed(connection, self._account, self._token, released)
-            connection.execute(RELEASE, self._own_claims(released))
+            ours = of_records(self._account, released, of_token=self._token)
+            connection.execute(release(connection.dialect.name), ours)
 
     def settle(self, batch: Sequence[Settlement], *, once_more: bool = False) -> None:
         """Record the outcomes of claimed rows; they are stored when this returns.
@@ -279,10 +281,6 @@ class Ledger:
     def stored_form(self, key: str, value: str) -> str:
         """Return the form in which a value is stored: a hash, for the fields that were named for it."""
         return self.hashes.form_of(key)(value)
-
-    def _own_claims(self, records: Iterable[str]) -> dict[str, Any]:
-        """Return the parameters of a statement about what this try has claimed of some records."""
-        return {"of_account": self._account, "of_records": sorted(records), "of_token": self._token}
 
     @contextmanager
     def _transaction(self, *, exclusive: bool = False) -> Iterator[Connection]:

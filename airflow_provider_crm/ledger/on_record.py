@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,14 @@ from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import rejects
 from airflow_provider_crm.ledger.claims import Settlement
 from airflow_provider_crm.ledger.row_sets import storable
-from airflow_provider_crm.ledger.statements import CLAIMED_RECORDS, REJECTIONS, lock_states, refuse, select_states
+from airflow_provider_crm.ledger.statements import (
+    lock_states,
+    of_records,
+    refuse,
+    select_claimed_records,
+    select_rejections,
+    select_states,
+)
 from airflow_provider_crm.ledger.states import EndedRow, PastRejection, StateOnRecord
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
@@ -36,16 +44,17 @@ def read_states(
     """
     states: dict[str, dict[str, StateOnRecord]] = {}
     query = select_states(connection.dialect.name, lock=lock)
-    for row in connection.execute(query, {"of_account": account, "of_records": records}).all():
+    for row in connection.execute(query, of_records(account, records)).all():
         states.setdefault(row[0], {})[row[1]] = StateOnRecord._make(row[2:])
     return states
 
 
 def read_rejections(connection: Connection, account: str, records: Sequence[str]) -> dict[str, PastRejection]:
     """Read when and why the CRM last rejected each of some records."""
+    found = connection.execute(select_rejections(connection.dialect.name), of_records(account, records))
     return {
         row.record_id: PastRejection(row.fingerprint, row.code, row.reason, row.attempts, row.first_at, row.rests)
-        for row in connection.execute(REJECTIONS, {"of_account": account, "of_records": records})
+        for row in found
     }
 
 
@@ -59,7 +68,7 @@ def lock_rejections(connection: Connection, account: str, records: Iterable[str]
 
 
 def lock_claimed(
-    connection: Connection, account: str, token: str, records: Iterable[str], whole: Iterable[str] = ()
+    connection: Connection, account: str, token: str, records: Iterable[str], whole: Collection[str] = ()
 ) -> None:
     """Lock our rows in the same order as `read_states` does, so that two workers cannot deadlock.
 
@@ -71,14 +80,15 @@ def lock_claimed(
         whole: Records of which all rows are locked.
     """
     if dialect_of(connection).locks_rows:
-        records = {"of_account": account, "of_token": token, "of_records": list(records), "of_whole": list(whole)}
-        connection.execute(lock_states(connection.dialect.name), records)
+        wholes = {"of_whole": json.dumps(sorted(whole))} if whole else {}
+        query = lock_states(connection.dialect.name, whole=bool(whole))
+        connection.execute(query, of_records(account, records, of_token=token, **wholes))
 
 
 def claimed_records(connection: Connection, account: str, token: str, records: Iterable[str]) -> frozenset[str]:
     """Return the records of which a field is claimed with this token."""
-    ours = {"of_account": account, "of_records": list(records), "of_token": token}
-    return frozenset(connection.execute(CLAIMED_RECORDS, ours).scalars())
+    query = select_claimed_records(connection.dialect.name)
+    return frozenset(connection.execute(query, of_records(account, records, of_token=token)).scalars())
 
 
 _STANDS = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})

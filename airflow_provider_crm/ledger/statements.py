@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,34 +22,67 @@ _FIELD_KEY = [field_states.c.account, field_states.c.record_id, field_states.c.f
 LOG = sa.insert(changes)
 
 _OF_ACCOUNT = field_states.c.account == sa.bindparam("of_account")
-_OF_RECORDS = field_states.c.record_id.in_(sa.bindparam("of_records", expanding=True))
 _OURS = field_states.c.claim_token == sa.bindparam("of_token")
-_CLAIMED = sa.update(field_states).where(_OF_ACCOUNT, _OF_RECORDS, _OURS)
-RENEW = _CLAIMED.values(claimed_until=sa.bindparam("until")).returning(field_states.c.record_id, field_states.c.field)
-"""Extend all claims with one token on some records; return the fields that are claimed with it."""
-RELEASE = _CLAIMED.values(dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until")))
-"""Give back all claims with one token on some records."""
-CLAIMED_RECORDS = sa.select(field_states.c.record_id).where(_OF_ACCOUNT, _OF_RECORDS, _OURS)
-REJECTIONS = sa.select(rejects).where(
-    rejects.c.account == sa.bindparam("of_account"),
-    rejects.c.record_id.in_(sa.bindparam("of_records", expanding=True)),
-)
+
+
+def of_records(account: str, records: Iterable[str], **others: object) -> dict[str, object]:
+    """Return the parameters of a statement about some records, in an order that is always the same."""
+    return {"of_account": account, "of_records": json.dumps(sorted(records)), **others}
 
 
 @lru_cache(maxsize=4)
 def select_states(dialect: str, *, lock: bool) -> sa.Select[Any]:
     """Select record id, key and state of all fields of some records; `lock` keeps them as they are."""
     columns = [field_states.c[name] for name in ("record_id", "field", *StateOnRecord._fields)]
-    query = sa.select(*columns).where(_OF_ACCOUNT, _OF_RECORDS)
+    query = sa.select(*columns).where(_OF_ACCOUNT, _of_records(dialect))
     return DIALECTS[dialect].lock_rows(query, *_LOCK_ORDER) if lock else query
 
 
+@lru_cache(maxsize=4)
+def lock_states(dialect: str, *, whole: bool) -> sa.Select[Any]:
+    """Lock what is claimed with one token of some records, in the order of `select_states`.
+
+    Args:
+        dialect: Name of the database.
+        whole: Whether the parameter `of_whole` lists records of which all fields are locked.
+    """
+    rows = _of_records(dialect) & _OURS
+    rows = rows | DIALECTS[dialect].among(field_states.c.record_id, "of_whole") if whole else rows
+    return DIALECTS[dialect].lock_rows(sa.select(field_states.c.field).where(_OF_ACCOUNT, rows), *_LOCK_ORDER)
+
+
 @lru_cache(maxsize=2)
-def lock_states(dialect: str) -> sa.Select[Any]:
-    """Lock what is claimed with one token of some records, and all of others, in the order of `select_states`."""
-    whole = field_states.c.record_id.in_(sa.bindparam("of_whole", expanding=True))
-    query = sa.select(field_states.c.field).where(_OF_ACCOUNT, _OF_RECORDS & _OURS | whole)
-    return DIALECTS[dialect].lock_rows(query, *_LOCK_ORDER)
+def renew(dialect: str) -> sa.Executable:
+    """Extend all claims with one token on some records; return the fields that are claimed with it."""
+    fields = field_states.c.record_id, field_states.c.field
+    return _claimed(dialect).values(claimed_until=sa.bindparam("until")).returning(*fields)
+
+
+@lru_cache(maxsize=2)
+def release(dialect: str) -> sa.Executable:
+    """Give back all claims with one token on some records."""
+    return _claimed(dialect).values(dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until")))
+
+
+@lru_cache(maxsize=2)
+def select_claimed_records(dialect: str) -> sa.Select[Any]:
+    """Select the ids of those of some records of which a field is claimed with one token."""
+    return sa.select(field_states.c.record_id).where(_OF_ACCOUNT, _of_records(dialect), _OURS)
+
+
+@lru_cache(maxsize=2)
+def select_rejections(dialect: str) -> sa.Select[Any]:
+    """Select the last rejections of some records."""
+    records = DIALECTS[dialect].among(rejects.c.record_id, "of_records")
+    return sa.select(rejects).where(rejects.c.account == sa.bindparam("of_account"), records)
+
+
+def _claimed(dialect: str) -> sa.Update:
+    return sa.update(field_states).where(_OF_ACCOUNT, _of_records(dialect), _OURS)
+
+
+def _of_records(dialect: str) -> sa.ColumnElement[bool]:
+    return DIALECTS[dialect].among(field_states.c.record_id, "of_records")
 
 
 # `{rows}` is replaced by the rows: a query of the fields that a statement is about.

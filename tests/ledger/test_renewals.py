@@ -17,6 +17,7 @@ from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 
 from .conftest import desired
+from .test_batches import read_so_far
 
 RECORDS = [f"oppo_{number}" for number in range(200)]
 
@@ -129,3 +130,25 @@ def test_a_renewal_keeps_others_away(ledger, engine):
     (claim,) = ledger("other").claim([desired(RECORDS[0], value=5, day=1)])
     assert (claim.verdict, claim.busy_seconds > 3_000) == (Verdict.BUSY, True)
     assert min(ends_of_claims(engine).values()) > dt.datetime.now(dt.UTC) + dt.timedelta(minutes=50)
+
+
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("analysed", [False, True])
+def test_a_batch_reads_its_own_records_and_not_the_whole_ledger(ledger, engine, analysed):
+    """Whether or not PostgreSQL knows how large the table is, it finds the records of a batch by their index."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE crm_field_states SET (autovacuum_enabled = false)")
+        connection.exec_driver_sql(
+            "INSERT INTO crm_field_states (account, record_id, field, known, value, as_of) "
+            "SELECT 'close:test:orga', 'oppo_' || number, field, true, '1', '2026-03-01' "
+            "FROM generate_series(1, 20000) AS number, unnest(ARRAY['value', 'note', 'confidence']) AS field"
+        )
+        if analysed:
+            connection.exec_driver_sql("ANALYZE crm_field_states")
+    mine, before = ledger(), read_so_far(engine)
+    rows = claimed(mine, [f"oppo_{number}" for number in range(1, 201)], value=2, note=2, confidence=2)
+    mine.renew_all(rows)
+    outcome = Outcome(0, "", OutcomeWord.UPDATED)
+    mine.settle([Settlement(row, outcome, row.claim.fields, gone=row.record_id == "oppo_7") for row in rows])
+    mine.release([row.record_id for row in rows])
+    assert read_so_far(engine) - before <= 10 * 3 * len(rows)
