@@ -2,7 +2,7 @@
 
 Over 300 lines because all of it stands in one place.
 
-Another database needs a class of its own in `DIALECTS`. The statements in `ledger/row_sets.py` are the same for all
+Another database needs a class of its own in `DIALECTS`. The texts in `ledger/statements.py` are the same for all
 databases that know `INSERT ... ON CONFLICT`.
 """
 

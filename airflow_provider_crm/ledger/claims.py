@@ -156,11 +156,13 @@ class ClaimBatch:
         if not send:
             return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=frozenset(stale))
         self.claimed.setdefault(desired.record_id, {}).update(dict.fromkeys(send, desired.as_of))
+        doubtful, before = self._on_record(send, states)
         return Claim(
             Verdict.SEND,
-            frozenset(send),
-            frozenset(stale),
-            *self._on_record(send, states),
+            fields=frozenset(send),
+            stale=frozenset(stale),
+            doubtful=doubtful,
+            before=before,
             deadline=deadline,
             refused=refused,
         )
