@@ -148,7 +148,10 @@ class RecordReader:
         }
 
     def _of_interest(self, record: Record) -> Record:
-        return {name: value for name, value in record.items() if name in self._stored_keys}
+        """Return the values of the keys to read, in the objects in which the vendor nests them."""
+        kept = {name: value for name, value in record.items() if name in self._stored_keys}
+        nested = {name: self._of_interest(value) for name, value in record.items() if isinstance(value, dict)}
+        return {name: value for name, value in nested.items() if value} | kept
 
     def _read(self, record_ids: Sequence[str]) -> _Answer:
         """Read some records together, in one of the threads; no more calls are made once one has failed."""
