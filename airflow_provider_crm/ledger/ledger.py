@@ -9,6 +9,7 @@ value that an answer disproves: the CRM does not find the record, or shows anoth
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -160,15 +161,16 @@ class Ledger:
     def renew_all(self, rows: Sequence[ClaimedRow]) -> Renewed:
         """Extend the claims of some rows, at most some hundreds, that are about to be sent together."""
         records = {row.record_id for row in rows}
+        fields = [(row.record_id, key) for row in rows for key in row.claim.fields]
         with self._transaction() as connection:
             lock_claimed(connection, self._account, self._token, records)
             started = self._clock.monotonic()
             until = self._database.now(connection) + dt.timedelta(seconds=self._lease)
-            ours = of_records(self._account, records, of_token=self._token, until=until)
+            ours = of_records(self._account, records, of_token=self._token, rows=json.dumps(fields), until=until)
             renewed = connection.execute(renew(connection.dialect.name), ours)
             held = {(record_id, key) for record_id, key in renewed}
-        lost = {row.record_id for row in rows if any((row.record_id, key) not in held for key in row.claim.fields)}
-        return Renewed(started + self._lease, frozenset(lost))
+        lost = frozenset(record_id for record_id, key in fields if (record_id, key) not in held)
+        return Renewed(started + self._lease, lost)
 
     def renew(self, desired: DesiredRow, claim: Claim) -> float | None:
         """Extend a claim; return the new deadline in monotonic seconds, or None if another run has taken it over."""

@@ -53,9 +53,12 @@ def lock_states(dialect: str, *, whole: bool) -> sa.Select[Any]:
 
 @lru_cache(maxsize=2)
 def renew(dialect: str) -> sa.Executable:
-    """Extend all claims with one token on some records; return the fields that are claimed with it."""
-    fields = field_states.c.record_id, field_states.c.field
-    return _claimed(dialect).values(claimed_until=sa.bindparam("until")).returning(*fields)
+    """Extend the claims with one token on some fields, which the parameter `rows` lists; return these fields."""
+    names = ("record_id", "field")
+    fields = [field_states.c[name] for name in names]
+    rows = sa.text(DIALECTS[dialect].json_rows([(name, "text") for name in names])).columns(*map(sa.column, names))
+    claimed = _claimed(dialect).where(sa.tuple_(*fields).in_(rows))
+    return claimed.values(claimed_until=sa.bindparam("until")).returning(*fields)
 
 
 @lru_cache(maxsize=2)

@@ -99,6 +99,17 @@ def test_a_row_that_was_settled_has_no_claim_to_renew(ledger, word):
     assert mine.renew_all(rows).lost == {RECORDS[1]}
 
 
+def test_other_claims_on_a_record_run_out_as_they_would(ledger, engine):
+    """Another row of the same run may have claimed other fields of the record: nobody asked to renew these."""
+    mine = ledger()
+    rows = claimed(mine, RECORDS[:2], note="n")
+    claimed(mine, RECORDS[:2], value=1)
+    before = ends_of_claims(engine)
+    assert mine.renew_all(rows).lost == frozenset()
+    after = ends_of_claims(engine)
+    assert {field for field in after if after[field] > before[field]} == {(one, "note") for one in RECORDS[:2]}
+
+
 def test_without_a_row_nothing_is_lost(ledger):
     """An empty batch asks for nothing."""
     assert ledger().renew_all([]).lost == frozenset()
