@@ -157,7 +157,7 @@ def test_a_shown_boolean_is_the_same_however_it_is_written(shown, text, matches)
     assert stored_values([flag.name], record, CLOSE, catalogue) == {flag.name: text}
     writes = writes_of(Update(0, "oppo_1", {flag.name: True}), CLOSE, catalogue)
     assert [call.body for call in calls_of("oppo_1", writes)] == ['{"custom.cf_flag": true}']
-    assert (flag.name in matching_keys(calls_of("oppo_1", writes), record, CLOSE)) is matches
+    assert (flag.name in matching_keys(calls_of("oppo_1", writes), record, CLOSE, catalogue)) is matches
     assert still_shows(flag.name, "true", record, CLOSE, catalogue) is matches
     row = PlanRow(0, "oppo_1", flag.name, PlanVerdict.UPDATE, before=text, after="true", as_of=DAY)
     summary = PlanSummary(catalogue)
