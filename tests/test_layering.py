@@ -48,7 +48,7 @@ ARROWS = {
     "cli": {"vendors", "database", "ledger", "hooks"},
     "provider_info": {"vendors"},
     "sandbox": set(),
-    "testing": {"sandbox"},
+    "testing": {"values", "vendors", "client", "push", "hooks", "sandbox"},
     "demo": {"sandbox"},
 }
 """What each part of the package may import of it, for annotations, too, beside `EVERYWHERE`."""

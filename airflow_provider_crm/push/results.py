@@ -15,7 +15,7 @@ from airflow_provider_crm.push.outcomes import (
 )
 from airflow_provider_crm.push.prepare import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
-from airflow_provider_crm.vendors.comparison import is_written, still_shows
+from airflow_provider_crm.vendors.comparison import still_shows
 from airflow_provider_crm.vendors.encoding import check_echo
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ class Results:
         self._rules = rules
         self._stops = stops
         self._unexpected = UnexpectedErrors()
-
-    def shows(self, job: Job, record: Record) -> bool:
-        """Return whether a record that was read shows that the call of a row has taken effect."""
-        return is_written(job.calls[0], record, self._vendor, self._catalogue)
 
     def answered(self, job: Job, record: Record) -> RowResult:
         """Return the result of a row of which a call for several shows the record."""

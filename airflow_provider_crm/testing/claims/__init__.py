@@ -1,0 +1,1 @@
+"""The claims of `VendorContract`, by what they are about."""
