@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -152,3 +153,10 @@ def test_dags_write_to_acme(environment, acme):
         assert (undone.state, deals()) == ("success", before)
         assert dags.run("acme_notes", day).reports["write"]["outcomes"] == {"updated": 1}
         assert deals()["deal_3"]["notes"] == "From the warehouse"
+
+
+def test_the_contract_runs_there(environment):
+    """The claims about every vendor are in the wheel, and the author's own tests run with it."""
+    tests = shutil.copytree(ACME / "tests", environment.folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    told = environment.run(str(environment.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests))
+    assert re.search(r"\n[1-9]\d\d+ passed, \d+ skipped in ", told), told

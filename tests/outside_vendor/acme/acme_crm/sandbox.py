@@ -41,14 +41,16 @@ class AcmeSwitches(Switches):
     | Acme | effect |
     |---|---|
     | `acme_limit`, `acme_window` | calls of a key per seconds; None: there is no limit |
-    | `acme_poisoned` | a batch with one of these ids and others is refused as a whole |
+    | `acme_poisoned` | writes to these ids are refused, and a batch with one of them and others as a whole |
     | `acme_left_out` | the answer to a batch leaves these ids out |
+    | `acme_reversed` | the answer to a batch has the results in the reverse order |
     """
 
     acme_limit: int | None = None
     acme_window: float = 10.0
     acme_poisoned: frozenset[str] = frozenset()
     acme_left_out: frozenset[str] = frozenset()
+    acme_reversed: bool = False
 
 
 class AcmeAccount:
@@ -148,10 +150,10 @@ class AcmeApi:
 
     def _list(self, request: Request) -> Response:
         size, start = int(request.query.get("limit", "25")), int(request.query.get("after", "0"))
-        ids = self.account.records.ids()[start : start + size]
-        end = start + len(ids)
-        following = str(end) if end < len(self.account.records.ids()) else None
-        return json_response(200, {"deals": [self._read(one, request) for one in ids], "next": following})
+        ids = [one for one in self.account.records.ids() if self.account.records.get(one) is not None]
+        end = start + size
+        deals = [self._read(one, request) for one in ids[start:end]]
+        return json_response(200, {"deals": deals, "next": str(end) if end < len(ids) else None})
 
     def _write(
         self, record_id: str, body: Json, request: Request
@@ -160,8 +162,9 @@ class AcmeApi:
         stored = self.account.records.get(record_id)
         if stored is None:
             raise _refused(404, "not_found", "There is no such deal")
-        sent = _checked(body)
-        switches = self._context.switches
+        sent, switches = _checked(body), self._context.switches
+        if record_id in switches.acme_poisoned:
+            raise _refused(422, "invalid", "This deal cannot be written")
         if request.ignored or record_id in switches.ignored_ids:
             return (), stored
         applied = {key: value for key, value in sent.items() if key not in switches.ignored_fields}
@@ -186,6 +189,7 @@ class AcmeApi:
                 changes += change
                 results.append({"id": item["id"], "deal": deal})
         shown = [result for result in results if result["id"] not in switches.acme_left_out]
+        shown = shown[::-1] if switches.acme_reversed else shown
         return json_response(207, {"results": shown}, changes=tuple(changes))
 
     def _read_batch(self, request: Request) -> Response:
