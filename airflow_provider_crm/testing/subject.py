@@ -36,7 +36,7 @@ class BatchSwitches:
     """The names of a sandbox API's own switches for batches; None for a switch that it does not have.
 
     Attributes:
-        poisoned: A set of record ids: a call that carries one of them with others is refused as a whole.
+        poisoned: A set of record ids: writes to them are refused, and a call with one of them and others as a whole.
         left_out: A set of record ids: the answer leaves these rows out.
         shuffled: A boolean: the results come in any order.
     """
