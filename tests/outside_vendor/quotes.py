@@ -27,7 +27,7 @@ def quoted(reference):
     if not names:
         return text
     parts = [_part(text, name) for name in names.split(", ")]
-    return "\n".join(parts)
+    return "\n\n".join(parts)
 
 
 def _part(text, name):
