@@ -5,7 +5,8 @@
 Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, `GET /connections` with the number of
 connections that were opened so far (`opened`) and of requests that were being answered at the same time at most
 (`at_once`), any other call with its own JSON body, if it has one, and the id of its path, as Close's record would show
-it.
+it. Below `/batchly/` it answers like the vendor in `tests/fake`: a call for many rows, `{"inputs": [...]}`, with these
+rows as `results`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ import sys
 
 ME = {"id": "user_1", "organizations": [{"id": "orga_1", "currency": "USD", "pipelines": []}]}
 CUSTOM = {"fields": []}
+BATCHLY = {
+    b"account": {"accountId": 1, "timeZone": "UTC", "currencies": ["USD"]},
+    b"pipelines": {"results": []},
+    b"schema": {"results": [{"name": "c_confidence", "type": "number", "label": "Confidence"}]},
+}
+INPUTS = b'{"inputs": '
 
 
 class Echo(asyncio.Protocol):
@@ -59,6 +66,10 @@ class Echo(asyncio.Protocol):
             text = json.dumps(ME).encode()
         elif parts[-1] == b"connections":
             text = json.dumps({"opened": Echo.connections, "at_once": Echo.at_once}).encode()
+        elif body.startswith(INPUTS):
+            text = b'{"status": "COMPLETE", "results": ' + body[len(INPUTS) :]
+        elif parts[0] == b"batchly" and parts[-1] in BATCHLY:
+            text = json.dumps(BATCHLY[parts[-1]]).encode()
         elif body:
             text = b'{"id": "' + parts[-1] + b'", ' + body.lstrip()[1:]
         elif parts[-2] == b"opportunity":

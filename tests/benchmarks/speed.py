@@ -1,13 +1,15 @@
 """How fast this is: rows per second, CPU per row, frames to JSON bodies, imports; beside what one would write by hand.
 
     python tests/benchmarks/speed.py [--out speed.md] [--seconds 20] [--rounds 2] [--frame-rows 1000000]
+    python tests/benchmarks/speed.py --batch-rows 100000 [--rounds 2]
 
 Prints a Markdown table; `--out` writes it to a file, with a plot of the rows per second (SVG) beside it. What is to be
 read from it are ratios: both sides of each are measured in one run, in turn, and the best round of each counts. A run
 is measured from its first row to its last; the number of threads that is found on the way, and the first row that goes
 alone, are part of it. The vendor is `echo_server.py`, a process of its own. How many requests it answers by itself is
 measured first, with raw sockets that send ready bytes: if that is far above all other figures, the server is not what
-is measured.
+is measured. With `--batch-rows` only rows that share calls are measured, a hundred in each, at two levels: the push,
+from the frame to the report, and the whole operator.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from airflow_provider_crm.vendors.credentials import Credentials
 from airflow_provider_crm.vendors.encoding import calls_of_all, writes_of_all
 
 SERVER = Path(__file__).with_name("echo_server.py")
+BATCH_LATENCY = 0.05
 LATENCIES, THREADS = (0.02, 0.05, 0.15), (16, 64)
 POOL = "pool of requests"
 CLIENTS, CLIENT_SECONDS = 3, 2.0
@@ -111,6 +114,27 @@ def processor_per_row() -> Figure:
         ways = partial(push, url, CPU_ROWS, PushRules().concurrency), partial(loop, url, CPU_ROWS)
         ours, theirs = (cost.processor / CPU_ROWS * 1e6 for cost in best(CPU_ROUNDS, *ways))
     return Figure("CPU of a row", ours, "loop of Session.put", theirs, "us", "<= 1.0")
+
+
+def batches(rows: int, rounds: int) -> Iterator[Figure]:
+    """Rows that share calls, against a pool that sends the same calls, and against one row a call."""
+    import batches as ways
+
+    few = rows // 10
+    with vendor(BATCH_LATENCY) as url:
+        push, operator, bare = best(rounds, *(partial(way, url, rows) for way in (ways.push, ways.operator, ways.pool)))
+        (single,) = best(rounds, partial(ways.push_one_by_one, url, few))
+    what = f"{rows:,} rows, {ways.ROWS_A_CALL} a call, {BATCH_LATENCY * 1000:.0f} ms"
+    for level, ours in (("push", push), ("operator", operator)):
+        yield Figure(
+            f"{what}: {level}", rows / ours.seconds, "pool of sessions", rows / bare.seconds, "rows/s", ">= 0.95"
+        )
+    for level, ours in (("push", push), ("operator", operator)):
+        each = ours.processor / rows * 1e6
+        yield Figure(f"CPU of a row: {level}", each, "push, a row a call", single.processor / few * 1e6, "us", "<= 0.2")
+    yield Figure(
+        "CPU of a row: push", push.processor / rows * 1e6, "pool of sessions", bare.processor / rows * 1e6, "us"
+    )
 
 
 def frame_to_bodies(rows: int) -> Figure:
@@ -185,7 +209,7 @@ def client(url: str) -> None:
 # What is told
 
 
-def table(figures: list[Figure], by_itself: float, *, hook: bool) -> str:
+def lines_of(figures: list[Figure]) -> list[str]:
     """The figures in Markdown."""
     lines = ["| what | ours | beside | theirs | ratio | goal |", "|---|---:|---|---:|---:|---|"]
     lines += [
@@ -193,6 +217,12 @@ def table(figures: list[Figure], by_itself: float, *, hook: bool) -> str:
         f"| {one.ratio:.2f} | {one.goal} |"
         for one in figures
     ]
+    return lines
+
+
+def table(figures: list[Figure], by_itself: float, *, hook: bool) -> str:
+    """The figures in Markdown, and what the server can do."""
+    lines = lines_of(figures)
     fastest = max(max(one.ours, one.theirs) for one in figures if one.unit == "rows/s")
     server = f"The server by itself answers {by_itself:,.0f} requests per second to {CLIENTS} raw clients"
     lines += ["", f"{server}, {by_itself / fastest:.1f} times the fastest of the rows above."]
@@ -229,10 +259,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a run, more or less")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--frame-rows", type=int, default=1_000_000)
+    parser.add_argument("--batch-rows", type=int, help="measure only so many rows that share calls")
     parser.add_argument("--client", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.client:
         client(chosen.client)
+        return
+    if chosen.batch_rows:
+        print("\n".join(lines_of(list(batches(chosen.batch_rows, chosen.rounds)))))  # noqa: T201 - the result
         return
     hook = importlib.util.find_spec("airflow.providers.http") is not None
     by_itself = server_by_itself()

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -71,19 +72,23 @@ def body(number: int) -> dict[str, object]:
 
 def push(url: str, rows: int, threads: int) -> Cost:
     """With all that is on by default: ledger in SQLite, comparison of the echo, report."""
-    account, frame = Account(VENDORS["close"], url, Credentials("key")), deals(rows)
+    account = Account(VENDORS["close"], url, Credentials("key"))
+    return pushed(account, rows, FIELDS, PushRules(timezone="UTC", concurrency=threads))
+
+
+def pushed(account: Account, rows: int, fields: Mapping[str, str], rules: PushRules) -> Cost:
+    """Write rows with a ledger in SQLite, comparison of the echo, and report."""
+    frame = deals(rows)
     with tempfile.TemporaryDirectory() as folder, Session(account) as session:
-        catalogue = session.catalogue(tuple(FIELDS.values()))
+        catalogue = session.catalogue(tuple(fields.values()))
         engine = Database(sa.create_engine(f"sqlite:///{folder}/ledger.db")).engine
-        ledger = Ledger(
-            Database(engine), combine=combined, account="close:speed", run_key="speed", lease=90.0, clock=Clock()
-        )
+        name = f"{account.vendor.name}:speed"
+        ledger = Ledger(Database(engine), combine=combined, account=name, run_key="speed", lease=90.0, clock=Clock())
         ledger.open(DAY)
-        columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
+        columns = ColumnRules(id_column="id", fields=fields, values=ValueRules(timezone="UTC"))
         began, tally = Cost.now(), Tally()
         with freeze_imports():  # as the operators do
             updates = FrameReader(columns, catalogue.fields, DAY).read(frame)
-            rules = PushRules(timezone="UTC", concurrency=threads)
             for outcome in Push(session, catalogue, rules, ledger).run(updates):
                 tally.add(outcome)
         cost = Cost.since(began)
