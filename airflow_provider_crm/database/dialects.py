@@ -73,12 +73,14 @@ class Dialect(ABC):
 
     Attributes:
         is_file: Whether the database is a file on this machine, which one transaction at a time may write.
-        updates_by_row: Whether many rows are written faster one by one, with `?` for each value.
+        updates_by_row: Whether many rows are updated faster one by one, with `?` for each value.
+        takes_parameters: Whether the values of many rows are written faster as parameters than as one JSON text.
         after_create: Statements that follow the creation of the tables.
     """
 
     is_file: ClassVar[bool] = False
     updates_by_row: ClassVar[bool] = False
+    takes_parameters: ClassVar[bool] = False
     after_create: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -167,6 +169,7 @@ class Sqlite(Dialect):
 
     is_file = True
     updates_by_row = True
+    takes_parameters = True
     locks_rows = False
 
     def prepare(self, engine: Engine) -> None:

@@ -26,7 +26,6 @@ from airflow_provider_crm.ledger.claims import (
     DesiredRows,
     FieldKey,
     FieldState,
-    Renewed,
     Settlement,
 )
 from airflow_provider_crm.ledger.on_record import (
@@ -40,7 +39,7 @@ from airflow_provider_crm.ledger.on_record import (
 )
 from airflow_provider_crm.ledger.row_sets import claim, confirm, confirm_unchanged, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, of_records, release, renew
-from airflow_provider_crm.ledger.states import StateOnRecord
+from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 
 if TYPE_CHECKING:
@@ -130,13 +129,12 @@ class Ledger:
             rejections = read_rejections(connection, self._account, records)
             deadline, now = self._clock.monotonic() + self._lease, self._database.now(connection)
             batch = ClaimBatch(now, states, rejections, self.hashes)
-            claims = [
-                batch.decide(row, changes_only=changes_only, retry_rejected=retry_rejected, deadline=deadline)
-                for row in desired_rows
-            ]
+            claims = batch.decide_all(
+                desired_rows, changes_only=changes_only, retry_rejected=retry_rejected, deadline=deadline
+            )
             holder = {"token": self._token, "run_key": self._run_key}
             until = now + dt.timedelta(seconds=self._lease)
-            claim(connection, self._account, batch.claimed, states, **holder, until=until)
+            claim(connection, self._account, batch.claimed, **holder, until=until)
             confirm(connection, self._account, batch.confirmed)
         return claims
 
@@ -203,7 +201,7 @@ class Ledger:
         gone = {settlement.row.record_id for settlement in batch if settlement.gone}
         disproved = {(settlement.row.record_id, key) for settlement in batch for key in settlement.disproved}
         with self._transaction() as connection:
-            records = {settlement.row.record_id for settlement in batch}
+            records = {settlement.row.desired.record_id for settlement in batch}
             whole = gone | {record_id for record_id, _ in disproved}
             lock_claimed(connection, self._account, self._token, records, whole=whole)
             if once_more:

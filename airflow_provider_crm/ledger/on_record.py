@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.field_hashes import FieldHashes
 from airflow_provider_crm.database.schema import rejects
-from airflow_provider_crm.ledger.claims import Settlement
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
 from airflow_provider_crm.ledger.row_sets import storable
 from airflow_provider_crm.ledger.statements import (
     lock_states,
@@ -92,23 +93,33 @@ def claimed_records(connection: Connection, account: str, token: str, records: I
 
 
 _STANDS = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})
+_UPDATED = OutcomeWord.UPDATED.value
 _DOUBTFUL = frozenset({OutcomeWord.FAILED, OutcomeWord.UNKNOWN})
 
 
 def ended_rows(batch: Sequence[Settlement], hashes: FieldHashes) -> list[EndedRow]:
     """Return what is to be stored of the claimed fields of some rows."""
-    return [
-        _ended(settlement, word, keys, hashes, valid=valid)
-        for settlement in batch
-        for (word, valid), keys in _keys_by_end(settlement).items()
-    ]
+    ended: list[EndedRow] = []
+    for settlement in batch:
+        if settlement.outcome.word is OutcomeWord.UPDATED and not settlement.row.matching_keys:  # as nearly always
+            row = settlement.row
+            values, is_new = row.desired.values, not (row.seen or row.claim.before or hashes.fields)
+            if is_new and len(values) == len(row.claim.fields):
+                fields: Sequence[tuple[str, str | None, str]] = list(zip(values, repeat(None), values.values()))
+            else:
+                fields = _ended_fields(row, row.claim.fields, hashes)
+            ended.append(EndedRow(row.desired.record_id, fields, True, True, row.desired.as_of, _UPDATED, "", ""))  # noqa: FBT003 - stands, known
+        else:
+            ended += [
+                _ended(settlement, word, keys, hashes, valid=valid)
+                for (word, valid), keys in _keys_by_end(settlement).items()
+            ]
+    return ended
 
 
 def _keys_by_end(settlement: Settlement) -> Mapping[tuple[OutcomeWord, bool], Collection[str]]:
     """Return the claimed keys by their outcome, and by whether the value on record is still the CRM's."""
-    claim, word = settlement.row.claim, settlement.outcome.word
-    if word is OutcomeWord.UPDATED and not settlement.row.matching_keys:
-        return {(word, True): claim.fields}
+    claim = settlement.row.claim
     keys: dict[tuple[OutcomeWord, bool], list[str]] = {}
     for key in claim.fields:
         word = _word(settlement, key)
@@ -121,15 +132,9 @@ def _ended(
 ) -> EndedRow:
     row, outcome, stands = settlement.row, settlement.outcome, word in _STANDS
     doubtful = not stands and (word in _DOUBTFUL or settlement.doubtful)
-    values, before, seen = row.desired.values, row.claim.before, row.seen
-    fields = [
-        (key, stored_form(seen[key]) if key in seen else before.get(key), stored_form(values[key]))
-        for key in keys
-        for stored_form in (hashes.form_of(key),)
-    ]
     return EndedRow(
         row.desired.record_id,
-        fields,
+        _ended_fields(row, keys, hashes),
         stands,
         known=valid and not doubtful,
         as_of=row.desired.as_of if stands or doubtful else None,
@@ -137,6 +142,15 @@ def _ended(
         code="" if stands else storable(outcome.code),
         reason="" if stands else storable(outcome.reason),
     )
+
+
+def _ended_fields(row: ClaimedRow, keys: Collection[str], hashes: FieldHashes) -> Sequence[tuple[str, str | None, str]]:
+    values, before, seen = row.desired.values, row.claim.before, row.seen
+    return [
+        (key, stored_form(seen[key]) if key in seen else before.get(key), stored_form(values[key]))
+        for key in keys
+        for stored_form in (hashes.form_of(key),)
+    ]
 
 
 def _word(settlement: Settlement, key: str) -> OutcomeWord:
@@ -161,7 +175,7 @@ def store_rejections(
     accepted = [
         settlement.row.record_id
         for settlement in batch
-        if settlement.outcome.word.is_written and settlement.row.claim.refused is not None
+        if settlement.row.claim.refused is not None and settlement.outcome.word.is_written
     ]
     if not rejected and not accepted:
         return

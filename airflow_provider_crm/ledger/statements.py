@@ -106,8 +106,8 @@ CLAIM_FIELDS = """
 """
 END_CLAIMS_OF_FIELDS = """
     INSERT INTO crm_field_states (account, record_id, field, known, value, as_of, run_key, acknowledged_at)
-    SELECT :account, record_id, field, known, CASE WHEN stands THEN after END, as_of,
-        CASE WHEN stands THEN :run_key END, CASE WHEN stands THEN :now END
+    SELECT :account, record_id, field, :known, CASE WHEN :stands THEN after END, as_of,
+        CASE WHEN :stands THEN :run_key END, CASE WHEN :stands THEN :now END
     FROM ({rows}) AS w WHERE true
     ON CONFLICT (account, record_id, field) DO UPDATE SET
         known = excluded.known AND (excluded.value IS NOT NULL OR crm_field_states.known),
@@ -121,7 +121,7 @@ END_CLAIMS_OF_FIELDS = """
 LOG_FIELDS = """
     INSERT INTO crm_changes
         (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
-    SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, outcome, code, reason, :now
+    SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, :outcome, code, reason, :now
     FROM ({rows}) AS w WHERE true
 """
 UNCHANGED = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
@@ -212,45 +212,3 @@ def refuse(dialect: str) -> sa.Executable:
         },
     )
     return upsert
-
-
-@lru_cache(maxsize=32)
-def claim_row(fields: int) -> str:
-    """Claim some fields of one record that are all on record.
-
-    Its parameters: token, data time, run, end of the lease, account, record, then the keys.
-    """
-    return (
-        "UPDATE crm_field_states SET known = known AND claim_token IS NULL, "  # noqa: S608 - of constants only
-        "claim_token = ?, claim_as_of = ?, claim_run_key = ?, claimed_until = ? "
-        f"WHERE account = ? AND record_id = ? AND {_one_of(fields)}"
-    )
-
-
-@lru_cache(maxsize=64)
-def end_claims_of_row(fields: int, *, stands: bool) -> str:
-    """End our claims of some fields of one record.
-
-    Its parameters: known, if `stands` key and value of each field, data time, if `stands` run and time of the
-    acknowledgement, account, record, token, then the keys.
-    """
-    values = f"value = CASE field {'WHEN ? THEN ? ' * fields}END, " if stands else ""
-    stamps = "run_key = ?, acknowledged_at = ?, " if stands else ""
-    return (
-        f"UPDATE crm_field_states SET known = ?{'' if stands else ' AND known'}, {values}as_of = coalesce(?, as_of), "  # noqa: S608 - of constants only
-        f"{stamps}claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL "
-        f"WHERE account = ? AND record_id = ? AND claim_token = ? AND {_one_of(fields)}"
-    )
-
-
-def _one_of(fields: int) -> str:
-    """Return the condition that a field is one of some; SQLite would search the index again for each one of an IN."""
-    return f"CASE field {'WHEN ? THEN true ' * fields}END"
-
-
-@lru_cache(maxsize=32)
-def log_row(fields: int) -> str:
-    """Write one line into the change log for each of some fields."""
-    names = "run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at"
-    line = f"({', '.join('?' * len(names.split()))})"
-    return f"INSERT INTO crm_changes ({names}) VALUES {', '.join([line] * fields)}"  # noqa: S608 - of constants only

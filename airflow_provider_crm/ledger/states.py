@@ -9,6 +9,19 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed:
+    """The claims of some rows after they were renewed together.
+
+    Attributes:
+        deadline: Monotonic seconds until which the claims hold, but for those that are lost.
+        lost: Record ids of the rows of which another run has taken over a field: these may not be sent any more.
+    """
+
+    deadline: float
+    lost: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class PastRejection:
     """The last time the CRM refused a row.
 

@@ -11,8 +11,9 @@ from sqlalchemy import event
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.claims import ClaimedRow, Renewed, Settlement, Verdict
+from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement, Verdict
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.ledger.states import Renewed
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 

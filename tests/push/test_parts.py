@@ -21,7 +21,8 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Renewed, Verdict
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, DesiredRows, Verdict
+from airflow_provider_crm.ledger.states import Renewed
 from airflow_provider_crm.push.outage import OutageWatch
 from airflow_provider_crm.push.prepare import RowResult, desired_row, desired_rows
 from airflow_provider_crm.push.rules import PushRules
