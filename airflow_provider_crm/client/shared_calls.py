@@ -68,17 +68,20 @@ class SharedCall:
             CrmError: It says failure as a whole, or is no such answer.
         """
         answers = list(self._batch.split(response, self._rows))
-        if any(isinstance(answer, CrmError) for answer in answers):
+        if [answer for answer in answers if isinstance(answer, CrmError)]:
             hidden = self._batch.split(redacted(response, self._redactor.secrets), self._rows)
             answers = [
                 safe if isinstance(answer, CrmError) and isinstance(safe, CrmError) else answer
                 for answer, safe in zip(answers, hidden, strict=True)
             ]
+        id_key = self._vendor.id_key
         checked = [
-            self._checked(answer, row.record_id, call)
+            answer
+            if isinstance(answer, dict) and answer.get(id_key) == row.record_id
+            else self._checked(answer, row.record_id, call)
             for answer, row, call in zip(answers, self._rows, self._calls, strict=True)
         ]
-        if any(isinstance(answer, IgnoredError) for answer in checked) and self._are_displaced(answers):
+        if [answer for answer in checked if isinstance(answer, IgnoredError)] and self._are_displaced(answers):
             return [answer if isinstance(answer, dict) else None for answer in checked]
         return checked
 

@@ -181,7 +181,7 @@ class BatchWriter:
         self, jobs: Batch, answers: Sequence[RowAnswer], results: list[RowResult], again: list[Batch]
     ) -> None:
         """Decide about the rows of a call that was answered, each by what the answer says about it."""
-        unseen: list[Job] = []
+        shown: list[tuple[Job, Record]] = []
         shows_values = not self._rules.verify_echo or _shows_values(jobs[0])
         if any(answer is not None and not isinstance(answer, CrmError) for answer in answers):
             self._stops.note_landed()
@@ -191,12 +191,13 @@ class BatchWriter:
             elif isinstance(answer, CrmError):
                 self._session.label_fields(answer)
                 results.append(self._results.failed(job, answer))
-            elif shows_values:
-                results.append(self._results.answered(job, answer))
             else:
-                unseen.append(job)
-        if unseen:
-            self._read_back(unseen, results)
+                shown.append((job, answer))
+        landed, records = [job for job, _ in shown], [record for _, record in shown]
+        if shows_values:
+            results += self._results.all_answered(landed, records)
+        elif landed:
+            self._read_back(landed, results)
 
     def _read_back(self, jobs: list[Job], results: list[RowResult]) -> None:
         """Compare what was written with the records, as the answer did not show it."""

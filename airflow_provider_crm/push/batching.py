@@ -25,6 +25,9 @@ def shared_batch(calls: Sequence[Call]) -> BatchCall | None:
     return batch_of((calls[0].route,)) if len(calls) == 1 else None
 
 
+_LONGEST_CHARACTER = 6  # of an id in JSON: \u1234
+
+
 class _Open(NamedTuple):
     """A call that takes more rows, and its rows so far."""
 
@@ -45,6 +48,8 @@ class Batches:
 
     def __init__(self, *, first_alone: bool = True) -> None:
         self._alone = first_alone
+        self._route: WriteCall | None = None
+        self._batch: BatchCall | None = None
         self._open: list[_Open] = []
         self._open_records: set[str] = set()
         self._held: list[Job] = []
@@ -57,7 +62,10 @@ class Batches:
             self._held.append(job)
             self._held_records.add(record_id)
             return ()
-        batch = shared_batch(job.calls)
+        calls = job.calls
+        if len(calls) != 1 or calls[0].route is not self._route:  # rows that are encoded together have the very same
+            self._route, self._batch = calls[0].route, shared_batch(calls)
+        batch = self._batch
         if batch is None or self._alone:
             self._alone = False
             return ((job,),)
@@ -91,7 +99,7 @@ class Batches:
         calls = list(_fitting(batch, jobs))
         left = calls.pop() if len(calls) > 1 else ()
         jobs[:] = left
-        self._open_records.difference_update(job.update.record_id for sent in calls for job in sent)
+        self._open_records.difference_update([job.update.record_id for sent in calls for job in sent])
         return calls
 
 
@@ -104,12 +112,23 @@ def sharing(jobs: Sequence[Job]) -> list[Batch]:
 def _fitting(batch: BatchCall, jobs: Sequence[Job]) -> Iterator[Batch]:
     """Cut rows into calls of which none is too large; a row that is too large by itself goes alone."""
     largest = batch.largest_bytes
-    while largest is not None and len(jobs) > 1 and _size(batch, jobs) > largest:
+    while largest is not None and len(jobs) > 1 and _most(batch, jobs) > largest and _size(batch, jobs) > largest:
         sizes = range(1, len(jobs))
         fitting = max(1, bisect_right(sizes, largest, key=lambda count: _size(batch, jobs[:count])))
         yield tuple(jobs[:fitting])
         jobs = jobs[fitting:]
     yield tuple(jobs)
+
+
+def _most(batch: BatchCall, jobs: Sequence[Job]) -> int:
+    """Return a size that a call does not exceed: that of as many calls for the longest row alone.
+
+    To put a call together only to measure it takes as long as to put it together for being sent.
+    """
+    lengths = [len(job.calls[0].body or "") + _LONGEST_CHARACTER * len(job.update.record_id) for job in jobs]
+    longest = jobs[lengths.index(max(lengths))]
+    varying = _LONGEST_CHARACTER * len(longest.update.record_id) + len(str(len(jobs)))  # how ids and traces are written
+    return len(jobs) * (_size(batch, [longest]) + varying)
 
 
 def _size(batch: BatchCall, jobs: Sequence[Job]) -> int:

@@ -19,8 +19,8 @@ from airflow_provider_crm.push.prepare import (
     PreparedRow,
     RowPreparer,
     RowResult,
+    all_desired,
     check_won_date,
-    desired_row,
     desired_rows,
 )
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
 _COMPARED_AT_ONCE = 2_000
+_SHARING_ROWS_AT_ONCE = 1_000
+_SAMPLED = 20  # one row in so many shows whether a comparison is worth its time
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
@@ -76,6 +78,7 @@ class RowClaimer:
         self._ledger = ledger
         self._stops = stops
         self._compares = compares
+        self._all_changed = False
 
     def jobs(self, source: Iterator[Update | Outcome]) -> Iterator[Outcome | Job | Pause | None]:
         """Yield the outcomes of rows that need no call, the rows to write, and pauses that other runs ask for.
@@ -106,19 +109,32 @@ class RowClaimer:
         batch = batch_of(self._vendor.write_calls(tuple(rows[0][1].names))) if rows else None
         if batch is None:
             return ROWS_AT_ONCE if self._compares else 1
-        return batch.largest * max(1, ROWS_AT_ONCE // batch.largest)
+        return batch.largest * max(1, _SHARING_ROWS_AT_ONCE // batch.largest)
 
     def _changed(self, rows: list[PreparedRow]) -> Generator[Outcome, None, list[PreparedRow]]:
         """Yield the outcomes of rows whose values are all in the CRM already; return the other rows."""
-        known = self._ledger.unchanged(desired_rows(rows)) if self._ledger.knows_unchanged else frozenset()
+        known = self._unchanged(rows) if self._ledger.knows_unchanged and rows else frozenset()
         for number in sorted(known):
             yield unchanged(rows[number][0])
         return [row for number, row in enumerate(rows) if number not in known] if known else rows
 
+    def _unchanged(self, rows: list[PreparedRow]) -> frozenset[int]:
+        """Return the positions of the rows whose values are all in the CRM already.
+
+        Where no row before these was unchanged, some are looked at first: if none of them is, the others are left to
+        their claims, which find unchanged rows one by one.
+        """
+        wanted = desired_rows(rows)
+        if self._all_changed and not self._ledger.unchanged(wanted.at(range(0, len(rows), _SAMPLED))):
+            return frozenset()
+        known = self._ledger.unchanged(wanted)
+        self._all_changed = not known
+        return known
+
     def _claimed(self, ready: list[PreparedRow]) -> Generator[Outcome | Job, None, tuple[list[PreparedRow], float]]:
         """Claim prepared rows; return the rows that have to wait, and for how many seconds at least."""
         postponed, shortest = [], _LONGEST_PAUSE
-        desired = [desired_row(row) for row in ready]
+        desired = all_desired(ready)
         claims = self._ledger.claim(desired)
         self._note_refused(ready, claims)
         jobs = self._jobs(ready, desired, claims)
@@ -139,7 +155,9 @@ class RowClaimer:
         self._ledger.note(
             claim_outcome(update, claim)
             for (update, _), claim in zip(rows, claims, strict=True)
-            if claim is not None and (claim.verdict is Verdict.REFUSED_BEFORE or _is_outdated(update, claim))
+            if claim is not None
+            and claim.verdict is not Verdict.SEND
+            and (claim.verdict is Verdict.REFUSED_BEFORE or _is_outdated(update, claim))
         )
 
     def _jobs(
@@ -147,24 +165,25 @@ class RowClaimer:
     ) -> Iterator[Outcome | Job]:
         """Yield each row that is to be sent, with the fields that were claimed."""
         to_send = [
-            (update, writes.only(claim.fields), one, claim)
+            (update, writes if len(claim.fields) == len(one.values) else writes.only(claim.fields), one, claim)
             for (update, writes), one, claim in zip(rows, desired, claims, strict=True)
             if claim is not None and claim.verdict is Verdict.SEND
         ]
         calls = calls_of_all([update.record_id for update, *_ in to_send], [writes for _, writes, *_ in to_send])
+        stage_key = self._catalogue.stage_key if self._compares else None
         for (update, writes, one, claim), made in zip(to_send, calls, strict=True):
-            yield self._checked(Job(one, claim, update=update, writes=writes, calls=made))
+            job = Job(one, claim, update=update, writes=writes, calls=made)
+            yield self._checked(job) if stage_key in claim.fields else job
 
     def _checked(self, job: Job) -> Outcome | Job:
         """Refuse a win whose date is open."""
         update = job.update
-        if self._compares and self._catalogue.stage_key in job.claim.fields:
-            try:
-                check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
-            except InvalidValueError as err:
-                outcome = invalid(update, err)
-                self._ledger.settle([RowResult(job, outcome, cause=err)])
-                return outcome
+        try:
+            check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
+        except InvalidValueError as err:
+            outcome = invalid(update, err)
+            self._ledger.settle([RowResult(job, outcome, cause=err)])
+            return outcome
         return job
 
 

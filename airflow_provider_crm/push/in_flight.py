@@ -52,7 +52,7 @@ class InFlight:
 
     def accepts(self, jobs: Batch) -> bool:
         """Return whether a call may come now: there is room, and none of its records is here."""
-        return self._calls < self._largest and not any(job.update.record_id in self._jobs for job in jobs)
+        return self._calls < self._largest and self._jobs.keys().isdisjoint([job.update.record_id for job in jobs])
 
     def add(self, jobs: Batch) -> None:
         """Queue the call of some rows."""
@@ -74,17 +74,18 @@ class InFlight:
         """Make room for other rows."""
         with self._changed:
             self._calls -= len(calls)
-            for record_id in [result.row.record_id for results in calls for result in results]:
+            recorded = [result.row.desired.record_id for results in calls for result in results]
+            for record_id in recorded:
                 self._ended.pop(record_id, None)
                 self._jobs.pop(record_id, None)
-                self._begun.discard(record_id)
-                self._sent.discard(record_id)
+            self._begun.difference_update(recorded)
+            self._sent.difference_update(recorded)
 
     def _may_send(self, jobs: Batch) -> bool:
         """Note that a call of these rows is sent now; False if none may be sent any more."""
         with self._changed:
             if not self._ending:
-                self._sent.update(job.update.record_id for job in jobs)
+                self._sent.update([job.update.record_id for job in jobs])
             return not self._ending
 
     def end(self) -> frozenset[str]:
@@ -115,7 +116,7 @@ class InFlight:
 
     def _timed(self, jobs: Batch) -> tuple[list[RowResult], CallTiming]:
         with self._changed:
-            self._begun.update(job.update.record_id for job in jobs)
+            self._begun.update([job.update.record_id for job in jobs])
         monotonic, limit_seconds = self._waiting.clock.monotonic, self._waiting.limit_seconds
         began, waited = monotonic(), limit_seconds()
         results, again = self._write(jobs, self._may_send)
@@ -125,7 +126,7 @@ class InFlight:
                 results += [result for rest in again for result in self._write(rest, self._may_send)[0]]
             else:
                 self._send_again(again)
-            self._ended.update({result.row.record_id: result for result in results})
+            self._ended.update({result.row.desired.record_id: result for result in results})
             self._changed.notify_all()
         return results, CallTiming(now, now - began, limit_seconds() - waited, len(jobs))
 

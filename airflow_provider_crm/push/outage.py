@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _FAILED_IN_A_ROW = 5
 _ATTEMPTS_WHILE_ALL_FAIL = 2
+_LANDED: End = (OutcomeWord.UPDATED, None)
 _UNANSWERED = (OutcomeWord.FAILED, OutcomeWord.UNKNOWN)
 
 
@@ -57,11 +58,12 @@ class OutageWatch:
             ends: How its rows ended; none of them if its answer sent all of them on to other calls.
             reason: Why the last of them ended so, as a sentence.
         """
-        told = [word for word, cause in ends if _is_of_the_vendor(word, cause)]
-        if ends and not told:
+        landed = _LANDED in ends
+        told = [] if landed else [word for word, cause in ends if _is_of_the_vendor(word, cause)]
+        if ends and not told and not landed:
             return None
         with self._lock:
-            if any(word not in _UNANSWERED for word in told) or not told:
+            if landed or not told or any(word not in _UNANSWERED for word in told):
                 self._failed, self._suspicious, self._probing = 0, False, False
                 return None
             self._failed += 1

@@ -17,7 +17,7 @@ from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRo
 from airflow_provider_crm.push.outcomes import invalid, not_sent
 from airflow_provider_crm.values.hidden_values import HIDDEN, hidden_keys
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update, rows_at
-from airflow_provider_crm.values.record_ids import path_segment
+from airflow_provider_crm.values.record_ids import are_plain_ids, path_segment
 from airflow_provider_crm.vendors.encoding import Writes, calls_of_all, writes_of_all
 from airflow_provider_crm.vendors.win_dates import wins_without_date, with_win_date
 
@@ -37,7 +37,7 @@ PreparedRow: TypeAlias = tuple[Update, Writes]
 """A row that passed its checks and has a data time, and what it wants in the vendor's own keys and values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Job(ClaimedRow):
     """A claimed row, and what is sent for it.
 
@@ -60,7 +60,7 @@ Batch: TypeAlias = Sequence[Job]
 """Rows that are sent in one call, each of another record; one row whose calls are its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowResult(Settlement):
     """The outcome of a row, and its reason; not on record yet.
 
@@ -85,6 +85,16 @@ def desired_row(row: PreparedRow) -> DesiredRow:
     if update.as_of is None:
         raise ValueError(update.record_id)
     return DesiredRow(update.record_id, writes.texts, update.as_of)
+
+
+def all_desired(rows: Sequence[PreparedRow]) -> list[DesiredRow]:
+    """Return rows as the ledger claims them; of columns that were encoded together many are taken at once."""
+    if len({id(writes.columns) for _, writes in rows}) != 1:
+        return list(map(desired_row, rows))
+    together = desired_rows(rows)
+    keys, texts = tuple(together.values), zip(*together.values.values(), strict=True)
+    values = [dict(zip(keys, row, strict=True)) for row in texts]
+    return list(map(DesiredRow, together.record_ids, values, together.as_of))
 
 
 def desired_rows(rows: Sequence[PreparedRow]) -> DesiredRows:
@@ -135,7 +145,7 @@ class RowPreparer:
     def prepare(self, rows: Sequence[Update | Outcome]) -> list[Outcome | PreparedRow]:
         """Return the outcome of each row that needs no call, else what it wants."""
         reason = self._stops.reason
-        checked = [self._checked(row, reason) for row in rows]
+        checked = list(rows) if self._need_no_check(rows, reason) else [self._checked(row, reason) for row in rows]
         try:
             updates = [row for row in checked if isinstance(row, Update)]
             writes = iter(writes_of_all(updates, self._vendor, self._catalogue))
@@ -143,6 +153,11 @@ class RowPreparer:
             stop = self._stops.add(err)
             return [row if isinstance(row, Outcome) else not_sent(row, stop) for row in checked]
         return [row if isinstance(row, Outcome) else self._wanted(row, next(writes)) for row in checked]
+
+    def _need_no_check(self, rows: Sequence[Update | Outcome], reason: CrmError | None) -> bool:
+        """Return whether `_checked` would return all rows as they are: the ids of many are looked at together."""
+        dates_wins = self._checks_won_date or self._rules.date_won_default == "as_of"
+        return reason is None and not dates_wins and are_plain_ids([row.record_id for row in rows])
 
     def rehearse(self, rows: Iterable[Update | Outcome]) -> Iterator[tuple[Outcome, tuple[Call, ...]]]:
         """Check every row and make its calls, and send none.
@@ -181,7 +196,7 @@ class RowPreparer:
     def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | PreparedRow:
         if isinstance(writes, InvalidValueError):
             return invalid(update, writes)
-        if not writes.names:
+        if not writes.columns.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return update if update.as_of is not None else replace(update, as_of=self._clock.now()), writes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import CrmError, TransientError
@@ -15,7 +16,7 @@ from airflow_provider_crm.push.outcomes import (
 )
 from airflow_provider_crm.push.prepare import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
-from airflow_provider_crm.vendors.comparison import still_shows
+from airflow_provider_crm.vendors.comparison import repeated, still_shows
 from airflow_provider_crm.vendors.encoding import check_echo
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Record
+
+
+_NONE = frozenset[str]()
 
 
 class Results:
@@ -45,10 +49,29 @@ class Results:
         self._stops = stops
         self._unexpected = UnexpectedErrors()
 
-    def answered(self, job: Job, record: Record) -> RowResult:
-        """Return the result of a row of which a call for several shows the record."""
+    def all_answered(self, jobs: Sequence[Job], records: Sequence[Record]) -> list[RowResult]:
+        """Return the results of rows of which a call for several shows the records."""
+        record_ids = [job.update.record_id for job in jobs]
+        known = [not self._rules.verify_echo] * len(jobs)
+        if jobs and self._rules.verify_echo:
+            known = repeated([job.calls[0] for job in jobs], record_ids, records, self._vendor)
+        return [
+            RowResult(job, Outcome(job.update.row, job.update.record_id, OutcomeWord.UPDATED), job.claim.fields)
+            if is_known and len(job.desired.values) == len(job.claim.fields)
+            else self.answered(job, record, is_known=is_known)
+            for job, record, is_known in zip(jobs, records, known, strict=True)
+        ]
+
+    def answered(self, job: Job, record: Record, *, is_known: bool = False) -> RowResult:
+        """Return the result of a row of which a call for several shows the record.
+
+        Args:
+            job: The row.
+            record: The record.
+            is_known: Whether it is known to show what was sent.
+        """
         try:
-            if self._rules.verify_echo:
+            if not is_known and self._rules.verify_echo:
                 check_echo(job.calls[0], record, job.update.record_id, self._vendor, self._catalogue)
             return self.landed(job, record)
         except CrmError as err:
@@ -60,7 +83,7 @@ class Results:
     def landed(self, job: Job, record: Record) -> RowResult:
         """Return the result of a row whose calls were all acknowledged."""
         update, claim = job.update, job.claim
-        disproved = self._disproved_keys(job, record)
+        disproved = self._disproved_keys(job, record) if len(job.desired.values) > len(claim.fields) else _NONE
         outdated = outdated_approval(update, claim, tuple(job.writes.names.values())) if claim.stale else None
         if outdated is not None:
             return RowResult(job, outdated, self._targets(outdated), sent=False, disproved=disproved)

@@ -107,11 +107,11 @@ class Push:
         in_flight = self._in_flight
         try:
             for item in self._claimer.jobs(iter(rows)):
-                if isinstance(item, Outcome):
-                    yield item
-                elif isinstance(item, Job):
+                if isinstance(item, Job):
                     if batches := self._batches.add(item):
                         yield from self._queued(batches)
+                elif isinstance(item, Outcome):
+                    yield item
                 elif isinstance(item, Pause):
                     yield from self._paused(item)
                 else:
@@ -167,7 +167,8 @@ class Push:
 
         Once its database has failed, rows that were not sent are left to their leases instead of waiting for it again.
         """
-        self._ledger.settle([result for result in results if not result.keeps_claim], once_more=once_more)
+        ended = [result for result in results if result.cause is None or not result.keeps_claim]
+        self._ledger.settle(ended, once_more=once_more)
 
     def _count(self, call: Sequence[RowResult]) -> None:
         """Stop the run if the vendor is down."""

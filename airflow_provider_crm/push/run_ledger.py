@@ -88,7 +88,7 @@ class RunLedger:
             monotonic: Seconds that never run backwards.
             longest_call: Seconds that a call may take at most.
         """
-        ledger, deadline = self._ledger, min(row.claim.deadline for row in rows)
+        ledger, deadline = self._ledger, min([row.claim.deadline for row in rows])
 
         def renew() -> frozenset[str]:
             nonlocal deadline
@@ -121,7 +121,7 @@ class RunLedger:
         except TransientError as err:
             self._stops.add(err)
         else:
-            self._claimed_records -= {settlement.row.record_id for settlement in settlements}
+            self._claimed_records -= {settlement.row.desired.record_id for settlement in settlements}
 
     def note(self, outcomes: Iterable[Outcome]) -> None:
         """Put refused rows on record that were never claimed."""

@@ -174,9 +174,9 @@ FAILURES = frozenset(word for word in OutcomeWord if word.is_failure)
 TRANSIENT_FAILURES = frozenset(word for word in OutcomeWord if word.is_transient)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """The outcome of one row.
+    """The outcome of one row; like an `Update` it is never changed, and there is one for each row.
 
     Attributes:
         row: Position of the row in its source, from 0.
@@ -277,7 +277,7 @@ def columns_of(rows: Sequence[Mapping[str, _T]]) -> dict[str, Sequence[_T]]:
     first = rows[0]
     if isinstance(first, Row):
         return rows_at(first.columns, [row.index for row in cast("Sequence[Row[_T]]", rows)])
-    return dict(zip(first, zip(*(row.values() for row in rows), strict=True), strict=False))
+    return dict(zip(first, zip(*[row.values() for row in rows], strict=True), strict=False))
 
 
 def rows_at(columns: Mapping[str, Sequence[_T]], indexes: Sequence[int]) -> dict[str, Sequence[_T]]:

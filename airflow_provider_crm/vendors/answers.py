@@ -7,7 +7,7 @@ import math
 import re
 from decimal import Decimal
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_crm.exceptions import (
@@ -32,8 +32,10 @@ FOREIGN_ANSWER = "FOREIGN_ANSWER"
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,1000})", re.IGNORECASE)
 _TEXT_LENGTH, _NAME_LENGTH = 300, 80
+_WORD = re.compile(r"[!-~]+", re.ASCII)
 _PAGE_HEAD = 20_000
 _DEEPEST = 50
+_NESTED = frozenset({dict, list})
 # NaN and Infinity, which JSON does not have, are read as text: they equal no number and no missing value.
 _DECODER = json.JSONDecoder(parse_constant=str)
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
@@ -60,14 +62,15 @@ def _json_text(response: HttpResponse) -> str:
 
 def _is_deep(body: Json) -> bool:
     """Return whether a body is nested deeper than any record: reading it takes recursion."""
-    level, depth = [body], 0
-    while level and depth < _DEEPEST:
+    level: list[Any] = [body] if type(body) in _NESTED else []
+    depth = 1
+    while level and depth <= _DEEPEST:
         depth += 1
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-            if isinstance(inner, (dict, list))
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _NESTED
         ]
     return bool(level)
 
@@ -89,6 +92,8 @@ def objects_of(value: Json) -> list[Record]:
 
 def text_of(value: Json) -> str:
     """Return a vendor's message as one line of at most 300 characters that logs and databases can hold."""
+    if type(value) is str and len(value) <= _TEXT_LENGTH and _WORD.fullmatch(value):  # an id, as nearly always
+        return value
     return _NO_TEXT.sub("\ufffd", " ".join(str(value).split())[:_TEXT_LENGTH]) if value not in (None, "") else ""
 
 

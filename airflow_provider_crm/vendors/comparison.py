@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError
 from airflow_provider_crm.values.conversion import ValueRules, same_value
 from airflow_provider_crm.values.numbers import machine_number
 from airflow_provider_crm.values.opportunity import FieldValue, Kind, Update
+from airflow_provider_crm.vendors.answers import member
 from airflow_provider_crm.vendors.encoding import calls_of, is_record, writes_of, written_values
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _RULES = ValueRules()
 _NUMBERS = (Kind.MONEY, Kind.INTEGER)
 _ANY_RECORD = "any"
+_ONLY_TEXTS = frozenset({str})
 
 
 def field_value(key: str, text: str, catalogue: Catalogue) -> FieldValue:
@@ -55,6 +57,30 @@ def matching_keys(calls: Iterable[Call], record: Record, vendor: Vendor, catalog
         if vendor.shows(key, sent, record, catalogue, echo=False)
         and not _other_text(sent, vendor.stored_value(key, record, catalogue))
     )
+
+
+def repeated(calls: Sequence[Call], record_ids: Sequence[str], records: Sequence[Record], vendor: Vendor) -> list[bool]:
+    """Return whether each record shows its id and all values just as the call of its row has sent them, as texts.
+
+    Such a record needs no closer look, and for many rows this one costs a tenth. Of other values than texts it says
+    nothing, nor of other spellings.
+    """
+    sent: Sequence[Any] = json.loads(f"[{', '.join([call.body or '{}' for call in calls])}]")
+    shown: Sequence[Json] = records
+    for name in _envelope(calls[0]):
+        sent, shown = [one[name] for one in sent], [member(one, name) for one in shown]
+    return [
+        isinstance(values, dict)
+        and isinstance(record, dict)
+        and values.items() <= record.items()
+        and _ONLY_TEXTS.issuperset(map(type, values.values()))
+        and whole.get(vendor.id_key) == record_id
+        for values, record, whole, record_id in zip(sent, shown, records, record_ids, strict=True)
+    ]
+
+
+def _envelope(call: Call) -> tuple[str, ...]:
+    return () if call.route is None else call.route.envelope
 
 
 def is_written(call: Call, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count, repeat
@@ -272,7 +272,14 @@ def _wire_texts(
     spell = write_call.spell
     if spell is None:
         return {key: texts[key] for key in write_call.keys}
-    return {key: [_encode(spell(key, value)) for value in values[key]] for key in write_call.keys}
+    return {key: _spelled_texts(key, values[key], spell) for key in write_call.keys}
+
+
+def _spelled_texts(key: str, values: Sequence[FieldValue], spell: Callable[[str, FieldValue], Json]) -> Sequence[str]:
+    spelled = [spell(key, value) for value in values]
+    if set(map(type, spelled)) == {str}:
+        return list(map(encode_basestring_ascii, cast("list[str]", spelled)))
+    return list(map(_encode, spelled))
 
 
 def _calls_of_write_call(

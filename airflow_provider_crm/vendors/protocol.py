@@ -155,6 +155,8 @@ class Vendor(Protocol):
     def shows(self, key: str, sent: FieldValue, record: Record, catalogue: Catalogue, *, echo: bool) -> bool:
         """Return whether a record shows a value that was sent.
 
+        Of rows that share a call this is not asked where the record shows the very text that the wire had.
+
         Args:
             key: The vendor's key.
             sent: The value, in the form of `to_vendor_values`.

@@ -43,10 +43,10 @@ _NOON = dt.time(12)
 
 def spell(_key: str, value: FieldValue) -> str:
     """Return a value as the wire has it: always text, and no text to clear."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "true", False: "false"}[value]
     if isinstance(value, tuple):
         return ";".join(spell(_key, item) for item in value)
     if isinstance(value, Decimal):

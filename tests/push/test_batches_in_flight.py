@@ -141,7 +141,7 @@ def test_an_end_while_a_call_waits_for_its_answer(push, crm, notes, ledger, clai
     answering.set()
     assert {one.record_id for one in seen} == {f"oppo_{row}" for row in range(101)}
     assert Counter((one.record_id, one.word.value) for one in pushing.unreported) == {
-        (f"oppo_{row}", "unknown"): 1 for row in range(101, 200)
+        (f"oppo_{row}", "unknown"): 1 for row in range(101, 201)
     }
     assert claimed() == {one.record_id for one in pushing.unreported}
 
