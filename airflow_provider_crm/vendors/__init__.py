@@ -103,32 +103,48 @@ def _loaded(name: str, points: list[EntryPoint]) -> Vendor | str:
         return f"The distributions {names} have a vendor for connections of type {name!r} each: uninstall all but one."
     try:
         vendor: Vendor = point.load()
+        return _problem(point, vendor) or vendor
     except Exception as err:  # noqa: BLE001 - code of others may raise anything, and must not stop the other vendors
         return (
             f"{_described(point)} cannot be loaded ({type(err).__name__}: {err}). Install a version of "
             f"{_distribution(point)} that fits airflow-provider-crm {__version__}, or uninstall it."
         )
+
+
+def _problem(point: EntryPoint, vendor: Vendor) -> str | None:
+    """Return what a vendor lacks, with what to do about it; None if it can be used."""
     version = getattr(vendor, "api_version", None)
     if version != API_VERSION:
         return _misfit(point, version)
-    if getattr(vendor, "name", None) != name:
-        actual = getattr(vendor, "name", None)
-        return f"{_described(point)} names itself {actual!r}: its name and its entry point's name have to be the same."
-    return _incomplete(point, vendor) or vendor
-
-
-def _incomplete(point: EntryPoint, vendor: Vendor) -> str | None:
-    """Return the problem of a vendor that is no object with all members of the protocol; None if it is one."""
-    from airflow_provider_crm.vendors.protocol import Vendor as Members
-
+    name = getattr(vendor, "name", None)
+    if name != point.name:
+        return f"{_described(point)} names itself {name!r}: its name and its entry point's name have to be the same."
     if isinstance(vendor, type):
         return f"{_described(point)} is a class: its entry point has to name an object of it."
-    names = [*Members.__annotations__, *(name for name in vars(Members) if not name.startswith("_"))]
-    missing = [name for name in names if not hasattr(vendor, name)]
-    if not missing:
+    wrong = _wrong_members(vendor)
+    if not wrong:
         return None
     distribution = _distribution(point)
-    return f"{_described(point)} lacks {', '.join(missing)}. Upgrade {distribution}, or uninstall it."
+    return f"{_described(point)} has no valid {', '.join(wrong)}. Upgrade {distribution}, or uninstall it."
+
+
+def _wrong_members(vendor: Vendor) -> list[str]:
+    """Return the members that a vendor lacks, or that would break the discovery of providers, or a page."""
+    from airflow_provider_crm.values.opportunity import Field
+    from airflow_provider_crm.vendors.credentials import ExtraField
+    from airflow_provider_crm.vendors.protocol import Vendor as Members
+
+    names = [*Members.__annotations__, *(name for name in vars(Members) if not name.startswith("_"))]
+    missing = [name for name in names if not hasattr(vendor, name)]
+    if missing:
+        return missing
+    texts = ("display_name", "origin", "documentation", "id_key", "api_key_label")
+    wrong = [name for name in texts if not isinstance(getattr(vendor, name), str)]
+    if not all(isinstance(field, ExtraField) for field in dict(vendor.extra).values()):
+        wrong.append("extra")
+    if not all(isinstance(field, Field) for field in vendor.documented_fields):
+        wrong.append("documented_fields")
+    return wrong
 
 
 def _misfit(point: EntryPoint, version: object) -> str:

@@ -37,6 +37,14 @@ BROKEN = {
     "no object": (GOOD, "ACME"),
     "a class": (GOOD, "Acme"),
     "a lost member": ("class Acme:\n    name, api_version, read = 'acme', 1, 2\n\nVENDOR = Acme()\n", "VENDOR"),
+    "a wrong form": (
+        GOOD.replace(CLASS, f"{CLASS}\n    extra, documented_fields = {{'pin': 1}}, ('amount',)"),
+        "VENDOR",
+    ),
+    "a member that raises": (
+        GOOD.replace(CLASS, f"{CLASS}\n    extra = property(lambda self: {{}}['gone'])"),
+        "VENDOR",
+    ),
     "another name": (GOOD.replace('"acme"', '"acme_crm"'), "VENDOR"),
 }
 MESSAGES = {
@@ -49,7 +57,9 @@ MESSAGES = {
     "a lost name": r"cannot be loaded \(ImportError: cannot import name 'no_such_name' .*",
     "no object": r"cannot be loaded \(AttributeError: module 'acme_crm' has no attribute 'ACME'\)\..*",
     "a class": r"is a class: its entry point has to name an object of it\.",
-    "a lost member": r"lacks display_name, origin, .*, probe, .*\. Upgrade acme-crm, or uninstall it\.",
+    "a lost member": r"has no valid display_name, origin, .*, probe, .*\. Upgrade acme-crm, or uninstall it\.",
+    "a wrong form": r"has no valid extra, documented_fields\. Upgrade acme-crm, or uninstall it\.",
+    "a member that raises": r"cannot be loaded \(KeyError: 'gone'\)\. Install a version of acme-crm that fits .*",
     "another name": r"names itself 'acme_crm': its name and its entry point's name have to be the same\.",
 }
 
