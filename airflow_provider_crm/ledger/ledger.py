@@ -33,12 +33,13 @@ from airflow_provider_crm.ledger.on_record import (
     ended_rows,
     lock_claimed,
     log_line,
+    of_records,
     read_rejections,
     read_states,
     store_rejections,
 )
 from airflow_provider_crm.ledger.row_sets import claim, confirm, confirm_unchanged, end_claims
-from airflow_provider_crm.ledger.statements import LOG, forget, observe, of_records, release, renew
+from airflow_provider_crm.ledger.statements import LOG, forget, observe, release, renew
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 

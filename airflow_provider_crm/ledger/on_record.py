@@ -17,7 +17,6 @@ from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
 from airflow_provider_crm.ledger.row_sets import storable
 from airflow_provider_crm.ledger.statements import (
     lock_states,
-    of_records,
     refuse,
     select_claimed_records,
     select_rejections,
@@ -29,6 +28,11 @@ from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+
+def of_records(account: str, records: Iterable[str], **others: object) -> dict[str, object]:
+    """Return the parameters of a statement about some records, in an order that is always the same."""
+    return {"of_account": account, "of_records": json.dumps(sorted(records)), **others}
 
 
 def read_states(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +22,6 @@ LOG = sa.insert(changes)
 
 _OF_ACCOUNT = field_states.c.account == sa.bindparam("of_account")
 _OURS = field_states.c.claim_token == sa.bindparam("of_token")
-
-
-def of_records(account: str, records: Iterable[str], **others: object) -> dict[str, object]:
-    """Return the parameters of a statement about some records, in an order that is always the same."""
-    return {"of_account": account, "of_records": json.dumps(sorted(records)), **others}
 
 
 @lru_cache(maxsize=4)

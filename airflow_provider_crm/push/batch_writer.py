@@ -14,11 +14,10 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
-from airflow_provider_crm.push.batching import sharing
+from airflow_provider_crm.push.in_flight import sharing
 from airflow_provider_crm.push.inspection import Inspection, read_records
 from airflow_provider_crm.push.prepare import RowResult
-from airflow_provider_crm.push.results import Results
-from airflow_provider_crm.push.write import unread, write_update
+from airflow_provider_crm.push.write import Results, unread, write_update
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.attempts import BeforeAttempt

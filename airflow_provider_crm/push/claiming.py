@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
-from airflow_provider_crm.push.batching import batch_of
+from airflow_provider_crm.push.in_flight import batch_of
 from airflow_provider_crm.push.outcomes import claim_outcome, invalid, not_sent, outdated_approval, unchanged
 from airflow_provider_crm.push.prepare import (
     ROWS_AT_ONCE,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
 from airflow_provider_crm.push.batch_writer import BatchWriter
-from airflow_provider_crm.push.batching import Batches
 from airflow_provider_crm.push.claiming import Pause, RowClaimer
-from airflow_provider_crm.push.in_flight import InFlight
+from airflow_provider_crm.push.in_flight import Batches, InFlight
 from airflow_provider_crm.push.outage import OutageWatch
 from airflow_provider_crm.push.prepare import Job, RowPreparer
 from airflow_provider_crm.push.run_ledger import RunLedger

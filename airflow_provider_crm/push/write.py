@@ -1,19 +1,31 @@
-"""Write one row: read the record first if need be, send its calls in order, and compare the answers."""
+"""Write one row: read the record first if need be, send its calls in order, and make results of the answers."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.client.attempts import BeforeAttempt, always
-from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError
-from airflow_provider_crm.vendors.comparison import is_written
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RejectedError, TransientError
+from airflow_provider_crm.push.outcomes import (
+    UnexpectedErrors,
+    failure,
+    is_about_values,
+    is_gone,
+    not_sent,
+    outdated_approval,
+)
+from airflow_provider_crm.push.prepare import RowResult
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.vendors.comparison import is_written, repeated, still_shows
 from airflow_provider_crm.vendors.encoding import check_echo
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.push.prepare import Job
     from airflow_provider_crm.push.rules import PushRules
+    from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Record
@@ -113,3 +125,113 @@ def unread(err: CrmError) -> CrmError:
     err.args = (f"It was written, and what the CRM holds now could not be read: {err}",)
     err.maybe_written = True
     return err
+
+
+_NONE = frozenset[str]()
+
+
+class Results:
+    """Makes the results of rows; safe for threads.
+
+    Args:
+        session: The account.
+        catalogue: What the account offers.
+        rules: How rows are written.
+        stops: Why the run ends.
+    """
+
+    def __init__(self, session: Session, catalogue: Catalogue, rules: PushRules, stops: Stops) -> None:
+        self._session = session
+        self._vendor = session.account.vendor
+        self._catalogue = catalogue
+        self._rules = rules
+        self._stops = stops
+        self._unexpected = UnexpectedErrors()
+
+    def all_answered(self, jobs: Sequence[Job], records: Sequence[Record]) -> list[RowResult]:
+        """Return the results of rows of which a call for several shows the records."""
+        record_ids = [job.update.record_id for job in jobs]
+        known = [not self._rules.verify_echo] * len(jobs)
+        if jobs and self._rules.verify_echo:
+            known = repeated([job.calls[0] for job in jobs], record_ids, records, self._vendor)
+        return [
+            RowResult(job, Outcome(job.update.row, job.update.record_id, OutcomeWord.UPDATED), job.claim.fields)
+            if is_known and len(job.desired.values) == len(job.claim.fields)
+            else self.answered(job, record, is_known=is_known)
+            for job, record, is_known in zip(jobs, records, known, strict=True)
+        ]
+
+    def answered(self, job: Job, record: Record, *, is_known: bool = False) -> RowResult:
+        """Return the result of a row of which a call for several shows the record.
+
+        Args:
+            job: The row.
+            record: The record.
+            is_known: Whether it is known to show what was sent.
+        """
+        try:
+            if not is_known and self._rules.verify_echo:
+                check_echo(job.calls[0], record, job.update.record_id, self._vendor, self._catalogue)
+            return self.landed(job, record)
+        except CrmError as err:
+            return self.failed(job, err)
+        # One row must not end the run, whatever its vendor's adapter makes of its answer.
+        except Exception as err:  # noqa: BLE001 - the reason above; reported as the row's outcome, and logged
+            return self.unexpected(job, err)
+
+    def landed(self, job: Job, record: Record) -> RowResult:
+        """Return the result of a row whose calls were all acknowledged."""
+        update, claim = job.update, job.claim
+        disproved = self._disproved_keys(job, record) if len(job.desired.values) > len(claim.fields) else _NONE
+        outdated = outdated_approval(update, claim, tuple(job.writes.names.values())) if claim.stale else None
+        if outdated is not None:
+            return RowResult(job, outdated, self._targets(outdated), sent=False, disproved=disproved)
+        outcome = Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
+        return RowResult(job, outcome, claim.fields, disproved=disproved)
+
+    def failed(self, job: Job, err: CrmError, *, tried: bool = True) -> RowResult:
+        """Return the result of a row of which a call failed.
+
+        Args:
+            job: The row.
+            err: The error.
+            tried: Whether it was a call that writes.
+        """
+        doubtful = job.maybe_written or err.maybe_written
+        if self._stops.ends_run(err):
+            reason = self._stops.add(err)
+            outcome = not_sent(job.update, reason, err.applied)
+            return RowResult(job, outcome, self._targets(outcome), doubtful=doubtful, cause=reason)
+        outcome = failure(job.update, err)
+        return RowResult(
+            job,
+            outcome,
+            self._targets(outcome),
+            sent=tried or not isinstance(err, TransientError),
+            doubtful=doubtful,
+            gone=is_gone(err, self._vendor),
+            rests=is_about_values(err),
+            cause=err,
+        )
+
+    def left_over(self, job: Job, reason: CrmError) -> RowResult:
+        """Return the result of a row that the end of the run left over."""
+        return RowResult(job, not_sent(job.update, reason), doubtful=job.maybe_written, cause=reason)
+
+    def unexpected(self, job: Job, err: Exception) -> RowResult:
+        """Return the result of a row that met an exception from outside this package."""
+        return RowResult(job, self._unexpected.outcome(job.update, err), doubtful=True, cause=err)
+
+    def _targets(self, outcome: Outcome) -> frozenset[str]:
+        """Return the keys that were written although the row failed."""
+        return frozenset(key for name in outcome.applied for key in self._catalogue.fields[name].keys)
+
+    def _disproved_keys(self, job: Job, record: Record) -> frozenset[str]:
+        """Return the keys that were left out as unchanged, and that the answer shows with another value."""
+        values, claim, vendor = job.desired.values, job.claim, self._vendor
+        return frozenset(
+            key
+            for key in values.keys() - claim.fields - claim.stale
+            if vendor.stored_value(key, record, self._catalogue)
+            and not still_shows(key, values[key], record, vendor, self._catalogue)
+        )

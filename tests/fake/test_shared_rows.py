@@ -13,7 +13,7 @@ from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.push import claiming
-from airflow_provider_crm.push.batching import _most, _size
+from airflow_provider_crm.push.in_flight import _most, _size
 from airflow_provider_crm.push.prepare import Job
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_crm.push.batching import Batches
+from airflow_provider_crm.push.in_flight import Batches
 from airflow_provider_crm.vendors.calls import BatchCall, Call, WriteCall
 
 from .batch_vendor import join
