@@ -28,6 +28,7 @@ from airflow_provider_crm.ledger.statements import (
     END_CLAIMS_OF_FIELDS,
     LEFT,
     LOG_FIELDS,
+    LOG_FIELDS_WITHOUT_CAUSE,
     UNCHANGED,
 )
 
@@ -44,7 +45,9 @@ _PARAMETERS = 30_000  # of one statement: SQLite allows 32,766
 _NAME = re.compile(r"(?<!:):(\w+)")
 _FIELD_KEY = (("record_id", "text"), ("field", "text"))
 _DATED = (*_FIELD_KEY, ("as_of", "timestamptz"))
-_ENDED = (*_DATED, *((name, "text") for name in ("before", "after", "code", "reason")))
+_ENDED = (*_DATED, ("after", "text"))
+_LOGGED = (*_FIELD_KEY, ("before", "text"), ("after", "text"))
+_CAUSED = (*_LOGGED, ("code", "text"), ("reason", "text"))
 
 
 def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, dt.datetime]) -> None:
@@ -109,14 +112,25 @@ def end_claims(
     text = moment_texts(connection, {row.as_of for row in rows if row.as_of is not None})
     for (stands, known, outcome), some in _by_end(rows).items():
         ended = [
-            (row.record_id, key, row.as_of and text[row.as_of], before, after, row.code, row.reason)
+            (row.record_id, key, as_of, after)
             for row in some
-            for key, before, after in row.fields
+            for as_of in (row.as_of and text[row.as_of],)
+            for key, _, after in row.fields
         ]
         names = {"account": account, "run_key": run_key, "now": now}
         ends = {"stands": stands, "known": known, "token": token}
         write_rows(connection, END_CLAIMS_OF_FIELDS, _ENDED, ended, **names, **ends)
-        write_rows(connection, LOG_FIELDS, _ENDED, ended, **names, outcome=outcome)
+        _log(connection, some, outcome=outcome, **names)
+
+
+def _log(connection: Connection, rows: Sequence[EndedRow], **values: object) -> None:
+    """Log fields that ended in the same way; causes travel only with those that have some."""
+    if [row for row in rows if row.code or row.reason]:
+        causes = [(row.record_id, *field, row.code, row.reason) for row in rows for field in row.fields]
+        write_rows(connection, LOG_FIELDS, _CAUSED, causes, **values)
+    else:
+        lines = [(row.record_id, *field) for row in rows for field in row.fields]
+        write_rows(connection, LOG_FIELDS_WITHOUT_CAUSE, _LOGGED, lines, **values)
 
 
 def _by_end(rows: Sequence[EndedRow]) -> Mapping[tuple[bool, bool, str], list[EndedRow]]:

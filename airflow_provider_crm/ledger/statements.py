@@ -118,6 +118,7 @@ LOG_FIELDS = """
     SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, :outcome, code, reason, :now
     FROM ({rows}) AS w WHERE true
 """
+LOG_FIELDS_WITHOUT_CAUSE = LOG_FIELDS.replace("code, reason, :now", "'', '', :now")
 UNCHANGED = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
 # OFFSET hides from PostgreSQL that there is one account only: else, while it knows nothing about states, it may take
 # them for a handful, and look through the rows for each of them.
