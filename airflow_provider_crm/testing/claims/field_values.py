@@ -98,6 +98,8 @@ class FieldClaims(Claims):
 
     def test_a_value_that_is_not_shown(self, bench: Bench, field_name: str) -> None:
         """A record that was read and lacks a key does not show that a value was written to it."""
+        if bench.catalogue.fields[field_name].partial:
+            pytest.skip(f"{field_name} may be written by taking a value away")
         vendor, record_id = self.subject.vendor, bench.add()
         bare: Record = {vendor.id_key: record_id}
         calls = self.example_calls(bench, record_id, field_name)
