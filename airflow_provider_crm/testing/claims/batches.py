@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_crm.exceptions import CrmError, RejectedError
 from airflow_provider_crm.testing.bench import part_of
 from airflow_provider_crm.testing.claims.shared_rows import SharedRows
+from airflow_provider_crm.testing.handmade import HandmadeAnswer
 from airflow_provider_crm.values.opportunity import OutcomeWord
 from airflow_provider_crm.vendors.calls import BatchRow, Call
 from airflow_provider_crm.vendors.comparison import stored_values
@@ -181,8 +182,6 @@ class BatchClaims(SharedRows):
 
     def test_foreign_answers_to_a_batch(self, bench: Bench) -> None:
         """An answer that is no answer to the batch lands no row."""
-        from airflow_provider_crm.testing.handmade import HandmadeAnswer
-
         batch = self.shared_call(bench)
         rows = [BatchRow(str(number), "{}", str(number)) for number in range(3)]
         for body in (b"<html>", b"{", b"{}", b"[]", b"null", b'"x"', b"7", b'{"success": true}', b"[null, null, null]"):

@@ -14,6 +14,7 @@ from airflow_provider_crm.testing.claims.bench_fixture import Claims
 from airflow_provider_crm.values.opportunity import Kind, Update
 from airflow_provider_crm.vendors.amounts import amount_of, money_fields
 from airflow_provider_crm.vendors.comparison import field_value, is_written, matching_keys, stored_values
+from airflow_provider_crm.vendors.encoding import written_values
 
 if TYPE_CHECKING:
     from airflow_provider_crm.testing.bench import Bench
@@ -104,6 +105,9 @@ class FieldClaims(Claims):
         bare: Record = {vendor.id_key: record_id}
         calls = self.example_calls(bench, record_id, field_name)
         assert not any(self._written(bench, calls, bare))
+        if self.subject.values[field_name].is_echoed:
+            echoed = [(key, sent) for call in calls for key, sent in written_values(call, vendor)]
+            assert not any(vendor.shows(key, sent, bare, bench.catalogue, echo=True) for key, sent in echoed)
         assert matching_keys(calls, bare, vendor, bench.catalogue) == set()
 
     def test_personal_values(self, bench: Bench, field_name: str) -> None:
@@ -131,6 +135,17 @@ class FieldClaims(Claims):
             (stored,) = self.subject.vendor.stored_value(key, record, bench.catalogue)
             (sent,) = [call.writes[key] for call in calls if key in call.writes]
             assert [amount_of(key, value, money) for value in (sent, stored)] == [Decimal(amount)] * 2  # type: ignore[arg-type]
+
+    def test_another_currency(self, bench: Bench) -> None:
+        """An account of one currency refuses a row in another one before a call, and takes its own."""
+        currency = bench.catalogue.currency
+        if currency is None:
+            pytest.skip(f"{self.subject.vendor.display_name} has a currency for each record")
+        for name, field in bench.catalogue.fields.items():
+            if field.kind is Kind.CURRENCY:
+                bench.calls("x", {name: currency})
+                with pytest.raises(InvalidValueError):
+                    bench.calls("x", {name: "EUR" if currency != "EUR" else "USD"})
 
     def test_a_row_of_all_fields(self, bench: Bench) -> None:
         """A row of many fields lands as a whole, whichever calls it takes."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_crm.testing.bench import NOW
 from airflow_provider_crm.testing.claims.bench_fixture import Claims
+from airflow_provider_crm.testing.handmade import HandmadeAnswer
+from airflow_provider_crm.vendors.calls import Call
 from airflow_provider_crm.vendors.limits import longest_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_crm.testing.bench import Bench
-    from airflow_provider_crm.vendors.calls import Call
 
-CALLS, SECONDS, WINDOWS = 12, 10.0, 3
+CALLS, SECONDS, WINDOWS, UNITS = 12, 10.0, 3, 777
 
 
 class RateLimitClaims(Claims):
@@ -78,14 +80,57 @@ class RateLimitClaims(Claims):
             assert group == vendor.budget_group(one) == vendor.budget_group(other)
             assert (type(one.cost), one.cost >= 1) == (int, True)
 
+    def test_costs(self, bench: Bench) -> None:
+        """A call uses up as many units of the limit as it says."""
+        callers, read = self._callers(bench), self.subject.vendor.read_call("x", ())
+        if self.subject.limit_switches is None:
+            pytest.skip(f"{self.subject.vendor.display_name}'s sandbox has no switch for a limit")
+        bench.set_limit(UNITS, SECONDS)
+        for call, make in self._costly_calls(bench, callers):
+            if self.subject.vendor.budget_group(call) == self.subject.vendor.budget_group(read):
+                before = self._remaining(bench)
+                make()
+                assert before - self._remaining(bench) == call.cost + read.cost
+
     def test_no_limits(self, bench: Bench) -> None:
         """An answer that tells no limit sets none."""
-        from airflow_provider_crm.testing.handmade import HandmadeAnswer
-
         for status in (200, 404, 500):
             told = self.subject.vendor.limits(HandmadeAnswer(status, {}), NOW)
             assert [one for one in told if (one.limit, one.remaining, one.reset, one.wait) != (None,) * 4] == []
         assert bench.refusals() == []
+
+    def _costly_calls(
+        self, bench: Bench, callers: dict[str, Callable[[int], object]]
+    ) -> list[tuple[Call, Callable[[], object]]]:
+        """Return calls of each kind with what sends them: reads, writes, and those of several rows."""
+        vendor, ids = self.subject.vendor, bench.add_many(5)
+        name, value = self._one_call_field(bench)
+        calls = [bench.calls(one, {name: value})[0] for one in ids]
+        made: list[tuple[Call, Callable[[], object]]] = [
+            (vendor.read_call(ids[0], ()), partial(callers["read"], 0)),
+            (calls[0], partial(callers["write"], 0)),
+        ]
+        batch = None if calls[0].route is None else calls[0].route.batch
+        if batch is not None:
+            shared = Call(batch.method, batch.path, cost=batch.cost + batch.cost_per_row * len(ids))
+            made.append((shared, partial(bench.session.write_batch, calls, ids)))
+        if vendor.batch_read is not None:
+            made.append((vendor.batch_read.call(ids, ()), partial(bench.session.read_many, ids, ())))
+        return made
+
+    def _one_call_field(self, bench: Bench) -> tuple[str, object]:
+        """Return a field that one call writes, and its example."""
+        examples = self.subject.values.items()
+        return next((name, one.value) for name, one in examples if len(bench.calls("x", {name: one.value})) == 1)
+
+    def _remaining(self, bench: Bench) -> int:
+        """Read a record that is none, and return what is left of the limit then."""
+        path = self.subject.vendor.read_call("x", ()).path
+        response = bench.session.http.get(bench.session.account.origin + path)
+        told = self.subject.vendor.limits(response, bench.sandbox.clock.now())
+        (remaining,) = [one.remaining for one in told if one.limit == UNITS]
+        assert remaining is not None
+        return remaining
 
     def _limited(self, bench: Bench) -> None:
         """Set a limit; skip the test if the sandbox has no switch for one."""
@@ -97,8 +142,7 @@ class RateLimitClaims(Claims):
         """Return ways to make the calls of one kind, each for another record, after all else is read."""
         ids = bench.add_many(CALLS * WINDOWS)
         vendor = self.subject.vendor
-        name = next(name for name, one in self.subject.values.items() if len(bench.calls("x", {name: one.value})) == 1)
-        value = self.subject.values[name].value
+        name, value = self._one_call_field(bench)
         calls = [bench.calls(record_id, {name: value})[0] for record_id in ids]
         return {
             "read": lambda number: bench.session.read(ids[number]),
