@@ -44,6 +44,8 @@ class BatchClaims(SharedRows):
         assert [(one.word, one.reason) for one in outcomes] == [(UPDATED, "")] * len(ids)
         assert self.held_texts(bench, ids) == [self.text_of_row(number) for number in range(len(ids))]
         assert len(self.shared_calls_sent(bench)) == math.ceil((len(ids) - 1) / batch.largest)
+        alone = [write.record_id for write in bench.sandbox.audit.writes if write.path != batch.path]
+        assert (alone, len(bench.sandbox.audit.writes)) == (ids[:1], len(ids))
 
     def test_every_field_in_a_batch(self, bench: Bench) -> None:
         """Each field is written by a shared call as it is by a single one, and cleared, too."""

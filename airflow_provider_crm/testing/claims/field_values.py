@@ -77,6 +77,7 @@ class FieldClaims(Claims):
         empty = self._read(bench, record_id, calls)
         assert matching_keys(calls, empty, self.subject.vendor, bench.catalogue) == routed_keys(calls)
         stored = stored_values(routed_keys(calls), empty, self.subject.vendor, bench.catalogue)
+        assert stored.keys() == routed_keys(calls)
         assert set(stored.values()) <= {"null", '""', "[]"}
 
     def test_a_value_that_is_dropped(self, bench: Bench, field_name: str) -> None:
