@@ -1,0 +1,373 @@
+"""Faults in Close."""
+
+# ruff: noqa: E501 - the texts to replace are lines of the source as they stand
+
+from __future__ import annotations
+
+from tests.vendors.mutations.mutant import Mutant, Mutated
+
+API, FIELDS = "airflow_provider_crm.vendors.close.api", "airflow_provider_crm.vendors.close.fields"
+ERRORS, TOKENS = "airflow_provider_crm.vendors.close.errors", "airflow_provider_crm.vendors.close.tokens"
+ARRIVES, UNDO, CLEAR = ("test_value_arrives",), ("test_undo",), ("test_clear",)
+
+MUTANTS = (
+    Mutant("no limits told", API, "return (limits,)", "return ()", ("test_limits_are_told",)),
+    Mutant("a 429 without a wait", API, "wait=wait,", "wait=None,", ("test_a_refusal",)),
+    Mutant("the wait of a 429 in milliseconds", API, "wait=wait,", "wait=wait and wait / 1000,", ("test_a_refusal",)),
+    Mutant(
+        "budget_group raises",
+        API,
+        "return f\"{call.path.split('/')[3]} ",
+        'raise ValueError(call)\n        return f"',
+        ("test_groups",),
+    ),
+    Mutant(
+        "a group for each record",
+        API,
+        "return f\"{call.path.split('/')[3]} ",
+        'return f"{call.path} ',
+        ("test_groups",),
+    ),
+    Mutant(
+        "one group for reads and writes of all resources: no fault in pacing, but an unstable name",
+        API,
+        "return f\"{call.path.split('/')[3]} ",
+        'return f"{id(call)} ',
+        ("test_groups",),
+    ),
+    Mutant(
+        "limit and remaining swapped",
+        API,
+        "limit, remaining = quota.limit, quota.remaining",
+        "limit, remaining = quota.remaining, quota.limit",
+        ("test_limits_are_told",),
+    ),
+    Mutant(
+        "remaining one too many",
+        API,
+        "remaining=limit_headers",
+        "remaining=1 + remaining if remaining else limit_headers",
+        ("test_limits_are_told",),
+    ),
+    Mutant(
+        "late wins never refused", API, 'stage_fields=("stage", "status_id"),', "stage_fields=(),", ("test_a_late_win",)
+    ),
+    Mutant(
+        "late wins refused under one name of the stage only",
+        API,
+        'stage_fields=("stage", "status_id"),',
+        'stage_fields=("stage",),',
+        ("test_a_late_win",),
+    ),
+    Mutant("the date of a late win not added", API, 'date_field="date_won",', "date_field=None,", ("test_a_late_win",)),
+    Mutant(
+        "dates a day off",
+        API,
+        "            values = _in_cents(values, catalogue)\n",
+        "            values = _in_cents(values, catalogue)\n"
+        "        elif field.kind is Kind.DATE:\n"
+        "            values = [value and value - dt.timedelta(days=1) for value in values]\n",
+        ("test_the_date_of_a_win",),
+    ),
+    Mutant(
+        "no header for the offset",
+        API,
+        'offset_header: str | None = "x-tz-offset"',
+        "offset_header: str | None = None",
+        ("test_the_date_of_a_win_without_one",),
+    ),
+    Mutant("all stages active", FIELDS, 'type=text_of(status.get("type")),', 'type="active",', ("test_stage_types",)),
+    Mutant(
+        "won and lost swapped",
+        FIELDS,
+        'type=text_of(status.get("type")),',
+        'type={"won": "lost", "lost": "won"}.get(text_of(status.get("type")), "active"),',
+        ("test_stage_types",),
+    ),
+    Mutant(
+        "an unknown stage accepted",
+        FIELDS,
+        'raise InvalidValueError(msg, vendor="close", code="STAGE", field_errors={"stage": problem})',
+        'return Stage(wanted, wanted, "active")',
+        ("test_unknown_stage",),
+    ),
+    Mutant(
+        "the stage's label sent",
+        API,
+        "find_stage(field, label, catalogue).id",
+        "find_stage(field, label, catalogue).label",
+        ("test_value_arrives", "test_every_stage"),
+    ),
+    Mutant(
+        "a list of one page",
+        API,
+        'if member(body, "has_more") is True else None',
+        "if False else None",
+        ("test_a_list_is_whole",),
+    ),
+    Mutant("a cursor that is ignored", API, '"_skip": cursor or "0"', '"_skip": "0"', ("test_a_list_is_whole",)),
+    Mutant(
+        "pages that overlap",
+        API,
+        'str(int(cursor or "0") + _PAGE_SIZE)',
+        'str(int(cursor or "0") + 50)',
+        ("test_a_list_is_whole",),
+    ),
+    Mutant(
+        "pages with gaps",
+        API,
+        'str(int(cursor or "0") + _PAGE_SIZE)',
+        'str(int(cursor or "0") + 101)',
+        ("test_a_list_is_whole",),
+    ),
+    Mutant(
+        "a list that is not flattened",
+        API,
+        'objects_of(member(body, "data")),',
+        '[{"data": one} for one in objects_of(member(body, "data"))],',
+        ("test_a_list_is_whole", "test_a_list_has_the_records"),
+    ),
+    Mutant(
+        "pages counted in records", API, "math.ceil(total / _PAGE_SIZE)", "math.ceil(total)", ("test_a_list_is_whole",)
+    ),
+    Mutant(
+        "pages rounded down", API, "math.ceil(total / _PAGE_SIZE)", "int(total / _PAGE_SIZE)", ("test_a_list_is_whole",)
+    ),
+    Mutant("filters dropped", API, 'params = {**filters, "_skip"', 'params = {"_skip"', ("test_filters",)),
+    Mutant(
+        "amounts times 100",
+        FIELDS,
+        '"value", Kind.MONEY, amount_digits=2',
+        '"value", Kind.MONEY, amount_digits=0',
+        ("test_amounts",),
+    ),
+    Mutant(
+        "money without a unit", FIELDS, '"value", Kind.MONEY, amount_digits=2', '"value", Kind.MONEY', ("test_money",)
+    ),
+    Mutant(
+        "the own field of money without a unit",
+        FIELDS,
+        '"value", Kind.INTEGER, amount_digits=2',
+        '"value", Kind.INTEGER',
+        ("test_money",),
+    ),
+    Mutant("dollars sent as cents", API, "int(value * 100)", "int(value)", ("test_value_arrives",)),
+    Mutant("cents cut by way of a float", API, "int(value * 100)", "int(float(value) * 100)", ("test_amounts",)),
+    Mutant(
+        "nothing shown",
+        API,
+        "return (record.get(target),) if target in record",
+        "return () if target in record",
+        ("test_undo",),
+    ),
+    Mutant(
+        "custom fields without a value not shown",
+        API,
+        "or target.startswith(CUSTOM_PREFIX) else ()",
+        "else ()",
+        ("test_clear",),
+    ),
+    Mutant(
+        "every write taken for landed",
+        API,
+        "return _shows(record, key, sent) or",
+        "return not echo or _shows(record, key, sent) or",
+        ("test_value_arrives",),
+    ),
+    Mutant(
+        "every echo believed",
+        API,
+        "return _shows(record, key, sent) or",
+        "return echo or _shows(record, key, sent) or",
+        ("test_a_value_that_is_dropped",),
+    ),
+    Mutant(
+        "a cleared value always believed",
+        API,
+        "return _shows(record, key, sent) or",
+        "return sent is None or _shows(record, key, sent) or",
+        CLEAR,
+    ),
+    Mutant(
+        "no write ever shown",
+        API,
+        "return _shows(record, key, sent) or",
+        "return False and _shows(record, key, sent) or",
+        ARRIVES,
+    ),
+    Mutant(
+        "added to a list taken for removed",
+        API,
+        'return contained is (suffix == "add")',
+        'return contained is (suffix != "add")',
+        ARRIVES,
+    ),
+    Mutant(
+        "a clear that sends the text null",
+        API,
+        "        return {field.target: values}\n",
+        '        return {field.target: ["null" if value is None else value for value in values]}\n',
+        CLEAR,
+    ),
+    Mutant(
+        "a clear that is left out",
+        API,
+        "        return {field.target: values}\n",
+        "        return {field.target: values} if None not in values else {}\n",
+        CLEAR,
+    ),
+    Mutant("an own field missing", FIELDS, '    Field("note", "note"),\n', "", ("test_fields",)),
+    Mutant(
+        "custom fields missing",
+        FIELDS,
+        "            fields.update({field.name: field for field in custom})\n",
+        "",
+        ("test_fields",),
+    ),
+    Mutant("two names of one field swapped", FIELDS, 'Field("notes", "note")', 'Field("notes", "contact_id")', ARRIVES),
+    Mutant(
+        "a call that repeats list items said to be safe",
+        API,
+        "replayable=not once",
+        "replayable=True",
+        ("test_a_call_that_is_sent_twice", "test_a_lost_answer"),
+    ),
+    Mutant(
+        "a path without its end",
+        API,
+        '_RECORD = f"{_API}/opportunity/{{}}/"',
+        '_RECORD = f"{_API}/opportunity/{{}}"',
+        ARRIVES,
+    ),
+    Mutant(
+        "an id not encoded",
+        API,
+        "_RECORD.format(path_segment(record_id))",
+        "_RECORD.format(record_id)",
+        ("test_no_id_reaches_another_endpoint",),
+    ),
+    Mutant(
+        "a link with an id not encoded",
+        API,
+        "opportunity/{path_segment(record_id)}/",
+        "opportunity/{record_id}/",
+        ("test_the_page_of_a_record",),
+    ),
+    Mutant("a link for any server", API, " if origin == self.origin else None", "", ("test_the_page_of_a_record",)),
+    Mutant(
+        "ids in lower case",
+        API,
+        "        return record_id\n",
+        "        return record_id.lower() + 'x'\n",
+        ("test_an_id_has_one_spelling",),
+    ),
+    Mutant(
+        "the wrong key of ids",
+        API,
+        'id_key = "id"',
+        'id_key = "lead_id"',
+        ("test_another_record", "test_value_arrives"),
+    ),
+    Mutant(
+        "any dict is a probe's answer",
+        API,
+        "        if catalogue.organization is None:\n            raise record_error(self.display_name, response)\n",
+        "",
+        ("test_probe_of_another_service",),
+    ),
+    Mutant(
+        "a probe's error passed over",
+        API,
+        "        if not response.ok:\n            raise self.error(response)\n        catalogue",
+        "        catalogue",
+        ("test_a_401_stops", "test_an_echoed_secret"),
+    ),
+    Mutant(
+        "the probe writes",
+        API,
+        'return Call("GET", f"{_API}/me/", params',
+        'return Call("PUT", f"{_API}/me/", params',
+        ("test_probe",),
+    ),
+    Mutant(
+        "any body is a record",
+        API,
+        "        if not isinstance(body, dict):\n            raise record_error(self.display_name, response)\n        return body",
+        "        return body or {}",
+        ("test_what_passes_is_tried_again", "test_no_body_breaks_a_vendor"),
+    ),
+    Mutant(
+        "any JSON is the vendor's own error",
+        ERRORS,
+        "    if not _is_own_error(body):\n        return foreign_error(vendor, response)\n",
+        "",
+        ("test_a_foreign_answer_is_no_verdict",),
+    ),
+    Mutant(
+        "a 404 that is temporary",
+        ERRORS,
+        "    kind = error_class(status)\n",
+        "    kind = error_class(503 if status == 404 else status)\n",
+        ("test_every_status", "test_a_record_that_is_gone"),
+    ),
+    Mutant(
+        "a 401 that refuses the row",
+        ERRORS,
+        "    kind = error_class(status)\n",
+        "    kind = error_class(400 if status == 401 else status)\n",
+        ("test_every_status",),
+    ),
+    Mutant("errors without their fields", ERRORS, "        field_errors=fields,\n", "", ("test_a_refused_row",)),
+    Mutant("errors without their status", ERRORS, "        status=status,\n", "", ("test_a_refused_row",)),
+    Mutant(
+        "long messages",
+        ERRORS,
+        '    text = text_of(member(error, "message") if isinstance(error, dict) else error)\n',
+        '    text = str(member(error, "message") if isinstance(error, dict) else error)\n',
+        ("test_a_long_text_is_shortened",),
+    ),
+    Mutant(
+        "a body that breaks",
+        ERRORS,
+        "for name, problem in value.items() if isinstance(value, dict) else ():",
+        "for name, problem in value.items():",
+        ("test_a_401_stops", "test_every_status"),
+    ),
+    Mutant(
+        "the currency not checked",
+        FIELDS,
+        "    if value != catalogue.currency:",
+        "    if False:",
+        ("test_another_currency",),
+    ),
+    Mutant(
+        "missing credentials passed over",
+        TOKENS,
+        "        return [problem]\n",
+        "        return []\n",
+        ("test_missing_credentials",),
+    ),
+    Mutant(
+        "a secret in a problem",
+        TOKENS,
+        'return ["both an API key (password)',
+        'return [credentials.api_key + "both an API key (password)',
+        ("test_credentials_are_hidden",),
+    ),
+    Mutant("an older API", API, "api_version = 1", "api_version = 0", ("test_protocol",)),
+    Mutant("another name", API, 'name = "close"', 'name = "closed"', ("test_one_name",)),
+    Mutant(
+        "a method of other parameters",
+        API,
+        "def record_url(self, origin: str, record_id: str)",
+        "def record_url(self, record_id: str, origin: str)",
+        ("test_protocol",),
+    ),
+)
+EQUIVALENT = {
+    "personal fields shown": "Close has no personal field; `[crm] ledger_hash_fields` hides any, which is the core's task",
+    "all calls in one budget group": "it wastes a part of the limit, and exceeds none",
+    "a page of 50 records": "smaller pages are more calls, and the same list",
+    "a call said not to be safe to send twice": "a lost answer is read back, which costs a call and is as true",
+}
+CLOSE = Mutated("tests/vendors/test_contract.py::TestClose", MUTANTS, EQUIVALENT)
