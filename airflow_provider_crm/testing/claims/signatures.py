@@ -40,6 +40,7 @@ class SignatureClaims(Claims):
         for credentials in (
             Credentials(SECRET),
             *(Credentials(extra={name: SECRET}) for name in vendor.extra),
+            *(Credentials(SECRET, {name: SECRET}) for name in vendor.extra),
             Credentials(SECRET, dict.fromkeys(vendor.extra, SECRET)),
         ):
             made = vendor.authentication(credentials)
