@@ -26,7 +26,6 @@ from typing import Any
 from airflow_provider_crm.sandbox import (
     ApiContext,
     AppliedChange,
-    CallsLeft,
     Fault,
     RefusalError,
     Request,
@@ -39,7 +38,7 @@ from airflow_provider_crm.sandbox.wire import Json
 from tests.fake.account import READ, WRITE, FakeAccount, canonical
 from tests.fake.answers import Form, NamedForm, OrderedForm, Problem, RowResult
 from tests.fake.calls import cursor_of, id_of, items, number, position_of, properties_of
-from tests.fake.limits import BURST, FakeLimits, limit_headers, too_many
+from tests.fake.limits import BURST, FakeLimits, too_many
 from tests.fake.properties import describe_pipelines
 from tests.fake.rows import NO_RECORD, Draft, RowWriter
 from tests.fake.switches import switches_of
@@ -116,8 +115,7 @@ class BatchlyApi:
     def fault(self, fault: Fault, request: Request) -> Response:
         """Answer with an injected status."""
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
-            left = CallsLeft(limit=100, remaining=50 if fault.remaining else 0, reset=0.0, allowed=False)
-            headers = limit_headers(left, self._switch("window"), None, 1_000, 3_600.0)
+            headers = self._counted(request, 0) | ({} if fault.remaining else {"x-batchly-remaining": "0"})
             refusal = too_many(BURST, self._context.switches.throttle_seconds, headers)
             return json_response(refusal.status, self._form.error(refusal.payload), headers=refusal.headers)
         code = _CODES.get(HTTPStatus(fault.status), "VALIDATION" if fault.status < 500 else "INTERNAL")
@@ -143,10 +141,13 @@ class BatchlyApi:
     def _limited(self, request: Request) -> dict[str, str]:
         rows = items(request.body, self._form.rows)
         written = len(rows) if request.segments[-1] == "update" else 1 if request.method == "PATCH" else 0
+        return self._counted(request, 1 + self._variant.cost_per_row * written)
+
+    def _counted(self, request: Request, cost: int) -> dict[str, str]:
         group = "list" if request.method == "GET" and request.segments[-1] == "records" else ""
         return self._limits.take(
-            counter=f"{request.headers['x-batchly-token']} {group}",
-            cost=1 + self._variant.cost_per_row * written,
+            counter=f"{request.headers.get('x-batchly-token', '')} {group}",
+            cost=cost,
             now=request.at,
             zone=self.account.time_zone,
             rule=Rule(limit=self._switch("limit"), window=self._switch("window"), kind="sliding"),

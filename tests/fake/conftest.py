@@ -1,14 +1,18 @@
-"""Batchly's sandbox, and plain calls to it."""
+"""Batchly's sandbox, plain calls to it, and pushes that may be killed."""
 
 from __future__ import annotations
 
 import pytest
 import requests
+import sqlalchemy as sa
 
+from airflow_provider_crm.database.database import Database
 from tests.fake.api import APIS
-from tests.fake.fixtures import NOW, batchly_installed, batchly_sandbox, connect_fake
+from tests.fake.fixtures import INSTALLED, NOW, ROOT, batchly_installed, batchly_sandbox, connect_fake
+from tests.ledger.race import Racer
+from tests.operators.conftest import ledger_conn_id, task
 
-__all__ = ["batchly_installed", "batchly_sandbox", "connect_fake"]
+__all__ = ["batchly_installed", "batchly_sandbox", "connect_fake", "ledger_conn_id", "task"]
 
 
 @pytest.fixture
@@ -34,3 +38,20 @@ def call(sandbox):
             return session.request(method, address, json=body, headers=headers, timeout=5, **arguments)
 
         yield call
+
+
+@pytest.fixture(scope="session")
+def batch_racer():
+    """Start the process whose pushes may be killed, with Batchly installed there."""
+    racer = Racer(INSTALLED, ROOT)
+    yield racer
+    racer.stop()
+
+
+@pytest.fixture
+def ledger_url(any_database):
+    """Return the URL of an empty ledger, of each kind of database."""
+    engine = sa.create_engine(any_database)
+    Database(engine).open()
+    engine.dispose()
+    return any_database.render_as_string(hide_password=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from airflow_provider_crm.sandbox import AppliedChange, Request
@@ -70,7 +71,7 @@ class RowWriter:
         result = RowResult(record_id=draft.record_id, trace=draft.trace, problem=draft.problem)
         if draft.problem is not None or draft.stored is None:
             return replace(result, named=draft.record_id not in self._ids("unnamed_ids")), None
-        dropped = request.ignored or draft.record_id in map(canonical, self._common().ignored_ids)
+        dropped = request.ignored or draft.record_id in _canonical_ids(self._common().ignored_ids)
         stored, change = dict(draft.stored), None
         if not dropped and not self.chance("dropped_rate"):
             stored |= {"properties": dict(draft.properties), "updated": request.at}
@@ -103,7 +104,7 @@ class RowWriter:
         return self._random
 
     def _ids(self, name: str) -> frozenset[str]:
-        return frozenset(map(canonical, self._switch(name)))
+        return _canonical_ids(self._switch(name))
 
     def _checked(self, draft: Draft, sent: Mapping[str, Json], request: Request) -> Draft:
         """Check each value, and what they mean together.
@@ -140,3 +141,9 @@ class RowWriter:
         was_won = self._account.stage_type(before["pipeline_id"], before["deal_stage"]) == "won"
         if kind == "won" and not was_won and "close_date" not in accepted:
             properties["close_date"] = request.at.isoformat().replace("+00:00", "Z")
+
+
+@lru_cache
+def _canonical_ids(ids: frozenset[str]) -> frozenset[str]:
+    """Return the ids of a switch as records have them; a switch keeps its value for many rows."""
+    return frozenset(map(canonical, ids))

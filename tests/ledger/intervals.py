@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -15,6 +16,7 @@ PROCESSES = 8
 # A request lives at most `TIMEOUT`, a claim `LEASE`: what the README names as not closed is out of reach here.
 LEASE, TIMEOUT = 2.5, 1.0
 STAGES = ("contacted", "qualified", "proposal", "won")
+AT_ONCE = 3  # while some wait for a lease, others work
 
 
 class CloseDeals:
@@ -63,7 +65,7 @@ class Intervals:
 
     Args:
         seed: Of all that is random.
-        crm: `CloseDeals` or `RazeDeals`.
+        crm: `CloseDeals`, `RazeDeals`, or the like for another vendor.
         sandbox: Where the deals are put.
         deals: How many.
         days: How many intervals.
@@ -78,7 +80,7 @@ class Intervals:
         self.kills, self.longest_life = kills, longest_life
         self.records = [f"oppo_{seed}_{number}" for number in range(deals)]
         for record in self.records:
-            getattr(sandbox, crm.vendor).add_opportunity(record)
+            sandbox.account(crm.vendor).add_opportunity(record)
         self.wanted = {}
         self.intervals = [self._interval(day) for day in range(days)]
         self.tries = Counter()
@@ -110,7 +112,7 @@ class Intervals:
         return {
             "vendor": self.crm.vendor,
             "url": self.sandbox.url,
-            "key": getattr(self.sandbox, self.crm.vendor).api_key,
+            "key": self.sandbox.account(self.crm.vendor).api_key,
             "ledger": url,
             "account": self.account,
             "run_key": f"day {day}",
@@ -142,6 +144,25 @@ class Intervals:
             wrong = [name for name, value in fields.items() if shown_values[name] != value]
             found += [(self.account, record, name, fields[name], shown_values[name]) for name in wrong]
         return found
+
+
+def run_seeds(seeds, crm, sandbox, racer, *, url, folder, **size):
+    """Run several seeds, some at once.
+
+    Returns:
+        How many tries ended in each way, and the fields in which the CRM differs from the newest interval.
+    """
+    tries, found, lock = Counter(), [], threading.Lock()
+
+    def one(seed):
+        ended = Intervals(seed, crm, sandbox, **size).run(racer, url, folder)
+        with lock:
+            tries.update(ended.tries)
+            found.extend(ended.differences())
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, seeds))
+    return tries, found
 
 
 def _end(code, began):

@@ -21,17 +21,21 @@ _LONGEST = 400.0
 
 
 class Racer:
-    """Pushes in killable processes; safe for many threads."""
+    """Pushes in killable processes; safe for many threads.
 
-    def __init__(self):
+    Args:
+        paths: Folders that the processes import from besides, such as the one of a vendor's distribution.
+    """
+
+    def __init__(self, *paths):
         package = str(Path(airflow_provider_crm.__file__).parents[1])
-        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [*paths, package, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("racer.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         )
         self._lock = threading.Lock()
         self._events = {}
@@ -59,7 +63,7 @@ class Racer:
             self._events[name] = events
             self._process.stdin.write(json.dumps({**job, "name": name}) + "\n")
             self._process.stdin.flush()
-        _, pid = events.get(timeout=60)
+        _, pid = events.get(timeout=_LONGEST)  # the first one waits until Python and the package are there
         deadline = time.monotonic() + _LONGEST
         ended = None
         while ended is None and time.monotonic() < deadline and not (kill_when is not None and kill_when()):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from airflow_provider_crm.sandbox import Sandbox
 
-from .intervals import CloseDeals, Intervals, RazeDeals
+from .intervals import CloseDeals, RazeDeals, run_seeds
 
 FAULTS = {"http_500_after": 0.02, "reset_after": 0.02, "reset_before": 0.02, "truncated": 0.02, "late": 0.03}
 # A stage that is still on its way when its sender gives up is read back before it lands, and sent again: nobody can
@@ -18,7 +14,6 @@ FAULTS = {"http_500_after": 0.02, "reset_after": 0.02, "reset_before": 0.02, "tr
 RAZE_FAULTS = {name: rate for name, rate in FAULTS.items() if name != "late"}
 FULL_SIZE = {"deals": 200, "days": 30, "kills": 0.35, "longest_life": 0.2}
 BATCH = 7
-AT_ONCE = 3  # while some wait for a lease, others work
 
 
 def race(seeds, crm, racer, engine, folder, *, faults=None, killed="killed between rows", **size):
@@ -28,17 +23,9 @@ def race(seeds, crm, racer, engine, folder, *, faults=None, killed="killed betwe
         What should not be: fields in which the CRM differs from the newest interval, stages that were stamped again.
     """
     url = engine.url.render_as_string(hide_password=False)
-    tries, found, lock = Counter(), [], threading.Lock()
-    with Sandbox() as sandbox, ThreadPoolExecutor(AT_ONCE) as pool:
+    with Sandbox() as sandbox:
         sandbox.set(slow_seconds=0.3, seed=seeds[0], fault_rates=faults or {}, fault_methods={"PUT", "PATCH"})
-
-        def one(seed):
-            ended = Intervals(seed, crm, sandbox, **size).run(racer, url, folder)
-            with lock:
-                tries.update(ended.tries)
-                found.extend(ended.differences())
-
-        list(pool.map(one, seeds))
+        tries, found = run_seeds(seeds, crm, sandbox, racer, url=url, folder=folder, **size)
         calls = sandbox.audit.count()
     print(f"{crm.vendor}, seeds {seeds[0]}-{seeds[-1]}: {dict(tries)}; {calls} calls")  # noqa: T201 - the size of the proof
     assert any(end.startswith(killed) for end in tries), "the case is not real"
