@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from tests.fake.vendor import BATCHLY, Batchly  # noqa: E402
 
 FIELDS = {"arr": "deal_value", "note": "notes", "confidence": "c_confidence"}
 ROWS_A_CALL = 100
+KEY = "a-key-of-no-account"
 
 
 class _OneByOne(Batchly):
@@ -51,7 +50,7 @@ def push_one_by_one(url: str, rows: int) -> Cost:
 
 
 def _account(vendor: Batchly, url: str) -> Account:
-    return Account(vendor, url, Credentials("key"))
+    return Account(vendor, url, Credentials(KEY))
 
 
 def operator(url: str, rows: int) -> Cost:
@@ -61,9 +60,9 @@ def operator(url: str, rows: int) -> Cost:
     from tests.operators.conftest import Run
 
     frame = deals(rows)
-    with tempfile.TemporaryDirectory() as home, _quiet():
+    with tempfile.TemporaryDirectory() as home, contextlib.redirect_stdout(sys.stderr):  # where Airflow logs to
         os.environ["AIRFLOW_HOME"] = home
-        os.environ["AIRFLOW_CONN_BATCHLY_SPEED"] = json.dumps({"conn_type": "batchly", "host": url, "password": "key"})
+        os.environ["AIRFLOW_CONN_BATCHLY_SPEED"] = json.dumps({"conn_type": "batchly", "host": url, "password": KEY})
         task = UpdateOpportunityOperator(
             task_id="speed", crm_conn_id="batchly_speed", data=frame, id_column="id", fields=FIELDS, timezone="UTC"
         )
@@ -75,16 +74,6 @@ def operator(url: str, rows: int) -> Cost:
     return cost
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out the lines of a task's log."""
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def pool(url: str, rows: int) -> Cost:
     """A session in each of as many threads as there are calls in flight by default: no ledger, report, comparison."""
     threads = PushRules().concurrency
@@ -94,7 +83,7 @@ def pool(url: str, rows: int) -> Cost:
         def post(first: int) -> int:
             if not hasattr(own, "session"):
                 own.session = requests.Session()
-                own.session.headers["X-Batchly-Token"] = "key"
+                own.session.headers["X-Batchly-Token"] = KEY
             inputs = [_row(number) for number in range(first, min(first + ROWS_A_CALL, rows))]
             response = own.session.post(f"{url}/batchly/v1/records/batch/update", json={"inputs": inputs}, timeout=30)
             response.raise_for_status()
