@@ -139,7 +139,7 @@ MUTANTS = (
         FIELDS,
         '"value", Kind.MONEY, amount_digits=2',
         '"value", Kind.MONEY, amount_digits=0',
-        ("test_amounts",),
+        ("test_money", "test_amounts"),
     ),
     Mutant(
         "money without a unit", FIELDS, '"value", Kind.MONEY, amount_digits=2', '"value", Kind.MONEY', ("test_money",)
