@@ -24,9 +24,9 @@ class FaultyRows:
     """Some rows, each of a record of its own in Batchly.
 
     5% of them refuse every call that carries them, the answer to a call for several leaves out 2%, and 1% are dropped
-    in silence; a row may be more than one of these. Of all calls 2% are answered, and the answer is lost. A limit of
-    calls in a sliding window holds for all, and 0.5% are refused as if it were used up. An API whose answers name no
-    rows leaves out none: one that did would say nothing about the others, either.
+    in silence, half of them such that an answer leaves them out, too. Of all calls 2% are answered, and the answer is
+    lost. A limit of calls in a sliding window holds for all, and 0.5% are refused as if it were used up. An API whose
+    answers name no rows leaves out none: one that did would say nothing about the others, either.
 
     Args:
         sandbox: Serves Batchly.
@@ -42,9 +42,10 @@ class FaultyRows:
         self.wanted = {record_id: _OLD + 1 + number for number, record_id in enumerate(self.ids)}
         for record_id in self.ids:
             self.account.add_opportunity(record_id, amount=_OLD)
-        self.poisoned, self.left_out, self.dropped = (
-            frozenset(rng.sample(self.ids, round(part * count))) for part in (POISONED, LEFT_OUT, DROPPED)
-        )
+        poisoned, left_out, dropped = (round(part * count) for part in (POISONED, LEFT_OUT, DROPPED))
+        self.poisoned, self.left_out = (frozenset(rng.sample(self.ids, number)) for number in (poisoned, left_out))
+        both = rng.sample(sorted(self.left_out - self.poisoned), (dropped + 1) // 2)
+        self.dropped = frozenset(both + rng.sample(self.ids, dropped - len(both)))
         if api == "batchly_mute":
             self.left_out = frozenset()
         own = {"poisoned_ids": self.poisoned, "left_out_ids": self.left_out, "limit": UNITS[api], "window": WINDOW}
