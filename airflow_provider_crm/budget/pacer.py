@@ -6,7 +6,8 @@ The vendor counts arrivals, and names in its answers what is left. A `Pacer` hol
 Calls may cost several units of the limit. A call that finds too few left waits, and cheaper ones use up the rest; once
 the limit is renewed they leave it room, so that it never waits for ever.
 
-Beside it, or alone where answers name no limit, `rate.DiscoveredRate` obeys a limit that only refusals show.
+Beside it, or alone where answers name no limit, `rate.DiscoveredRate` obeys a limit that only refusals show, and
+`sliding.SlidingWindow` a limit whose windows slide.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from airflow_provider_crm.budget.kinds import fitting, stated_window
 from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, Observation, OwnCalls
 from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.budget.shared_budget import LeaseRequest, ObservedRefusal
+from airflow_provider_crm.budget.sliding import SlidingWindow
 from airflow_provider_crm.budget.usage import GroupUse
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class Pacer:
         self._waiting: dict[int, float] = {}
         self._answers = self._answered_units = 0
         self._began = self._paused_until = clock.monotonic()
+        self._sliding: SlidingWindow | None = None
         self._limit: LimitState | None = stated_window(stated, share, shared=leases is not None)
         spaced = stated is not None and self._limit is None
         self._stated = stated.calls / stated.seconds if stated is not None and spaced else 0.0
@@ -121,21 +124,35 @@ class Pacer:
         """Take a reservation back: its call was not sent."""
         with self._lock:
             self._calls.in_flight -= reservation.cost
+            if self._sliding is not None:
+                self._sliding.cancel_send(reservation.cost)
             if self._limit is not None:
                 self._limit = self._limit.cancel_send(reservation.window, reservation.cost)
             if self._leases is not None:
                 self._leases.give_back(reservation.window, reservation.cost)
 
-    def record_answer(self, reservation: Reservation, limits: Limits | None, *, refused: bool = False) -> None:
+    def record_answer(
+        self,
+        reservation: Reservation,
+        limits: Limits | None,
+        *,
+        refused: bool = False,
+        sliding: Limits | None = None,
+    ) -> None:
         """Learn from the answer to a call, or from its absence.
 
         Args:
             reservation: Its reservation.
             limits: What the answer says about the limit; None if there was no answer.
             refused: Whether the limit was the reason of a refusal (429).
+            sliding: What the answer says about a limit whose windows slide; None if it names none.
         """
         with self._lock:
             now = self._clock.monotonic()
+            if sliding is not None and self._sliding is None:
+                self._sliding = SlidingWindow(self._share, self._calls.in_flight)
+            if self._sliding is not None:
+                self._sliding.record_answer(now, reservation.cost, sliding)
             self._calls.in_flight -= reservation.cost
             self._answers += 1
             self._answered_units += reservation.cost
@@ -178,6 +195,8 @@ class Pacer:
         if self._limit is not None:
             self._limit = self._limit.at(now, self._calls)
             wait = max(wait, self._limit.wait(now, self._calls, cost, ahead))
+        if self._sliding is not None:
+            wait = max(wait, self._sliding.wait(now, cost))
         return wait if self._leases is not None else max(wait, self._discovered.wait(now))
 
     def _leased(self, leases: Leases, demand: LeaseDemand, wait: float, cost: int, ahead: int) -> LeaseRequest | float:
@@ -229,6 +248,8 @@ class Pacer:
         calls = self._calls
         calls.in_flight += cost
         self._waiting.pop(cost, None)
+        if self._sliding is not None:
+            self._sliding.record_send(cost)
         if self._leases is None and self._discovered.counts:
             gap = self._discovered.gap(self._share)
             self._discovered = self._discovered.record_send(now, gap, cost, share=self._share)

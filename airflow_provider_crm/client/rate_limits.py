@@ -12,7 +12,7 @@ from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.client.passage import Passage
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
-from airflow_provider_crm.vendors.limits import paced_limit
+from airflow_provider_crm.vendors.limits import paced_limit, sliding_limit
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.pacer import Budget
@@ -67,8 +67,10 @@ class RateLimits:
             yield passage
         finally:
             if passage.sent:
-                limit = None if passage.limits is None else paced_limit(passage.limits)
-                pacer.record_answer(reservation, limit, refused=passage.refused)
+                limits = passage.limits or ()
+                limit = None if passage.limits is None else paced_limit(limits)
+                sliding = sliding_limit(limits)
+                pacer.record_answer(reservation, limit, refused=passage.refused, sliding=sliding)
             else:
                 pacer.cancel(reservation)
 

@@ -35,11 +35,17 @@ def longest_wait(limits: Sequence[Limits]) -> float | None:
     return max((one.wait for one in limits if one.wait is not None), default=None)
 
 
+def sliding_limit(limits: Sequence[Limits]) -> Limits | None:
+    """Return the strictest limit that names its length and no end: its windows slide. None if there is none."""
+    sliding = [(one.length / one.limit, one) for one in limits if one.length and one.limit and one.reset is None]
+    return max(sliding, key=lambda item: item[0])[1] if sliding else None
+
+
 def paced_limit(limits: Sequence[Limits]) -> Limits:
     """Return the limit by which calls are paced, with the longest wait of all limits of the answer.
 
-    A pacer counts one window. It gets the first complete limit, so that every answer shows it the same one; the others
-    are obeyed by their waits when the vendor refuses a call.
+    A pacer counts one window. It gets the first complete limit, so that every answer shows it the same one. One that
+    slides is counted beside it, see `sliding_limit`. Others are obeyed by their waits when the vendor refuses a call.
     """
     first = next(iter(limits), Limits())
     return replace(next((one for one in limits if one.is_complete), first), wait=longest_wait(limits))

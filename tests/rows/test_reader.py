@@ -183,7 +183,7 @@ def checked_row(row: Update | Outcome, names: set[str]) -> None:
     assert row.fields.keys() <= names
     for value in row.fields.values():
         for item in value if isinstance(value, tuple) else (value,):
-            assert type(item) in {str, int, Decimal, dt.date, dt.datetime, type(None)}
+            assert type(item) in {str, bool, int, Decimal, dt.date, dt.datetime, type(None)}
             assert not isinstance(item, Decimal) or item.is_finite()
     assert row.as_of is not None
     assert row.as_of.utcoffset() is not None

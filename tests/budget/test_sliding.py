@@ -1,0 +1,107 @@
+"""A limit whose windows slide is used up, and no call is sent that it refuses; on a clock that tests set."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.vendors.limits import Limits, paced_limit, sliding_limit
+
+LIMIT, LENGTH = 20, 10.0
+DAY = Limits(limit=1_000, remaining=900, reset=50_000.0)
+
+
+class Server:
+    """A server that counts units in any stretch of ten seconds, and its clock."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.counted = deque()
+
+    def used(self):
+        """Return the units of the last ten seconds."""
+        while self.counted and self.counted[0][0] <= self.now - LENGTH:
+            self.counted.popleft()
+        return sum(units for _, units in self.counted)
+
+    def take(self, units=1):
+        """Count a call, and return what its answer tells; None if it is refused."""
+        if self.used() + units > LIMIT:
+            return None
+        self.counted.append((self.now, units))
+        return Limits(limit=LIMIT, remaining=LIMIT - self.used(), length=LENGTH)
+
+
+@pytest.fixture
+def server():
+    """Return a server that nobody has called."""
+    return Server()
+
+
+def call(pacer, server, units=1, *, day=False):
+    """Make one call when the pacer allows it; returns whether it was accepted."""
+    while not isinstance(reservation := pacer.acquire(units), Reservation):
+        server.now += reservation
+    told = server.take(units)
+    limits = (*([DAY] if day else []), told or Limits(wait=1.0))
+    pacer.record_answer(reservation, paced_limit(limits), refused=told is None, sliding=sliding_limit(limits))
+    return told is not None
+
+
+def pacer_of(server, **rules):
+    """Return a pacer on the clock of a server."""
+    return Pacer(Clock(monotonic=lambda: server.now), **rules)
+
+
+@pytest.mark.parametrize("day", [False, True], ids=["alone", "beside a day"])
+def test_all_of_it_is_used_and_nothing_is_refused(server, day):
+    """82 calls take four times ten seconds, as an ideal client needs, also with a limit of the day beside."""
+    pacer = pacer_of(server)
+    assert all(call(pacer, server, day=day) for _ in range(82))
+    assert server.now == pytest.approx(4 * LENGTH, abs=0.1)
+
+
+def test_calls_of_other_programs_are_left_to_them(server):
+    """What was used by others counts until the window has slid past it."""
+    for _ in range(15):
+        server.take()
+    pacer = pacer_of(server)
+    assert all(call(pacer, server) for _ in range(5 + 20))
+    assert server.now == pytest.approx(LENGTH, abs=0.1)
+
+
+def test_a_share_leaves_the_rest(server):
+    """Half of the limit is half of the calls."""
+    pacer = pacer_of(server, share=0.5)
+    assert all(call(pacer, server) for _ in range(41))
+    assert server.now == pytest.approx(4 * LENGTH, abs=0.1)
+
+
+def test_calls_that_cost_more_wait_for_as_much(server):
+    """Units count, not calls; one that costs more than the limit goes when nothing else counts."""
+    pacer = pacer_of(server)
+    assert all(call(pacer, server, units) for units in (1, 12, 7, 12, 8))
+    assert server.now == pytest.approx(LENGTH, abs=0.1)
+    assert not call(pacer, server, LIMIT + 1)
+    assert server.now == pytest.approx(2 * LENGTH, abs=0.2)
+
+
+def test_a_call_that_was_not_sent_counts_no_longer(server):
+    """Its unit is free for another one."""
+    pacer = pacer_of(server)
+    assert call(pacer, server)
+    for _ in range(3 * LIMIT):
+        pacer.cancel(pacer.acquire())
+    assert all(call(pacer, server) for _ in range(LIMIT - 1))
+    assert server.now == 0.0
+
+
+def test_calls_on_their_way_count(server):
+    """No more calls are out at once than the limit allows."""
+    pacer = pacer_of(server)
+    assert call(pacer, server)
+    out = [pacer.acquire() for _ in range(LIMIT + 5)]
+    assert sum(isinstance(one, Reservation) for one in out) == LIMIT - 1
