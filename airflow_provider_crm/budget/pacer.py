@@ -7,7 +7,7 @@ Calls may cost several units of the limit. A call that finds too few left waits,
 the limit is renewed they leave it room, so that it never waits for ever.
 
 Beside it, or alone where answers name no limit, `rate.DiscoveredRate` obeys a limit that only refusals show, and
-`sliding.SlidingWindow` a limit whose windows slide.
+`sliding.SlidingLimit` a limit whose windows slide.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_crm.budget.kinds import fitting, stated_window
 from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, Observation, OwnCalls
 from airflow_provider_crm.budget.rate import DiscoveredRate
 from airflow_provider_crm.budget.shared_budget import LeaseRequest, ObservedRefusal
-from airflow_provider_crm.budget.sliding import SlidingWindow
+from airflow_provider_crm.budget.sliding import SlidingLimit
 from airflow_provider_crm.budget.usage import GroupUse
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Pacer:
         self._waiting: dict[int, float] = {}
         self._answers = self._answered_units = 0
         self._began = self._paused_until = clock.monotonic()
-        self._sliding: SlidingWindow | None = None
+        self._sliding: SlidingLimit | None = None
         self._limit: LimitState | None = stated_window(stated, share, shared=leases is not None)
         spaced = stated is not None and self._limit is None
         self._stated = stated.calls / stated.seconds if stated is not None and spaced else 0.0
@@ -150,7 +150,7 @@ class Pacer:
         with self._lock:
             now = self._clock.monotonic()
             if sliding is not None and self._sliding is None:
-                self._sliding = SlidingWindow(self._share, self._calls.in_flight)
+                self._sliding = SlidingLimit(self._share, self._calls.in_flight)
             if self._sliding is not None:
                 self._sliding.record_answer(now, reservation.cost, sliding)
             self._calls.in_flight -= reservation.cost

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SMALLEST_WAIT = 0.001
 
 
-class SlidingWindow:
+class SlidingLimit:
     """The units that count now; not safe for threads, and reads no clock.
 
     Args:
@@ -68,7 +68,8 @@ class SlidingWindow:
             # Calls on their way may count already: what is beyond all of ours is of other programs.
             others = self._limit - told.remaining - self._units() - self._in_flight
             if others > self._others:
-                self._others, self._others_until = others, now + self._length
+                slid = self._length if told.wait is None else min(told.wait, self._length)
+                self._others, self._others_until = others, now + slid
 
     def _units(self) -> int:
         return sum(units for _, units in self._counted)

@@ -36,9 +36,12 @@ def longest_wait(limits: Sequence[Limits]) -> float | None:
 
 
 def sliding_limit(limits: Sequence[Limits]) -> Limits | None:
-    """Return the strictest limit that names its length and no end: its windows slide. None if there is none."""
+    """Return the strictest limit that names its length and no end: its windows slide. None if there is none.
+
+    It has the longest wait of all limits of the answer.
+    """
     sliding = [(one.length / one.limit, one) for one in limits if one.length and one.limit and one.reset is None]
-    return max(sliding, key=lambda item: item[0])[1] if sliding else None
+    return replace(max(sliding, key=lambda item: item[0])[1], wait=longest_wait(limits)) if sliding else None
 
 
 def paced_limit(limits: Sequence[Limits]) -> Limits:
