@@ -13,7 +13,7 @@ FAULTS = {"http_500_after": 0.02, "reset_after": 0.02, "reset_before": 0.02, "tr
 # tell it from a lost one, so nothing is late here.
 RAZE_FAULTS = {name: rate for name, rate in FAULTS.items() if name != "late"}
 FULL_SIZE = {"deals": 200, "days": 30, "kills": 0.35, "longest_life": 0.2}
-BATCH = 7
+BATCH = 4
 
 
 def race(seeds, crm, racer, engine, folder, *, faults=None, killed="killed between rows", **size):
