@@ -1,7 +1,7 @@
 """Count calls under a limit whose window slides: any stretch of that length may have so many units.
 
-The answers name the limit, its length and what is left, but no end. So a unit counts until that length after its
-answer, as nobody knows when between sending and answer the vendor counted it.
+The answers name the limit, its length and what is left, but no end. The vendor counts a call
+at some moment between its sending and its answer. So a unit counts here until that length after its answer.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ class SlidingLimit:
         """Take back a call that was not sent."""
         self._in_flight -= cost
 
-    def record_answer(self, now: float, cost: int, told: Limits | None) -> None:
+    def record_answer(self, now: float, cost: int, reported: Limits | None) -> None:
         """Learn from the answer to a call.
 
         Args:
             now: The time.
             cost: Units of the call.
-            told: What the answer says about the limit; None if it says nothing, or there was no answer.
+            reported: What the answer says about the limit; None if it says nothing, or there was no answer.
         """
         self._in_flight -= cost
-        if told is not None:
-            self._limit, self._length = told.limit or 0, told.length or 0.0
+        if reported is not None:
+            self._limit, self._length = reported.limit or 0, reported.length or 0.0
         self._counted.append((now + self._length, cost))
         self._forget(now)
-        if told is not None and told.remaining is not None:
+        if reported is not None and reported.remaining is not None:
             # Calls on their way may count already: what is beyond all of ours is of other programs.
-            others = self._limit - told.remaining - self._units() - self._in_flight
+            others = self._limit - reported.remaining - self._units() - self._in_flight
             if others > self._others:
-                slid = self._length if told.wait is None else min(told.wait, self._length)
+                slid = self._length if reported.wait is None else min(reported.wait, self._length)
                 self._others, self._others_until = others, now + slid
 
     def _units(self) -> int:

@@ -59,11 +59,11 @@ class OutageWatch:
             reason: Why the last of them ended so, as a sentence.
         """
         landed = _LANDED in ends
-        told = [] if landed else [word for word, cause in ends if _is_of_the_vendor(word, cause)]
-        if ends and not told and not landed:
+        reported = [] if landed else [word for word, cause in ends if _is_of_the_vendor(word, cause)]
+        if ends and not reported and not landed:
             return None
         with self._lock:
-            if landed or not told or any(word not in _UNANSWERED for word in told):
+            if landed or not reported or any(word not in _UNANSWERED for word in reported):
                 self._failed, self._suspicious, self._probing = 0, False, False
                 return None
             self._failed += 1

@@ -143,7 +143,7 @@ class Push:
             self._session.clock.sleep(pause.seconds)
 
     def _queued(self, batches: Iterable[Batch]) -> Iterator[Outcome]:
-        """Queue calls; where there is no room, or a record is on its way, yield the rows that end meanwhile."""
+        """Queue calls; where there is no room, or a record is on its way, yield the rows that end by then."""
         for batch in batches:
             while not self._in_flight.accepts(batch):
                 yield from self._ended()

@@ -1,4 +1,4 @@
-"""Claims about calls that carry several rows: what became of each is told truly."""
+"""Claims about calls that carry several rows: each has its true outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about errors: what stops, what waits, what refuses a row, and what is nobody's verdict."""
+"""Claims about errors: what stops, what waits, what refuses a row, and what is no verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about calls that get no answer: they land once, or are told not to have landed."""
+"""Claims about calls that get no answer: they land once, or are reported as not landed."""
 
 from __future__ import annotations
 

@@ -35,17 +35,17 @@ class RateLimitClaims(Claims):
         assert bench.seconds_passed() <= SECONDS * WINDOWS
 
     def test_limits_are_told(self, bench: Bench) -> None:
-        """An answer tells the limit, the calls left, and when there are more or how long a window lasts."""
+        """An answer names the limit, the calls left, and when there are more or how long a window lasts."""
         self._callers(bench)
         self._limited(bench)
         path = self.subject.vendor.read_call(bench.add(), ()).path
         for used in (1, 2, 3):
             response = bench.session.http.get(bench.session.account.origin + path)
-            told = self.subject.vendor.limits(response, bench.sandbox.clock.now())
-            limits = [one for one in told if (one.limit, one.remaining) == (CALLS, CALLS - used)]
+            reported = self.subject.vendor.limits(response, bench.sandbox.clock.now())
+            limits = [one for one in reported if (one.limit, one.remaining) == (CALLS, CALLS - used)]
             assert limits
             assert any(0 < (one.length or one.reset or 0) <= SECONDS for one in limits)
-            assert longest_wait(told) is None
+            assert longest_wait(reported) is None
 
     def test_a_refusal(self, bench: Bench) -> None:
         """A 429 is waited for as long as it says, and no longer; the call lands then."""
@@ -93,10 +93,10 @@ class RateLimitClaims(Claims):
                 assert before - self._remaining(bench) == call.cost + read.cost
 
     def test_no_limits(self, bench: Bench) -> None:
-        """An answer that tells no limit sets none."""
+        """An answer that names no limit sets none."""
         for status in (200, 404, 500):
-            told = self.subject.vendor.limits(HandmadeAnswer(status, {}), NOW)
-            assert [one for one in told if (one.limit, one.remaining, one.reset, one.wait) != (None,) * 4] == []
+            reported = self.subject.vendor.limits(HandmadeAnswer(status, {}), NOW)
+            assert [one for one in reported if (one.limit, one.remaining, one.reset, one.wait) != (None,) * 4] == []
         assert bench.refusals() == []
 
     def _costly_calls(
@@ -127,8 +127,8 @@ class RateLimitClaims(Claims):
         """Read a record that is none, and return what is left of the limit then."""
         path = self.subject.vendor.read_call("x", ()).path
         response = bench.session.http.get(bench.session.account.origin + path)
-        told = self.subject.vendor.limits(response, bench.sandbox.clock.now())
-        (remaining,) = [one.remaining for one in told if one.limit == UNITS]
+        reported = self.subject.vendor.limits(response, bench.sandbox.clock.now())
+        (remaining,) = [one.remaining for one in reported if one.limit == UNITS]
         assert remaining is not None
         return remaining
 

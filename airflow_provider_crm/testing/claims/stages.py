@@ -26,7 +26,7 @@ class StageClaims(Claims):
     """Claims about stages, for vendors that have them."""
 
     def test_stage_types(self, bench: Bench) -> None:
-        """A stage is found by its label, and won, lost and active ones are told apart."""
+        """A stage is found by its label, and won, lost and active ones are distinguished."""
         types = self._types(bench)
         assert self.subject.stages.keys() == {"won", "lost", "active"}
         assert set(types.values()) == {"won", "lost", "active"}
@@ -43,7 +43,7 @@ class StageClaims(Claims):
             assert self.subject.vendor.stored_value(key, record, bench.catalogue) == (stage_id,)
 
     def test_unknown_stage(self, bench: Bench) -> None:
-        """An unknown stage is refused before a call if the vendor tells its stages, else by the vendor itself."""
+        """An unknown stage is refused before a call if the vendor lists its stages, else by the vendor itself."""
         self._types(bench)
         record_id, sent = bench.add(), len(bench.sent())
         is_told = bool(self.subject.vendor.catalogue_calls(("stage",)))
@@ -74,7 +74,7 @@ class StageClaims(Claims):
                     assert str(day) in dated.reason
 
     def test_other_late_stages(self, bench: Bench) -> None:
-        """A late row of another stage, and a late win that has its date, are nobody's concern."""
+        """A late row of another stage, and a late win that has its date, are not refused."""
         late = dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC)
         self._types(bench)
         rows: list[dict[str, object]] = [
