@@ -13,7 +13,7 @@ from tests.ledger.race import reported_outcomes
 LOST, EARLY = {"reset_after": 0.01, "truncated": 0.01}, {"http_429": 0.005}
 FAULTS = LOST | EARLY
 POISONED, LEFT_OUT, DROPPED = 0.05, 0.02, 0.01
-CALLS, WINDOW = 200, 1
+CALLS, WINDOW = 150, 0.5
 UNITS = {"batchly": CALLS, "batchly_mute": CALLS * LARGEST_BATCH}
 """Units of the rate limit per window: some of them cost a call, or in one of the APIs each of its rows."""
 _OLD = 1
@@ -48,13 +48,8 @@ class FaultyRows:
         self.dropped = frozenset(both + rng.sample(self.ids, dropped - len(both)))
         if api == "batchly_mute":
             self.left_out = frozenset()
-        own = {
-            "poisoned_ids": self.poisoned,
-            "left_out_ids": self.left_out,
-            "limit": UNITS[api],
-            "window": float(WINDOW),
-        }
-        sandbox.set(seed=seed, fault_rates=FAULTS, throttle_seconds=0.1, ignored_ids=self.dropped)
+        own = {"poisoned_ids": self.poisoned, "left_out_ids": self.left_out, "limit": UNITS[api], "window": WINDOW}
+        sandbox.set(seed=seed, fault_rates=FAULTS, throttle_seconds=WINDOW / 5, ignored_ids=self.dropped)
         sandbox.set(**{f"{api}_{name}": value for name, value in own.items()})
 
     def job(self, ledger_url, folder, *, concurrency, timeout):
@@ -77,10 +72,6 @@ class FaultyRows:
             "fields": ["deal_value"],
             "rows": {record_id: {"deal_value": amount} for record_id, amount in self.wanted.items()},
             "lease": 2.5 * timeout,
-            "stated": [
-                UNITS[self._api],
-                WINDOW,
-            ],  # answers name no end of a window that slides, so that the connection does
             "timeout": timeout,
             "concurrency": concurrency,
             "out": str(folder / "reported"),

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
@@ -47,10 +46,7 @@ def push(job):
     """Push the rows of one interval; False if a row is left for a retry."""
     retry = RetryRules(first_wait=0.01, longest_wait=0.1, total=job["timeout"] * 10)
     credentials = Credentials(api_key=job["key"])
-    stated = StatedLimit(*job["stated"]) if "stated" in job else None
-    account = Account(
-        ADAPTERS[job["vendor"]], job["url"], credentials, timeout=job["timeout"], name=job["account"], stated=stated
-    )
+    account = Account(ADAPTERS[job["vendor"]], job["url"], credentials, timeout=job["timeout"], name=job["account"])
     engine = Database(sa.create_engine(job["ledger"])).engine
     as_of = dt.datetime.fromisoformat(job["as_of"])
     rules = PushRules(concurrency=job["concurrency"], date_won_default="server")
