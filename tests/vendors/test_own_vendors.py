@@ -91,6 +91,26 @@ def test_credentials(vendor):
 
 
 @every_vendor
+def test_probe(vendor):
+    """The connection test writes nothing, and stays within the vendor's API."""
+    probe = VENDORS[vendor].probe()
+    assert (probe.method, probe.body, probe.writes) == ("GET", None, {})
+    assert probe.path.startswith(("/api/v1/", "/external/v1/"))
+
+
+@every_vendor
+def test_errors_carry_what_the_vendor_said(vendor, connect):
+    """A rejected row has the vendor's message for exactly its fields, with status, code and record."""
+    fields = {"close": {"custom.cf_tier": "Platinum"}, "raze": {"email": "nobody"}}[vendor]
+    with pytest.raises(RejectedError) as refused:
+        connect(vendor).update_opportunity(RECORD[vendor], fields)
+    error = refused.value
+    assert (error.status, error.vendor, error.record_id) == (400, vendor, RECORD[vendor])
+    assert (error.field_errors.keys(), bool(error.code)) == (fields.keys(), True)
+    assert all(text in str(error) for text in error.field_errors.values())
+
+
+@every_vendor
 @pytest.mark.parametrize("body", [{}, [], "text", None, {"status": "ok"}, {"success": True}, {"data": []}])
 def test_probe_of_another_service(vendor, answer, body):
     """A 200 with JSON of another service is no connection."""
