@@ -25,7 +25,7 @@ CHANGES = 5_000_000
 LARGE_RUN = 500_000
 PLAN_ROWS = 25_000
 SECONDS, FIRST_LINES = 0.3, 5.0
-TRIES = 20
+TRIES = 60
 _HOUR = dt.timedelta(hours=1)
 
 GROUPS = ("opportunity write", "opportunity read", "me read", "status read", "custom_field_schema read")
