@@ -41,7 +41,8 @@ class BatchWriter:
     | what became of a call for several rows | its rows |
     |---|---|
     | an answer says what became of a row | have an outcome each |
-    | an answer says nothing about a row, or that it failed for now | are sent once more, alone |
+    | an answer says that a row failed for now | are sent once more, alone |
+    | an answer says nothing about a row | the same; if it is about several, unless a read shows them as written |
     | it was refused as a whole | are sent once more, in two halves |
     | another run has taken over some of its rows | are sent once more, without those |
     | every attempt failed | have failed, and may have been written |
@@ -181,11 +182,14 @@ class BatchWriter:
     ) -> None:
         """Decide about the rows of a call that was answered, each by what the answer says about it."""
         shown: list[tuple[Job, Record]] = []
+        unnamed: list[Job] = []
         shows_values = not self._rules.verify_echo or _shows_values(jobs[0])
         if any(answer is not None and not isinstance(answer, CrmError) for answer in answers):
             self._stops.note_landed()
         for job, answer in zip(jobs, answers, strict=True):
-            if answer is None or isinstance(answer, TransientError):
+            if answer is None:
+                unnamed.append(replace(job, maybe_written=True))
+            elif isinstance(answer, TransientError):
                 again.append((replace(job, maybe_written=True),))
             elif isinstance(answer, CrmError):
                 self._session.label_fields(answer)
@@ -197,6 +201,24 @@ class BatchWriter:
             results += self._results.all_answered(landed, records)
         elif landed:
             self._read_back(landed, results)
+        again += [(job,) for job in self._not_written(unnamed, results)]
+
+    def _not_written(self, jobs: list[Job], results: list[RowResult]) -> list[Job]:
+        """Return the rows that have to be sent once more, of those about which an answer says nothing.
+
+        Where several can be read in one call, that takes fewer calls than sending each of them again.
+        """
+        if len(jobs) <= 1 or self._session.account.vendor.batch_read is None:
+            return jobs
+        left = []
+        records = read_records(self._session, jobs)
+        for job in jobs:
+            record = records[job.update.record_id]
+            if isinstance(record, CrmError) or not self._results.shows(job, record):
+                left.append(job)
+            else:
+                results.append(self._results.answered(job, record))
+        return left
 
     def _read_back(self, jobs: list[Job], results: list[RowResult]) -> None:
         """Compare what was written with the records, as the answer did not show it."""

@@ -161,6 +161,10 @@ class Results:
             for job, record, is_known in zip(jobs, records, known, strict=True)
         ]
 
+    def shows(self, job: Job, record: Record) -> bool:
+        """Return whether a record that was read shows that the call of a row has taken effect."""
+        return is_written(job.calls[0], record, self._vendor, self._catalogue)
+
     def answered(self, job: Job, record: Record, *, is_known: bool = False) -> RowResult:
         """Return the result of a row of which a call for several shows the record.
 

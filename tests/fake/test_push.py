@@ -100,10 +100,11 @@ def test_row_errors(deals, run, api):
 @every_api
 @pytest.mark.parametrize("results", ["no_results", "no_body"])
 def test_answers_that_say_nothing(deals, run, api, results):
-    """A batch that is answered with nothing has landed if the records show it."""
+    """A batch that is answered with nothing has landed if the records show it, which one call finds out."""
     deals.set(**{f"{api}_results": results})
     outcomes = run(api, amounts_of())
     assert len(written(deals, api, outcomes, amounts_of())) == ROWS
+    assert deals.audit.count(api, "POST") == 2 * 3
 
 
 @every_api
