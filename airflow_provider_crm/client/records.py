@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.client.shared_calls import checked_answer
 from airflow_provider_crm.exceptions import CrmError, RejectedError, TransientError
-from airflow_provider_crm.vendors.encoding import check_record_id
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.redaction import Redactor
@@ -90,17 +90,8 @@ def checked_answers(
     answers: Sequence[RowAnswer], record_ids: Sequence[str], vendor: Vendor, redactor: Redactor
 ) -> list[RowAnswer]:
     """Return the answer about each record, errors without secrets; one that shows another record is an error."""
-    checked = [_checked_answer(answer, one, vendor) for answer, one in zip(answers, record_ids, strict=True)]
+    checked = [checked_answer(answer, one, vendor) for answer, one in zip(answers, record_ids, strict=True)]
     for answer, record_id in zip(checked, record_ids, strict=True):
         if isinstance(answer, CrmError):
             redactor.redact(answer, record_id)
     return checked
-
-
-def _checked_answer(answer: RowAnswer, record_id: str, vendor: Vendor) -> RowAnswer:
-    if isinstance(answer, dict):
-        try:
-            check_record_id(answer, record_id, vendor)
-        except CrmError as err:
-            return err
-    return answer

@@ -27,6 +27,16 @@ def batch_rows(calls: Sequence[Call], record_ids: Sequence[str]) -> list[BatchRo
     ]
 
 
+def checked_answer(answer: RowAnswer, record_id: str, vendor: Vendor) -> RowAnswer:
+    """Return the answer about one record, or the error that it shows another one."""
+    if isinstance(answer, dict):
+        try:
+            check_record_id(answer, record_id, vendor)
+        except IgnoredError as err:
+            return err
+    return answer
+
+
 class SharedCall:
     """One call that writes several rows.
 
@@ -101,17 +111,10 @@ class SharedCall:
 
     def _checked(self, answer: RowAnswer, record_id: str, call: Call) -> RowAnswer:
         """Return the answer about one row, or the error that it shows another record."""
-        if answer is None:
-            return None
-        if not isinstance(answer, CrmError):
-            try:
-                check_record_id(answer, record_id, self._vendor)
-            except IgnoredError as err:
-                answer = err
-            else:
-                return answer
-        self._redactor.redact(answer, record_id, call)
-        answer.maybe_written = self.maybe_written
+        answer = checked_answer(answer, record_id, self._vendor)
+        if isinstance(answer, CrmError):
+            self._redactor.redact(answer, record_id, call)
+            answer.maybe_written = self.maybe_written
         return answer
 
     def note_lost(self, err: TransientError) -> None:

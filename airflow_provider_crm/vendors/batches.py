@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import CrmError
@@ -38,8 +38,3 @@ def match_by(rows: Iterable[str], answers: Iterable[tuple[str, RowAnswer]]) -> l
 def match_by_position(rows: Sequence[object], answers: Sequence[RowAnswer]) -> list[RowAnswer]:
     """Match answers to rows by their position; none of them if their numbers differ, as then any may be missing."""
     return list(answers) if len(answers) == len(rows) else [None] * len(rows)
-
-
-def ids_of(records: Iterable[Mapping[str, object]], id_key: str) -> list[str]:
-    """Return the record id of each item of an answer; empty for one that names none."""
-    return [str(record[id_key]) if isinstance(record.get(id_key), (str, int)) else "" for record in records]
