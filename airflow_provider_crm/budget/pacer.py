@@ -43,10 +43,12 @@ class Budget:
     Attributes:
         share: Part of the vendor's limit, above 0, at most 1; the rest is left to people and other programs.
         store: Where workers on one account share it; None where each converges by what the vendor says remains.
+        daily_share: Part of a daily limit that may be used.
     """
 
     share: float = 1.0
     store: SharedBudget | None = None
+    daily_share: float = 0.5
 
 
 class Reservation(NamedTuple):

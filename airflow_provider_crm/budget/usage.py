@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 KEY_DIGITS = 12
 """So many digits of a key's SHA-256 distinguish it from the other keys of one Airflow."""
+
+# The end of one day is computed from several answers, which differ by seconds; two days end 23 to 25 hours apart.
+_SAME_DAY = dt.timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class DayUse:
+    """The use of a daily limit by the calls of one run.
+
+    Attributes:
+        limit: Units a day that the vendor allows to all programs on the key.
+        used: Units that the run's calls of that day cost.
+        left: Units that the vendor's last answer leaves to all programs; None where no answer names them.
+        ends_at: End of the day, as an ISO instant in UTC; None where the last 24 hours count.
+        share: Part of the limit that all runs on the key may use together.
+    """
+
+    limit: int
+    used: int
+    left: int | None
+    ends_at: str | None
+    share: float
+
+    def after(self, earlier: DayUse | None) -> DayUse:
+        """Return the use by two segments of a run, of which this is the later one; of an earlier day nothing counts."""
+        if earlier is None or not self._same_day(earlier):
+            return self
+        left = earlier.left if self.left is None else self.left
+        return replace(self, used=self.used + earlier.used, left=left)
+
+    def _same_day(self, earlier: DayUse) -> bool:
+        if self.ends_at is None or earlier.ends_at is None:
+            return True
+        apart = dt.datetime.fromisoformat(self.ends_at) - dt.datetime.fromisoformat(earlier.ends_at)
+        return abs(apart) < _SAME_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +58,9 @@ class GroupUse:
         allowed: Units that the vendor allowed in that time to all programs on the key: `limit` for each window, for at
             least one; None where no answer named a limit.
         cost: Units that the calls cost; None where each costs one.
+        kind: Kind of the limit by the evidence of the answers: "aligned", "first_call", "sliding", "bucket" or
+            "refusals"; None while nothing is known.
+        day: The use of the limit of a day; None where no answer names one.
     """
 
     group: str
@@ -30,6 +69,8 @@ class GroupUse:
     window: float | None = None
     allowed: int | None = None
     cost: int | None = None
+    kind: str | None = None
+    day: DayUse | None = None
 
     @property
     def units(self) -> int:
@@ -57,7 +98,15 @@ class GroupUse:
             window=max(self.window or 0.0, earlier.window or 0.0) or None,
             allowed=(self.allowed or 0) + (earlier.allowed or 0) or None,
             cost=None if self.cost is None and earlier.cost is None else self.units + earlier.units,
+            kind=self.kind or earlier.kind,
+            day=earlier.day if self.day is None else self.day.after(earlier.day),
         )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the use that `dataclasses.asdict` made, maybe in a version that knew fewer of the attributes."""
+        day = values.get("day")
+        return cls(**{**values, "day": None if day is None else DayUse(**day)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +142,7 @@ class BudgetUse:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the use that `to_dict` wrote."""
-        groups = tuple(GroupUse(**group) for group in values["groups"])
+        groups = tuple(map(GroupUse.from_dict, values["groups"]))
         return cls(values["key"], values["share"], values["waited"], groups)
 
     def after(self, earlier: Mapping[str, Any] | None) -> BudgetUse:

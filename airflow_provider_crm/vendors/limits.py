@@ -16,6 +16,9 @@ class Limits:
         remaining: Calls left in this window.
         reset: Seconds until the next window opens.
         length: Seconds that a window lasts, where the vendor names them.
+        name: Name of the limit, the same in each answer that shows it.
+        is_daily: Whether it is the limit of a day, of which runs have a share of their own. One that names no reset is
+            counted over the last 24 hours.
     """
 
     wait: float | None = None
@@ -23,6 +26,8 @@ class Limits:
     remaining: int | None = None
     reset: float | None = None
     length: float | None = None
+    name: str = ""
+    is_daily: bool = False
 
     @property
     def is_complete(self) -> bool:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from airflow_provider_crm.budget.pacer import Budget
-from airflow_provider_crm.budget.usage import BudgetUse, GroupUse
+from airflow_provider_crm.budget.usage import BudgetUse, DayUse, GroupUse
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 
@@ -57,6 +57,50 @@ def test_segments_of_one_run_add_up():
     )
     assert last.after(None) == last
     assert whole.used == 0.4
+
+
+def written(group):
+    """Return the use of one group as a report has it in XCom."""
+    return json.loads(json.dumps(BudgetUse("k", 0.5, 0.0, (group,)).to_dict()))
+
+
+def test_kind_and_day_survive_xcom():
+    """A report that was read back says the same of the kind of limit and of the day."""
+    group = GroupUse("w", 3, 10, 1.0, 10, kind="sliding", day=DayUse(5000, 3, 4210, "2026-11-30T05:00:00Z", 0.5))
+    assert BudgetUse.from_dict(written(group)).groups == (group,)
+
+
+def test_reports_of_an_earlier_version_name_neither():
+    """A report without the two keys is read as one of which nothing is known."""
+    values = written(GroupUse("w", 3, 10, 1.0, 10))
+    for key in ("kind", "day"):
+        del values["groups"][0][key]
+    assert BudgetUse.from_dict(values).groups == (GroupUse("w", 3, 10, 1.0, 10),)
+
+
+@pytest.mark.parametrize(
+    ("earlier_end", "later_end", "used"),
+    [
+        ("2026-11-30T05:00:00Z", "2026-11-30T05:00:02+00:00", 42),
+        ("2026-11-29T05:00:00Z", "2026-11-30T05:00:00Z", 2),
+        ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", 2),
+        (None, None, 42),
+    ],
+    ids=["one day, its end computed twice", "the next day", "the day that clocks are set back", "the last 24 hours"],
+)
+def test_days_of_two_segments(earlier_end, later_end, used):
+    """Calls of one day are summed; those of a day that has ended are left out. The later answer counts."""
+    earlier = GroupUse("w", 40, kind="aligned", day=DayUse(5000, 40, 100, earlier_end, 0.5))
+    later = GroupUse("w", 2, day=DayUse(6000, 2, 98, later_end, 0.4))
+    whole = later.after(earlier)
+    assert (whole.kind, whole.day) == ("aligned", DayUse(6000, used, 98, later_end, 0.4))
+
+
+def test_a_segment_that_met_no_daily_limit_keeps_the_earlier_day():
+    """A segment that ends before its first answer takes nothing away."""
+    day = DayUse(5000, 40, None, None, 0.5)
+    assert GroupUse("w", 0).after(GroupUse("w", 40, day=day)).day == day
+    assert DayUse(5000, 1, None, None, 0.5).after(DayUse(5000, 1, 70, None, 0.5)).left == 70
 
 
 def test_a_session_reports_the_limits_that_close_names(crm_sandbox, session_for):
