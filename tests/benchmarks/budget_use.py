@@ -6,13 +6,15 @@ Prints a Markdown table with a line for each cell of `budget_cells.toml`, one af
 `--extended` measures the longer ones, too, and `--only` those whose line in `--list` has this text. The operator has
 all its defaults but for `budget_share`: ledger, budget store, report and rejects file, on answers of 1.3 KB that come
 after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/over_http.py` says how a cell is measured, and
-what used means. Of what it is compared with, see `tests/budget/plain_clients.py`. On a machine that others use, compare
-a line with those of the other clients in the same run.
+what used means. Of what it is compared with, see `tests/budget/plain_clients.py`. Where answers
+name no limit, a second figure is that of the second half of a run, when the rate has been found. On a machine that
+others use (see the load), compare a line with those of the other clients in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import tomllib
@@ -70,13 +72,15 @@ def lines(*, extended: bool) -> Iterator[Line]:
 def row(line: Line, use: Use) -> str:
     """Return a line of the table."""
     used = "-" if use.used is None else f"{use.used:.1%}"
+    settled = f"{use.settled:.1%}" if line.cell.announces in {"wait", "nothing"} else "-"
     refused = f"{use.refused} ({use.refused_part:.2%})"
     if line.cell.other:
         calls, others = use.other
         refused += f"; of the other's {others} of {calls} ({others / max(1, calls):.2%})"
-    notes = [f"at most {use.peak:.1%} of a window"] if line.cell.share < 1 else []
+    notes = [f"load {os.getloadavg()[0]:.0f}"]
+    notes += [f"at most {use.peak:.1%} of a window"] if line.cell.share < 1 else []
     notes += [f"ended: {one[:80]}" for one in use.failures]
-    return f"| {line} | {used} | {use.settled:.1%} | {refused} | {line.goals} | {'; '.join(notes)} |"
+    return f"| {line} | {used} | {settled} | {refused} | {line.goals} | {'; '.join(notes)} |"
 
 
 class Databases:
