@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from airflow.sdk import BaseHook
 
+from airflow_provider_crm.budget.stated import check_share
 from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.hooks.connection import account_of, read_connection, vendor_of, vendor_of_type
-from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, with_tokens
+from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_database, with_tokens
+from airflow_provider_crm.hooks.shares import DEFAULT_SHARE, daily_share_of
 from airflow_provider_crm.values.conversion import ValueRules
 from airflow_provider_crm.values.opportunity import Update
 
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import requests
 
+    from airflow_provider_crm.budget.pacer import Budget
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Record
 
@@ -33,9 +37,17 @@ class CrmHook(BaseHook):
     - `default_conn_name`: id of the connection if none is named;
     - `hook_name`: the vendor's name for people.
 
+    By itself the session may use the vendor's whole limit, and knows only of its own calls. If one of the shares is
+    named, it shares the limit through the ledger, with all runs and all other hooks that do. Such a hook is a context
+    manager: at its end it gives the calls back that were leased for it and not used.
+
     Args:
         crm_conn_id: Airflow connection of the hook's type.
-        ledger_conn_id: The ledger that stores OAuth tokens, for a connection that needs one; see the operators.
+        ledger_conn_id: The ledger that stores OAuth tokens, for a connection that needs one, and through which limits
+            are shared; see the operators.
+        budget_share: Part of the vendor's rate limit that all runs together may have used while this session still
+            calls; `DEFAULT_SHARE` if only the other share is named.
+        daily_share: The same of a daily limit; what `[crm] daily_share` says if only the other share is named.
     """
 
     conn_name_attr = "crm_conn_id"
@@ -43,19 +55,53 @@ class CrmHook(BaseHook):
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
 
-    def __init__(self, crm_conn_id: str | None = None, *, ledger_conn_id: str | None = DEFAULT_LEDGER) -> None:
+    def __init__(
+        self,
+        crm_conn_id: str | None = None,
+        *,
+        ledger_conn_id: str | None = DEFAULT_LEDGER,
+        budget_share: float | None = None,
+        daily_share: float | None = None,
+    ) -> None:
         super().__init__()
         self.crm_conn_id = crm_conn_id or self.default_conn_name
         self.ledger_conn_id = ledger_conn_id
+        self.budget_share = budget_share
+        self.daily_share = daily_share
         self._session: Session | None = None
+        self._database: Database | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the session and the ledger's database; the next call opens them again."""
+        session, self._session = self._session, None
+        database, self._database = self._database, None
+        if session is not None:
+            session.close()
+        if database is not None:
+            database.close()
 
     @classmethod
-    def for_connection(cls, crm_conn_id: str, *, ledger_conn_id: str | None = DEFAULT_LEDGER) -> CrmHook:
+    def for_connection(
+        cls,
+        crm_conn_id: str,
+        *,
+        ledger_conn_id: str | None = DEFAULT_LEDGER,
+        budget_share: float | None = None,
+        daily_share: float | None = None,
+    ) -> CrmHook:
         """Return the hook of the vendor that the connection's type names.
 
         Args:
             crm_conn_id: Airflow connection.
             ledger_conn_id: As for the class.
+            budget_share: As for the class.
+            daily_share: As for the class.
 
         Raises:
             ConfigurationError: If the connection is of another type, or its vendor cannot be used.
@@ -64,6 +110,7 @@ class CrmHook(BaseHook):
         vendor_of(connection)
         hook: CrmHook = connection.get_hook()  # type: ignore[no-untyped-call]
         hook.ledger_conn_id = ledger_conn_id
+        hook.budget_share, hook.daily_share = budget_share, daily_share
         return hook
 
     @property
@@ -80,12 +127,13 @@ class CrmHook(BaseHook):
         """The session, made from the connection when it is first used.
 
         Raises:
-            ConfigurationError: Naming everything in the connection that is missing or wrong.
+            ConfigurationError: Naming everything in the connection that is missing or wrong; or a share is wrong, or
+                there is no ledger to share the limit through.
         """
         if self._session is None:
             from airflow_provider_crm.client.session import Session
 
-            self._session = Session(self.account())
+            self._session = Session(self.account(), budget=self._budget())
         return self._session
 
     def account(self) -> Account:
@@ -98,6 +146,9 @@ class CrmHook(BaseHook):
 
     def get_conn(self) -> requests.Session:
         """Return the authenticated session: it signs requests to the account's own host and to no other.
+
+        Its calls are neither paced nor counted here, whatever share the hook has. The vendor counts them, so sessions
+        that are paced see them as calls of another program.
 
         Returns:
             A `requests.Session` with the connection's timeout that follows no redirect.
@@ -167,6 +218,18 @@ class CrmHook(BaseHook):
         import pandas as pd
 
         return pd.DataFrame(list(self.list_opportunities(**filters)))
+
+    def _budget(self) -> Budget:
+        """Return the part of the vendor's limits that the session may use."""
+        from airflow_provider_crm.budget.pacer import Budget
+        from airflow_provider_crm.hooks.sessions import budget_of
+
+        if self.budget_share is None and self.daily_share is None:
+            return Budget(daily_share=1.0)
+        share = DEFAULT_SHARE if self.budget_share is None else check_share("budget_share", self.budget_share)
+        daily_share = daily_share_of(self.daily_share)
+        self._database = ledger_database(self.ledger_conn_id)
+        return budget_of(share, daily_share, self._database)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one call that any valid key may make; for the Airflow UI and CLI."""
