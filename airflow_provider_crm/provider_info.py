@@ -37,6 +37,14 @@ _OPTIONS = {
         "example": "False",
         "default": "True",
     },
+    "daily_share": {
+        "description": "Part of a CRM's daily limit that all runs on one key together may use, above 0, at most 1. "
+        "The argument daily_share of an operator or a hook takes precedence.",
+        "version_added": None,
+        "type": "float",
+        "example": "0.8",
+        "default": "0.5",
+    },
     "ledger_hash_fields": {
         "description": "Fields, separated by commas, whose values the ledger stores only as hashes. "
         "Their values appear in no message, log or page.",

@@ -23,11 +23,12 @@ def open_session(account: Account, *, defer_after: float, budget: Budget) -> Ses
     return Session(account, retry=RetryRules(defer_after=defer_after), budget=budget)
 
 
-def budget_of(share: float, database: Database | None) -> Budget:
-    """Return the part of the vendor's rate limit that a run may use.
+def budget_of(share: float, daily_share: float, database: Database | None) -> Budget:
+    """Return the part of the vendor's rate limits that a run may use.
 
     Args:
         share: That part, from above 0 to 1.
-        database: The ledger's, through which all workers share the limit; None to share it with no other run.
+        daily_share: The part of a daily limit, from above 0 to 1.
+        database: The ledger's, through which all workers share the limits; None to share them with no other run.
     """
-    return Budget(share) if database is None else Budget(share, BudgetStore(database))
+    return Budget(share, None if database is None else BudgetStore(database), daily_share)

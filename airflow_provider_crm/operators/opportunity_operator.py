@@ -71,6 +71,8 @@ class OpportunityOperator(SegmentedOperator):
         budget_share: Part of the vendor's rate limit that all runs on one key together may use; the rest is left to
             people and other programs.
         backfill_budget_share: The part that a run of a backfill may use, so that the runs of today find calls left.
+        daily_share: Part of a daily limit that all runs on one key together may use; default: `[crm] daily_share`, else
+            0.5. When it is used up, the task is deferred until the limit allows calls again.
     """
 
     template_fields: Sequence[str] = (
@@ -121,6 +123,7 @@ class OpportunityOperator(SegmentedOperator):
         capture_before: Flag = False,
         budget_share: float = 0.9,
         backfill_budget_share: float = 0.5,
+        daily_share: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -147,6 +150,7 @@ class OpportunityOperator(SegmentedOperator):
         self.capture_before = capture_before
         self.budget_share = budget_share
         self.backfill_budget_share = backfill_budget_share
+        self.daily_share = daily_share
 
     def argument_checks(self) -> Mapping[str, Check | None]:
         """Return the check of each argument by its name; a subclass adds those of its own."""

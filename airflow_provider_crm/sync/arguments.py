@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from airflow_provider_crm.budget.stated import check_share
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.guardrails.limits import Guardrails
+from airflow_provider_crm.hooks.shares import daily_share_of
 from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule
 from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS, LARGEST_CONCURRENCY
 from airflow_provider_crm.report.rejects_file import check_rejects_path
@@ -189,6 +190,11 @@ def query_parameters(name: str, value: object) -> object:
     raise _refused(name, value, "a list of values, or a dict of values by name, as the database's driver expects them")
 
 
+def daily_share(name: str, value: object) -> float:  # noqa: ARG001 - the share names it, or its option
+    """Return the part of a daily limit; for None the one of the configuration."""
+    return daily_share_of(value)
+
+
 def _column_name(name: str, value: object) -> str:
     """Return the name of a column; an empty one is refused where rows are read."""
     if value is None:
@@ -255,6 +261,7 @@ WRITING: Mapping[str, Check | None] = {
     "capture_before": boolean,
     "budget_share": check_share,
     "backfill_budget_share": check_share,
+    "daily_share": daily_share,
     "id_column": _column_name,
     "fields": mapping,
 }

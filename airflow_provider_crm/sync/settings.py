@@ -45,6 +45,7 @@ class Settings:
     capture_before: bool
     budget_share: float
     backfill_budget_share: float
+    daily_share: float
     sends: bool
     do_xcom_push: bool
 

@@ -116,11 +116,11 @@ class Segment:
         return self.settings.column_rules(self.timezone)
 
     def budget(self) -> Budget:
-        """Return the part of the vendor's rate limit that the run may use, shared through the ledger if it writes."""
+        """Return the part of the vendor's rate limits that the run may use, shared through the ledger if it writes."""
         settings = self.settings
         is_backfill = self.context["dag_run"].run_type == "backfill"
         share = settings.backfill_budget_share if is_backfill else settings.budget_share
-        return budget_of(share, self.ledger.database if settings.sends else None)
+        return budget_of(share, settings.daily_share, self.ledger.database if settings.sends else None)
 
 
 class TaskRun:

@@ -1,11 +1,16 @@
-"""The two budget arguments of the operators."""
+"""The budget arguments of the operators."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.hooks.shares import DEFAULT_DAILY_SHARE
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
+from airflow_provider_crm.provider_info import get_provider_info
 
 from .conftest import NOW
 
@@ -70,6 +75,44 @@ def test_a_share(budget_of):
 def test_a_backfill_has_a_share_of_its_own(budget_of, arguments, share):
     """A Dag run of type `backfill` uses the other argument."""
     assert budget_of("backfill", **arguments).share == share
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "share"),
+    [
+        ({}, None, 0.5),
+        ({}, "", 0.5),
+        ({}, " 0.8 ", 0.8),
+        ({"daily_share": 0.2}, "0.8", 0.2),
+        ({"daily_share": 1}, None, 1),
+    ],
+    ids=["neither", "an empty option", "the option", "both", "the argument"],
+)
+def test_a_day_has_a_share_of_its_own(budget_of, monkeypatch, arguments, option, share):
+    """The argument, else the option of the configuration, else a half; whatever the type of the run."""
+    if option is not None:
+        monkeypatch.setenv("AIRFLOW__CRM__DAILY_SHARE", option)
+    shares = [budget_of(run_type, **arguments).daily_share for run_type in ("scheduled", "backfill")]
+    assert shares == [share, share]
+
+
+@pytest.mark.parametrize("value", [0, 1.5, "half", math.nan, True])
+def test_a_wrong_share_of_a_day_is_reported_before_the_first_call(deal, update, monkeypatch, value):
+    """As an argument and as an option; the sentence says which of the two it is."""
+    advice = "write the part of the vendor's limit that the run may use, such as 0.9 (at most 1)."
+    assert str(update(ROWS, daily_share=value).error) == f"daily_share is {value!r}; {advice}"
+    monkeypatch.setenv("AIRFLOW__CRM__DAILY_SHARE", str(value))
+    failed = update(ROWS).error
+    assert isinstance(failed, AirflowFailException)
+    assert str(failed).startswith("[crm] daily_share is ")
+    assert str(failed).endswith(advice)
+    assert deal.audit.calls == []
+
+
+def test_the_option_is_described_to_airflow():
+    """Its default in the provider info is the one that runs use."""
+    option = get_provider_info()["config"]["crm"]["options"]["daily_share"]
+    assert float(option["default"]) == DEFAULT_DAILY_SHARE == Budget().daily_share
 
 
 @pytest.mark.parametrize("name", ["budget_share", "backfill_budget_share"])
