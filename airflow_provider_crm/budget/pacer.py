@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_crm.budget.kinds import fitting, stated_window
 from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, Observation, OwnCalls
 from airflow_provider_crm.budget.rate import DiscoveredRate
+from airflow_provider_crm.budget.refusals import Refusals
 from airflow_provider_crm.budget.shared_budget import LeaseRequest, ObservedRefusal
 from airflow_provider_crm.budget.sliding import SlidingLimit
 from airflow_provider_crm.budget.usage import GroupUse
+from airflow_provider_crm.vendors.limits import paced_limit, sliding_limit
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.lease import Leases
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.vendors.limits import Limits
-
 
 # So many seconds late, a call that waits still finds its room: threads do not wake to the moment, and some give up.
 _WAKING = 0.1
@@ -92,6 +93,7 @@ class Pacer:
         self._waiting: dict[int, float] = {}
         self._answers = self._answered_units = 0
         self._began = self._paused_until = clock.monotonic()
+        self._refusals = Refusals()
         self._sliding: SlidingLimit | None = None
         self._limit: LimitState | None = stated_window(stated, share, shared=leases is not None)
         spaced = stated is not None and self._limit is None
@@ -134,21 +136,20 @@ class Pacer:
                 self._leases.give_back(reservation.window, reservation.cost)
 
     def record_answer(
-        self,
-        reservation: Reservation,
-        limits: Limits | None,
-        *,
-        refused: bool = False,
-        sliding: Limits | None = None,
-    ) -> None:
+        self, reservation: Reservation, limits: tuple[Limits, ...] | None, *, refused: bool = False
+    ) -> float:
         """Learn from the answer to a call, or from its absence.
 
         Args:
             reservation: Its reservation.
-            limits: What the answer says about the limit; None if there was no answer.
-            refused: Whether the limit was the reason of a refusal (429).
-            sliding: What the answer says about a limit whose windows slide; None if it names none.
+            limits: The limits that the answer names; None if there was no answer.
+            refused: Whether a limit was the reason of a refusal (429).
+
+        Returns:
+            The seconds that only this call waits before it is tried again; 0 if all calls wait, or none has to.
         """
+        shown = None if limits is None else paced_limit(limits)
+        sliding = None if limits is None else sliding_limit(limits)
         with self._lock:
             now = self._clock.monotonic()
             if sliding is not None and self._sliding is None:
@@ -158,28 +159,21 @@ class Pacer:
             self._calls.in_flight -= reservation.cost
             self._answers += 1
             self._answered_units += reservation.cost
-            seen = _observation(reservation, limits, now)
+            seen = _observation(reservation, shown, now)
             if refused and seen is not None and self._limit is not None and self._limit.limit not in (0, seen.limit):
                 seen = None  # of another, stricter limit than the answers name
             self._learn(seen, reservation, now)
             if refused:
-                self._record_refusal(reservation, now, (limits.wait if limits is not None else None) or 0.0)
-            elif self._leases is not None:
+                return self._record_refusal(reservation, now, (shown.wait if shown is not None else None) or 0.0)
+            self._refusals.accept(reservation.sent_at)
+            if self._leases is not None:
                 self._leases.accept(reservation.sent_at, reservation.cost)
             else:
                 self._discovered = self._discovered.accept(reservation.sent_at, reservation.cost)
-
-    def pause(self, seconds: float) -> None:
-        """Let no call pass for that long; a shorter pause never ends a longer one."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+            return 0.0
 
     def use(self, group: str) -> GroupUse:
-        """Return what was used so far.
-
-        Args:
-            group: Name of the endpoint group.
-        """
+        """Return what was used so far, under the name of the endpoint group."""
         with self._lock:
             seconds = self._clock.monotonic() - self._began
             limit, window = (0, 0.0) if self._limit is None else (self._limit.limit, self._limit.length)
@@ -262,11 +256,16 @@ class Pacer:
         self._limit = self._limit.record_send(now, cost)
         return Reservation(now, self._limit.number, cost)
 
-    def _record_refusal(self, reservation: Reservation, now: float, wait: float) -> None:
-        """Pause all threads; where no answer has named a limit, learn from the refusal.
+    def _record_refusal(self, reservation: Reservation, now: float, wait: float) -> float:
+        """Return the seconds that only the refused call waits; pause all threads if they are 0.
 
-        Where one has, a refusal that it does not explain is of another limit: obeyed, not learned from.
+        Where no answer has named a limit, learn from the refusal. Where one has, a refusal that it does not explain is
+        of another limit: obeyed, not learned from. One that names no wait is isolated until others follow it.
         """
+        if wait <= 0:
+            wait = self._refusals.add(reservation.sent_at, self._clock.jitter())
+            if self._refusals.are_isolated:
+                return wait
         self._paused_until = max(self._paused_until, now + wait)
         if self._limit is not None:
             self._limit = self._limit.record_refusal(now, wait, reservation.cost)
@@ -274,6 +273,7 @@ class Pacer:
             self._leases.record_refusal(ObservedRefusal(reservation.sent_at, now, wait))
         else:
             self._discovered = self._discovered.record_refusal(reservation.sent_at, now, wait)
+        return 0.0
 
     def _learn(self, seen: Observation | None, reservation: Reservation, now: float) -> None:
         if seen is not None:

@@ -27,7 +27,8 @@ _T = TypeVar("_T")
 BeforeAttempt: TypeAlias = Callable[[], None]
 """Called before each attempt; what it raises ends the call, of which nothing is sent then."""
 
-# How long a refusal that names no wait pauses all calls: as long as after so many failed attempts.
+# How long a call waits that was refused, without a wait, by something other than the rate limit of calls: as long as
+# after so many failed attempts.
 _FAILED_ATTEMPTS = 3
 
 
@@ -84,7 +85,7 @@ class Attempts:
         Raises:
             CrmError: There is no answer, or none that can be read.
         """
-        started, failed, renewed = self._clock.monotonic(), 0, False
+        started, failed, refused, renewed = self._clock.monotonic(), 0, 0, False
         while True:
             with self._limits.passage(group, started, cost) as passage:
                 token, answer = self._attempt(passage, send, redact, before_attempt)
@@ -92,7 +93,8 @@ class Attempts:
                 return self._read(read, answer)
             except RateLimitedError as err:
                 redact(err)
-                self._pause(err, group, started)
+                refused += 1
+                self._wait_out(err, passage, refused, started)
             except TransientError as err:
                 redact(err)
                 failed += 1
@@ -146,13 +148,18 @@ class Attempts:
         self._sender.refuse_token(token)
         return True
 
-    def _pause(self, err: RateLimitedError, group: str, started: float) -> None:
-        """Pause all threads. Without a wait, or with one that is over by our clock, calls would repeat without end."""
-        wait = err.retry_after or self._retry.backoff(_FAILED_ATTEMPTS, self._clock.jitter())
-        self._limits.pause(group, wait)
+    def _wait_out(self, err: RateLimitedError, passage: Passage, refused: int, started: float) -> None:
+        """Wait before a refused call is tried again. Where all calls have to wait, the next passage does it."""
+        if passage.refused:
+            own_wait = self._retry.repeated_wait(passage.own_wait, refused)
+        else:  # the token's endpoint, or an answer of another status: no pacer knows
+            own_wait = err.retry_after or self._retry.backoff(_FAILED_ATTEMPTS, self._clock.jitter())
+        wait = own_wait or err.retry_after or 0.0
         if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
             err.retry_after = wait
             raise err
+        if own_wait:
+            self._clock.sleep(own_wait)
 
     def _back_off(self, err: TransientError, failed: int, attempts: int, started: float) -> None:
         """Wait before a call is repeated, unless it was tried often enough or would wait for too long."""

@@ -17,8 +17,11 @@ class Passage:
         sent: Whether the call was sent.
         limits: The limits that its answer names; None without an answer.
         refused: Whether the rate limit was the reason of a refusal (429).
+        own_wait: Seconds that only this call waits before it is tried again, known when the passage is over; 0 where
+            it may go at once, or where all calls wait.
     """
 
     sent: bool = False
     limits: tuple[Limits, ...] | None = None
     refused: bool = False
+    own_wait: float = 0.0

@@ -12,7 +12,6 @@ from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.client.passage import Passage
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
-from airflow_provider_crm.vendors.limits import paced_limit, sliding_limit
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.pacer import Budget
@@ -67,16 +66,9 @@ class RateLimits:
             yield passage
         finally:
             if passage.sent:
-                limits = passage.limits or ()
-                limit = None if passage.limits is None else paced_limit(limits)
-                sliding = sliding_limit(limits)
-                pacer.record_answer(reservation, limit, refused=passage.refused, sliding=sliding)
+                passage.own_wait = pacer.record_answer(reservation, passage.limits, refused=passage.refused)
             else:
                 pacer.cancel(reservation)
-
-    def pause(self, group: str, seconds: float) -> None:
-        """Let no call of an endpoint group go for that many seconds."""
-        self._pacer(group).pause(seconds)
 
     def used(self) -> tuple[GroupUse, ...]:
         """Return what was used so far, by endpoint group."""

@@ -29,6 +29,15 @@ class RetryRules:
         """Return the seconds to wait after that many failed attempts."""
         return min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1)) * (0.5 + jitter / 2)
 
+    def repeated_wait(self, wait: float, times: int) -> float:
+        """Return the seconds to wait when a call has to wait for the same reason again: doubled each time.
+
+        Args:
+            wait: Seconds to wait the first time.
+            times: How often it has had to wait, this time included.
+        """
+        return max(wait, min(self.longest_wait, wait * 2.0 ** (times - 1)))
+
     def allows_wait(self, wait: float, passed: float) -> bool:
         """Return whether a call may wait that many seconds, so many seconds after its first attempt began."""
         return wait <= self.defer_after and passed + wait <= self.total

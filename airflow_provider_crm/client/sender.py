@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_crm.client.redaction import hidden, redacted
 from airflow_provider_crm.client.transport import Wire
-from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
+from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RateLimitedError, TransientError
 from airflow_provider_crm.vendors.answers import text_of
 from airflow_provider_crm.vendors.limits import longest_wait
 
@@ -94,7 +94,9 @@ class Sender:
         passage.refused = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         self._check_redirect(response)
         if not response.ok:
-            raise self._refusal(response, passage.limits)
+            err = self._refusal(response, passage.limits)
+            passage.refused = passage.refused or isinstance(err, RateLimitedError)  # some vendors refuse with a 403
+            raise err
         return response
 
     def probe(self, prepare: Callable[[], requests.PreparedRequest]) -> str:

@@ -160,7 +160,7 @@ def foreign_error(vendor: Vendor, response: HttpResponse, *, quoted: bool = True
     """Return the error for an answer that is not in the vendor's own shape.
 
     A proxy, a gateway or another server has sent it, so it says nothing about the row or the key. The call did not
-    reach the vendor, and can succeed later. A 429 makes all threads pause, even one of a proxy.
+    reach the vendor, and can succeed later. A 429 is a refusal by a rate limit, even one of a proxy.
 
     Args:
         vendor: The vendor that should have answered.

@@ -26,10 +26,8 @@ from airflow_provider_crm.sandbox.close.switches import CloseSwitches
 from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
 from airflow_provider_crm.sandbox.wire import RefusalError
 from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.limits import paced_limit
 
 START = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
-DEFAULT_PAUSE = 0.5
 
 
 def answer_of(status, headers, body):
@@ -205,12 +203,10 @@ class Simulation:
         self.at(self.now + self._half(), self._answered, pacer, number, costs, reservation, answer)
 
     def _answered(self, pacer, number, costs, reservation, answer):
-        limits = paced_limit(VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now)))
+        limits = VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now))
         refused = answer.status_code == 429
-        pacer.record_answer(reservation, limits, refused=refused)
-        if refused:
-            pacer.pause(limits.wait or DEFAULT_PAUSE)
-        self._next(pacer, number, costs)
+        own_wait = pacer.record_answer(reservation, limits, refused=refused)
+        self.at(self.now + own_wait, self._next, pacer, number, costs)
 
     def _external_call(self):
         window = math.floor((START.timestamp() + self.now + self.server.phase) / self.server.window)

@@ -191,7 +191,7 @@ def test_a_worker_that_dies_takes_little_along(engine):
     for _ in range(2):
         while not isinstance(reservation := dead.acquire(), Reservation):
             pass
-        dead.record_answer(reservation, Limits(limit=1000, remaining=999, reset=3599.5))
+        dead.record_answer(reservation, (Limits(limit=1000, remaining=999, reset=3599.5),))
     simulation.worker(store=store, begins=0.1)
     simulation.run(1800)
     assert sum(simulation.arrivals.accepted.values()) >= 1000 - 1000 / 40 - 2
@@ -241,13 +241,13 @@ def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
             real_time.sleep(0.001)
         return reservation
 
-    pacer.record_answer(next_reservation(), Limits(limit=40, remaining=39, reset=900.5))
+    pacer.record_answer(next_reservation(), (Limits(limit=40, remaining=39, reset=900.5),))
     in_flight = [next_reservation()]
     store._database = Database(sa.create_engine("sqlite:////no/such/folder.db"))
     with pytest.raises(TransientError):
         in_flight += iter(next_reservation, None)
     for number, reservation in enumerate(in_flight):
-        pacer.record_answer(reservation, Limits(limit=40, remaining=38 - number, reset=900.0))
+        pacer.record_answer(reservation, (Limits(limit=40, remaining=38 - number, reset=900.0),))
     store._database = Database(engine)
     assert isinstance(next_reservation(), Reservation)
 
@@ -284,7 +284,7 @@ def test_real_threads_never_overdraw(engine, shared):
                 (arrived if left.allowed else refused).append(left)
             reset = -(-left.reset * 1000 // 1) / 1000
             limits = Limits(limit=60, remaining=left.remaining, reset=reset, wait=None if left.allowed else reset)
-            pacer.record_answer(got, limits, refused=not left.allowed)
+            pacer.record_answer(got, (limits,), refused=not left.allowed)
 
     threads = [threading.Thread(target=work) for _ in range(16)]
     for thread in threads:

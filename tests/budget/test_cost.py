@@ -84,7 +84,7 @@ def time():
 def pacer(time):
     """Return a pacer that has learned a limit of 10 units per window, 5 of which are used; the window ends in 8 s."""
     pacer = Pacer(Clock(monotonic=lambda: time[0]))
-    pacer.record_answer(pacer.acquire(5), Limits(limit=10, remaining=5, reset=8.123))
+    pacer.record_answer(pacer.acquire(5), (Limits(limit=10, remaining=5, reset=8.123),))
     return pacer
 
 
@@ -95,7 +95,7 @@ def test_what_is_left_goes_to_the_calls_that_fit(pacer, time):
     """A call that costs more than is left waits for the next window; cheaper ones use up this one."""
     assert pacer.acquire(6) == pytest.approx(8.123)
     for cost, remaining in ((2, 3), (3, 0)):
-        pacer.record_answer(pacer.acquire(cost), Limits(limit=10, remaining=remaining, reset=8.123))
+        pacer.record_answer(pacer.acquire(cost), (Limits(limit=10, remaining=remaining, reset=8.123),))
     assert isinstance(pacer.acquire(), float)
     time[0] = 8.2
     assert pacer.acquire(6).cost == 6
@@ -105,7 +105,7 @@ def test_a_call_that_waits_finds_room_in_the_next_window(pacer, time):
     """Calls that come first in the new window leave as much as the one that waits costs, until it has gone."""
     pacer.acquire(6)
     for remaining in (4, 3, 2, 1, 0):
-        pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=remaining, reset=8.123))
+        pacer.record_answer(pacer.acquire(), (Limits(limit=10, remaining=remaining, reset=8.123),))
     time[0] = 8.124
     assert [isinstance(pacer.acquire(), Reservation) for _ in range(5)] == [True] * 4 + [False]
     assert pacer.acquire(6).cost == 6
@@ -129,12 +129,12 @@ def test_a_call_that_needs_a_whole_window(pacer, time, cost):
 def test_a_share_is_exceeded_only_by_a_call_that_costs_more(time):
     """With half of a limit of 10, calls of 2 use 4; a call of 7 can only be sent alone."""
     pacer = Pacer(Clock(monotonic=lambda: time[0]), share=0.5)
-    pacer.record_answer(pacer.acquire(2), Limits(limit=10, remaining=8, reset=8.123))
+    pacer.record_answer(pacer.acquire(2), (Limits(limit=10, remaining=8, reset=8.123),))
     assert isinstance(pacer.acquire(2), Reservation)
     assert isinstance(pacer.acquire(2), float)
     time[0] = 20.0
     other = Pacer(Clock(monotonic=lambda: time[0]), share=0.5)
-    other.record_answer(other.acquire(2), Limits(limit=10, remaining=8, reset=8.123))
+    other.record_answer(other.acquire(2), (Limits(limit=10, remaining=8, reset=8.123),))
     _, waited = acquired(other, time, cost=7)
     assert waited > 8.1
 
@@ -154,7 +154,7 @@ def test_an_answer_that_is_missing_costs_the_units_of_its_call(pacer):
 
 def test_the_use_is_in_units_and_the_calls_are_calls(pacer, time):
     """A report has both; the part used compares units with what the vendor allows."""
-    pacer.record_answer(pacer.acquire(3), Limits(limit=10, remaining=2, reset=8.0))
+    pacer.record_answer(pacer.acquire(3), (Limits(limit=10, remaining=2, reset=8.0),))
     use = pacer.use("x")
     assert (use.calls, use.cost, use.units, use.allowed, use.used) == (2, 8, 8, 10, 0.8)
     assert use.after(GroupUse("x", 4, 10, 8.0, 20)) == GroupUse("x", 6, 10, 8.123, 30, 12)

@@ -35,7 +35,7 @@ def time():
 def pacer(time):
     """Return a pacer that has learned a limit of 10 calls per window, 5 of which are used; the window ends in 8 s."""
     pacer = Pacer(time.clock())
-    pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=5, reset=8.123))
+    pacer.record_answer(pacer.acquire(), (Limits(limit=10, remaining=5, reset=8.123),))
     return pacer
 
 
@@ -72,7 +72,7 @@ def test_calls_in_flight_count(pacer):
 def test_a_used_up_window_is_waited_for_to_its_end(pacer, time):
     """With nothing in flight, the wait lasts until the window is surely over; then there are calls again."""
     for remaining in (4, 3, 2, 1, 0):
-        pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=remaining, reset=8.123))
+        pacer.record_answer(pacer.acquire(), (Limits(limit=10, remaining=remaining, reset=8.123),))
     assert pacer.acquire() == pytest.approx(8.123)
     time.seconds = 8.124
     assert isinstance(pacer.acquire(), Reservation)
@@ -90,7 +90,7 @@ def test_a_cancelled_reservation_comes_back(pacer):
 def test_a_429_pauses_all_threads(time, remaining):
     """After a refusal no thread gets a reservation until the vendor's wait is over, even if calls seem to remain."""
     pacer = Pacer(time.clock())
-    pacer.record_answer(pacer.acquire(), Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0), refused=True)
+    pacer.record_answer(pacer.acquire(), (Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0),), refused=True)
     assert pacer.acquire() == 3.0
     time.seconds = 2.9
     assert pacer.acquire() == pytest.approx(0.1)
@@ -98,33 +98,56 @@ def test_a_429_pauses_all_threads(time, remaining):
     assert isinstance(pacer.acquire(), Reservation)
 
 
-def test_a_shorter_hold_never_ends_a_longer_one(pacer, time):
-    """Of several holds the longest counts."""
-    pacer.pause(10)
-    pacer.pause(1)
+def test_a_shorter_pause_never_ends_a_longer_one(time):
+    """Of the waits that several refusals name the longest counts."""
+    pacer = Pacer(time.clock())
+    reservations = pacer.acquire(), pacer.acquire()
+    for reservation, wait in zip(reservations, (10.0, 1.0), strict=True):
+        assert pacer.record_answer(reservation, (Limits(wait=wait),), refused=True) == 0
     time.seconds = 5.0
     assert pacer.acquire() == 5.0
+
+
+def test_an_isolated_refusal_is_waited_out_by_its_call_only(time):
+    """Of two hundred calls every tenth is refused without a wait: each of them waits, and no other call ever does."""
+    pacer = Pacer(time.clock())
+    for number in range(200):
+        time.seconds += 0.01
+        own_wait = pacer.record_answer(pacer.acquire(), (), refused=number % 10 == 5)
+        assert 0.5 <= own_wait <= 1.0 if number % 10 == 5 else own_wait == 0
+
+
+def test_refusals_one_after_another_pause_all_calls(time):
+    """The third of them in a row is of a limit; calls that were sent before the first, and accepted, change nothing."""
+    pacer = Pacer(time.clock())
+    early = pacer.acquire()
+    time.seconds += 0.01
+    refused = [pacer.acquire() for _ in range(3)]
+    waits = [pacer.record_answer(refused[0], (), refused=True), pacer.record_answer(early, ())]
+    waits += [pacer.record_answer(reservation, (), refused=True) for reservation in refused[1:]]
+    assert [0.5 <= wait <= 1.0 for wait in waits] == [True, False, True, False]
+    assert 0.5 <= pacer.acquire() <= 1.0
 
 
 def test_a_stated_hour_is_a_start(time):
     """Without any header, a stated limit of an hour gives its share of calls, then the wait for the rest of it."""
     pacer = Pacer(time.clock(), share=0.5, stated=StatedLimit(10, 3600))
     for _ in range(5):
-        pacer.record_answer(pacer.acquire(), Limits())
+        pacer.record_answer(pacer.acquire(), (Limits(),))
     assert pacer.acquire() == 3600.0
 
 
 def test_a_stated_rate_spaces_calls(time):
     """Without any header, a stated limit per second spaces calls evenly, a little below it."""
     pacer = Pacer(time.clock(), stated=StatedLimit(40, 1))
-    pacer.record_answer(pacer.acquire(), Limits())
+    pacer.record_answer(pacer.acquire(), (Limits(),))
     assert 1 / 40 < pacer.acquire() < 1.1 / 40
 
 
 def test_answers_count_more_than_what_was_stated(time):
     """The first answer with a header replaces what the connection says."""
     pacer = Pacer(time.clock(), stated=StatedLimit(1, 3600))
-    pacer.record_answer(pacer.acquire(), Limits(limit=10, remaining=9, reset=1.5))
+    pacer.record_answer(pacer.acquire(), (Limits(limit=10, remaining=9, reset=1.5),))
     assert isinstance(pacer.acquire(), Reservation)
 
 
@@ -132,8 +155,8 @@ def test_answers_count_more_than_what_was_stated(time):
 def test_a_reservation_costs_microseconds():
     """A reservation and its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
     pacer = Pacer(Clock())
-    pacer.record_answer(pacer.acquire(), Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5))
-    limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
+    pacer.record_answer(pacer.acquire(), (Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5),))
+    limits = (Limits(limit=10_000_000, remaining=9_000_000, reset=900.5),)
 
     def work():
         for _ in range(2_500):

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.vendors.limits import Limits, paced_limit, sliding_limit
+from airflow_provider_crm.vendors.limits import Limits
 
 LIMIT, LENGTH = 20, 10.0
 DAY = Limits(limit=1_000, remaining=900, reset=50_000.0)
@@ -47,7 +47,7 @@ def call(pacer, server, units=1, *, day=False):
         server.now += reservation
     told = server.take(units)
     limits = (*([DAY] if day else []), told or Limits(wait=1.0))
-    pacer.record_answer(reservation, paced_limit(limits), refused=told is None, sliding=sliding_limit(limits))
+    pacer.record_answer(reservation, limits, refused=told is None)
     return told is not None
 
 

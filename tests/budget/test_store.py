@@ -102,7 +102,7 @@ def test_a_closed_worker_leaves_nothing_behind(engine, store):
     for remaining in (99, 98):
         while not isinstance(reservation := pacer.acquire(), Reservation):
             pass
-        pacer.record_answer(reservation, Limits(limit=100, remaining=remaining, reset=900.5))
+        pacer.record_answer(reservation, (Limits(limit=100, remaining=remaining, reset=900.5),))
     pacer.close()
     with engine.connect() as connection:
         assert connection.execute(sa.select(budgets.c.granted)).scalar_one() == 2

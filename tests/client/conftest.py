@@ -50,18 +50,18 @@ class Time:
 
 
 class Server:
-    """A tiny HTTP server: it gives the same answer to every call, and keeps what it received."""
+    """A tiny HTTP server: the same answer to every call, but for the first ones; it keeps what it received."""
 
-    def __init__(self, *, status=200, headers=None, body=b"{}"):
+    def __init__(self, *, status=200, headers=None, body=b"{}", first=()):
         self.received = []
-        server = self
+        server, first = self, iter(first)
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self):
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers_in = {name.lower(): value for name, value in self.headers.items()}
                 server.received.append((self.command, self.path, headers_in))
-                self.send_response(status)
+                self.send_response(next(first, status))
                 for name, value in (headers or {}).items():
                     self.send_header(name, value)
                 self.end_headers()

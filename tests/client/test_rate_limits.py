@@ -1,4 +1,4 @@
-"""Refusals by the rate limit (429): they pause all threads, and end with the total time."""
+"""Refusals by the rate limit (429): they pause all threads, or their own call, and end with the total time."""
 
 from __future__ import annotations
 
@@ -78,11 +78,56 @@ def test_refusals_end_with_the_total_time(raze, sandbox, time):
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}, {"X-RateLimit-Reset": "1"}])
 def test_a_429_without_a_usable_wait_is_not_hammered(serve, connect, time, headers):
-    """A refusal that names no wait, or none from now on (clocks differ), pauses all threads, too."""
+    """A refusal that names no wait, or none from now on (clocks differ), is waited out, too, until time is up."""
     server = serve(status=429, headers=headers)
     with pytest.raises(RateLimitedError):
         connect(server.url, total=10.0).write(PUT, "opp_1")
     assert (min(time.slept) >= 0.5, len(server.received) <= 21) == (True, True)
+
+
+def test_an_isolated_429_holds_only_its_call(serve):
+    """Another thread sends its call while the refused one waits, with no wait of its own."""
+    seconds, slept = [0.0], []
+
+    def sleep(wait):
+        slept.append((threading.current_thread().name, len(server.received)))
+        other.start()
+        other.join(10)
+        seconds[0] += wait
+
+    clock = Clock(monotonic=lambda: seconds[0], sleep=sleep, jitter=lambda: 0.0)
+    server = serve(first=[429], body=b'{"id": "oppo_1"}')
+    with Session(Account(VENDORS["close"], server.url, Credentials("key")), clock=clock) as session:
+        other = threading.Thread(target=session.read, args=("oppo_1",))
+        session.read("oppo_1")
+    assert (slept, seconds, len(server.received)) == ([(threading.current_thread().name, 1)], [0.5], 3)
+
+
+def test_a_call_that_is_refused_again_waits_for_longer(serve, connect, time):
+    """Half a second, then a whole one; the third refusal in a row pauses all calls. None of them is an attempt."""
+    server = serve(first=[429] * 3, body=b'{"id": "oppo_1"}')
+    connect(server.url, vendor=VENDORS["close"], attempts=1).read("oppo_1")
+    assert (time.slept, len(server.received)) == ([0.5, 1.0, 0.5], 4)
+
+
+def test_a_wait_of_its_own_ends_with_the_total_time(serve, connect, time):
+    """A call that may not wait for so long ends with the refusal, and says how long it would have been."""
+    server = serve(status=429)
+    with pytest.raises(RateLimitedError, match="429") as limited:
+        connect(server.url, vendor=VENDORS["close"], total=0.4).read("oppo_1")
+    assert (limited.value.retry_after, time.slept, len(server.received)) == (0.5, [], 1)
+
+
+def test_a_refusal_with_another_status_is_one_of_the_limit(serve, connect, time):
+    """An adapter that reads a 403 as a used-up limit makes its call wait, as after a 429."""
+
+    class Forbids(type(RAZE)):
+        def error(self, response):
+            return RateLimitedError("Too many calls.", vendor="raze", status=response.status_code)
+
+    server = serve(first=[403], body=b'{"success": true, "data": {"id": "opp_1"}}')
+    connect(server.url, vendor=Forbids()).read("opp_1")
+    assert (time.slept, len(server.received)) == ([0.5], 2)
 
 
 def test_a_429_holds_all_threads_together(sandbox, connect):

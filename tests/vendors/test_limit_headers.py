@@ -115,7 +115,7 @@ def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     for headers, refused in answers:
         reservation = reserved(pacer, seconds)
         seconds[0] += 0.05
-        limits = paced_limit(VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now()))
+        limits = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
         pacer.record_answer(reservation, limits, refused=refused)
     assert pacer.use("").calls == len(answers)
     pacer.close()
@@ -129,7 +129,7 @@ def test_the_largest_limit_fits_into_the_database(new_database):
     engine = Database(sa.create_engine(new_database())).engine
     pacer = Pacer(Clock(), leases=Leases(BudgetStore(Database(engine, clock=Clock())), "one", 1.0))
     for _ in range(3):
-        pacer.record_answer(reserved(pacer, [0.0]), Limits(None, MOST_CALLS, 1, 10.0))
+        pacer.record_answer(reserved(pacer, [0.0]), (Limits(None, MOST_CALLS, 1, 10.0),))
     engine.dispose()
 
 
