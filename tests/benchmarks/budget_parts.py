@@ -123,7 +123,7 @@ def virtual(run):
 def cost():
     """What a call costs, in microseconds of CPU."""
     pacer, calls = Pacer(Clock()), 50_000
-    limits = Limits(limit=10_000_000, remaining=9_000_000, reset=900.5)
+    limits = (Limits(limit=10_000_000, remaining=9_000_000, reset=900.5),)
     pacer.record_answer(pacer.acquire(), limits)
     started = time.process_time()
     for _ in range(calls):
