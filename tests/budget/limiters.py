@@ -10,7 +10,7 @@ They share no code with the sandbox, so that a mistake in its counters cannot hi
 | `bucket` | until its token has been refilled; the bucket is full at the start |
 
 Times are seconds on the server's clock. Limits and costs are units; a call costs one if nothing else is said.
-Nothing here is safe for threads.
+Nothing here is safe for threads. Over 300 lines because kinds and announcements are read side by side.
 """
 
 from __future__ import annotations
@@ -113,11 +113,14 @@ class Limiter(ABC):
 
     def take(self, now: float, cost: int = 1) -> Reading:
         """Count a call if there are units enough for it."""
-        before = self.look(now, cost)
-        if not before.allowed:
-            return before
+        if self.wait(now, cost) > 0:
+            return self.look(now, cost)
         self.count(now, cost)
         return self.look(now, 0)
+
+    def wait(self, now: float, cost: int = 1) -> float:
+        """Return the seconds until a call of this cost is accepted; 0 for now."""
+        return 0.0 if self._free(now) + _ROUNDING >= cost else self._until(now, cost)
 
     @abstractmethod
     def count(self, now: float, cost: int) -> None:
@@ -253,9 +256,8 @@ class LimitersAtOnce:
 
     def take(self, now: float, cost: int = 1) -> tuple[Reading, ...]:
         """Count a call under all of the limits or under none; the call was accepted if all readings allow it."""
-        before = tuple(limiter.look(now, cost) for limiter in self.limiters)
-        if not all(one.allowed for one in before):
-            return before
+        if any(limiter.wait(now, cost) > 0 for limiter in self.limiters):
+            return tuple(limiter.look(now, cost) for limiter in self.limiters)
         return tuple(limiter.take(now, cost) for limiter in self.limiters)
 
 
