@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import sys
 import tempfile
 import threading
@@ -12,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-from writers import DAY, Cost, check, deals, pushed
+from writers import Cost, check, pushed, run_operator
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "fake" / "installed"), str(ROOT)]  # Batchly, as if it was installed
 
 from airflow_provider_crm.client.account import Account  # noqa: E402 - after the path
+from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator  # noqa: E402
 from airflow_provider_crm.push.rules import PushRules  # noqa: E402
 from airflow_provider_crm.vendors.calls import WriteCall  # noqa: E402
 from airflow_provider_crm.vendors.credentials import Credentials  # noqa: E402
@@ -55,23 +53,9 @@ def _account(vendor: Batchly, url: str) -> Account:
 
 def operator(url: str, rows: int) -> Cost:
     """All defaults of `UpdateOpportunityOperator`, in an Airflow home whose ledger has its tables already."""
-    from airflow_provider_crm.hooks.ledger import ledger_database
-    from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
-    from tests.operators.conftest import Run
-
-    frame = deals(rows)
-    with tempfile.TemporaryDirectory() as home, contextlib.redirect_stdout(sys.stderr):  # where Airflow logs to
-        os.environ["AIRFLOW_HOME"] = home
-        os.environ["AIRFLOW_CONN_BATCHLY_SPEED"] = json.dumps({"conn_type": "batchly", "host": url, "password": KEY})
-        task = UpdateOpportunityOperator(
-            task_id="speed", crm_conn_id="batchly_speed", data=frame, id_column="id", fields=FIELDS, timezone="UTC"
-        )
-        ledger_database("").open()
-        began = Cost.now()
-        run = Run(as_of=DAY).of(task.execute)
-        cost = Cost.since(began)
-    check(run.error is None and run.outcomes == {"updated": rows}, run.error or run.report)
-    return cost
+    batchly = {"conn_type": "batchly", "host": url, "password": KEY}
+    with tempfile.TemporaryDirectory() as home:
+        return run_operator(home, UpdateOpportunityOperator, batchly, rows, FIELDS)
 
 
 def pool(url: str, rows: int) -> Cost:

@@ -1,12 +1,12 @@
 """A Close that does nothing but echo, after a set time: fast enough never to be what a benchmark measures.
 
-    python tests/benchmarks/echo_server.py [seconds of latency]
+    python tests/benchmarks/echo_server.py [seconds of latency] [bytes that a record has at least]
 
 Prints its port. Answers `GET /api/v1/me/` with an organization in dollars, `GET /connections` with the number of
 connections that were opened so far (`opened`) and of requests that were being answered at the same time at most
-(`at_once`), any other call with its own JSON body, if it has one, and the id of its path, as Close's record would show
-it. Below `/batchly/` it answers like the vendor in `tests/fake`: a call for many rows, `{"inputs": [...]}`, with these
-rows as `results`.
+(`at_once`), any other call with its own JSON body, if it has one, and the id of its path, as Close's record would
+show it, with as many other members as make the record so long. Below `/batchly/` it answers like the vendor in
+`tests/fake`: a call for many rows, `{"inputs": [...]}`, with these rows as `results`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,29 @@ BATCHLY = {
     b"schema": {"results": [{"name": "c_confidence", "type": "number", "label": "Confidence"}]},
 }
 INPUTS = b'{"inputs": '
+OTHERS = (
+    ("organization_id", "orga_2tTkyy1bBoq3sQZSCqUwqi"),
+    ("lead_name", "Wayne Enterprises (Sample Lead)"),
+    ("status_label", "Proposal sent"),
+    ("status_type", "active"),
+    ("value_formatted", "$1,000,000.50"),
+    ("annualized_value", 100000050),
+    ("expected_value", 75000037),
+    ("date_lost", None),
+    ("is_stalled", False),
+    ("date_created", "2026-02-11T09:21:07.264000+00:00"),
+)
+"""Members of the kinds that a record of Close has; each is repeated, numbered, until the record is long enough."""
+
+
+def members(size):
+    """Other members of a record, of that many bytes, or a few more."""
+    written, number = "", 0
+    while len(written) < size:
+        name, value = OTHERS[number % len(OTHERS)]
+        written += f"{json.dumps(f'{name}_{number // len(OTHERS)}')}: {json.dumps(value)}, "
+        number += 1
+    return written.encode()
 
 
 class Echo(asyncio.Protocol):
@@ -32,8 +55,9 @@ class Echo(asyncio.Protocol):
     answering = 0
     at_once = 0
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latency: float, others: bytes) -> None:
         self.latency = latency
+        self.others = others
         self.buffer = b""
 
     def connection_made(self, transport):
@@ -71,7 +95,7 @@ class Echo(asyncio.Protocol):
         elif parts[0] == b"batchly" and parts[-1] in BATCHLY:
             text = json.dumps(BATCHLY[parts[-1]]).encode()
         elif body:
-            text = b'{"id": "' + parts[-1] + b'", ' + body.lstrip()[1:]
+            text = b'{"id": "' + parts[-1] + b'", ' + self.others + body.lstrip()[1:]
         elif parts[-2] == b"opportunity":
             text = b'{"id": "' + parts[-1] + b'"}'
         else:
@@ -85,13 +109,13 @@ class Echo(asyncio.Protocol):
             self.transport.write(answer)
 
 
-async def main(latency):
+async def main(latency=0.0, size=0.0):
     """Serve until killed."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Echo(latency), "127.0.0.1", 0, backlog=256)
+    loop, others = asyncio.get_running_loop(), members(size)
+    server = await loop.create_server(lambda: Echo(latency, others), "127.0.0.1", 0, backlog=256)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - for the parent
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
+    asyncio.run(main(*map(float, sys.argv[1:])))

@@ -1,26 +1,36 @@
-"""Ways to write rows into a CRM, side by side: this package, a pool of requests, a loop, Airflow's HttpHook."""
+"""Ways to write rows into a CRM, side by side: operator, push, threads of requests, a loop, Airflow's HttpHook."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import json
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import requests
 import sqlalchemy as sa
 from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for the context of a task, which the tests have
 
 from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
+from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.ledger.ledger import Ledger
+from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.report.combined import combined
@@ -28,8 +38,6 @@ from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.rows import ColumnRules, FrameReader
 from airflow_provider_crm.sync.gc_tuning import freeze_imports
 from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.credentials import Credentials
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 FIELDS = {"arr": "deal_value", "note": "notes", "confidence": "confidence"}
@@ -70,10 +78,51 @@ def body(number: int) -> dict[str, object]:
     return {"value": number * 100 + 50, "note": f"deal {number}", "confidence": number % 100}
 
 
-def push(url: str, rows: int, threads: int) -> Cost:
-    """With all that is on by default: ledger in SQLite, comparison of the echo, report."""
-    account = Account(VENDORS["close"], url, Credentials("key"))
-    return pushed(account, rows, FIELDS, PushRules(timezone="UTC", concurrency=threads))
+def operator(url: str, rows: int, *, shares_budget: bool = True, **arguments: object) -> Cost:
+    """The whole `UpdateOpportunityOperator`, as a task runs it: all defaults, and a file for rejects.
+
+    Ledger and shared budget are in a new SQLite file, whose tables are there already.
+
+    Args:
+        url: The server.
+        rows: How many.
+        shares_budget: False for a session whose budget has no store; no user can choose that.
+        arguments: Other arguments of the operator.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        close = {"conn_type": "close", "host": url, "password": "key"}
+        kind = UpdateOpportunityOperator if shares_budget else _AloneWithItsBudget
+        return run_operator(home, kind, close, rows, FIELDS, rejects_path=f"{home}/rejects.jsonl", **arguments)
+
+
+class _AloneWithItsBudget(UpdateOpportunityOperator):
+    def session_for(self, account: Account) -> Session:
+        """Use a session without a store."""
+        return Session(account, retry=RetryRules(defer_after=self.defer_after))
+
+
+def run_operator(
+    home: str,
+    kind: type[UpdateOpportunityOperator],
+    connection: Mapping[str, str],
+    rows: int,
+    fields: Mapping[str, str],
+    **arguments: Any,
+) -> Cost:
+    """Run an operator in an Airflow home of its own, and return what the task itself took."""
+    from tests.operators.conftest import Run
+
+    os.environ["AIRFLOW_HOME"] = home
+    os.environ["AIRFLOW_CONN_CRM_SPEED"] = json.dumps(connection)
+    names = {"task_id": "speed", "crm_conn_id": "crm_speed", "id_column": "id", "fields": fields, "timezone": "UTC"}
+    with contextlib.redirect_stdout(sys.stderr):  # where Airflow logs to
+        task = kind(data=deals(rows), **names, **arguments)
+        ledger_database("").open()
+        began = Cost.now()
+        run = Run(as_of=DAY).of(task.execute)
+        cost = Cost.since(began)
+    check(run.error is None and run.outcomes == {"updated": rows}, run.error or run.report)
+    return cost
 
 
 def pushed(account: Account, rows: int, fields: Mapping[str, str], rules: PushRules) -> Cost:
@@ -98,10 +147,11 @@ def pushed(account: Account, rows: int, fields: Mapping[str, str], rules: PushRu
 
 
 def pool(url: str, rows: int, threads: int) -> Cost:
-    """A session of requests and a pool of threads: no ledger, no retry, no report, no comparison."""
+    """A session of requests with retry, and a pool of threads: no ledger, no report, no comparison."""
+    retry = Retry(5, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
     with requests.Session() as session, ThreadPoolExecutor(threads) as executor:
         session.auth = ("key", "")
-        session.mount("http://", HTTPAdapter(pool_maxsize=threads))
+        session.mount("http://", HTTPAdapter(pool_maxsize=threads, max_retries=retry))
 
         def put(number: int) -> str:
             response = session.put(f"{url}/api/v1/opportunity/oppo_{number:09d}/", json=body(number), timeout=30)
@@ -119,7 +169,8 @@ def loop(url: str, rows: int) -> Cost:
     with requests.Session() as session:
         session.auth = ("key", "")
         for number in range(rows):
-            session.put(f"{url}/api/v1/opportunity/oppo_{number:09d}/", json=body(number)).json()
+            path = f"/api/v1/opportunity/oppo_{number:09d}/"
+            session.put(url + path, json=body(number), timeout=30).json()
     return Cost.since(began)
 
 
