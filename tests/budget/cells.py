@@ -173,7 +173,7 @@ class Cell:
 
 
 def _goal_of_the_whole(rule: LimiterRule, cell: Cell) -> Goal:
-    if cell.announced in UNTOLD:
+    if cell.announced in UNTOLD or (cell.workers > 1 and not cell.shares_store):
         return Goal(0.92, 0.01)
     if cell.bare_refusals:
         return Goal(0.92, cell.bare_refusals + 0.01)
@@ -188,6 +188,12 @@ def told() -> Iterator[Cell]:
     for latency, (workers, shares_store) in itertools.product((FAST, SLOW), WORKERS):
         for kind, limit, announced in _limits():
             yield Cell(kind, (limit,), announced, workers, shares_store, latency=latency)
+
+
+def apart() -> Iterator[Cell]:
+    """Return the cells of four workers without a store, which see only what remains."""
+    for kind, limit, announced in _limits():
+        yield Cell(kind, (limit,), announced, 4)
 
 
 def shares() -> Iterator[Cell]:
@@ -242,7 +248,7 @@ def bare() -> Iterator[Cell]:
 
 
 GROUPS: dict[str, Callable[[], Iterator[Cell]]] = {
-    one.__name__: one for one in (told, shares, untold, epochs, days, others, bare)
+    one.__name__: one for one in (told, shares, untold, epochs, days, others, bare, apart)
 }
 
 

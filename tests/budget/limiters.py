@@ -20,7 +20,7 @@ import random
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from airflow_provider_crm.vendors.limits import Limits
@@ -294,7 +294,8 @@ class Announcement:
             remaining=reading.remaining if self.counts else None,
             reset=reset,
             length=rule.seconds if self.length else None,
-            **_named(rule),
+            name=rule.name,
+            is_daily=rule.is_daily,
         )
 
 
@@ -358,9 +359,3 @@ def _written(seconds: float, grain: str, now: float) -> float | None:
     if grain == "epoch":
         return float(math.ceil(now + seconds - _ROUNDING) - math.floor(now))
     return float(math.ceil(seconds - _ROUNDING))
-
-
-def _named(rule: LimiterRule) -> dict[str, str | bool]:
-    """Return the attributes of `Limits` by which a pacer knows one limit from another, as far as it has them."""
-    known = {one.name for one in fields(Limits)}
-    return {name: value for name, value in (("name", rule.name), ("is_daily", rule.is_daily)) if name in known}

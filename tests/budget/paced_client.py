@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
-from airflow_provider_crm.vendors.limits import longest_wait, paced_limit, sliding_limit
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.shared_budget import SharedBudget
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.clock import Clock
 
     from .limiters import VendorAnswer
-
-# As a session waits after the first refusal that names no wait.
-_BARE_WAIT = 0.5
 
 
 class PacedClient:
@@ -52,13 +48,8 @@ class PacedClient:
     def record_answer(self, reservation: Reservation, answer: VendorAnswer | None) -> float:
         """Learn from an answer, or from its absence; return the seconds that this call alone has to wait."""
         if answer is None:
-            self._pacer.record_answer(reservation, None)
-            return 0.0
-        limits, refused = answer.limits, not answer.accepted
-        self._pacer.record_answer(reservation, paced_limit(limits), refused=refused, sliding=sliding_limit(limits))
-        if refused:
-            self._pacer.pause(longest_wait(limits) or _BARE_WAIT)
-        return 0.0
+            return self._pacer.record_answer(reservation, None)
+        return self._pacer.record_answer(reservation, answer.limits, refused=not answer.accepted)
 
     @property
     def kind(self) -> str:

@@ -96,10 +96,23 @@ class ProvingGround:
         name: str = "budget",
         begins: float = 0.0,
         costs: Iterator[int] | None = None,
+        quiet: tuple[float, float] = (0.0, 0.0),
     ) -> PacedClient:
-        """Add a worker, each of whose threads makes calls of the next of these costs; of 1 by default."""
+        """Add a worker.
+
+        Args:
+            threads: How many make calls.
+            share: Part of the limit that it may use.
+            daily_share: Part of the limit of a day that it may use.
+            stated: What the connection says about the limit.
+            store: Where the budget is shared.
+            name: Name of the shared budget.
+            begins: When it begins.
+            costs: The cost of the next call of any thread; 1 by default.
+            quiet: From when until when it has nothing to send.
+        """
         client = PacedClient(self.clock(), share=share, daily_share=daily_share, stated=stated, store=store, name=name)
-        thread = _Thread(len(self.clients), client, itertools.repeat(1) if costs is None else costs)
+        thread = _Thread(len(self.clients), client, itertools.repeat(1) if costs is None else costs, quiet)
         self.clients.append(client)
         self._later(begins, self._first, thread, threads)
         return client
@@ -146,6 +159,10 @@ class ProvingGround:
         self._acquire(thread, next(thread.costs), threads - 1)
 
     def _acquire(self, thread: _Thread, cost: int, to_start: int) -> None:
+        begins, ends = thread.quiet
+        if begins <= self.now < ends:
+            self._later(ends, self._acquire, thread, cost, to_start)
+            return
         got = thread.client.acquire(cost)
         if isinstance(got, (int, float)):
             self._later(self.now + max(got, _SHORTEST_SLEEP), self._acquire, thread, cost, to_start)
@@ -186,3 +203,4 @@ class _Thread(NamedTuple):
     worker: int
     client: PacedClient
     costs: Iterator[int]
+    quiet: tuple[float, float]
