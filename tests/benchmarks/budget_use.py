@@ -29,7 +29,7 @@ import sqlalchemy as sa
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))  # tests are imported as `tests.folder.module`
 
-from tests.budget.over_http import Cell, Processes, Use, measure  # noqa: E402 - after the path
+from tests.budget.over_http import Cell, Use, Worker, measure  # noqa: E402 - after the path
 
 HEAD = """
 | | limit | announced | runs | used | second half | refused | goals | |
@@ -125,12 +125,12 @@ def main() -> None:
         print(*found, f"{len(found)} cells, {sum(line.cell.lasts for line in found)} s", sep="\n")  # noqa: T201 - asked for
         return
     print(HEAD)  # noqa: T201 - the result
-    with ExitStack() as stack, closing(Processes()) as processes:
+    with ExitStack() as stack, closing(Worker()) as worker:
         databases = Databases(stack)
         for line in found:
             database = databases.connection() if line.cell.store == "postgresql" else None
             with home() as folder:
-                use = measure(line.cell, processes, folder, database)
+                use = measure(line.cell, worker, folder, database)
             print(row(line, use), flush=True)  # noqa: T201 - the result
 
 

@@ -1,8 +1,9 @@
-"""Runs `UpdateOpportunityOperator` as a worker would, in a process of its own: one task for each line of its input.
+"""Runs `UpdateOpportunityOperator` as workers would, each task in a process of its own.
 
-A line is a job in JSON (see `measure` in `over_http.py`), and so is an answer: outcomes, error, deferral, and what the
-report says of the budget. The operator has all its defaults but for what the job names. A job may also ask for one of
-the ways that it is compared with.
+A line of the input is a job in JSON (see `_job` in `over_http.py`), and so is a line of the output, when one has ended:
+its `id`, outcomes, error, deferral, and what the report says of the budget. The operator has all its defaults but for
+what the job names. A job may also ask for one of the ways that the operator is compared with. The first job runs here;
+each later one runs in a fork, which has the imports of the first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -73,31 +76,40 @@ def run_operator(job):
         "outcomes": report.get("outcomes", {}),
         "groups": report.get("budget", {}).get("groups", []),
         "error": None if end.error is None else str(end.error),
-        "deferred": None if end.deferred is None else str(end.deferred.timeout),
+        "deferred": None if end.deferred is None else f"deferred: {end.deferred.trigger.serialize()}",
         "processor": time.process_time() - before,
         "seconds": time.monotonic() - began,
     }
 
 
 def main():
-    """Answer jobs until the input ends."""
+    """Start jobs until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that no ended fork has to be waited for
     with contextlib.redirect_stdout(sys.stderr):  # where Airflow logs to
-        run_imports()
-        print("ready", file=answers, flush=True)
+        answer(json.loads(sys.stdin.readline()), answers)
         for line in sys.stdin:
-            print(json.dumps(run(json.loads(line))), file=answers, flush=True)
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                answer(json.loads(line), answers)
+                os._exit(0)
 
 
-def run_imports():
-    """Import what every task needs, so that the first one does not begin later than the others."""
-    import airflow.sdk
+def answer(job, answers):
+    """Run a job and write how it ended, at the latest when its patience ends."""
 
-    import airflow_provider_crm.operators.opportunity
-    import airflow_provider_crm.sync.row_run
-    import tests.operators.conftest
+    def give_up(*_):
+        write({"outcomes": {}, "groups": [], "error": "It took too long."})
+        os._exit(1)
 
-    return airflow.sdk, airflow_provider_crm, tests
+    def write(end):
+        print(json.dumps({"id": job["id"], **end}), file=answers, flush=True)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(math.ceil(job["patience"]))
+    end = run(job)
+    signal.alarm(0)
+    write(end)
 
 
 if __name__ == "__main__":

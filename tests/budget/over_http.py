@@ -31,17 +31,20 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.budget.limited_server import Call, VendorSetup, limited_server
 
 PROCESS = Path(__file__).with_name("operator_process.py")
 KEY, OTHER_KEY = "key-of-the-runs", "key-of-another-program"
-START_UP = 30.0  # seconds that a run may take beyond a multiple of its ideal time
+START_UP = 60.0  # seconds that a run may take beyond a multiple of its ideal time
+FIRST_START = 600.0  # the first one, which imports Airflow, on a busy machine
 SLOWEST = 4.0
 
 
@@ -134,7 +137,8 @@ class Use:
     @property
     def failures(self) -> list[str]:
         """How runs ended that did not write all their rows."""
-        return [str(end.get("error") or end["outcomes"]) for end in self.ends if end["outcomes"].keys() != {"updated"}]
+        failed = [end for end in self.ends if end["outcomes"].keys() != {"updated"}]
+        return [str(end.get("error") or end.get("deferred") or end["outcomes"]) for end in failed]
 
 
 def use_of(cell: Cell, calls: Sequence[Call], ends: Sequence[dict[str, Any]] = ()) -> Use:
@@ -188,69 +192,82 @@ def peak(cell: Cell, times: Sequence[float]) -> float:
     return most / cell.limit
 
 
-class Processes:
-    """Processes that have imported what a task needs, and wait for one."""
+class Worker:
+    """Runs jobs in processes that have the imports of a task already; safe for many threads."""
 
     def __init__(self) -> None:
-        self._idle: list[subprocess.Popen[str]] = []
+        pipe = subprocess.PIPE
+        quiet = {**os.environ, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+        command = [sys.executable, "-W", "ignore", str(PROCESS)]
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=quiet
+        )
+        self._ends: dict[int, Future[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self._warm_up()
 
-    def run(self, jobs: Sequence[dict[str, Any]], patience: float) -> list[dict[str, Any]]:
-        """Run each job in a process of its own, all at once; one that takes longer than `patience` is killed."""
-        while len(self._idle) < len(jobs):
-            self._idle.append(_started())
-        used = [self._idle.pop() for _ in jobs]
-        killing = threading.Timer(patience, lambda: [process.kill() for process in used])
-        killing.start()
-        for process, job in zip(used, jobs, strict=True):
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-        answers = [process.stdout.readline() for process in used]
-        killing.cancel()
-        self._idle += [process for process in used if process.poll() is None]
-        return [json.loads(answer or '{"outcomes": {}, "groups": [], "error": "killed"}') for answer in answers]
+    def start(self, job: dict[str, Any]) -> Future[dict[str, Any]]:
+        """Start a job; return how it will have ended."""
+        end: Future[dict[str, Any]] = Future()
+        with self._lock:
+            number = len(self._ends)
+            self._ends[number] = end
+            self._process.stdin.write(json.dumps({"id": number, **job}) + "\n")
+            self._process.stdin.flush()
+        return end
 
     def close(self) -> None:
-        """End them."""
-        for process in self._idle:
-            process.kill()
-            process.communicate()
+        """End it."""
+        self._process.stdin.close()
+        self._process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            self._ends[answer["id"]].set_result(answer)
+
+    def _warm_up(self) -> None:
+        """Run a task of one row, so that no later one begins with the imports of a first task."""
+        cell = Cell("bucket", 1, 1.0)
+        with limited_server(cell.setup) as server, TemporaryDirectory(ignore_cleanup_errors=True) as home:
+            job = _job(cell, server.url, Path(home), range(1))
+            end = self.start({**job, "patience": FIRST_START}).result()
+        assert end["outcomes"] == {"updated": 1}, end
 
 
-def _started() -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "ignore", str(PROCESS)]
-    pipe = subprocess.PIPE
-    quiet = {**os.environ, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=quiet)
-    assert process.stdout.readline() == "ready\n"
-    return process
+def _job(cell: Cell, url: str, home: Path, numbers: range, *, database: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what `operator_process.py` reads."""
+    return {
+        "way": cell.way,
+        "url": url,
+        "key": KEY,
+        "home": str(home),
+        "first": numbers.start,
+        "rows": len(numbers),
+        "share": cell.share,
+        "store": cell.store != "none",
+        "ledger": database,
+        "patience": START_UP + SLOWEST * cell.lasts,
+    }
 
 
-def measure(cell: Cell, processes: Processes, home: Path, database: dict[str, Any] | None = None) -> Use:
+def measure(cell: Cell, worker: Worker, home: Path, database: dict[str, Any] | None = None) -> Use:
     """Run one cell.
 
     Args:
         cell: What to measure.
-        processes: What the runs are run in.
+        worker: What the runs are run by.
         home: An empty folder: the Airflow home of the runs, with their ledger.
         database: Fields of the connection to an empty PostgreSQL database, if that is the store.
     """
     each = -(-cell.rows // cell.processes)
+    parts = [range(first, min(first + each, cell.rows)) for first in range(0, cell.rows, each)]
     with limited_server(cell.setup) as server, _another_program(cell, server.url):
-        jobs = [
-            {
-                "way": cell.way,
-                "url": server.url,
-                "key": KEY,
-                "home": str(home),
-                "first": number * each,
-                "rows": min(each, cell.rows - number * each),
-                "share": cell.share,
-                "store": cell.store != "none",
-                "ledger": database,
-            }
-            for number in range(cell.processes)
-        ]
-        ends = processes.run(jobs, START_UP + SLOWEST * cell.lasts)
+        started = [worker.start(_job(cell, server.url, home, part, database=database)) for part in parts]
+        ends = [end.result() for end in started]
         calls = server.calls()
     return use_of(cell, calls, ends)
 
