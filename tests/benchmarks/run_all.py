@@ -23,6 +23,7 @@ SECTIONS = (
     ("Share of the allowed calls used by the operator", "budget_use.py", ["--extended"], ["--only", "aligned"]),
     ("Share of the allowed calls used by the pacers alone, and their cost", "budget_parts.py", [], ["--virtual"]),
     ("Speed", "speed.py", [], ["--rounds", "1"]),
+    ("Rows that fail now and then", "faults.py", [], ["--rounds", "1"]),
     ("Speed of rows that share calls", "speed.py", ["--batch-rows", "100000"], ["--batch-rows", "20000"]),
     ("A quiet run: nothing changed", "quiet_run.py", ["1000000"], ["1000000"]),
     ("Peak memory", "memory.py", ["10000", "200000", "10000000"], ["10000", "200000", "10000000"]),
