@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.client.passage import Passage
+from airflow_provider_crm.client.used_up import used_up_text
 from airflow_provider_crm.exceptions import RateLimitedError, TransientError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class RateLimits:
         while not isinstance(wait := pacer.acquire(cost), Reservation):
             if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
                 vendor = self._account.vendor
-                msg = f"{vendor.display_name}'s rate limit is used up; the next call is allowed in {wait:.0f} seconds."
+                msg = used_up_text(vendor.display_name, wait, self._clock.now(), None)
                 raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
             if wait > 0:
                 self._clock.sleep(max(wait, _SHORTEST_SLEEP))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sync.settings import Settings
     from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
-_LONGEST_DEFERRAL = 86_400.0
+_LONGEST_DEFERRAL = 90_000.0  # the day on which clocks are set back has 25 hours, and a daily limit ends with it
 
 
 class SegmentedOperator(BaseOperator):
