@@ -70,6 +70,7 @@ class PlanRun:
         describe(attributes | {"vendor": segment.account.vendor.name, "waited": run.waited_seconds})
         counts = ", ".join(f"{count} {verdict}" for verdict, count in plan.counts.items() if count) or "nothing to do"
         segment.log.info("Plan %s of %d rows, fields: %s; %d calls.", plan.plan_id, plan.rows, counts, result["calls"])
+        run.log_limits(session)
         result["summary"] = summary
         for key in _XCOMS if segment.settings.do_xcom_push else ():
             segment.context["ti"].xcom_push(key=key, value=result[key])

@@ -78,6 +78,7 @@ class RowRun:
             result = self._written(source, run_context, self._tally(write))
         describe_run(result.report)
         record_waits(self._segment.context, result.report.vendor, self._run.waited_seconds)
+        self._run.log_limits(session)
         if result.wait is None:
             record_run(self._segment.context, result.report)
         return result

@@ -16,6 +16,7 @@ from airflow_provider_crm.exceptions import LedgerUnavailableError, SourceUnread
 from airflow_provider_crm.hooks.connection import crm_account
 from airflow_provider_crm.hooks.sessions import Account, Budget, budget_of
 from airflow_provider_crm.push.rules import PushRules
+from airflow_provider_crm.report.limit_lines import limit_lines
 from airflow_provider_crm.report.warnings import Warnings
 from airflow_provider_crm.sync.deferral import outage_wait
 from airflow_provider_crm.sync.ends import ending
@@ -160,6 +161,11 @@ class TaskRun:
     def budget_used(self, session: Session) -> BudgetUse:
         """Return what was used of the vendor's rate limit, including the time before a deferral."""
         return session.used().after(self.segment.deferral.report.get("budget"))
+
+    def log_limits(self, session: Session) -> None:
+        """Log what was used of the vendor's limits, and what is left of the day."""
+        for line in limit_lines(self.budget_used(session)):
+            self.segment.log.info(line)
 
     @contextmanager
     def open_context(self, source: Source, session: Session) -> Iterator[RunContext]:

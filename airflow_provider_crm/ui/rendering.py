@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from airflow_provider_crm import __version__
+from airflow_provider_crm.report.limit_lines import KINDS
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
 _FOLDER = Path(__file__).parent
@@ -38,7 +39,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(count=_count, duration=_duration, moment=_moment, iso=_iso, signed=_signed, money=_money)
-    made.filters.update(percent=_percent, window=_window, measure=_measure)
+    made.filters.update(percent=_percent, window=_window, measure=_measure, kind=_kind)
     made.globals.update(version=__version__, outcome_words={word.value: word for word in OutcomeWord})
     return made
 
@@ -82,6 +83,11 @@ def _window(seconds: float | None) -> str:
     if usual is None:
         return f"at least {_duration(seconds)}" if seconds >= _MINUTE else "window"
     return next(f"{usual // length} {unit}" for unit, length in _UNITS if usual % length == 0)
+
+
+def _kind(kind: str) -> str:
+    """Write how the vendor counts; a kind of a later version of the package is written as it is."""
+    return KINDS.get(kind, kind)
 
 
 def _measure(value: Decimal) -> str:

@@ -53,7 +53,7 @@ def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: Pa
         offset = (page - 1) * _RUNS_ON_A_PAGE
         latest = runs.latest(limit=_RUNS_ON_A_PAGE, offset=offset, account=account or None)
         charted = runs.latest(limit=_BARS, account=account or None)
-        used = of_accounts(runs.last_of_accounts(now - _PERIODS[_LONGEST_PERIOD]), windows(connection, now))
+        used = of_accounts(runs.last_of_accounts(now - _PERIODS[_LONGEST_PERIOD]), windows(connection, now), now)
     return pages.page(
         "overview.html",
         accounts=[(one, _total(since[_LONGEST_PERIOD], one.name)) for one in accounts],
@@ -135,11 +135,12 @@ def _run_page(
         shown = show or ("refused" if any(one.refused for one in found) else "written")
         rows = changes.refused(search) if shown == "refused" else changes.written(search)
         plan_id, tries = runs.plan_applied_by(run_key), runs.tries(run_key)
-        known = windows(connection, dt.datetime.now(dt.UTC))
+        now = dt.datetime.now(dt.UTC)
+        known = windows(connection, now)
     return pages.page(
         "run.html",
         runs=found,
-        budgets={one.account: of_run(one.budget, known) for one in found},
+        budgets={one.account: of_run(one.budget, known, now) for one in found},
         key=found[0].key,
         tries=tries,
         show=shown,

@@ -88,7 +88,7 @@ def test_the_last_run_of_each_key_speaks_for_it(log, reading):
     log.run("sales/t/open", finished=False, ago=dt.timedelta(minutes=1))
     log.run("sales/t/plain", ago=dt.timedelta(minutes=2), outcomes={"updated": 1})
     log.run("others/t/r", ago=dt.timedelta(minutes=3), outcomes={}, budget=used(WRITES, key="d" * 12))
-    found = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {})
+    found = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {}, NOW)
     assert {(one.run.key.run_id, one.run.budget.key) for one in found} == {("new", DIGEST[:12]), ("other", other)}
 
 
@@ -100,9 +100,9 @@ def test_an_overview_is_no_list_of_everything(log, reading, window):
     planned = used(("opportunity read", 9, 40, 20.0, 40))
     log.run("sales/t/planned", ago=dt.timedelta(hours=1), outcomes={}, budget=planned)
     latest = Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK)
-    (shared,) = of_accounts(latest, windows(reading, NOW))
+    (shared,) = of_accounts(latest, windows(reading, NOW), NOW)
     assert (shared.run.key.run_id, shared.budget.use.group) == ("wrote", "opportunity write")
-    (alone,) = of_accounts(latest, {})
+    (alone,) = of_accounts(latest, {}, NOW)
     assert alone.budget.use.calls == 120
 
 
@@ -111,7 +111,7 @@ def test_the_longest_window_that_was_seen_counts(log, reading):
     for number, (ago, seconds) in enumerate(((3, 12.5), (2, 58.9), (1, 40.0))):
         use = used(("opportunity write", 5, 40, seconds, 40))
         log.run(f"sales/t/{number}", ago=dt.timedelta(hours=ago), outcomes={"updated": 1}, budget=use)
-    (one,) = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {})
+    (one,) = of_accounts(Runs(reading, {"sales"}).last_of_accounts(NOW - WEEK), {}, NOW)
     assert (one.run.key.run_id, one.budget.seconds) == ("2", 58.9)
 
 
@@ -120,7 +120,7 @@ def test_a_shared_window_knows_more_than_one_run(log, reading, window):
     window(limit=50)
     log.run("sales/t/r", outcomes={"updated": 1}, budget=used(READS, WRITES))
     (run,) = Runs(reading, {"sales"}).named("sales/t/r")
-    shared, own = of_run(run.budget, windows(reading, NOW))
+    shared, own = of_run(run.budget, windows(reading, NOW), NOW)
     assert (shared.limit, shared.seconds, shared.window.used) == (50, 60.0, 10)
     assert (own.use.group, own.limit, own.window) == ("opportunity read", None, None)
 
@@ -154,6 +154,73 @@ def test_the_run_shows_its_budget(browser, log):
     assert "opportunity write 40 per 1 s 120 30% of 400 calls allowed during the run" in shown
     assert "opportunity read not known 1 not known" in shown
     assert "may use 90% of the limit together. The run waited 3.2 s" in shown
+
+
+@pytest.fixture
+def daily(log):
+    """Add a run under a limit of ten seconds and one of a day."""
+
+    def add(run_key="sales_sync/t/r", *, kind="sliding", left=2500, ends_in=dt.timedelta(hours=9), **run):
+        ends_at = None if ends_in is None else (NOW + ends_in).isoformat().replace("+00:00", "Z")
+        use = used(("", 812, 100, 10.0, 900))
+        use["groups"][0]["kind"] = kind
+        use["groups"][0]["day"] = {"limit": 5000, "used": 812, "left": left, "ends_at": ends_at, "share": 0.5}
+        log.run(run_key, outcomes={"updated": 1}, budget=use, **run)
+        return "" if ends_in is None else f"{NOW + ends_in:%Y-%m-%d %H:%M:%S}"
+
+    return add
+
+
+@pytest.mark.parametrize(("page", "asked"), [("", {}), ("run", {"run_key": "sales_sync/t/r"})])
+def test_the_pages_show_kind_and_day(browser, daily, page, asked):
+    """The kind stands beside the limit; of the day there are what is left, its end and the share."""
+    end = daily()
+    shown = plain(browser("anna").text(page, **asked))
+    assert "100 per 10 s sliding windows" in shown
+    assert f"2,500 of 5,000 left until {end} UTC; runs may use 50%" in shown
+
+
+def test_the_run_shows_its_calls_of_the_day(browser, daily):
+    """Beside those of the whole run, which may have taken several days."""
+    daily()
+    shown = plain(browser("anna").text("run", run_key="sales_sync/t/r"))
+    assert "Limit of the day Calls of that day" in shown
+    assert "runs may use 50% 812" in shown
+
+
+@pytest.mark.parametrize("page", ["", "run"])
+def test_a_day_that_has_ended_shows_nothing_left_of_it(browser, daily, page):
+    """What was left yesterday is not left today."""
+    end = daily(ends_in=-dt.timedelta(hours=1))
+    shown = plain(browser("anna").text(page, **({"run_key": "sales_sync/t/r"} if page else {})))
+    assert f"5,000 a day the day of the run ended at {end} UTC" in shown
+    assert "2,500" not in shown
+
+
+def test_a_day_of_the_last_24_hours(browser, daily):
+    """It has no end; where no answer says what is left, nothing is made up."""
+    daily(ends_in=None)
+    assert "2,500 of 5,000 left in 24 hours; runs may use 50%" in plain(browser("anna").text(""))
+    daily("sales_sync/t/later", ends_in=None, left=None, ago=dt.timedelta())
+    assert "5,000 a day in 24 hours; runs may use 50%" in plain(browser("anna").text(""))
+
+
+def test_without_a_daily_limit_the_pages_have_no_column_for_it(browser, log):
+    """The vendors that have no such limit show none; nor is a kind shown that is not known."""
+    log.run("sales_sync/t/r", outcomes={"updated": 1}, budget=used(WRITES, READS))
+    for text in (browser("anna").text(""), browser("anna").text("run", run_key="sales_sync/t/r")):
+        assert "of the day" not in text
+        assert "windows" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("aligned", "windows by the clock"), ("bucket", "token bucket"), ("refusals", "known from refusals only")],
+)
+def test_a_kind_is_written_in_words(kind, words):
+    """How the vendor counts; a word of a later version stays."""
+    assert environment().filters["kind"](kind) == words
+    assert environment().filters["kind"]("quantum") == "quantum"
 
 
 def test_the_run_shows_its_guardrails(browser, log):

@@ -15,7 +15,7 @@ from airflow_provider_crm.database.schema import budgets
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.budget.usage import GroupUse
+    from airflow_provider_crm.budget.usage import DayUse, GroupUse
     from airflow_provider_crm.ui.queries.runs import Run
 
 BudgetKey: TypeAlias = tuple[str, str]
@@ -40,6 +40,21 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """The limit of a day, as the last answer to a run showed it.
+
+    Attributes:
+        use: The use of it by the run.
+        ends_at: When the day ends; None where the last 24 hours count.
+        has_ended: Whether it has ended since: what was left then says nothing any more.
+    """
+
+    use: DayUse
+    ends_at: dt.datetime | None
+    has_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShownBudget:
     """One budget as a page shows it.
 
@@ -48,12 +63,14 @@ class ShownBudget:
         limit: Calls per window, or None where no answer named it.
         seconds: Length of a window, as far as known.
         window: The present window; None where the budget is not shared through the ledger.
+        day: The limit of a day; None where no answer named one.
     """
 
     use: GroupUse
     limit: int | None
     seconds: float | None
     window: Window | None
+    day: Day | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +90,15 @@ def windows(connection: Connection, now: dt.datetime) -> dict[BudgetKey, Window]
     }
 
 
-def of_run(use: BudgetUse | None, known: Mapping[BudgetKey, Window]) -> tuple[ShownBudget, ...]:
+def of_run(use: BudgetUse | None, known: Mapping[BudgetKey, Window], now: dt.datetime) -> tuple[ShownBudget, ...]:
     """Return the budgets that a run used, those with most calls first."""
     if use is None:
         return ()
     groups = sorted(use.groups, key=lambda group: (-group.calls, group.group))
-    return tuple(_budget(group, known.get((use.key, group.group)), 0.0) for group in groups)
+    return tuple(_budget(group, known.get((use.key, group.group)), 0.0, now) for group in groups)
 
 
-def of_accounts(latest: Iterable[Run], known: Mapping[BudgetKey, Window]) -> list[AccountBudget]:
+def of_accounts(latest: Iterable[Run], known: Mapping[BudgetKey, Window], now: dt.datetime) -> list[AccountBudget]:
     """Return the budgets to show, by account and key: the shared ones, else the one with most calls.
 
     A run may see only a part of a window, so the longest one that any of the runs saw counts.
@@ -98,7 +115,7 @@ def of_accounts(latest: Iterable[Run], known: Mapping[BudgetKey, Window]) -> lis
     result = []
     for (_, key), groups in sorted(newest.items()):
         of_key = [
-            AccountBudget(run, _budget(group, known.get((key, name)), longest[key, name]))
+            AccountBudget(run, _budget(group, known.get((key, name)), longest[key, name], now))
             for name, (run, group) in groups.items()
         ]
         of_key.sort(key=lambda one: (one.budget.window is None, -one.budget.use.calls))
@@ -119,8 +136,13 @@ def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
     )
 
 
-def _budget(group: GroupUse, window: Window | None, longest: float) -> ShownBudget:
-    seconds = max(group.window or 0.0, longest)
+def _budget(group: GroupUse, window: Window | None, longest: float, now: dt.datetime) -> ShownBudget:
+    seconds, day = max(group.window or 0.0, longest), None if group.day is None else _day(group.day, now)
     if window is None or not window.limit:
-        return ShownBudget(group, group.limit, seconds or None, None)
-    return ShownBudget(group, window.limit, max(window.seconds, seconds) or None, window)
+        return ShownBudget(group, group.limit, seconds or None, None, day)
+    return ShownBudget(group, window.limit, max(window.seconds, seconds) or None, window, day)
+
+
+def _day(use: DayUse, now: dt.datetime) -> Day:
+    ends_at = None if use.ends_at is None else dt.datetime.fromisoformat(use.ends_at)
+    return Day(use, ends_at, has_ended=ends_at is not None and ends_at <= now)
