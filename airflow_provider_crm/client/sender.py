@@ -8,13 +8,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_provider_crm.client.clock_difference import ClockDifference
 from airflow_provider_crm.client.redaction import hidden, redacted
 from airflow_provider_crm.client.transport import Wire
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RateLimitedError, TransientError
 from airflow_provider_crm.vendors.answers import text_of
+from airflow_provider_crm.vendors.limit_headers import date_of
 from airflow_provider_crm.vendors.limits import longest_wait
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import requests
 
     from airflow_provider_crm.client.account import Account
@@ -53,6 +57,7 @@ class Sender:
         self.wire = Wire(account, http, account.timeout)
         self._lock = threading.Lock()
         self._calls = 0
+        self._difference = ClockDifference()
 
     @property
     def calls(self) -> int:
@@ -89,8 +94,9 @@ class Sender:
             CrmError: There is no whole answer, or the vendor refuses the call.
         """
         passage.sent = True
+        sent_at = self._clock.monotonic()
         response = self.send(request)
-        passage.limits = self._account.vendor.limits(response, self._clock.now())
+        passage.limits = self._account.vendor.limits(response, self._server_time(response, sent_at))
         passage.refused = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         self._check_redirect(response)
         if not response.ok:
@@ -98,6 +104,13 @@ class Sender:
             passage.refused = passage.refused or isinstance(err, RateLimitedError)  # some vendors refuse with a 403
             raise err
         return response
+
+    def _server_time(self, response: requests.Response, sent_at: float) -> dt.datetime:
+        """Return the time on the server's clock at which an answer came, as far as answers have shown that clock."""
+        received_at, date = self._clock.monotonic(), date_of(response)
+        with self._lock:
+            self._difference = self._difference.observe(date, sent_at=sent_at, received_at=received_at)
+        return self._difference.server_time(received_at) or self._clock.now()
 
     def probe(self, prepare: Callable[[], requests.PreparedRequest]) -> str:
         """Test the connection with one request and no retry; return what it shows.

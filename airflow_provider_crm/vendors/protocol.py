@@ -181,5 +181,11 @@ class Vendor(Protocol):
         ...
 
     def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
-        """Read what an answer says about each rate limit, in the same order in every answer."""
+        """Return each rate limit that an answer names, in the same order in every answer.
+
+        Args:
+            response: The answer, of any status.
+            now: The time on the vendor's clock, as far as the `Date` headers of its answers have shown it; never ahead
+                of it. Moments that the answer names are compared with it.
+        """
         ...

@@ -20,12 +20,14 @@ import requests
 
 from airflow_provider_crm.budget.lease import Leases
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.client.clock_difference import ClockDifference
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.sandbox.close.limits import CloseLimits
 from airflow_provider_crm.sandbox.close.switches import CloseSwitches
 from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
 from airflow_provider_crm.sandbox.wire import RefusalError
 from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors.limit_headers import date_of
 
 START = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 
@@ -136,6 +138,7 @@ class Simulation:
         self._events = []
         self._order = itertools.count()
         self._workers = []
+        self._differences = []
 
     def clock(self):
         """Return the virtual clock."""
@@ -149,6 +152,7 @@ class Simulation:
         pacer = Pacer(self.clock(), share=share, stated=stated, leases=leases)
         number = len(self._workers)
         self._workers.append(pacer)
+        self._differences.append(ClockDifference())
         for thread in range(threads):
             # As in a run, the first call goes alone.
             self.at(begins + (0.0 if thread == 0 else 0.5) + 0.001 * thread, self._next, pacer, number, costs)
@@ -203,7 +207,12 @@ class Simulation:
         self.at(self.now + self._half(), self._answered, pacer, number, costs, reservation, answer)
 
     def _answered(self, pacer, number, costs, reservation, answer):
-        limits = VENDORS[self.server.name].limits(answer, START + dt.timedelta(seconds=self.now))
+        difference = self._differences[number].observe(
+            date_of(answer), sent_at=reservation.sent_at, received_at=self.now
+        )
+        self._differences[number] = difference
+        server_time = difference.server_time(self.now) or START + dt.timedelta(seconds=self.now)
+        limits = VENDORS[self.server.name].limits(answer, server_time)
         refused = answer.status_code == 429
         own_wait = pacer.record_answer(reservation, limits, refused=refused)
         self.at(self.now + own_wait, self._next, pacer, number, costs)
