@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_crm.vendors.answers import number_of
+from airflow_provider_crm.vendors.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_crm.vendors.response import HttpResponse
 
@@ -26,28 +29,17 @@ MOST_CALLS = 1_000_000_000
 LONGEST_WAIT = 31 * 86_400.0
 """Seconds: no vendor counts by more than a month."""
 
+DAY = 86_400.0
+"""Seconds of the window of a daily limit."""
+
 # Seconds, milli-, micro- and nanoseconds. Of one moment of our time only one of them is near to now.
 _EPOCH_UNITS = (1.0, 1e3, 1e6, 1e9)
+# The year 5138 in seconds is 1973 in milliseconds.
+_LARGEST_EPOCH = 1e11
 # Clocks differ, and an answer can be late.
 _LONGEST_PAST = 86_400.0
 _LONGEST_HEADER = 1_000
 _ITEM = re.compile(r'((?:"[^"]*"|[^,;"])*)(?:([,;])|$)')
-
-
-class Quota(NamedTuple):
-    """One limit as one answer shows it; None for each part that is missing.
-
-    Attributes:
-        limit: Calls per window.
-        remaining: Calls left in this window.
-        reset: Seconds until the window ends.
-        length: Seconds that a window lasts.
-    """
-
-    limit: int | None = None
-    remaining: int | None = None
-    reset: float | None = None
-    length: float | None = None
 
 
 def calls(value: object) -> int | None:
@@ -83,13 +75,37 @@ def seconds_until(value: object, now: dt.datetime) -> float | None:
     return next((max(wait, 0.0) for wait in waits if -_LONGEST_PAST <= wait <= LONGEST_WAIT), None)
 
 
+def seconds_left(value: object, now: dt.datetime) -> float | None:
+    """Return the seconds from now on that a text or number stands for, however a vendor writes them.
+
+    It is a number of seconds, or the moment at which they are over: an HTTP date, or a number since 1970. A number is
+    read as a moment where it is more seconds than any vendor asks for. None if it is nothing of that.
+
+    Args:
+        value: The text or number.
+        now: The time on the clock of the server that wrote it.
+    """
+    number = number_of(value)
+    if number is not None:
+        return number if number <= LONGEST_WAIT else seconds_until(number, now)
+    moment = _http_date(value) if isinstance(value, str) else None
+    return None if moment is None else seconds(max(0.0, (moment - now).total_seconds()))
+
+
+def grain(value: object) -> float | None:
+    """Return the seconds that the last digit stands for in what `seconds_left` reads, such as 1.0 or 0.001."""
+    number = number_of(value)
+    if number is None:
+        return 1.0 if isinstance(value, str) and _http_date(value) is not None else None
+    unit = 1.0
+    if number > LONGEST_WAIT:
+        unit = next((unit for unit in _EPOCH_UNITS if number / unit < _LARGEST_EPOCH), _EPOCH_UNITS[-1])
+    return 10.0 ** -len(str(value).strip().partition(".")[2]) / unit
+
+
 def retry_after(response: HttpResponse, now: dt.datetime) -> float | None:
     """Read a `Retry-After` header, which holds seconds or an HTTP date, as seconds."""
-    value = response.headers.get("Retry-After", "")
-    if number_of(value) is not None:
-        return seconds(value)
-    moment = _http_date(value)
-    return None if moment is None else seconds(max(0.0, (moment - now).total_seconds()))
+    return seconds_left(response.headers.get("Retry-After"), now)
 
 
 def date_of(response: HttpResponse) -> dt.datetime | None:
@@ -102,39 +118,89 @@ def first_known(*values: _Number | None) -> _Number | None:
     return next((value for value in values if value is not None), None)
 
 
-def standard_quota(headers: Mapping[str, str]) -> Quota:
+def standard_limits(headers: Mapping[str, str], now: dt.datetime) -> tuple[Limits, ...]:
     """Read the standard `RateLimit` header in all of its drafts, from the oldest to the one of 2025.
 
     These are `limit=100, remaining=50, reset=30`, with commas or semicolons; three headers of one number each; and
-    named policies, `"default";r=50;t=30` with `RateLimit-Policy: "default";q=100;w=60`. Of several policies the first
-    complete one counts, so that it is the same one in every answer, unless another one is used up.
+    named policies, `"default";r=50;t=30` with `RateLimit-Policy: "default";q=100;w=60`.
+
+    Args:
+        headers: Those of an answer.
+        now: The time on the clock of the server.
+
+    Returns:
+        Each limit that the headers name, that of the shortest window first; at least one, which may be empty. None of
+        them has a `wait`, see `refused`.
     """
-    items = _items(headers.get("RateLimit", ""))
+    items, policies = _items(headers.get("RateLimit")), _items(headers.get("RateLimit-Policy"))
     flat = {name: value for item in items for name, value in item.items()}
     if "r" in flat:
-        return _named(items, _items(headers.get("RateLimit-Policy", "")))
-    return Quota(
-        first_known(most_calls(flat.get("limit")), most_calls(headers.get("RateLimit-Limit"))),
-        first_known(calls(flat.get("remaining")), calls(headers.get("RateLimit-Remaining"))),
-        first_known(seconds(flat.get("reset")), seconds(headers.get("RateLimit-Reset"))),
+        return _named(items, policies, now)
+    limit = first_known(most_calls(flat.get("limit")), most_calls(headers.get("RateLimit-Limit")))
+    text = flat.get("reset")
+    reset = seconds_left(text, now)
+    if reset is None:
+        text = headers.get("RateLimit-Reset")
+        reset = seconds_left(text, now)
+    length = _length_of(limit, policies)
+    remaining = first_known(calls(flat.get("remaining")), calls(headers.get("RateLimit-Remaining")))
+    return (Limits(None, limit, remaining, reset, length, is_daily=length == DAY, grain=grain(text)),)
+
+
+def refused(limits: Sequence[Limits], wait: float | None) -> tuple[Limits, ...]:
+    """Return the limits that a refusal shows, with the wait of each that is used up: the seconds until its reset.
+
+    Args:
+        limits: The limits, at least one.
+        wait: Seconds after which the refusal allows the next call, by whatever else it says. They stand in place of the
+            reset of the limit that refused the call, see `refusing`.
+    """
+    cause = refusing(limits)
+    return tuple(
+        replace(one, wait=first_known(wait, one.reset) if one is cause else one.reset if one.remaining == 0 else None)
+        for one in limits
     )
 
 
-def _named(items: list[dict[str, str]], policies: list[dict[str, str]]) -> Quota:
-    limits = {item[""]: most_calls(item.get("q")) for item in policies}
-    lengths = {item[""]: seconds(item.get("w")) or None for item in policies}
-    quotas = [
-        Quota(limits.get(item[""]), calls(item.get("r")), seconds(item.get("t")), lengths.get(item[""]))
-        for item in items
-    ]
-    used_up = [quota for quota in quotas if quota.remaining == 0 and quota.reset is not None]
+def refusing(limits: Sequence[Limits]) -> Limits:
+    """Return the limit that refused a call: of those that are used up the one with the latest reset, else the first."""
+    used_up = [one for one in limits if one.remaining == 0 and one.reset is not None]
     if used_up:
-        return max(used_up, key=lambda quota: quota.reset or 0.0)
-    return next((quota for quota in quotas if None not in (quota.limit, quota.remaining, quota.reset)), quotas[0])
+        return max(used_up, key=lambda one: one.reset or 0.0)
+    return next((one for one in limits if one.is_complete), limits[0])
 
 
-def _items(header: str) -> list[dict[str, str]]:
+def _named(items: list[dict[str, str]], policies: list[dict[str, str]], now: dt.datetime) -> tuple[Limits, ...]:
+    """Return the limit of each name, also of one that only the policies have, in an order that no answer changes."""
+    shown = {item[""]: item for item in items if len(item) > 1}
+    quotas = {item[""]: item for item in policies if len(item) > 1}
+    limits = [_policy(name, shown.get(name, {}), quotas.get(name, {}), now) for name in {**shown, **quotas}]
+    return tuple(sorted(limits, key=lambda one: (one.length is None, one.length or 0.0, one.name)))
+
+
+def _policy(name: str, shown: Mapping[str, str], quota: Mapping[str, str], now: dt.datetime) -> Limits:
+    length, reset = seconds(quota.get("w")) or None, shown.get("t")
+    return Limits(
+        limit=most_calls(quota.get("q")),
+        remaining=calls(shown.get("r")),
+        reset=seconds_left(reset, now),
+        length=length,
+        name=name.strip('"'),
+        is_daily=length == DAY,
+        grain=grain(reset),
+    )
+
+
+def _length_of(limit: int | None, policies: list[dict[str, str]]) -> float | None:
+    """Return the seconds of the policy that has this limit, as in `RateLimit-Policy: 100;w=60`; None without one."""
+    lengths = (seconds(item.get("w")) for item in policies if limit is not None and most_calls(item[""]) == limit)
+    return next(lengths, None) or None
+
+
+def _items(header: str | None) -> list[dict[str, str]]:
     """Read the items of a list, each with its parameters by name; the item itself is under the empty name."""
+    if not header:
+        return []
     items, item = [], {"": ""}
     for part, end in _ITEM.findall(header[:_LONGEST_HEADER]):
         name, equals, value = part.partition("=")
@@ -145,6 +211,7 @@ def _items(header: str) -> list[dict[str, str]]:
     return items
 
 
+@lru_cache(maxsize=16)
 def _http_date(value: str) -> dt.datetime | None:
     try:
         moment = parsedate_to_datetime(value[:_LONGEST_HEADER])

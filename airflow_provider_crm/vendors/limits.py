@@ -19,6 +19,8 @@ class Limits:
         name: Name of the limit, the same in each answer that shows it.
         is_daily: Whether it is the limit of a day, of which runs have a share of their own. One that names no reset is
             counted over the last 24 hours.
+        grain: Seconds by which the window may end before `reset` because the vendor writes it in whole units, such as
+            1.0 for whole seconds; None if that is not known.
     """
 
     wait: float | None = None
@@ -28,6 +30,7 @@ class Limits:
     length: float | None = None
     name: str = ""
     is_daily: bool = False
+    grain: float | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -254,23 +254,20 @@ class Raze:
         return ""
 
     def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
-        """Read `X-RateLimit-*`, whose reset is epoch seconds or milliseconds; on a refusal `error.retry_after` first.
-
-        The epoch is the vendor's, so it is compared with the vendor's clock where a `Date` header shows it.
-        """
-        headers, date = response.headers, limit_headers.date_of(response)
+        """Read `X-RateLimit-*`, whose reset is an epoch in any unit, and on a refusal `error.retry_after` first."""
+        headers = response.headers
         epoch = headers.get("X-RateLimit-Reset")
-        reset = None if date is None else limit_headers.seconds_until(epoch, date)
-        reset = limit_headers.seconds_until(epoch, now) if reset is None else reset
+        reset = limit_headers.seconds_left(epoch, now)
         wait = None
         if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            named = limit_headers.seconds(member(member(body_of(response), "error"), "retry_after"))
+            named = limit_headers.seconds_left(member(member(body_of(response), "error"), "retry_after"), now)
             wait = limit_headers.first_known(named, limit_headers.retry_after(response, now), reset)
         limits = Limits(
             wait=wait,
             limit=limit_headers.most_calls(headers.get("X-RateLimit-Limit")),
             remaining=limit_headers.calls(headers.get("X-RateLimit-Remaining")),
             reset=reset,
+            grain=limit_headers.grain(epoch),
         )
         return (limits,)
 

@@ -185,8 +185,8 @@ def test_limits():
         "x-batchly-limit": "190", "x-batchly-remaining": "12", "x-batchly-interval-milliseconds": "10000",
         "x-batchly-daily-limit": "250000", "x-batchly-daily-remaining": "9", "x-batchly-daily-reset": "3600.5",
     }  # fmt: skip
-    burst = Limits(limit=190, remaining=12, length=10.0)
-    day = Limits(limit=250_000, remaining=9, reset=3600.5)
+    burst = Limits(limit=190, remaining=12, length=10.0, name="burst")
+    day = Limits(limit=250_000, remaining=9, reset=3600.5, name="day", is_daily=True)
     assert BATCHLY.limits(answer_of({}, headers=headers), NOW) == (burst, day)
     told = {"status": "error", "code": "RATE_LIMIT", "message": "no", "policyName": "BURST", "retryAfterMs": 1500}
     assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW)] == [1.5, None]
@@ -194,7 +194,7 @@ def test_limits():
     assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW)] == [10.0, None]
     told["policyName"] = "DAILY"
     assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW)] == [None, 3600.5]
-    assert BATCHLY.limits(answer_of({}), NOW) == (Limits(), Limits())
+    assert BATCHLY.limits(answer_of({}), NOW) == (Limits(name="burst"), Limits(name="day", is_daily=True))
 
 
 @every_vendor

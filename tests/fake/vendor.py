@@ -181,7 +181,7 @@ class Batchly:
         """Read the burst, whose window slides and has no end, and the day."""
         headers = response.headers
         milliseconds = limit_headers.seconds(headers.get("X-Batchly-Interval-Milliseconds"))
-        length, reset = _thousandth(milliseconds), limit_headers.seconds(headers.get("X-Batchly-Daily-Reset"))
+        length, reset = _thousandth(milliseconds), limit_headers.seconds_left(headers.get("X-Batchly-Daily-Reset"), now)
         burst_wait, day_wait = None, None
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             policy, told = policy_and_wait(response)
@@ -195,12 +195,15 @@ class Batchly:
             limit=limit_headers.most_calls(headers.get("X-Batchly-Limit")),
             remaining=limit_headers.calls(headers.get("X-Batchly-Remaining")),
             length=length,
+            name="burst",
         )
         day = Limits(
             wait=day_wait,
             limit=limit_headers.most_calls(headers.get("X-Batchly-Daily-Limit")),
             remaining=limit_headers.calls(headers.get("X-Batchly-Daily-Remaining")),
             reset=reset,
+            name="day",
+            is_daily=True,
         )
         return burst, day
 

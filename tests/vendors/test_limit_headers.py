@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import requests
@@ -16,7 +17,7 @@ from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
-from airflow_provider_crm.vendors import VENDORS
+from airflow_provider_crm.vendors import VENDORS, limit_headers
 from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
 from airflow_provider_crm.vendors.limits import Limits, longest_wait, paced_limit
 
@@ -75,11 +76,12 @@ def body_of_a_refusal(value):
 @pytest.mark.parametrize("vendor", list(VENDORS))
 def test_only_sane_limits_are_read(vendor, headers, value, status):
     """Any header and body make a limit that can exist, or none."""
-    (limits,) = VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW)
-    for wait in (limits.wait, limits.reset, limits.length):
-        assert wait is None or 0 <= wait <= LONGEST_WAIT
-    assert limits.limit is None or 1 <= limits.limit <= MOST_CALLS
-    assert limits.remaining is None or 0 <= limits.remaining <= MOST_CALLS
+    for limits in VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW):
+        for wait in (limits.wait, limits.reset, limits.length):
+            assert wait is None or 0 <= wait <= LONGEST_WAIT
+        assert limits.limit is None or 1 <= limits.limit <= MOST_CALLS
+        assert limits.remaining is None or 0 <= limits.remaining <= MOST_CALLS
+        assert limits.grain is None or 0 <= limits.grain <= 1
 
 
 def reserved(pacer, seconds):
@@ -147,18 +149,52 @@ def test_an_epoch_in_any_unit(unit, status):
 
 
 @pytest.mark.parametrize(
-    "reset", ["30", str(10**12), str(int(EPOCH + 40 * 86_400)), str(int(EPOCH - 2 * 86_400)), "1" * 30]
+    "reset", [str(10**12), str(int(EPOCH + 40 * 86_400)), str(int(EPOCH - 2 * 86_400)), "1" * 30, "3000000"]
 )
 def test_an_epoch_that_is_not_near(reset):
     """A moment of another year, or a number that is no moment in any unit, is not read."""
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": reset}
-    assert VENDORS["raze"].limits(answered(200, headers), NOW) == (Limits(None, 10, 9, None),)
+    (limits,) = VENDORS["raze"].limits(answered(200, headers), NOW)
+    assert replace(limits, grain=None) == Limits(None, 10, 9, None)
 
 
-def test_a_vendors_clock_that_is_wrong():
-    """Where a `Date` of another age makes nonsense of the reset, our own clock counts."""
-    headers = {"X-RateLimit-Reset": str(int(EPOCH + 60)), "Date": "Fri, 31 Dec 9999 23:59:59 GMT"}
-    assert VENDORS["raze"].limits(answered(200, headers), NOW)[0].reset == 60.0
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"RateLimit": "limit=10, remaining=0, reset={}"},
+        {"RateLimit": '"burst";r=0;t={}', "RateLimit-Policy": '"burst";q=10;w=60'},
+        {"RateLimit-Limit": "10", "RateLimit-Remaining": "0", "RateLimit-Reset": "{}"},
+        {"x-rate-limit-limit": "10", "x-rate-limit-remaining": "0", "x-rate-limit-reset": "{}"},
+    ],
+)
+@pytest.mark.parametrize("seconds", [0, 12])
+def test_a_moment_where_seconds_were_expected(headers, unit, seconds):
+    """A reset that is no number of seconds to wait is the moment in any unit, and asks for the seconds until then."""
+    headers = {name: text.format(int((EPOCH + seconds) * unit)) for name, text in headers.items()}
+    (limits,) = VENDORS["close"].limits(answered(429, headers), NOW)
+    expected = (10, 0, seconds, seconds, 1 / unit)
+    assert (limits.limit, limits.remaining, limits.reset, limits.wait, limits.grain) == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("vendor", list(VENDORS))
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        (str(int(EPOCH) + 9), 9.0),
+        (str(int(EPOCH * 1000) + 9500), 9.5),
+        (str(int(EPOCH) - 9), 0.0),
+        ("Mon, 15 Jun 2026 12:00:09 GMT", 9.0),
+        ("9", 9.0),
+    ],
+)
+def test_a_wait_in_any_form(vendor, text, wait):
+    """`Retry-After` and the wait in the body of a refusal may be seconds, a moment since 1970 or an HTTP date."""
+    by_header = VENDORS[vendor].limits(answered(429, {"Retry-After": text}), NOW)
+    by_body = VENDORS[vendor].limits(answered(429, {}, body_of_a_refusal(text)), NOW)
+    assert (longest_wait(by_header), longest_wait(by_body)) == (wait, wait)
 
 
 @pytest.mark.parametrize(
@@ -166,36 +202,102 @@ def test_a_vendors_clock_that_is_wrong():
     [
         (
             {"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'},
-            Limits(None, 100, 50, 30.0, 60.0),
+            [Limits(None, 100, 50, 30.0, 60.0, "default")],
         ),
-        ({"RateLimit": '"default";r=50;t=30'}, Limits(None, None, 50, 30.0)),
+        ({"RateLimit": '"default";r=50;t=30'}, [Limits(None, None, 50, 30.0, None, "default")]),
         (
             {"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=60'},
-            Limits(None, 100, 50, None, 60.0),
+            [Limits(None, 100, 50, None, 60.0, "default")],
         ),
-        ({"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=0'}, Limits(None, 100, 50, None)),
+        (
+            {"RateLimit": '"default";r=50', "RateLimit-Policy": '"default";q=100;w=0'},
+            [Limits(None, 100, 50, name="default")],
+        ),
         (
             {"RateLimit": '"a,b;c";r=1;t=2', "RateLimit-Policy": '"x";q=9, "a,b;c";q=10;w=1'},
-            Limits(None, 10, 1, 2.0, 1.0),
+            [Limits(None, 10, 1, 2.0, 1.0, "a,b;c"), Limits(limit=9, name="x")],
         ),
         (
-            {"RateLimit": '"s";r=7;t=1, "day";r=90;t=900', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
-            Limits(None, 10, 7, 1.0, 1.0),
+            {"RateLimit": '"day";r=90;t=900, "s";r=7;t=1', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
+            [Limits(None, 10, 7, 1.0, 1.0, "s"), Limits(None, 1000, 90, 900.0, 86_400.0, "day", is_daily=True)],
         ),
         (
-            {"RateLimit": '"s";r=7;t=1, "day";r=0;t=900', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
-            Limits(None, 1000, 0, 900.0, 86_400.0),
+            {"RateLimit": '"s";r=7;t=1', "RateLimit-Policy": '"day";q=1000;w=86400, "s";q=10;w=1'},
+            [Limits(None, 10, 7, 1.0, 1.0, "s"), Limits(None, 1000, None, None, 86_400.0, "day", is_daily=True)],
         ),
         (
             {"RateLimit": '"default"; r=50; t=30; pk=:dHsdsRa894==:', "RateLimit-Policy": '"default"; q=100'},
-            Limits(None, 100, 50, 30.0),
+            [Limits(None, 100, 50, 30.0, None, "default")],
         ),
-        ({"RateLimit": '"default";r=-1;t=1e9', "RateLimit-Policy": '"default";q=99999999999'}, Limits()),
+        (
+            {"RateLimit": '"default";r=-1;t=1e9', "RateLimit-Policy": '"default";q=99999999999'},
+            [Limits(name="default")],
+        ),
     ],
 )
 def test_named_policies(headers, expected):
-    """The newest draft names policies: what remains of one is put beside its quota; a used-up one counts first."""
-    assert VENDORS["close"].limits(answered(200, headers), NOW) == (expected,)
+    """The newest draft names policies: each is a limit, the shortest window first, also one of the policies alone."""
+    limits = VENDORS["close"].limits(answered(200, headers), NOW)
+    assert [replace(one, grain=None) for one in limits] == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ({"RateLimit": "limit=100, remaining=50, reset=30", "RateLimit-Policy": "100;w=60"}, 60.0),
+        ({"RateLimit": "limit=100;remaining=50;reset=30", "RateLimit-Policy": "1000;w=86400, 100;w=60"}, 60.0),
+        (
+            {"RateLimit-Limit": "100", "RateLimit-Remaining": "9", "RateLimit-Reset": "1", "RateLimit-Policy": "9;w=1"},
+            None,
+        ),
+        ({"RateLimit": "limit=100, remaining=50, reset=30", "RateLimit-Policy": "100"}, None),
+    ],
+)
+def test_the_length_of_a_policy_without_a_name(headers, length):
+    """The drafts before the named policies tell the length of a window beside its limit."""
+    (limits,) = VENDORS["close"].limits(answered(200, headers), NOW)
+    assert (limits.limit, limits.length) == (100, length)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "retry_after", "waits"),
+    [
+        ((0, 90), {}, [1.0, None]),
+        ((7, 0), {}, [None, 900.0]),
+        ((0, 0), {}, [1.0, 900.0]),
+        ((7, 90), {}, [1.0, None]),
+        ((0, 0), {"Retry-After": "60"}, [1.0, 900.0]),
+    ],
+)
+def test_the_limit_that_refuses(remaining, retry_after, waits):
+    """Of several limits those that are used up ask for a wait; where none is, it is the first."""
+    headers = {
+        "RateLimit": '"s";r={};t=1, "day";r={};t=900'.format(*remaining),
+        "RateLimit-Policy": '"s";q=10;w=1, "day";q=1000;w=86400',
+    }
+    limits = VENDORS["close"].limits(answered(429, headers | retry_after), NOW)
+    assert [one.wait for one in limits] == waits
+
+
+@pytest.mark.parametrize(
+    ("text", "grain"),
+    [
+        ("1", 1.0),
+        ("1.0", 0.1),
+        (" 0.250 ", 0.001),
+        (1, 1.0),
+        (0.25, 0.01),
+        ("1781524800", 1.0),
+        ("1781524800.5", 0.1),
+        ("1781524800123", 0.001),
+        ("Mon, 15 Jun 2026 12:00:09 GMT", 1.0),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_how_coarse_a_reset_is(text, grain):
+    """The last digit of a number says to what it was rounded; an HTTP date has whole seconds."""
+    assert limit_headers.grain(text) == (None if grain is None else pytest.approx(grain))
 
 
 @pytest.mark.parametrize("header", ["99999999999999", "1e3", "-1", "Fri, 31 Dec 9999 23:59:59 GMT", "٣٠"])

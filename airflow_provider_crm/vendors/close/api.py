@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import replace
 from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -208,20 +209,25 @@ class Close:
 
     def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
-        headers, quota = response.headers, limit_headers.standard_quota(response.headers)
-        old_reset, wait = limit_headers.seconds(headers.get("x-rate-limit-reset")), None
+        headers, limits = response.headers, limit_headers.standard_limits(response.headers, now)
+        old = headers.get("x-rate-limit-reset")
+        old_reset = limit_headers.seconds_left(old, now)
         if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            old_body = limit_headers.seconds(member(member(body_of(response), "error"), "rate_reset"))
-            wait = limit_headers.first_known(quota.reset, limit_headers.retry_after(response, now), old_body, old_reset)
-        limit, remaining = quota.limit, quota.remaining
-        limits = Limits(
-            wait=wait,
+            reset, named = limit_headers.refusing(limits).reset, limit_headers.retry_after(response, now)
+            old_body = limit_headers.seconds_left(member(member(body_of(response), "error"), "rate_reset"), now)
+            limits = limit_headers.refused(limits, limit_headers.first_known(reset, named, old_body, old_reset))
+        if limits[0].is_complete:
+            return limits
+        first, *others = limits
+        limit, remaining = first.limit, first.remaining
+        first = replace(
+            first,
             limit=limit_headers.most_calls(headers.get("x-rate-limit-limit")) if limit is None else limit,
             remaining=limit_headers.calls(headers.get("x-rate-limit-remaining")) if remaining is None else remaining,
-            reset=limit_headers.first_known(quota.reset, old_reset),
-            length=quota.length,
+            reset=old_reset if first.reset is None else first.reset,
+            grain=limit_headers.grain(old) if first.reset is None else first.grain,
         )
-        return (limits,)
+        return (first, *others)
 
 
 def _in_cents(values: Sequence[FieldValue], catalogue: Catalogue) -> list[FieldValue]:

@@ -11,9 +11,21 @@ ERRORS, TOKENS = "airflow_provider_crm.vendors.close.errors", "airflow_provider_
 ARRIVES, UNDO, CLEAR = ("test_value_arrives",), ("test_undo",), ("test_clear",)
 
 MUTANTS = (
-    Mutant("no limits told", API, "return (limits,)", "return ()", ("test_limits_are_told",)),
-    Mutant("a 429 without a wait", API, "wait=wait,", "wait=None,", ("test_a_refusal",)),
-    Mutant("the wait of a 429 in milliseconds", API, "wait=wait,", "wait=wait and wait / 1000,", ("test_a_refusal",)),
+    Mutant("no limits told", API, "            return limits\n", "            return ()\n", ("test_limits_are_told",)),
+    Mutant(
+        "a 429 without a wait",
+        API,
+        "limits = limit_headers.refused(",
+        "_ = limit_headers.refused(",
+        ("test_a_refusal",),
+    ),
+    Mutant(
+        "the wait of a 429 in milliseconds",
+        API,
+        "limit_headers.first_known(reset, named, old_body, old_reset))",
+        "(limit_headers.first_known(reset, named, old_body, old_reset) or 0) / 1000)",
+        ("test_a_refusal",),
+    ),
     Mutant(
         "budget_group raises",
         API,
@@ -38,15 +50,15 @@ MUTANTS = (
     Mutant(
         "limit and remaining swapped",
         API,
-        "limit, remaining = quota.limit, quota.remaining",
-        "limit, remaining = quota.remaining, quota.limit",
+        "            return limits\n",
+        "            return tuple(replace(one, limit=one.remaining, remaining=one.limit) for one in limits)\n",
         ("test_limits_are_told",),
     ),
     Mutant(
         "remaining one too many",
         API,
-        "remaining=limit_headers",
-        "remaining=1 + remaining if remaining else limit_headers",
+        "            return limits\n",
+        "            return tuple(replace(one, remaining=(one.remaining or 0) + 1) for one in limits)\n",
         ("test_limits_are_told",),
     ),
     Mutant(

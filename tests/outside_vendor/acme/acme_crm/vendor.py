@@ -167,10 +167,10 @@ class Acme:
 
     def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
         """Read the standard headers `RateLimit-*`, and `Retry-After` of a refusal."""
-        quota = limit_headers.standard_quota(response.headers)
-        refused = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        wait = limit_headers.first_known(limit_headers.retry_after(response, now), quota.reset) if refused else None
-        return (Limits(wait=wait, limit=quota.limit, remaining=quota.remaining, reset=quota.reset),)
+        limits = limit_headers.standard_limits(response.headers, now)
+        if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+            return limits
+        return limit_headers.refused(limits, limit_headers.retry_after(response, now))
 
 
 def _stage_id(field: Field, value: FieldValue, catalogue: Catalogue) -> str:
