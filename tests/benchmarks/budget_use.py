@@ -34,7 +34,7 @@ from tests.budget.over_http import Cell, Use, Worker, measure  # noqa: E402 - af
 HEAD = """
 | | limit | announced | runs | used | second half | refused | goals | |
 |---|---|---|---|---|---|---|---|---|""".lstrip()
-FIXED = ("other", "share", "day", "processes")
+FIXED = ("other", "share", "day", "day_used", "processes")
 WAYS = {"operator": "operator", "threads": "16 threads with retry", "gate": "one gate, 16 threads"}
 
 
@@ -79,6 +79,7 @@ def row(line: Line, use: Use) -> str:
         refused += f"; of the other's {others} of {calls} ({others / max(1, calls):.2%})"
     notes = [f"load {os.getloadavg()[0]:.0f}"]
     notes += [f"at most {use.peak:.1%} of a window"] if line.cell.share < 1 else []
+    notes += [f"{line.cell.day_used + use.accepted:,} of the day's {line.cell.day:,}"] if line.cell.day else []
     notes += [f"ended: {one[:80]}" for one in use.failures]
     return f"| {line} | {used} | {settled} | {refused} | {line.goals} | {'; '.join(notes)} |"
 

@@ -40,6 +40,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.budget.limited_server import Call, VendorSetup, limited_server
+from tests.budget.limiters import DAY
 
 PROCESS = Path(__file__).with_name("operator_process.py")
 KEY, OTHER_KEY = "key-of-the-runs", "key-of-another-program"
@@ -64,6 +65,7 @@ class Cell:
         lasts: Seconds that the ideal client takes, about.
         way: "operator", or what it is compared with: "threads" or "gate".
         day: Limit of a day beside this one; 0 for none.
+        day_used: Units of the day that are used up already.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class Cell:
     lasts: float = 12.0
     way: str = "operator"
     day: int = 0
+    day_used: int = 0
 
     @property
     def allowed(self) -> float:
@@ -87,7 +90,9 @@ class Cell:
     def setup(self) -> VendorSetup:
         """What the server does."""
         limits = [(self.kind, self.limit, self.seconds, 0)]
-        return VendorSetup((*limits, ("aligned", self.day, 86_400.0, 0)) if self.day else tuple(limits), self.announces)
+        return VendorSetup(
+            (*limits, ("aligned", self.day, DAY, self.day_used)) if self.day else tuple(limits), self.announces
+        )
 
     @property
     def rows(self) -> int:

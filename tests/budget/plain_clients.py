@@ -64,7 +64,7 @@ class _Gate:
         """Close it if the answer says so."""
         with self._lock:
             if answer.status_code == REFUSED:
-                self._refusals += 1
+                self._refusals += time.monotonic() >= self._opens  # those on their way are refused together
                 self._opens = max(self._opens, time.monotonic() + _wait(answer, self._refusals))
                 return
             self._refusals = 0
