@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.client.transport import post_form
 from airflow_provider_crm.database.schema import tokens
-from airflow_provider_crm.exceptions import LedgerUnavailableError, TransientError
+from airflow_provider_crm.exceptions import LedgerUnavailableError, RateLimitedError, TransientError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -89,6 +90,7 @@ class StoredTokens:
         self._token: Tokens | None = None
         self._unsaved: Tokens | None = None
         self._refused = ""
+        self._closed_until = -math.inf
         self._known: set[str] = set()
 
     def __repr__(self) -> str:
@@ -133,6 +135,8 @@ class StoredTokens:
             except TransientError as err:
                 wait = max(err.retry_after or 0.0, 0.5 * attempt)
                 if isinstance(err, LedgerUnavailableError) or attempt == _ATTEMPTS or wait > _LONGEST_WAIT:
+                    if isinstance(err, RateLimitedError):
+                        self._closed_until = self._clock.monotonic() + (err.retry_after or 0.0)
                     raise
                 attempt += 1
                 self._clock.sleep(wait)
@@ -174,6 +178,10 @@ class StoredTokens:
         )
 
     def _fetched(self, refresh_token: str) -> Tokens:
+        if (wait := self._closed_until - self._clock.monotonic()) > 0:  # all threads ask, each for its call
+            vendor = self._account.vendor
+            msg = f"{vendor.display_name}'s token endpoint may be called again in {wait:.0f} seconds."
+            raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
         response = post_form(self._account, self._grant.path, {**self._grant.form, "refresh_token": refresh_token})
         fetched = self._grant.read(response, self._clock.now())
         if not fetched.refresh_token:  # then the one that was sent is still good

@@ -32,7 +32,7 @@ from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import tokens
-from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, TransientError
+from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, RateLimitedError, TransientError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import _Fernet
 from airflow_provider_crm.vendors import VENDORS
@@ -244,6 +244,22 @@ def test_a_passing_trouble_of_the_token_endpoint_is_waited_out(crm_sandbox, oaut
     slept = []
     assert source(engine, account, clock=Clock(sleep=slept.append)).token() == oauth.access_token
     assert len(slept) == 2
+
+
+def test_a_long_wait_of_the_token_endpoint_holds_for_all_threads(crm_sandbox, oauth, engine, account):
+    """The threads that come later get the rest of the wait, and none of them asks the vendor before it is over."""
+    crm_sandbox.set(throttle_seconds=300.0)
+    crm_sandbox.script(faults=["http_429"], path="/oauth2/token/")
+    seconds = [0.0]
+    worker = source(engine, account, clock=Clock(monotonic=lambda: seconds[0]))
+    waits = []
+    for seconds[0] in (0.0, 100.0, 250.0):
+        with pytest.raises(RateLimitedError) as caught:
+            worker.token()
+        waits.append(caught.value.retry_after)
+    assert (waits, refreshes(crm_sandbox)) == ([300.0, 200.0, 50.0], 1)
+    seconds[0] = 300.0
+    assert worker.token() == oauth.access_token
 
 
 def test_a_lasting_trouble_is_transient(crm_sandbox, engine, account):

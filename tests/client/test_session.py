@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import gzip
+import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -17,8 +21,9 @@ from airflow_provider_crm.exceptions import (
     RejectedError,
     TransientError,
 )
+from airflow_provider_crm.vendors.credentials import Credentials
 
-from .session_calls import CLOSE, PATCH, PUT, add, calls
+from .session_calls import CLOSE, PATCH, PUT, RAZE, add, calls
 
 TRANSIENT = ("http_500", "http_502", "http_503", "http_504", "http_408", "html_200", "html_502", "reset_before")
 LANDED = ("reset_after", "truncated", "http_500_after", "http_504_after", "html_502_after", "html_200_after")
@@ -52,6 +57,26 @@ def test_waits_between_attempts(sandbox, connect, time, jitter):
         connect(sandbox.url, jitter=jitter).write(PUT, "opp_1")
     assert time.slept == [RetryRules().backoff(attempt, jitter) for attempt in range(1, 8)]
     assert (script.left, exhausted.value.record_id) == (2, "opp_1")
+
+
+@pytest.mark.parametrize("fault", ["http_500", "reset_after", "truncated"])
+def test_a_call_that_is_repeated_holds_no_other(sandbox, fault):
+    """While one call waits for a quarter of a second, that of another thread is sent and waits for nothing."""
+    seconds, slept = [0.0], []
+
+    def sleep(wait):
+        slept.append((threading.current_thread().name, wait, len(sandbox.audit.calls)))
+        other.start()
+        other.join(10)
+        seconds[0] += wait
+
+    clock = Clock(monotonic=lambda: seconds[0], sleep=sleep, jitter=lambda: 1.0)
+    with Session(Account(RAZE, sandbox.url, Credentials(sandbox.raze.api_key)), clock=clock) as session:
+        other = threading.Thread(target=session.read, args=("opp_1",))
+        sandbox.script(faults=[fault])
+        session.write(PUT, "opp_1")
+    assert slept == [(threading.current_thread().name, 0.25, 1)]
+    assert [call.method for call in sandbox.audit.calls] == ["PUT", "GET", "PUT"]
 
 
 def test_attempts_end_with_the_total_time(sandbox, connect, time):
