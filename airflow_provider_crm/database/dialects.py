@@ -36,6 +36,9 @@ _CLOCK = sa.select(sa.func.clock_timestamp())
 # In the order of bytes, JSON numbers and no other JSON texts stand between these.
 _NUMBERS: tuple[sa.ColumnElement[str], sa.ColumnElement[str]] = (sa.literal_column("'-'"), sa.literal_column("':'"))
 
+SEPARATOR = "\x1f"
+"""Between the texts of a column: ASCII's unit separator, which JSON escapes."""
+
 BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """A number that the database counts up; SQLite does so for its plain integers only."""
 
@@ -75,12 +78,16 @@ class Dialect(ABC):
         is_file: Whether the database is a file on this machine, which one transaction at a time may write.
         updates_by_row: Whether many rows are updated faster one by one, with `?` for each value.
         takes_parameters: Whether the values of many rows are written faster as parameters than as one JSON text.
+        reads_columns: Whether texts travel faster as one text for each column, see `text_columns`.
+        updates_apart: Number of transactions in which rows that were stored side by side are updated.
         after_create: Statements that follow the creation of the tables.
     """
 
     is_file: ClassVar[bool] = False
     updates_by_row: ClassVar[bool] = False
     takes_parameters: ClassVar[bool] = False
+    reads_columns: ClassVar[bool] = False
+    updates_apart: ClassVar[int] = 1
     after_create: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -145,6 +152,17 @@ class Dialect(ABC):
 
         Args:
             columns: Name and type of each column, in the order of the inner lists.
+        """
+
+    @abstractmethod
+    def text_columns(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Return a SELECT of rows that travel column by column, with their `number` from 0.
+
+        The parameter `column_0` has the texts of the first column with `SEPARATOR` between them, and so on; an empty
+        text is a null.
+
+        Args:
+            columns: Name and type of each column.
         """
 
     @abstractmethod
@@ -225,6 +243,10 @@ class Sqlite(Dialect):
         items = (f"json_extract(item.value, '$[{index}]') AS {name}" for index, (name, _) in enumerate(columns))
         return f"SELECT {', '.join(items)} FROM json_each(:rows) AS item"  # noqa: S608 - of constants only
 
+    def text_columns(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Refuse: nothing travels to SQLite."""
+        raise NotImplementedError
+
     def moment_text(self, moment: dt.datetime) -> str:
         """Return the text that `UtcDateTime` stores."""
         return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
@@ -249,6 +271,10 @@ class Postgresql(Dialect):
     """
 
     locks_rows = True
+    reads_columns = True
+    # A new version of a row goes into its own page, and into no index, as long as there is room. The room that earlier
+    # versions took is free once their transaction has ended. So a page has to be filled in several of them.
+    updates_apart = 4
     # An unchanged run only moves `as_of`: with room left in the page, PostgreSQL touches no index. It is a statement of
     # its own, because SQLAlchemy 2.0 has no argument for it.
     after_create = ("ALTER TABLE crm_field_states SET (fillfactor = 70)",)
@@ -312,6 +338,21 @@ class Postgresql(Dialect):
         """Cast each column to its type."""
         items = (f"CAST(item ->> {index} AS {kind}) AS {name}" for index, (name, kind) in enumerate(columns))
         return f"SELECT {', '.join(items)} FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS item"  # noqa: S608 - of constants only
+
+    def text_columns(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Split the texts, which takes a fraction of the time of reading JSON.
+
+        Each is behind a SELECT, so that PostgreSQL does not count its parts while it plans: it expects ten rows, and
+        finds the rows of a table by an index instead of reading all of it.
+        """
+        split = (
+            f"string_to_array((SELECT CAST(:column_{index} AS text)), '{SEPARATOR}', '')"
+            for index in range(len(columns))
+        )
+        items = (f"CAST({name} AS {kind}) AS {name}" for name, kind in columns)
+        names = ", ".join(name for name, _ in columns)
+        rows = f"unnest({', '.join(split)}) WITH ORDINALITY AS given ({names}, ordinal)"
+        return f"SELECT CAST(ordinal AS int) - 1 AS number, {', '.join(items)} FROM {rows}"  # noqa: S608 - of constants only
 
     def moment_text(self, moment: dt.datetime) -> str:
         """Return ISO 8601 in UTC."""

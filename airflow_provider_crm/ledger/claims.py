@@ -65,6 +65,10 @@ class DesiredRows:
 
     def at(self, numbers: Sequence[int]) -> DesiredRows:
         """Return some of the rows, by position."""
+        if isinstance(numbers, range):
+            cut = slice(numbers.start, numbers.stop, numbers.step)
+            values = {key: column[cut] for key, column in self.values.items()}
+            return DesiredRows(self.record_ids[cut], values, self.as_of[cut])
         return DesiredRows(
             [self.record_ids[number] for number in numbers],
             {key: [column[number] for number in numbers] for key, column in self.values.items()},

@@ -38,10 +38,11 @@ from airflow_provider_crm.ledger.on_record import (
     read_states,
     store_rejections,
 )
-from airflow_provider_crm.ledger.row_sets import claim, confirm, confirm_unchanged, end_claims
+from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, release, renew
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
+from airflow_provider_crm.ledger.unchanged import confirm_unchanged, parts_to_compare
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -154,8 +155,12 @@ class Ledger:
             else column
             for key, column in desired_rows.values.items()
         }
-        with self._transaction(exclusive=True) as connection:
-            return confirm_unchanged(connection, self._account, replace(desired_rows, values=stored))
+        wanted, unchanged = replace(desired_rows, values=stored), set[int]()
+        for numbers in parts_to_compare(wanted, self._database.dialect.updates_apart):
+            with self._transaction(exclusive=True) as connection:
+                confirmed = confirm_unchanged(connection, self._account, wanted.at(numbers))
+            unchanged.update(map(numbers.__getitem__, confirmed))
+        return frozenset(unchanged)
 
     def renew_all(self, rows: Sequence[ClaimedRow]) -> Renewed:
         """Extend the claims of some rows, at most some hundreds, that are about to be sent together."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
 
-_COMPARED_AT_ONCE = 2_000
+_COMPARED_AT_ONCE = 8_000
 _SHARING_ROWS_AT_ONCE = 1_000
 _SAMPLED = 20  # one row in so many shows whether a comparison is worth its time
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0

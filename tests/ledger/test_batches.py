@@ -115,7 +115,7 @@ def test_rows_that_were_settled_before_are_settled_again(ledger, engine):
 
 def test_long_texts_are_compared_in_parts(ledger, monkeypatch):
     """No statement grows without bound, whatever the texts are; positions are those of the whole."""
-    monkeypatch.setattr("airflow_provider_crm.ledger.row_sets._LONGEST_TEXT", 2_000)
+    monkeypatch.setattr("airflow_provider_crm.ledger.unchanged._LONGEST_TEXT", 2_000)
     rows = [desired(f"oppo_{number}", note="x" * 900) for number in range(9)]
     for row in rows[:4] + rows[5:]:
         push(ledger(), row)
