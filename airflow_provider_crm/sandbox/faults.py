@@ -4,6 +4,7 @@
 |---|---|---|
 | `http_<status>` | no | that status (400 to 599) with the vendor's own error body; `http_429` says nothing remains |
 | `http_429_remaining` | no | 429 although the headers say that calls remain |
+| `http_429_bare` | no | 429 that says nothing: no limit, no wait |
 | `html_<status>` | no | that status with an HTML page, as from a proxy; also with 200 |
 | `redirect_<status>` | no | 301, 302, 303, 307 or 308 to the switch `redirect_to` |
 | `reset_before` | no | a TCP reset and no answer |
@@ -37,7 +38,7 @@ _BARE: Mapping[str, FaultKind] = {
     "stale": "stale",
     "reset_after": "reset",
 }
-_NUMBERED = re.compile(r"(http|html|redirect)_(\d{3})(_after|_remaining)?")
+_NUMBERED = re.compile(r"(http|html|redirect)_(\d{3})(_after|_remaining|_bare)?")
 _REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
@@ -53,13 +54,14 @@ _ANY_ANSWER = range(200, 600)
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault. `applied`: the call takes effect. `remaining`: a 429 says that calls remain."""
+    """One fault. `applied`: the call takes effect. A 429 says that calls are `remaining`, or if `bare` nothing."""
 
     name: str
     kind: FaultKind
     status: int = 0
     applied: bool = False
     remaining: bool = False
+    bare: bool = False
 
     @classmethod
     def parse(cls, name: str) -> Fault:
@@ -76,11 +78,11 @@ class Fault:
         if match is None:
             raise _unknown(name)
         kind, status, suffix = match[1], int(match[2]), match[3]
-        after, remaining = suffix == "_after", suffix == "_remaining"
-        if remaining and (kind, status) != ("http", HTTPStatus.TOO_MANY_REQUESTS):
+        after, remaining, bare = suffix == "_after", suffix == "_remaining", suffix == "_bare"
+        if (remaining or bare) and (kind, status) != ("http", HTTPStatus.TOO_MANY_REQUESTS):
             raise _unknown(name)
         if kind == "http" and status in _ERRORS:
-            return cls(name=name, kind="http", status=status, applied=after, remaining=remaining)
+            return cls(name=name, kind="http", status=status, applied=after, remaining=remaining, bare=bare)
         if kind == "html" and status in _ANY_ANSWER:
             return cls(name=name, kind="html", status=status, applied=after)
         if kind == "redirect" and status in _REDIRECTS and not after:
@@ -156,7 +158,8 @@ class FaultPlan:
 
 def _unknown(name: str) -> ValueError:
     known = (
-        "http_<400-599>, http_429_remaining, html_<200-599>, redirect_<301|302|303|307|308>, reset_before, reset_after,"
-        " truncated, slow, late, ignore, stale, and http_<status>_after or html_<status>_after"
+        "http_<400-599>, http_429_remaining, http_429_bare, html_<200-599>, redirect_<301|302|303|307|308>,"
+        " reset_before, reset_after, truncated, slow, late, ignore, stale, and http_<status>_after or"
+        " html_<status>_after"
     )
     return ValueError(f"There is no fault {name!r}. Known faults: {known}.")

@@ -19,6 +19,8 @@ LimitKind = Literal["window", "bucket", "sliding", "first_call"]
 
 UNLIMITED = 1_000_000
 """The limit that is announced where none is enforced."""
+DAY = 86_400.0
+"""Seconds of the window of a daily limit; a day that is aligned to the clock begins at midnight UTC."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ from airflow_provider_crm.sandbox.wire import Json
 from tests.fake.account import READ, WRITE, FakeAccount, canonical
 from tests.fake.answers import Form, NamedForm, OrderedForm, Problem, RowResult
 from tests.fake.calls import cursor_of, id_of, items, number, position_of, properties_of
-from tests.fake.limits import BURST, FakeLimits, too_many
+from tests.fake.limits import BURST, FakeLimits, bare_refusal, too_many
 from tests.fake.properties import describe_pipelines
 from tests.fake.rows import NO_RECORD, Draft, RowWriter
 from tests.fake.switches import switches_of
@@ -80,7 +80,7 @@ class BatchlyApi:
         self._variant = variant
         self._form = variant.form
         self._context = context
-        self._limits = FakeLimits()
+        self._limits = FakeLimits(lambda: bool(self._switch("silent_limits")))
         self._rows = RowWriter(self.account, self._switch, lambda: context.switches)
         self._routes: dict[tuple[str, ...], tuple[str | None, Callable[[Request], Response]]] = {
             ("GET", "account"): (None, self._account),
@@ -114,9 +114,10 @@ class BatchlyApi:
 
     def fault(self, fault: Fault, request: Request) -> Response:
         """Answer with an injected status."""
-        if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if fault.status == 429:
             headers = self._counted(request, 0) | ({} if fault.remaining else {"x-batchly-remaining": "0"})
-            refusal = too_many(BURST, self._context.switches.throttle_seconds, headers)
+            wait = self._context.switches.throttle_seconds
+            refusal = bare_refusal() if fault.bare else too_many(BURST, wait, headers)
             return json_response(refusal.status, self._form.error(refusal.payload), headers=refusal.headers)
         code = _CODES.get(HTTPStatus(fault.status), "VALIDATION" if fault.status < 500 else "INTERNAL")
         return json_response(fault.status, self._form.error(Problem(code, f"Injected by the sandbox: {fault.name}")))
@@ -150,7 +151,7 @@ class BatchlyApi:
             cost=cost,
             now=request.at,
             zone=self.account.time_zone,
-            rule=Rule(limit=self._switch("limit"), window=self._switch("window"), kind="sliding"),
+            rule=Rule(limit=self._switch("limit"), window=self._switch("window"), kind=self._switch("limit_kind")),
             daily_limit=self._switch("daily_limit"),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from zoneinfo import ZoneInfo
@@ -14,9 +15,14 @@ BURST, DAILY = "BURST", "DAILY"
 
 
 class FakeLimits:
-    """Counters of every authenticated call, in the units that it costs."""
+    """Counters of every authenticated call, in the units that it costs.
 
-    def __init__(self) -> None:
+    Args:
+        is_silent: Returns whether answers say nothing about limits.
+    """
+
+    def __init__(self, is_silent: Callable[[], bool]) -> None:
+        self._is_silent = is_silent
         self._limiter = Limiter()
         self._day = ""
         self._used_today = 0
@@ -29,6 +35,15 @@ class FakeLimits:
         Raises:
             RefusalError: 429, one of the limits is used up; nothing is counted.
         """
+        try:
+            headers = self._take(counter=counter, cost=cost, now=now, zone=zone, rule=rule, daily_limit=daily_limit)
+        except RefusalError as refusal:
+            raise bare_refusal() if self._is_silent() else refusal from None
+        return {} if self._is_silent() else headers
+
+    def _take(
+        self, *, counter: str, cost: int, now: datetime, zone: str, rule: Rule, daily_limit: int | None
+    ) -> dict[str, str]:
         left_today, end_of_day = self._today(now, zone, daily_limit)
         if left_today < cost:
             burst = self._limiter.look([(rule, counter)], now.timestamp(), cost)[0]
@@ -66,6 +81,11 @@ def limit_headers(
         "x-batchly-daily-remaining": str(left_today),
         "x-batchly-daily-reset": f"{end_of_day:.3f}",
     }
+
+
+def bare_refusal() -> RefusalError:
+    """Build a 429 that names neither limit nor wait."""
+    return RefusalError(HTTPStatus.TOO_MANY_REQUESTS, Problem("RATE_LIMIT", "Too many requests."), {})
 
 
 def too_many(policy: str, seconds: float, headers: dict[str, str]) -> RefusalError:

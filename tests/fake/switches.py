@@ -2,7 +2,9 @@
 
 | switch, without the API's name and the underscore | effect |
 |---|---|
-| `limit`, `window` | units per so many seconds that slide, by key and group of endpoints; None: no limit |
+| `limit`, `window` | units per so many seconds, by key and group of endpoints; None: no limit |
+| `limit_kind` | how they are counted, as `close_limit_kind` |
+| `silent_limits` | no answer says anything about a limit, and a 429 nothing about a wait |
 | `daily_limit` | units per day of the account's time zone, for all its keys together; None: no limit |
 | `status` | status of a batch: `by_row` (207 if a row failed, else 200), or always `207` or `200` |
 | `results` | a batch answers in `full`, with `no_results` in the right shape, or with `no_body` at all |
@@ -20,11 +22,13 @@ from __future__ import annotations
 from dataclasses import field, make_dataclass
 from typing import Any, Literal
 
-from airflow_provider_crm.sandbox import Switches
+from airflow_provider_crm.sandbox import LimitKind, Switches
 
 _SWITCHES: dict[str, tuple[Any, Any]] = {
     "limit": (int | None, None),
     "window": (float, 10.0),
+    "limit_kind": (LimitKind, "sliding"),
+    "silent_limits": (bool, False),
     "daily_limit": (int | None, None),
     "status": (Literal["by_row", "207", "200"], "by_row"),
     "results": (Literal["full", "no_results", "no_body"], "full"),

@@ -159,6 +159,25 @@ def test_day(call, sandbox):
     assert call("GET", "batchly/account").headers["x-batchly-daily-remaining"] == "1"
 
 
+@pytest.mark.parametrize(("kind", "left"), [("window", "1"), ("first_call", "0"), ("sliding", "0"), ("bucket", "1")])
+def test_kinds_of_limits(call, sandbox, kind, left):
+    """By switch the burst counts in another kind of window."""
+    sandbox.set(batchly_limit=2, batchly_limit_kind=kind)
+    sandbox.clock.advance(4)
+    call("GET", "batchly/account")
+    sandbox.clock.advance(6)
+    assert call("GET", "batchly/account").headers["x-batchly-remaining"] == left
+
+
+def test_limits_of_which_no_answer_speaks(call, sandbox):
+    """By switch neither answers nor refusals name a limit or a wait."""
+    sandbox.set(batchly_daily_limit=1, batchly_silent_limits=True)
+    answers = [call("GET", "batchly/account") for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 429]
+    assert [name for one in answers for name in one.headers if name.lower().startswith("x-batchly")] == []
+    assert not {"policyName", "retryAfterMs"} & answers[1].json().keys()
+
+
 def test_units(call, sandbox):
     """Where rows cost units, a call that writes a hundred of them costs as many more; other calls cost one."""
     sandbox.set(batchly_mute_limit=100)

@@ -239,9 +239,29 @@ def test_rates_can_be_for_one_vendor(put, raze, sandbox):
 
 
 @pytest.mark.parametrize(
-    "name", ["http_200", "http_503_remaining", "html_100", "redirect_304", "redirect_307_after", "oops"]
+    "name",
+    [
+        "http_200",
+        "http_503_remaining",
+        "http_503_bare",
+        "html_429_bare",
+        "html_100",
+        "redirect_304",
+        "redirect_307_after",
+        "oops",
+    ],
 )
 def test_unknown_fault_is_refused(name):
     """A fault that doesn't exist is an error that lists the ones that do."""
     with pytest.raises(ValueError, match="Known faults: http_<400-599>"):
         Fault.parse(name)
+
+
+def test_a_bare_429_says_nothing(close, raze, sandbox):
+    """Neither vendor's bare 429 names a limit or a wait, and it uses up no call."""
+    sandbox.set(close_limit=5, raze_limit=5)
+    sandbox.script(faults=["http_429_bare", "http_429_bare"])
+    for answer in (close.get(CLOSE), raze.get(RAZE)):
+        assert (answer.status_code, "retry" in answer.text.lower()) == (429, False)
+        assert [name for name in answer.headers if "rate" in name.lower() or name.lower() == "retry-after"] == []
+    assert raze.get(RAZE).headers["X-RateLimit-Remaining"] == "4"

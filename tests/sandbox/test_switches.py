@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_crm.sandbox import Switches, own_apis
@@ -45,6 +49,20 @@ def test_every_switch_is_documented():
     own = [api.switches for api in own_apis()]
     undocumented += [name for one in own for name in one.own_names() if f"`{name}`" not in one.__doc__]
     assert (undocumented, all(one.own_names() for one in own)) == ([], True)
+
+
+def test_the_manuals_switches_can_be_set(sandbox):
+    """Each cell of the manual's table of limits can be set as it stands, and changes all but a default."""
+    manual = (Path(__file__).parents[2] / "docs" / "rate-limits.md").read_text(encoding="utf-8")
+    table = manual.partition("## Test your DAG against a limit")[2]
+    cells = re.findall(r"\| `([^`|]+=[^`|]+)`( \(default\))?(?= \|)", table)
+    assert len(cells) >= 30
+    for arguments, default in cells:
+        sandbox.reset_switches()
+        before = sandbox.switches
+        keywords = ast.parse(f"set({arguments})", mode="eval").body.keywords
+        sandbox.set(**{one.arg: ast.literal_eval(one.value) for one in keywords})
+        assert (sandbox.switches == before) is bool(default)
 
 
 def test_ignored_ids(sandbox, close, raze):

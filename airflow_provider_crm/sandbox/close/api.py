@@ -21,7 +21,7 @@ from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi
 from airflow_provider_crm.sandbox.close.account import CloseAccount, CloseKey
 from airflow_provider_crm.sandbox.close.calls import allow, json_object, overridden
 from airflow_provider_crm.sandbox.close.fields import FieldError
-from airflow_provider_crm.sandbox.close.limits import CloseLimits, too_many
+from airflow_provider_crm.sandbox.close.limits import CloseLimits, limit_headers, too_many
 from airflow_provider_crm.sandbox.close.list import list_page, trimmed
 from airflow_provider_crm.sandbox.close.organization import ADMIN_ROLE
 from airflow_provider_crm.sandbox.close.switches import CloseSwitches
@@ -92,9 +92,12 @@ class CloseApi:
         """Answer with an injected status, in the shape that Close would use."""
         switches = self._context.switches
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
+            if fault.bare:
+                return json_response(fault.status, {"error": "Too many requests"})
             wait = switches.throttle_seconds
             allowance = CallsLeft(limit=100, remaining=50 if fault.remaining else 0, reset=wait, allowed=False)
-            refusal = too_many(allowance, group="sandbox", now=request.at, switches=switches)
+            headers = limit_headers(allowance, request.at, switches)
+            refusal = too_many(allowance, headers, group="sandbox", now=request.at, switches=switches)
             return json_response(HTTPStatus.TOO_MANY_REQUESTS, refusal.payload, headers=refusal.headers)
         return json_response(fault.status, {"error": _phrase(fault.status)})
 

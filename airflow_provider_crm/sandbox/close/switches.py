@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from airflow_provider_crm.sandbox.limit_texts import ResetForm, RetryAfterForm
 from airflow_provider_crm.sandbox.rate_limit import LimitKind
 from airflow_provider_crm.sandbox.switches import Switches
 
@@ -16,8 +17,11 @@ class CloseSwitches(Switches):
     | Close | effect |
     |---|---|
     | `close_limit`, `close_window`, `close_limit_kind` | calls per seconds by key and group; thrice by organization |
-    | `close_rate_limit_header` | `comma`, `semicolon`, `x-rate-limit`, `ratelimit-reset` (old spellings), `absent` |
-    | `close_integer_reset` | `reset` in whole seconds, rounded up, rather than decimal |
+    | `close_rate_limit_header` | `comma`, `semicolon`, `x-rate-limit`, `ratelimit-reset`, `named`, `absent` |
+    | `close_reset` | `decimal` seconds, `whole` ones, an `epoch`, in `epoch_milliseconds`, or `absent` |
+    | `close_integer_reset` | the same as `whole` |
+    | `close_names_window` | `RateLimit-Policy` names the seconds of the window; not for `x-rate-limit` |
+    | `close_day_limit`, `close_day_kind` | calls of the organization in a day, beside the burst: both as `named` |
     | `close_retry_after` | `Retry-After` of a 429 as `seconds`, as `date`, or `absent` |
     | `close_old_429_body` | a 429 carries the old `error.rate_reset` body |
     | `close_flat_errors` | every 400 is `{"error": message}` rather than `field-errors` |
@@ -36,9 +40,15 @@ class CloseSwitches(Switches):
     close_limit: int | None = None
     close_window: float = 1.0
     close_limit_kind: LimitKind = "window"
-    close_rate_limit_header: Literal["comma", "semicolon", "x-rate-limit", "ratelimit-reset", "absent"] = "comma"
+    close_rate_limit_header: Literal["comma", "semicolon", "x-rate-limit", "ratelimit-reset", "named", "absent"] = (
+        "comma"
+    )
+    close_reset: ResetForm = "decimal"
     close_integer_reset: bool = False
-    close_retry_after: Literal["seconds", "date", "absent"] = "seconds"
+    close_names_window: bool = False
+    close_day_limit: int | None = None
+    close_day_kind: LimitKind = "window"
+    close_retry_after: RetryAfterForm = "seconds"
     close_old_429_body: bool = False
     close_flat_errors: bool = False
     close_nested_field_errors: bool = False

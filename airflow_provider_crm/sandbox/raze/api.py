@@ -7,7 +7,6 @@ user id is not checked.
 
 from __future__ import annotations
 
-import math
 import uuid
 from dataclasses import replace
 from decimal import Decimal
@@ -15,9 +14,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi
-from airflow_provider_crm.sandbox.rate_limit import CallsLeft, Limiter, Rule
+from airflow_provider_crm.sandbox.rate_limit import CallsLeft
 from airflow_provider_crm.sandbox.raze.account import RazeAccount, RazeKey
 from airflow_provider_crm.sandbox.raze.fields import CREATABLE, SOURCES, STATUSES, UPDATABLE, checked, error
+from airflow_provider_crm.sandbox.raze.limits import RazeLimits, limit_headers, too_many
 from airflow_provider_crm.sandbox.raze.list import list_page
 from airflow_provider_crm.sandbox.raze.stage import read_stage, staged
 from airflow_provider_crm.sandbox.raze.switches import RazeSwitches
@@ -48,7 +48,7 @@ class RazeApi:
     def __init__(self, context: ApiContext[RazeSwitches]) -> None:
         self.account = RazeAccount(context)
         self._context = context
-        self._limiter = Limiter()
+        self._limits = RazeLimits()
         self._routes: dict[tuple[str, str], tuple[str | None, Callable[..., Response]]] = {
             ("GET", ""): (None, self._index),
             ("GET", "opportunities"): ("opportunities:read", self._list),
@@ -77,7 +77,7 @@ class RazeApi:
         permission, answer = route
         try:
             key = self._authenticate(request)
-            headers = self._limited(key, request)
+            headers = self._limits.take(key, request.at, self._context.switches)
             _check_permission(key, permission)
             response = answer(request) if record_id is None else answer(request, self._find(request, record_id))
         except RefusalError as refusal:
@@ -88,10 +88,13 @@ class RazeApi:
         """Answer with an injected status, in the envelope that Raze would use."""
         switches = self._context.switches
         if fault.status == HTTPStatus.TOO_MANY_REQUESTS:
+            if fault.bare:
+                return json_response(fault.status, error("RATE_LIMIT_EXCEEDED", "Rate limit exceeded"))
             remaining = 50 if fault.remaining else 0
             wait = switches.throttle_seconds
             allowance = CallsLeft(limit=100, remaining=remaining, reset=wait, allowed=False)
-            refusal = _too_many(allowance, request, switches)
+            headers = limit_headers(allowance, request.at, switches)
+            refusal = too_many(allowance, headers, request.at, switches)
             return json_response(HTTPStatus.TOO_MANY_REQUESTS, refusal.payload, headers=refusal.headers)
         code = _CODES.get(fault.status, "INTERNAL_ERROR")
         return json_response(fault.status, error(code, f"Injected by the sandbox: {fault.name}"))
@@ -111,18 +114,6 @@ class RazeApi:
             raise RefusalError(HTTPStatus.UNAUTHORIZED, error(code, "The API key has expired"))
         return key
 
-    def _limited(self, key: RazeKey, request: Request) -> dict[str, str]:
-        switches = self._context.switches
-        rule = self._rule(key)
-        allowance = self._limiter.take([(rule, key.key)], request.at.timestamp())
-        if not allowance.allowed:
-            raise _too_many(allowance, request, switches)
-        return _limit_headers(allowance, request)
-
-    def _rule(self, key: RazeKey) -> Rule:
-        switches = self._context.switches
-        return Rule(limit=switches.raze_limit if key.limit is None else key.limit, window=switches.raze_window)
-
     def _find(self, request: Request, record_id: str) -> Fields:
         switches, records = self._context.switches, self.account.records
         if switches.raze_uuid_ids:
@@ -137,7 +128,7 @@ class RazeApi:
 
     def _index(self, request: Request) -> Response:
         key = self._authenticate(request)
-        rule = self._rule(key)
+        rule = self._limits.rule(key, self._context.switches)
         endpoints = [f"{method} /external/v1/{pattern}" for method, pattern in self._routes]
         limit = {"limit": rule.announced, "window": f"{rule.window:g} seconds"}
         body = {"message": "Raze sandbox", "version": "v1", "endpoints": endpoints, "rate_limit": limit}
@@ -250,25 +241,6 @@ def _object(request: Request) -> dict[str, Any]:
 
 def _success(status: int, data: dict[str, Any], change: AppliedChange | None = None) -> Response:
     return json_response(status, {"success": True, "data": data}, changes=() if change is None else (change,))
-
-
-def _limit_headers(allowance: CallsLeft, request: Request) -> dict[str, str]:
-    return {
-        "x-ratelimit-limit": str(allowance.limit),
-        "x-ratelimit-remaining": str(allowance.remaining),
-        "x-ratelimit-reset": str(math.ceil(request.at.timestamp() + allowance.reset - 1e-6)),
-    }
-
-
-def _too_many(allowance: CallsLeft, request: Request, switches: RazeSwitches) -> RefusalError:
-    """Build the 429, with the wait in the body, and in a header only if the switch says so."""
-    headers = _limit_headers(allowance, request)
-    wait = math.ceil(allowance.reset)
-    if switches.raze_retry_after_header:
-        headers["retry-after"] = str(wait)
-    payload = error("RATE_LIMIT_EXCEEDED", "Rate limit exceeded")
-    payload["error"]["retry_after"] = wait
-    return RefusalError(HTTPStatus.TOO_MANY_REQUESTS, payload, headers)
 
 
 def _uuid(text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from airflow_provider_crm.sandbox.limit_texts import ResetForm, RetryAfterForm
+from airflow_provider_crm.sandbox.rate_limit import LimitKind
 from airflow_provider_crm.sandbox.switches import Switches
 
 
@@ -15,8 +17,13 @@ class RazeSwitches(Switches):
 
     | Raze | effect |
     |---|---|
-    | `raze_limit`, `raze_window` | calls per seconds by key; windows are aligned to the clock |
-    | `raze_retry_after_header` | a 429 has a `Retry-After` header besides `error.retry_after` |
+    | `raze_limit`, `raze_window`, `raze_limit_kind` | calls per seconds by key; in a `window` as documented |
+    | `raze_limit_headers` | answers have the documented `X-RateLimit-*` |
+    | `raze_reset` | `X-RateLimit-Reset` as documented, or in another form, see `close_reset` |
+    | `raze_retry_after` | `Retry-After` of a 429 as `seconds`, as `date`, or `absent`, as documented |
+    | `raze_retry_after_header` | the same as `seconds` |
+    | `raze_body_wait` | a 429 has `error.retry_after`, as documented |
+    | `raze_day_limit`, `raze_day_kind` | calls of a key in a day, in the standard `RateLimit` header |
     | `raze_ignores_deal_value` | PUT drops `deal_value` and `deal_currency`; alone they are 400 "No fields to update" |
     | `raze_string_numbers` | money is a JSON string |
     | `raze_postgres_timestamps` | times are raw PostgreSQL text |
@@ -32,7 +39,14 @@ class RazeSwitches(Switches):
 
     raze_limit: int | None = None
     raze_window: float = 3600.0
+    raze_limit_kind: LimitKind = "window"
+    raze_limit_headers: bool = True
+    raze_reset: ResetForm = "epoch"
+    raze_retry_after: RetryAfterForm = "absent"
     raze_retry_after_header: bool = False
+    raze_body_wait: bool = True
+    raze_day_limit: int | None = None
+    raze_day_kind: LimitKind = "window"
     raze_ignores_deal_value: bool = False
     raze_string_numbers: bool = False
     raze_postgres_timestamps: bool = False

@@ -97,6 +97,7 @@ def test_errors_announce_the_limit(close):
         ("semicolon", {"ratelimit": "limit=5; remaining=4; reset=0.75"}),
         ("x-rate-limit", {"x-rate-limit-limit": "5", "x-rate-limit-remaining": "4", "x-rate-limit-reset": "0.75"}),
         ("ratelimit-reset", {"ratelimit-limit": "5", "ratelimit-remaining": "4", "ratelimit-reset": "0.75"}),
+        ("named", {"ratelimit": '"burst";r=4;t=0.75', "ratelimit-policy": '"burst";q=5'}),
         ("absent", {}),
     ],
 )
@@ -111,6 +112,71 @@ def test_reset_can_be_whole_seconds(close, sandbox):
     """`reset` can be an integer."""
     sandbox.set(close_limit=5, close_integer_reset=True)
     assert close.get(ONE).headers["ratelimit"].endswith("reset=1")
+
+
+@pytest.mark.parametrize(
+    ("form", "reset"),
+    [
+        ("decimal", ", reset=0.75"),
+        ("whole", ", reset=1"),
+        ("epoch", ", reset=1777896001"),
+        ("epoch_milliseconds", ", reset=1777896001000"),
+        ("absent", ""),
+    ],
+)
+def test_forms_of_the_reset(close, sandbox, form, reset):
+    """`reset` can be seconds of either precision, an epoch of either, or missing."""
+    sandbox.set(close_limit=5, close_reset=form)
+    assert close.get(ONE).headers["ratelimit"] == f"limit=5, remaining=4{reset}"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "policy"),
+    [("comma", "5;w=10"), ("ratelimit-reset", "5;w=10"), ("named", '"burst";q=5;w=10'), ("x-rate-limit", None)],
+)
+def test_the_window_can_be_named(close, sandbox, spelling, policy):
+    """`RateLimit-Policy` names the seconds of the window, where the spelling has a place for it."""
+    sandbox.set(close_limit=5, close_window=10.0, close_names_window=True, close_rate_limit_header=spelling)
+    assert close.get(ONE).headers.get("ratelimit-policy") == policy
+
+
+def test_a_day_beside_the_burst(close, sandbox):
+    """A call needs a place in both; the day counts the calls of all groups, and ends at midnight UTC."""
+    sandbox.set(close_limit=2, close_day_limit=3)
+    answer = close.put(ONE, {})
+    assert answer.headers["ratelimit"] == '"burst";r=1;t=0.75, "day";r=2;t=43199.75'
+    assert answer.headers["ratelimit-policy"] == '"burst";q=2;w=1, "day";q=3;w=86400'
+    assert [close.get(ONE).status_code, *statuses(close, 1)] == [200, 200]
+    sandbox.clock.advance(0.75)
+    refused = close.put(ONE, {})
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "43199")
+    assert refused.headers["ratelimit"] == '"burst";r=2;t=1, "day";r=0;t=43199'
+    sandbox.clock.advance(43_199)
+    assert statuses(close, 1) == [200]
+
+
+def test_a_day_that_slides(close, sandbox):
+    """The last 24 hours can count instead: each call comes back by itself."""
+    sandbox.set(close_day_limit=2, close_day_kind="sliding", close_reset="absent")
+    statuses(close, 1)
+    sandbox.clock.advance(3600)
+    statuses(close, 1)
+    sandbox.clock.advance(3600)
+    assert statuses(close, 1) == [429]
+    assert close.put(ONE, {}).headers["ratelimit"] == '"burst";r=1000000, "day";r=0'
+    sandbox.clock.advance(22 * 3600)
+    assert statuses(close, 2) == [200, 429]
+
+
+@pytest.mark.parametrize(
+    "switches", [{"close_rate_limit_header": "absent", "close_retry_after": "absent"}, {"close_day_limit": 0}]
+)
+def test_a_refusal_can_say_nothing(close, sandbox, switches):
+    """Without headers a used-up limit answers a bare 429, also with a limit of a day."""
+    sandbox.set(**{"close_limit": 0, "close_rate_limit_header": "absent", "close_retry_after": "absent"} | switches)
+    answer = close.put(ONE, {})
+    shown = [name for name in answer.headers if "rate" in name.lower() or name.lower() == "retry-after"]
+    assert (answer.status_code, shown, answer.json()) == (429, [], {"error": "Too many requests"})
 
 
 @pytest.mark.parametrize(("form", "announced"), [("date", "Mon, 04 May 2026 12:00:01 GMT"), ("absent", None)])

@@ -81,3 +81,57 @@ def test_forced_429(raze, sandbox):
         30,
     )
     assert announced(second)[1] == 50
+
+
+@pytest.mark.parametrize(
+    ("form", "reset"),
+    [
+        ("epoch", str(ONE_O_CLOCK)),
+        ("epoch_milliseconds", f"{ONE_O_CLOCK}000"),
+        ("whole", "900"),
+        ("decimal", "900"),
+        ("absent", None),
+    ],
+)
+def test_forms_of_the_reset(raze, sandbox, form, reset):
+    """The reset is epoch seconds as documented; by switch it has another form, or is missing."""
+    sandbox.set(raze_limit=5, raze_reset=form)
+    assert raze.get(ONE).headers.get("X-RateLimit-Reset") == reset
+
+
+@pytest.mark.parametrize(("kind", "free"), [("window", 1), ("first_call", 0), ("sliding", 0), ("bucket", 0)])
+def test_kinds_of_limits(raze, sandbox, kind, free):
+    """By switch calls are counted otherwise than by the clock hour: a quarter of an hour frees one call only there."""
+    sandbox.set(raze_limit=1, raze_limit_kind=kind)
+    raze.get(ONE)
+    sandbox.clock.advance(900)
+    assert [raze.get(ONE).status_code for _ in range(2)].count(200) == free
+
+
+def test_retry_after_can_be_a_date(raze, sandbox):
+    """By switch a 429 names the end of the window as an HTTP date."""
+    sandbox.set(raze_limit=0, raze_retry_after="date", raze_body_wait=False)
+    answer = raze.get(ONE)
+    assert answer.headers["Retry-After"] == "Mon, 04 May 2026 13:00:00 GMT"
+    assert answer.json()["error"] == {"code": "RATE_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}
+
+
+def test_a_day_beside_the_window(raze, sandbox):
+    """The day of a key is in the standard header, beside the documented ones; a call needs a place in both."""
+    sandbox.set(raze_limit=5, raze_day_limit=2)
+    answers = [raze.get(ONE) for _ in range(3)]
+    assert [(one.status_code, announced(one)[1], one.headers["RateLimit"]) for one in answers] == [
+        (200, 4, '"day";r=1;t=40500'),
+        (200, 3, '"day";r=0;t=40500'),
+        (429, 3, '"day";r=0;t=40500'),
+    ]
+    assert answers[2].headers["RateLimit-Policy"] == '"day";q=2;w=86400'
+    assert answers[2].json()["error"]["retry_after"] == 40500
+
+
+def test_a_refusal_can_say_nothing(raze, sandbox):
+    """By switch no answer names a limit or a wait."""
+    sandbox.set(raze_limit=0, raze_day_limit=5, raze_limit_headers=False, raze_body_wait=False)
+    answer = raze.get(ONE)
+    assert [name for name in answer.headers if "rate" in name.lower() or name.lower() == "retry-after"] == []
+    assert (answer.status_code, "retry_after" in answer.json()["error"]) == (429, False)
