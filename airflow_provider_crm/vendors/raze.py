@@ -7,6 +7,7 @@ difference does no harm: a value that an answer does not show is never reported 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -254,7 +255,10 @@ class Raze:
         return ""
 
     def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
-        """Read `X-RateLimit-*`, whose reset is an epoch in any unit, and on a refusal `error.retry_after` first."""
+        """Read `X-RateLimit-*`, whose reset is an epoch in any unit, and on a refusal `error.retry_after` first.
+
+        The standard `RateLimit` header, which Raze does not document, may name further limits.
+        """
         headers = response.headers
         epoch = headers.get("X-RateLimit-Reset")
         reset = limit_headers.seconds_left(epoch, now)
@@ -269,7 +273,10 @@ class Raze:
             reset=reset,
             grain=limit_headers.grain(epoch),
         )
-        return (limits,)
+        if "RateLimit" not in headers:
+            return (limits,)
+        several = (replace(limits, wait=None), *limit_headers.standard_limits(headers, now))
+        return several if wait is None else limit_headers.refused(several, wait)
 
 
 def _status(stage: FieldValue) -> FieldValue:
