@@ -5,16 +5,16 @@
 Prints a Markdown table with a line for each cell of `budget_cells.toml`, one after another, in a quarter of an hour;
 `--extended` measures the longer ones, too, and `--only` those whose line in `--list` has this text. The operator has
 all its defaults but for `budget_share`: ledger, budget store, report and rejects file, on answers of 1.3 KB that come
-after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/over_http.py` says how a cell is measured, and
-what used means. Of what it is compared with, see `tests/budget/plain_clients.py`. Where answers
-name no limit, a second figure is that of the second half of a run, when the rate has been found. On a machine that
-others use (see the load), compare a line with those of the other clients in the same run.
+after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/over_http.py` says how a cell is measured and
+what used means, and `tests/budget/plain_clients.py` has the clients that the operator is compared with. Where answers
+name no limit, a second figure is that of the second half of a run, when the rate has been found. On a machine that is
+busy with other programs, compare a line with those of the other clients in the same run: the last column says for how
+long the server waited for a core when a call arrived.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import tomllib
@@ -77,7 +77,7 @@ def row(line: Line, use: Use) -> str:
     if line.cell.other:
         calls, others = use.other
         refused += f"; of the other's {others} of {calls} ({others / max(1, calls):.2%})"
-    notes = [f"load {os.getloadavg()[0]:.0f}"]
+    notes = [f"{use.core_wait * 1e3:.1f} ms for a core"]
     notes += [f"at most {use.peak:.1%} of a window"] if line.cell.share < 1 else []
     notes += [f"{line.cell.day_used + use.accepted:,} of the day's {line.cell.day:,}"] if line.cell.day else []
     notes += [f"ended: {one[:80]}" for one in use.failures]

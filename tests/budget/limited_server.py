@@ -221,13 +221,24 @@ def _answer(status, text, headers):
 class LimitedServer:
     """A running server."""
 
-    def __init__(self, port):
+    def __init__(self, port, process_id):
         self.url = f"http://127.0.0.1:{port}"
+        self._schedule = Path(f"/proc/{process_id}/schedstat")
 
     def calls(self):
         """Return what was counted and refused so far."""
         with urlopen(f"{self.url}/calls") as answer:
             return [Call(*call) for call in json.load(answer)]
+
+    def core_wait(self):
+        """Return the seconds for which the server waits for a core when it has something to do; 0 if they are unknown.
+
+        They say how busy the machine is.
+        """
+        if not self._schedule.exists():
+            return 0.0
+        _, waited, times = map(int, self._schedule.read_text().split())
+        return waited / max(1, times) / 1e9
 
 
 @contextmanager
@@ -236,7 +247,7 @@ def limited_server(setup: VendorSetup) -> Iterator[LimitedServer]:
     command = [sys.executable, __file__, json.dumps(asdict(setup))]
     with Popen(command, stdout=PIPE, text=True) as process:
         try:
-            yield LimitedServer(int(process.stdout.readline()))
+            yield LimitedServer(int(process.stdout.readline()), process.pid)
         finally:
             process.kill()
 

@@ -124,6 +124,7 @@ class Use:
         other: Calls of the other program: all, and those that were refused.
         peak: The most that the runs used of a window of the limiter, as a part of the whole limit.
         ends: How the runs ended.
+        core_wait: Seconds that the server waited for a core whenever it had something to do; 0 if it is not known.
     """
 
     used: float | None
@@ -133,6 +134,7 @@ class Use:
     other: tuple[int, int]
     peak: float
     ends: tuple[dict[str, Any], ...]
+    core_wait: float = 0.0
 
     @property
     def refused_part(self) -> float:
@@ -273,8 +275,8 @@ def measure(cell: Cell, worker: Worker, home: Path, database: dict[str, Any] | N
     with limited_server(cell.setup) as server, _another_program(cell, server.url):
         started = [worker.start(_job(cell, server.url, home, part, database=database)) for part in parts]
         ends = [end.result() for end in started]
-        calls = server.calls()
-    return use_of(cell, calls, ends)
+        calls, core_wait = server.calls(), server.core_wait()
+    return replace(use_of(cell, calls, ends), core_wait=core_wait)
 
 
 @contextmanager
