@@ -1,183 +1,208 @@
-"""Learn from answers a limit that is refilled all the time: a token bucket.
+"""Count calls under a limit that is refilled all the time: a token bucket.
 
-The state of a bucket is one moment: when it would be full if no call came. An answer names that moment, as
-`received + reset`, within its latency. Calls are spaced so that what is left would last until then: a full bucket is
-used at once, one that runs dry slowly. So workers that cannot talk to each other find the same pace, at which the
-bucket never is empty, and all that flows in is used.
+Tokens come back at a rate that answers show: of two of them, what is left, and what we took in between, say how many
+tokens came in that time. The level between two answers is foreseen by that rate; each answer puts it right. A bucket
+that never is full loses no token, however low it is: so calls leave some tokens in it, and none is refused.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
-from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, changed
+from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed
+from airflow_provider_crm.budget.others import room_for
 
-if TYPE_CHECKING:
-    from airflow_provider_crm.budget.limit_state import Observation, OwnCalls
+# Tokens that are left in the bucket at least: answers name whole ones, and one more may be on its way.
+_SPARE = 1.0
+# As long as that many tokens of a bucket have come since, an earlier answer is compared with the present one.
+_COMPARED = 2.0
+_WEIGHT = 0.05
+# Rates that differ by less are one; those that differ by more are none of one bucket.
+_ROUGHLY, _FAR = 1.02, 2.0
+_SMALLEST_WAIT = 0.001
+_LONGEST_WAIT = 5.0
 
-_GRAIN = 0.001
-# The range in which the rate lies is narrow enough then to take its middle; before that its lower end is safe.
-_ALIKE = 0.9
-# Where no token is left, an answer names the next one, of which a part is there already: a slower pace is surely safe.
-_SURELY = 0.8
-# So much more than it could hold, as part of the limit, was never in a bucket.
-_MISREAD = 0.5
+
+@dataclass(frozen=True)
+class Reference:
+    """An answer that later ones are compared with.
+
+    Attributes:
+        sent_at: When its call was sent.
+        received_at: When it came.
+        remaining: Tokens that were left.
+        taken: Tokens that our answered calls had taken until then.
+        crossing: Tokens of calls that may have been counted before or after it.
+    """
+
+    sent_at: float
+    received_at: float
+    remaining: int
+    taken: int
+    crossing: int
 
 
 @dataclass(frozen=True)
 class TokenBucket:
-    """One limit of that kind; buckets have no windows to be counted. A call takes as many tokens as it costs units.
+    """The tokens in a bucket, those that calls on their way will take included.
 
     Attributes:
         share: Part of the limit that may be used.
-        probes_pace: Whether the calls that are left reveal too fast a pace, as workers on one store use all of them.
-        contradicted: Whether calls that remain against expectation show that the answers were misread.
         limit: Tokens that a full bucket holds; 0 until an answer names it.
-        rate: Tokens per second by which it is filled; infinite while that is not known.
-        slowest: The rate is at least this.
+        length: Seconds in which an empty bucket is refilled, if an answer has named them; else 0.
+        period: The same, as far as the seconds show that answers have named; 0 if they have named none.
+        level: Tokens at the time of the last answer.
+        level_at: That time.
+        slowest: The rate is at least this, in tokens per second.
         fastest: The rate is at most this.
-        full_at: When it would be full if no call came.
-        full_in: The seconds until then at the last answer.
-        own_full_at: When it would be full if only our share of it counted.
-        token_at: When the next token comes, while none is left.
-        number: Always 0.
+        taken: Tokens that our answered calls have taken.
+        reference: The answer that later ones are compared with.
+        own_level: Tokens of our share at that time.
+        others_expected: Tokens of other programs per answer that are expected.
     """
 
+    kind: ClassVar[str] = "bucket"
+
     share: float
-    probes_pace: bool = False
-    contradicted: bool = False
     limit: int = 0
-    rate: float = math.inf
+    length: float = 0.0
+    period: float = 0.0
+    level: float = 0.0
+    level_at: float = -math.inf
     slowest: float = 0.0
     fastest: float = math.inf
-    full_at: float = -math.inf
-    full_in: float = 0.0
-    own_full_at: float = -math.inf
-    token_at: float = -math.inf
-    number: int = 0
+    taken: int = 0
+    reference: Reference | None = None
+    own_level: float = 0.0
+    others_expected: float = 0.0
 
     @property
-    def length(self) -> float:
-        """Seconds in which an empty bucket is refilled; 0 if that is not known yet."""
-        return self.limit / self.rate
+    def rate(self) -> float:
+        """Tokens per second, as far as known; 0 if nothing is."""
+        if period := self.length or self.period:
+            return min(max(self.limit / period, self.slowest), self.fastest)
+        return self.slowest if math.isinf(self.fastest) else max(self.slowest, self.fastest / 4)
 
-    def at(self, now: float, calls: OwnCalls) -> TokenBucket:  # noqa: ARG002 - as windows have it
-        """Return the same state: no window ends."""
+    def at(self, now: float) -> TokenBucket:  # noqa: ARG002 - as windows have it
+        """Return the same state: tokens come back all the time."""
         return self
 
-    def wait(self, now: float, calls: OwnCalls, cost: int = 1, ahead: int = 0) -> float:
+    def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until a call may be sent; 0 for now."""
-        if not math.isfinite(self.rate):
-            return POLL if calls.in_flight else 0.0
-        left = self.limit - max(self.full_at - now, 0.0) * self.rate - calls.in_flight
-        token = max((min(cost + ahead, self.limit) - left) / self.rate, 0.0)
-        if not math.isfinite(self.fastest):  # as long as none is left, only the time of the next token is known
-            return max(self.token_at - now, POLL if calls.in_flight else 0.0)
-        next_at = calls.last_sent + self._gap(calls)
-        own_left = max(self.share * self.limit - 1 - cost - ahead, 0)
-        own_token = self.own_full_at - own_left / (self.share * self.rate)
-        return max(next_at - now, token, own_token - now)
+        if not self.limit:
+            return POLL if traffic.in_flight else 0.0
+        spare = self._spare(traffic)
+        need = min(cost + ahead, max(self.limit - math.ceil(spare), 1)) + spare
+        missing = min(need, self.limit) - self.level_then(now) + traffic.in_flight
+        own_most = max(math.floor(self.share * self.limit + 1e-9), 1)
+        own_missing = min(cost + ahead, own_most) - self.own_level_then(now) + traffic.in_flight
+        if missing <= 0 and own_missing <= 0:
+            return 0.0
+        rate = self.rate
+        if not rate:
+            return POLL if traffic.in_flight else 1.0
+        wait = max(missing / rate, own_missing / (self.share * rate))
+        return min(max(wait, _SMALLEST_WAIT), _LONGEST_WAIT)
 
-    def _gap(self, calls: OwnCalls) -> float:
-        """Return the seconds from the last call to the next, for each of its tokens by what was left before it."""
-        others = calls.last_cost - 1
-        full_in = max(self.full_in + (calls.in_flight - others) / self.rate, 0.0)
-        return calls.last_cost * full_in / max(self.limit - full_in * self.rate, 1.0)
+    def free(self, now: float, traffic: Traffic) -> int:
+        """Return the units that may be sent now."""
+        level = min(self.level_then(now) - self._spare(traffic), self.own_level_then(now))
+        return math.floor(level) - traffic.in_flight
 
-    def record_send(self, now: float, cost: int = 1) -> TokenBucket:
-        """Count a call that leaves now."""
-        if not math.isfinite(self.rate):
-            return self
-        return changed(self, own_full_at=max(self.own_full_at, now) + cost / (self.share * self.rate))
+    def observe(self, seen: Seen, traffic: Traffic) -> tuple[TokenBucket, Agreement]:
+        """Learn from an answer: how many tokens there are, and how fast they come."""
+        state = self if seen.limit == self.limit else self._begun(seen)
+        now, crossed = max(seen.received_at, state.level_at), traffic.crossed(seen.sent_at)
+        state = changed(
+            state, taken=state.taken + seen.cost, length=seen.length, period=max(state.period, _period(seen))
+        )
+        state, agreement = state.compared(seen, crossed, traffic)
+        lowest = float(max(seen.remaining - crossed, 0))
+        highest = seen.remaining + 1 + (now - seen.sent_at) * state.rate + traffic.in_flight
+        foreseen = state.level_then(now) - seen.cost
+        level = min(max(foreseen, lowest), highest, float(state.limit))
+        missing = max(foreseen - highest, 0.0)  # taken by others
+        expected = state.others_expected + _WEIGHT * (missing - state.others_expected)
+        return changed(
+            state,
+            level=level,
+            own_level=state.own_level_then(now) - seen.cost,
+            level_at=now,
+            others_expected=expected if expected > _WEIGHT / 10 else 0.0,
+        ), agreement
 
-    def cancel_send(self, window: int, cost: int = 1) -> TokenBucket:  # noqa: ARG002 - as windows have it
-        """Return the same state: what a call used of our share comes back by itself."""
-        return self
+    def unanswered(self, sent_at: float, now: float, cost: int) -> TokenBucket:  # noqa: ARG002 - as windows have it
+        """Count a call as used."""
+        return changed(
+            self,
+            level=max(self.level_then(now) - cost, 0.0),
+            own_level=self.own_level_then(now) - cost,
+            level_at=max(now, self.level_at),
+            taken=self.taken + cost,
+        )
 
-    def record_unanswered(self, now: float, window: int, cost: int = 1) -> TokenBucket:  # noqa: ARG002 - as windows have it
-        """Count a call as used: it got no answer, or one without limits."""
-        if not math.isfinite(self.rate):
-            return self
-        full_at = max(self.full_at, now) + cost / self.rate
-        return changed(self, full_at=full_at, full_in=full_at - now)
+    def _begun(self, seen: Seen) -> TokenBucket:
+        own = max(math.floor(self.share * seen.limit + 1e-9), 1)
+        return TokenBucket(
+            self.share,
+            seen.limit,
+            level=float(seen.remaining + seen.cost),
+            level_at=seen.received_at,
+            own_level=float(own),
+            taken=self.taken,
+        )
 
-    def record_refusal(self, now: float, wait: float, cost: int = 1) -> TokenBucket:  # noqa: ARG002 - as windows have it
-        """Expect a token at the latest when the vendor says so."""
-        return changed(self, token_at=min(self.token_at, now + wait)) if wait > 0 else self
+    def level_then(self, now: float) -> float:
+        """Return the tokens at a moment, if no call comes until then."""
+        passed = max(now - self.level_at, 0.0) if math.isfinite(self.level_at) else 0.0
+        return min(self.level + passed * self.rate, float(self.limit))
 
-    def observe(self, seen: Observation, calls: OwnCalls) -> TokenBucket:  # noqa: ARG002 - as windows have it
-        """Learn from an answer; with no token left, `reset` is the time until there is one."""
-        state = self
-        if seen.limit != state.limit:
-            state = TokenBucket(
-                state.share,
-                state.probes_pace,
-                state.contradicted,
-                seen.limit,
-                full_in=state.full_in,
-                token_at=state.token_at,
-            )
-        if seen.remaining and seen.counted and seen.reset > _GRAIN:
-            state = _narrowed(state, (seen.counted - 1) / seen.reset, seen.counted / (seen.reset - _GRAIN))
-        elif not seen.remaining and seen.reset > _GRAIN and not math.isfinite(state.fastest):
-            # The best that is known until some tokens are left.
-            rate, token_at = min(state.rate, 1 / seen.reset), seen.received_at + seen.reset
-            state = changed(state, rate=rate, token_at=token_at)
-        return state if not math.isfinite(state.rate) else _filled(state, seen)
+    def own_level_then(self, now: float) -> float:
+        """Return the tokens of our share at a moment, if no call comes until then."""
+        passed = max(now - self.level_at, 0.0) if math.isfinite(self.level_at) else 0.0
+        own_most = max(math.floor(self.share * self.limit + 1e-9), 1)
+        return min(self.own_level + passed * self.share * self.rate, float(own_most))
 
-    def join(
-        self,
-        now: float,  # noqa: ARG002 - as windows have it, like the other arguments
-        calls: OwnCalls,  # noqa: ARG002
-        *,
-        limit: int,  # noqa: ARG002
-        is_new: bool,  # noqa: ARG002
-        ends_at: float | None,  # noqa: ARG002
-    ) -> TokenBucket:
-        """Return the same state: workers share windows, and of a bucket only its pace."""
-        return self
+    def _spare(self, traffic: Traffic) -> float:
+        """Return the tokens to leave: calls arrive earlier or later than foreseen, and other programs call, too."""
+        uncertain = self.rate * traffic.latency + room_for(self.others_expected * 4)
+        return min(max(uncertain, _SPARE), self.limit / 3)
 
-    def demand(self, now: float, calls: OwnCalls) -> LeaseDemand:
-        """Return the knowledge that the shared store needs to lease calls: how fast the bucket is filled."""
-        return LeaseDemand(now, 0, 0, calls.in_flight, now, None, 0.0, self.number, _pace(self))
-
-
-def _filled(state: TokenBucket, seen: Observation) -> TokenBucket:
-    """Learn from an answer when the bucket would be full."""
-    own_full_at, full_at = state.own_full_at, state.full_at
-    if not math.isfinite(own_full_at):  # our share may have been used before it was known for a bucket
-        own_full_at = seen.received_at + state.limit / state.rate
-    expected = state.limit - (full_at - seen.received_at) * state.rate
-    misread = math.isfinite(full_at) and seen.remaining - expected > state.limit * _MISREAD
-    missing = 0.0 if seen.remaining else (state.limit - 1) / state.rate
-    latest = seen.received_at + min(seen.reset + missing, state.limit / state.rate)
-    full_at = max(full_at, latest)
-    return changed(
-        state,
-        contradicted=state.contradicted or misread,
-        own_full_at=own_full_at,
-        full_at=full_at,
-        # As the answer has it, because what flows in since then may be gone: others call, too.
-        full_in=full_at - seen.received_at,
-    )
+    def compared(self, seen: Seen, crossed: int, traffic: Traffic) -> tuple[TokenBucket, Agreement]:
+        """Narrow the range of the rate by an earlier answer."""
+        crossing = crossed + traffic.in_flight
+        reference = self.reference
+        if reference is None or reference.received_at > seen.sent_at:
+            if reference is not None:
+                return self, Agreement.AGREES
+            now_reference = Reference(seen.sent_at, seen.received_at, seen.remaining, self.taken, crossing)
+            return changed(self, reference=now_reference), Agreement.AGREES
+        gained, taken = seen.remaining - reference.remaining, self.taken - reference.taken
+        least = gained + taken - crossed - reference.crossing - 1
+        most = gained + taken + traffic.in_flight + reference.crossing + 1
+        slowest = max(least / (seen.received_at - reference.sent_at), 0.0)
+        full = seen.remaining >= self.limit - max(seen.cost, 1) or reference.remaining >= self.limit - 1
+        apart = seen.sent_at - reference.received_at
+        # What others took in between shows as a slower rate.
+        fastest = max(most / apart, 0.0) if apart > 0 and not full and not self.others_expected else math.inf
+        low, high = max(self.slowest, slowest), min(self.fastest, fastest)
+        agreement = Agreement.AGREES
+        if low > high * _ROUGHLY:
+            agreement = Agreement.DOUBTFUL
+            if slowest > self.fastest:  # no other program gives tokens back
+                agreement = Agreement.REFUTES if slowest > _FAR * self.fastest else Agreement.CONTRADICTS
+            low, high = slowest, max(fastest, slowest)
+        state = changed(self, slowest=low, fastest=max(high, low))
+        if full or apart * max(state.rate, 1e-9) > _COMPARED * self.limit:
+            now_reference = Reference(seen.sent_at, seen.received_at, seen.remaining, self.taken, crossing)
+            state = changed(state, reference=now_reference)
+        return state, agreement
 
 
-def _narrowed(state: TokenBucket, slowest: float, fastest: float) -> TokenBucket:
-    """Narrow the range of the rate: each answer gives one, as `remaining` is rounded down and `reset` up."""
-    low, high = max(state.slowest, slowest), min(state.fastest, fastest)
-    if low > high:  # the vendor has changed it
-        low, high = slowest, fastest
-    rate = (low + high) / 2 if low > _ALIKE * high else low or high
-    return changed(state, slowest=low, fastest=high, rate=rate)
-
-
-def _pace(state: TokenBucket) -> float:
-    """Return the units per second that all workers together may use; 0 while nothing is known."""
-    if not math.isfinite(state.rate):
+def _period(seen: Seen) -> float:
+    """Return the seconds that a whole bucket takes, if an answer says when it is full or has one more token."""
+    if not seen.reset or not seen.used:
         return 0.0
-    if state.slowest > _ALIKE * state.fastest or not state.probes_pace:
-        return state.rate
-    # With none left, a little slower, so that soon some are: they say more. Nearly full says only the upper end.
-    return state.fastest if math.isfinite(state.fastest) else _SURELY * state.rate
+    return seen.reset * seen.limit / seen.used if seen.grain < 1 else seen.reset

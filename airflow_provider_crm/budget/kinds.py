@@ -1,45 +1,304 @@
-"""Choose the kind of limit that fits the answers so far.
+"""Find out of which kind a limit is, and pace calls by what is known of that so far.
 
-- `windows.FixedWindow`: so many calls per window. The answers name its limit, the calls that remain and its end.
-- `bucket.TokenBucket`: a limit that is refilled all the time, with the same headers.
+Answers say what is left, and often when there is more, but not how the vendor counts. So a limit is kept in all kinds
+at once, until its answers have contradicted all but one; calls are paced by the strictest kind that is left. Of a limit
+whose kind is not settled, the last few units are sent one by one over the time in which the kinds differ: their answers
+show which units have come back by then. Where another kind than the strictest has units again, one call finds out.
+
+A kind that contradicts its answers later, because it was taken for another one or the vendor has changed it, is given
+up, and all kinds are possible again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_crm.budget.bucket import TokenBucket
-from airflow_provider_crm.budget.rate import TESTING_SHARE
-from airflow_provider_crm.budget.windows import LONGEST_SPREAD, FixedWindow
+from airflow_provider_crm.budget.bucket import Reference, TokenBucket
+from airflow_provider_crm.budget.limit_state import (
+    POLL,
+    Agreement,
+    LimitState,
+    Seen,
+    Traffic,
+    changed,
+    grain_of,
+)
+from airflow_provider_crm.budget.sliding import SlidingWindow, Slot
+from airflow_provider_crm.budget.windows import AlignedWindow, FirstCallWindow
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.limit_state import LimitState
-    from airflow_provider_crm.budget.stated import StatedLimit
+    from airflow_provider_crm.vendors.limits import Limits
+
+_DAY = 86_400.0
+_KINDS: dict[str, type[LimitState]] = {
+    kind.kind: kind for kind in (SlidingWindow, FirstCallWindow, AlignedWindow, TokenBucket)
+}
+"""The strictest kind first: each allows what those before it allow."""
+_OUT = 2.0
+"""Doubts after which a kind is given up."""
+_DOUBTS = {
+    Agreement.AGREES: 0.0,
+    Agreement.CONFIRMS: -0.25,
+    Agreement.DOUBTFUL: 0.75,
+    Agreement.CONTRADICTS: 1.0,
+    Agreement.REFUTES: _OUT,
+}
+# Part of the limit, and the most units, that find out the kind of a limit; windows longer than that many seconds are
+# used at once nevertheless, so that short runs do not wait for it.
+_FINDING, _MOST_FINDING = 0.1, 8
+_LONGEST_FINDING = 15.0
+_SHORT, _TIMES = 2.0, 4
+_WORTH_ASKING = 0.05
+_BEFORE_END = 0.01
+# Lengths are mostly whole: the largest reset falls short of one by the time that the first call of a window was late.
+_LATE, _STEP = 0.06, 0.5
 
 
-def stated_window(stated: StatedLimit | None, share: float, *, shared: bool) -> FixedWindow | None:
-    """Return the window that a connection states; None for a limit whose calls are spaced, or for none.
+@dataclass(frozen=True)
+class Limit:
+    """One limit that answers name, in each kind that fits them.
 
-    Args:
-        stated: What the connection says.
-        share: Part of the limit that may be used.
-        shared: Whether other workers use the same store.
+    Attributes:
+        share: Part of it that may be used.
+        states: The kinds that fit, the strictest first.
+        doubts: Of each, how much its answers speak against it.
+        grain: To what the vendor rounds the seconds until there are more.
+        longest_reset: The most seconds that an answer has named.
+        named_length: The length that answers name; 0 if they do not.
+        remaining: Units left by the latest answer.
+        ends_at: When there are more by the latest answer; infinite if it does not say.
+        found_at: When a call was sent last that had no room in the strictest kind.
+        asked: The kinds that had room for it.
+        finding: Calls that were sent one by one to find out the kind.
+        is_daily: Whether it is the limit of a day.
     """
-    if stated is None or stated.seconds <= LONGEST_SPREAD:
-        return None
-    return FixedWindow.as_stated(share, shared=shared, limit=stated.calls, length=float(stated.seconds))
+
+    share: float
+    states: tuple[LimitState, ...]
+    doubts: tuple[float, ...]
+    grain: float = 1.0
+    longest_reset: float = 0.0
+    named_length: float = 0.0
+    remaining: int = 0
+    ends_at: float = math.inf
+    found_at: float = -math.inf
+    asked: tuple[str, ...] = ()
+    finding: int = 0
+    is_daily: bool = False
+
+    @classmethod
+    def unknown(cls, share: float) -> Limit:
+        """Return a limit of which nothing is known."""
+        states = tuple(kind(share) for kind in _KINDS.values())  # type: ignore[call-arg]
+        return cls(share, states, (0.0,) * len(states))
+
+    @classmethod
+    def daily(cls, share: float, shown: Limits) -> Limit:
+        """Return the limit of a day as an answer shows it: up to its reset, or without one, of the last 24 hours."""
+        kind = SlidingWindow if shown.reset is None else AlignedWindow
+        return cls(share, (kind(share, length=_DAY),), (0.0,), named_length=_DAY, is_daily=True)
+
+    @classmethod
+    def stated(cls, share: float, limit: int, length: float) -> Limit:
+        """Return a limit that a connection states, to go by until an answer says more."""
+        return cls(share, (SlidingWindow(share, limit, length),), (0.0,), named_length=length, remaining=limit)
+
+    @property
+    def settled(self) -> bool:
+        """Whether only one kind is left."""
+        return len(self.states) == 1
+
+    @property
+    def kind(self) -> str:
+        """The kind by the evidence so far; empty while that says nothing, or `window` where both kinds fit."""
+        kinds = [state.kind for state in self.states]
+        if kinds == [FirstCallWindow.kind, AlignedWindow.kind]:
+            return "window"
+        return kinds[0] if self.settled else ""
+
+    @property
+    def is_spaced(self) -> bool:
+        """Whether its calls leave one after another."""
+        return isinstance(self.states[0], TokenBucket)
+
+    @property
+    def ends_before(self) -> float:
+        """When the present window ends at the latest; infinite where there is none, or that is not known."""
+        first = self.states[0]
+        return first.ends_before if isinstance(first, AlignedWindow | FirstCallWindow) else self.ends_at
+
+    def with_share(self, share: float) -> Limit:
+        """Return the limit for a worker that may use another part of it."""
+        return changed(self, share=share, states=tuple(changed(state, share=share) for state in self.states))
+
+    def free(self, now: float, traffic: Traffic) -> int:
+        """Return the units that may be sent now."""
+        return self.states[0].free(now, traffic)
+
+    @property
+    def units(self) -> int:
+        """Units per window, or that a full bucket holds; 0 if no answer has named it yet."""
+        return self.states[0].limit
+
+    @property
+    def length(self) -> float:
+        """Seconds of a window, or in which an empty bucket is refilled; 0 if that is not known yet."""
+        if self.named_length:
+            return self.named_length
+        first = self.states[0]
+        if self.settled and isinstance(first, TokenBucket):
+            return first.limit / first.rate if first.rate else 0.0
+        return _whole(self.longest_reset, self.grain)
+
+    def at(self, now: float) -> Limit:
+        """Return the limit at this moment."""
+        states = tuple(state.at(now) for state in self.states)
+        if all(new is old for new, old in zip(states, self.states, strict=True)):
+            return self
+        return changed(self, states=states)
+
+    def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
+        """Return the seconds until a call may be sent; 0 for now."""
+        strictest = self.states[0]
+        wait = strictest.wait(now, traffic, cost, ahead)
+        if self.settled or not strictest.limit:
+            return wait
+        if wait <= 0:
+            return self._one_by_one(now, traffic)
+        if traffic.in_flight:
+            return min(wait, POLL)
+        if wait < self.length * _WORTH_ASKING:
+            return wait
+        others = [state.wait(now, traffic, cost, ahead) for state in self.states[1:] if self._finds(state)]
+        asks = max(min(others, default=math.inf), self.found_at + self._pause() - now)
+        return min(wait, max(asks, 0.0))
+
+    def sent(self, now: float, traffic: Traffic) -> Limit:
+        """Note that a call leaves, which may be one that finds out the kind."""
+        if self.settled:
+            return self
+        free = self.states[0].free(now, traffic)
+        if free <= 0:
+            asked = tuple(state.kind for state in self.states if state.wait(now, traffic, 1, 0) <= 0)
+            return changed(self, found_at=now, asked=asked)
+        return changed(self, finding=self.finding + 1) if free <= self._kept() else self
+
+    def observe(self, sent_at: float, now: float, traffic: Traffic, shown: Limits, cost: int) -> Limit:
+        """Learn from an answer that names the limit and what is left of it.
+
+        Args:
+            sent_at: When its call was sent.
+            now: When it came.
+            traffic: Without its call.
+            shown: The limit as it names it.
+            cost: Units that the vendor counted for the call.
+        """
+        reset, length = shown.reset, shown.length
+        limit, remaining = shown.limit or 0, shown.remaining or 0
+        grain, longest = self.grain, self.longest_reset
+        if reset is not None and reset > 0:
+            grain, longest = min(grain, grain_of(reset)), max(longest, reset)
+        named = length or self.named_length
+        known = named or _whole(longest, grain)
+        seen = Seen(sent_at, now, limit, remaining, reset, known, grain, cost)
+        found = [
+            state.observe(seen if state.kind != TokenBucket.kind else seen._replace(length=named), traffic)
+            for state in self.states
+        ]
+        states, doubts = [], []
+        wrong = self.asked if not cost and sent_at >= self.found_at else ()
+        for (state, agreement), doubt in zip(found, self.doubts, strict=True):
+            after = max(doubt + _DOUBTS[agreement], 0.0) if state.kind not in wrong else _OUT
+            if after < _OUT:
+                states.append(state)
+                doubts.append(after)
+        if not states:
+            fresh = Limit.unknown(self.share)
+            return changed(fresh, grain=grain, named_length=named).observe(sent_at, now, traffic, shown, cost)
+        return changed(
+            self,
+            states=tuple(states),
+            doubts=tuple(doubts),
+            grain=grain,
+            longest_reset=longest,
+            named_length=named,
+            remaining=remaining,
+            ends_at=seen.latest_end,
+            asked=() if sent_at >= self.found_at else self.asked,
+        )
+
+    def unanswered(self, sent_at: float, now: float, cost: int) -> Limit:
+        """Count a call as used: it got no answer, or one that does not name the limit."""
+        return changed(self, states=tuple(state.unanswered(sent_at, now, cost) for state in self.states))
+
+    def explains(self, cost: int) -> bool:
+        """Return whether a refusal of such a call agrees with what the latest answer has shown to be left."""
+        return self.units > 0 and self.remaining < max(cost, 1)
+
+    def _finds(self, state: LimitState) -> bool:
+        """Return whether a call may ask for the sake of this kind; of a bucket, other answers say enough."""
+        return not isinstance(state, TokenBucket) or not self.length
+
+    def _kept(self) -> int:
+        """Return how many units of a window are sent one by one to find out the kind."""
+        most = max(math.floor(self.share * self.units + 1e-9), 1)
+        return 0 if most == 1 else min(math.ceil(most * _FINDING), _MOST_FINDING)
+
+    def _pause(self) -> float:
+        return max((self.length or 1.0) / 16, POLL)
+
+    def _one_by_one(self, now: float, traffic: Traffic) -> float:
+        """Return the seconds until one of the last units may be sent that find out the kind; 0 for any other."""
+        kept, length = self._kept(), self.length
+        most = kept * (_TIMES if length <= _SHORT else 1)
+        if self.finding >= most or length > _LONGEST_FINDING:
+            return 0.0
+        free = self.states[0].free(now, traffic)
+        if free > kept:
+            return 0.0
+        if not length:
+            return max(traffic.last_sent + 0.25 * 2.0 ** (kept - free) - now, 0.0)
+        left = self._differ_until(traffic.last_sent) - traffic.last_sent
+        return max(traffic.last_sent + left / max(free, 1) - now, 0.0)
+
+    def _differ_until(self, last_sent: float) -> float:
+        """Return until when units of one kind may be back that are not of another."""
+        for state in self.states:
+            if isinstance(state, FirstCallWindow) and last_sent + self.length / 4 < state.ends_after < math.inf:
+                return state.ends_after - _BEFORE_END
+        return last_sent + self.length / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types."""
+        fields = self.__dict__ | {"states": [_to_dict(state) for state in self.states], "doubts": list(self.doubts)}
+        return dict(fields)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Limit:
+        """Return the limit that `to_dict` wrote."""
+        states = tuple(_from_dict(one) for one in values["states"])
+        return cls(**values | {"states": states, "doubts": tuple(values["doubts"])})
 
 
-def fitting(state: LimitState | None, share: float, *, shared: bool) -> LimitState:
-    """Return the state if it fits the answers so far, else one of another kind.
+def _whole(longest: float, grain: float) -> float:
+    """Return the length of a window of which the answers name at most so many seconds that are left."""
+    whole = math.ceil(longest / _STEP) * _STEP
+    return whole if grain < 1 and whole - longest <= _LATE else longest
 
-    Args:
-        state: What is known; None for nothing.
-        share: Part of the limit that may be used.
-        shared: Whether other workers use the same store.
-    """
-    if state is not None and not state.contradicted:
-        return state
-    if isinstance(state, FixedWindow):
-        return TokenBucket(1.0 if shared else share, probes_pace=shared and share >= TESTING_SHARE)
-    return FixedWindow.unknown(share, shared=shared)
+
+def _to_dict(state: LimitState) -> dict[str, Any]:
+    values = state.__dict__ | {"kind": state.kind}
+    if isinstance(state, TokenBucket) and state.reference is not None:
+        values["reference"] = state.reference.__dict__
+    return values
+
+
+def _from_dict(values: dict[str, Any]) -> LimitState:
+    fields = {name: value for name, value in values.items() if name != "kind"}
+    if values["kind"] == SlidingWindow.kind:
+        fields["slots"] = tuple(Slot(*slot) for slot in fields["slots"])
+    if fields.get("reference"):
+        fields["reference"] = Reference(**fields["reference"])
+    return _KINDS[values["kind"]](**fields)

@@ -1,174 +1,176 @@
 """Define what all kinds of limits have in common: each is a value, and each event makes the next value.
 
-A new kind of limit is a module of its own with one state type that satisfies `LimitState`; `kinds` chooses among them.
+A kind of limit says when the units that calls have used come back. So a state foresees what the next answer shows to
+be left; an answer that shows more than that contradicts it. `kinds` keeps the kinds that no answer has contradicted.
 
-A call costs one unit of the limit, or several where the vendor counts rows or tokens. All numbers here are units.
+A call costs one unit of the limit, or several where the vendor counts rows or tokens. All numbers here are units; times
+are seconds of one clock.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 POLL = 0.005
 """Seconds after which to ask again where an answer on its way will say more."""
 
 _WHOLE_SECONDS, _MILLISECONDS = 1.0, 0.001
+# Answers that are kept at most, and for how many times the longest latency: those that crossed a call on its way.
+_MOST_CROSSING, _LATENCIES = 512, 2.0
+_LATENCY_FADES = 0.99
 _State = TypeVar("_State")
 
 
-class Observation(NamedTuple):
-    """One answer, as far as it is about the limit.
+class Agreement(Enum):
+    """How an answer fits what a state foresaw."""
+
+    AGREES = "agrees"
+    """It shows what was foreseen, or what another program explains."""
+    CONFIRMS = "confirms"
+    """It shows units that came back when they were foreseen to."""
+    DOUBTFUL = "doubtful"
+    """It shows less than was foreseen, by units of our own that should have come back."""
+    CONTRADICTS = "contradicts"
+    """It shows more than was foreseen, which no other program explains."""
+    REFUTES = "refutes"
+    """It shows far more, or more at a moment that leaves no doubt."""
+
+
+class Seen(NamedTuple):
+    """One answer, as far as it is about one limit.
 
     Attributes:
-        sent_at: Monotonic seconds before the call was sent.
-        received_at: Monotonic seconds after its answer came.
-        window: Number of the window for which the call was sent.
-        limit: Units per window.
+        sent_at: When its call was sent, at the earliest.
+        received_at: When the answer came.
+        limit: Units per window, or that a full bucket holds.
         remaining: Units left.
-        reset: Seconds until the window ends, rounded up.
-        cost: Units of the call.
+        reset: Seconds until there are more, rounded up to `grain`; None if the answer does not say.
+        length: Seconds of a window, as the answer or earlier ones say; 0 if none has.
+        grain: To what the vendor rounds `reset` up, in seconds.
+        cost: Units that the vendor counted for the call: 0 where it was refused.
     """
 
     sent_at: float
     received_at: float
-    window: int
     limit: int
     remaining: int
-    reset: float
+    reset: float | None
+    length: float
+    grain: float = _MILLISECONDS
     cost: int = 1
 
     @property
-    def counted(self) -> int:
-        """Units that the vendor has counted in this window, this call included."""
+    def used(self) -> int:
+        """Units that the vendor has counted, those of this call included."""
         return max(self.limit - self.remaining, 0)
 
     @property
-    def whole_seconds(self) -> bool:
-        """Whether `reset` was rounded to seconds; a whole number of milliseconds counts, too, which does no harm."""
-        return float(self.reset).is_integer() and self.reset > 0
-
-    @property
     def earliest_end(self) -> float:
-        """The window ends then or later."""
-        grain = _WHOLE_SECONDS if self.whole_seconds else _MILLISECONDS
-        return self.sent_at + max(self.reset - grain, 0.0)
+        """There are more then or later."""
+        return self.sent_at + max((self.reset or 0.0) - self.grain, 0.0)
 
     @property
     def latest_end(self) -> float:
-        """The window ends then or earlier."""
-        return self.received_at + self.reset
+        """There are more then or earlier; infinite if the answer does not say."""
+        return math.inf if self.reset is None else self.received_at + self.reset
 
 
-class LeaseDemand(NamedTuple):
-    """The knowledge that a worker shares with the store when it asks for calls.
-
-    Attributes:
-        at: Monotonic seconds to which `ends_at` refers.
-        limit: Units per window.
-        counted: Units that the vendor has counted in this window, as far as known here.
-        in_flight: Units sent and not answered, which may land in a window that is new to this worker.
-        opened_at: Latest end of the window before.
-        ends_at: Latest end of the window by this worker's knowledge, or None.
-        length: Seconds that a window lasts, as far as known.
-        number: This worker's number of the window.
-        rate: Units per second by which a bucket is filled; 0 where there are windows, or nothing is known.
-    """
-
-    at: float
-    limit: int
-    counted: int
-    in_flight: int
-    opened_at: float
-    ends_at: float | None
-    length: float
-    number: int
-    rate: float = 0.0
-
-
-@dataclass(slots=True)
-class OwnCalls:
-    """The units of a worker's calls under one limit, counted where each call passes.
+@dataclass(frozen=True)
+class Traffic:
+    """The calls of all workers that share this knowledge.
 
     Attributes:
         in_flight: Units sent and not answered.
-        sent: Units sent since the limit is of its present kind.
-        last_sent: When the last call was sent, in monotonic seconds.
+        last_sent: When the last call was sent.
         last_cost: Units of the last call.
+        answers: When the latest answers came, and the units of their calls, the oldest first.
+        latency: Seconds that the slowest of the latest calls took.
     """
 
     in_flight: int = 0
-    sent: int = 0
     last_sent: float = -math.inf
     last_cost: int = 1
+    answers: tuple[tuple[float, int], ...] = ()
+    latency: float = 0.0
+
+    def sent(self, now: float, cost: int) -> Traffic:
+        """Return the traffic with a call that leaves now."""
+        return changed(self, in_flight=self.in_flight + cost, last_sent=now, last_cost=cost)
+
+    def without(self, cost: int) -> Traffic:
+        """Return the traffic without a call that is no longer on its way."""
+        return changed(self, in_flight=max(self.in_flight - cost, 0))
+
+    def answered(self, sent_at: float, received_at: float, cost: int, now: float) -> Traffic:
+        """Return the traffic with an answer; its call was taken out before.
+
+        Args:
+            sent_at: When the call was sent.
+            received_at: When the answer came.
+            cost: Units that the vendor counted for the call.
+            now: When the answer is known here: workers report theirs a little later.
+        """
+        latency = max(now - sent_at, self.latency * _LATENCY_FADES)
+        oldest = now - _LATENCIES * latency
+        kept = self.answers
+        if len(kept) >= _MOST_CROSSING or (kept and kept[0][0] < oldest):
+            kept = tuple(one for one in kept[1 - _MOST_CROSSING :] if one[0] >= oldest)
+        return changed(self, answers=(*kept, (received_at, cost)), latency=latency)
+
+    def crossed(self, sent_at: float) -> int:
+        """Return the units of calls whose answers came since then: they may have arrived after a call sent then."""
+        return sum(cost for received_at, cost in self.answers if received_at > sent_at)
 
 
 class LimitState(Protocol):
-    """The knowledge of one limit. Nothing changes a state: each transition returns the next one, or the same."""
+    """The knowledge of one limit of one kind. Nothing changes a state: each transition returns the next one."""
 
-    @property
-    def number(self) -> int:
-        """Number of the present window, counted by this worker; 0 for a limit without windows."""
-        ...
+    kind: ClassVar[str]
 
     @property
     def limit(self) -> int:
         """Units per window, or that a full bucket holds; 0 if no answer has named it yet."""
         ...
 
-    @property
-    def length(self) -> float:
-        """Seconds that a window lasts, or in which an empty bucket is refilled; 0 if that is not known yet."""
+    def at(self, now: float) -> Self:
+        """Return the state at this moment, in which units that are back count no more."""
         ...
 
-    @property
-    def contradicted(self) -> bool:
-        """Whether the answers contradict this kind of limit."""
-        ...
-
-    def at(self, now: float, calls: OwnCalls) -> Self:
-        """Return the state at this moment, in which a window that is over has given way to the next."""
-        ...
-
-    def wait(self, now: float, calls: OwnCalls, cost: int = 1, ahead: int = 0) -> float:
+    def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until a call may be sent; 0 for now.
 
         Args:
-            now: Monotonic seconds.
-            calls: This worker's calls.
+            now: The time.
+            traffic: The calls on their way.
             cost: Units of the call; where they are more than the limit, it goes when all of the limit is free.
             ahead: Units of a call that waits for longer; they are left free if it may go before the limit is renewed.
         """
         ...
 
-    def record_send(self, now: float, cost: int = 1) -> Self:
-        """Learn that a call leaves now."""
+    def free(self, now: float, traffic: Traffic) -> int:
+        """Return the units that may be sent now."""
         ...
 
-    def cancel_send(self, window: int, cost: int = 1) -> Self:
-        """Count a call of that window no more, because it was not sent."""
+    def observe(self, seen: Seen, traffic: Traffic) -> tuple[Self, Agreement]:
+        """Learn from an answer that names the limit; its call is no longer in the traffic, the answer not yet."""
         ...
 
-    def observe(self, seen: Observation, calls: OwnCalls) -> Self:
-        """Learn from an answer that names the limit."""
+    def unanswered(self, sent_at: float, now: float, cost: int) -> Self:
+        """Count a call as used: it got no answer, or one that does not name the limit."""
         ...
 
-    def record_unanswered(self, now: float, window: int, cost: int = 1) -> Self:
-        """Count a call of that window as used: it got no answer, or one that does not name the limit."""
-        ...
 
-    def record_refusal(self, now: float, wait: float, cost: int = 1) -> Self:
-        """Learn from a refusal, after which the vendor opens again in that many seconds, as it says."""
-        ...
+def grain_of(reset: float) -> float:
+    """Return to what a number of seconds seems to be rounded."""
+    return _WHOLE_SECONDS if float(reset).is_integer() else _MILLISECONDS
 
-    def join(self, now: float, calls: OwnCalls, *, limit: int, is_new: bool, ends_at: float | None) -> Self:
-        """Learn what other workers know: the limit, whether a new window has begun, and when it ends."""
-        ...
 
-    def demand(self, now: float, calls: OwnCalls) -> LeaseDemand:
-        """Return the knowledge that the shared store needs to lease calls."""
-        ...
+def nearest(value: int, low: int, high: int) -> int:
+    """Return the number from low to high that is nearest to a value."""
+    return max(min(value, high), low)
 
 
 def changed(state: _State, **changes: Any) -> _State:

@@ -5,94 +5,81 @@ Where calls cost several units of the limit, all numbers of calls here are units
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.budget.pace import Pace
+    from airflow_provider_crm.vendors.limits import Limits
 
 
-class ObservedRefusal(NamedTuple):
-    """A call that was refused because of a limit that no answer names.
+class CallAnswer(NamedTuple):
+    """The answer to one call.
 
     Attributes:
-        sent_at: When it was sent: in monotonic seconds; in a `LeaseRequest`, how many seconds ago.
-        at: When it was refused, in the same measure.
-        wait: Seconds until the vendor opens again, as it says.
+        sent_at: When the call was sent: in monotonic seconds of its worker; in a database, in its epoch seconds.
+        received_at: When the answer came.
+        cost: Units of the call.
+        limits: The limits that the answer shows; None if there was no answer.
+        refused: Whether a limit was the reason of a refusal.
     """
 
     sent_at: float
-    at: float
-    wait: float
+    received_at: float
+    cost: int
+    limits: Sequence[Limits] | None
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """A worker's request for calls, with what it reports.
+    """A worker's report of what it has seen, and its request for calls.
 
     Attributes:
-        share: Part of the limit that all workers together may have used after this.
-        limit: Calls per window, or 0 if the worker does not know it.
-        counted: Calls that the vendor has counted in the window.
-        in_flight: Calls that may land in a window that is new to this worker.
-        number: The store's number of the last window of which the worker knew; None for none.
-        ends_in: Seconds until that window ends at the latest; not above 0 if it has ended, None if not known.
-        length: Seconds that a window lasts, as far as known.
-        rate: Calls per second by which a bucket is filled; 0 where there are windows, or nothing is known.
-        stated: Calls per second that the connection states; 0 for none.
-        returned: Calls given back.
-        accepted: Calls that were not refused since the worker asked last.
-        accepted_from: Seconds ago when the first of them was sent.
-        refusal: The first one since then that the limit does not explain.
-        wants_calls: Whether calls are requested.
-        units: Units that are of use to the worker at least: what its call costs, without what it has leased already.
+        worker: Distinguishes the worker from all others.
+        begin: What the worker's connection says about the limits, for the first of all requests.
+        answers: The answers since its last request, the oldest first.
+        in_flight: Units of its calls that are on their way, with what it has leased and not sent.
+        wants: Units that it can use now; 0 to report only.
+        cost: Units of one call.
+        ahead: Units of a call that waits for longer than the one that is wanted.
     """
 
-    share: float
-    limit: int
-    counted: int
-    in_flight: int
-    number: int | None
-    ends_in: float | None
-    length: float
-    rate: float = 0.0
-    stated: float = 0.0
-    returned: int = 0
-    accepted: int = 0
-    accepted_from: float = 0.0
-    refusal: ObservedRefusal | None = None
-    wants_calls: bool = True
-    units: int = 1
+    worker: str
+    begin: Pace
+    answers: tuple[CallAnswer, ...] = ()
+    in_flight: int = 0
+    wants: int = 1
+    cost: int = 1
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The store's answer.
+    """The store's answer; times are monotonic seconds of the worker.
 
     Attributes:
-        calls: Calls that may be sent.
-        limit: Calls per window; 0 if no worker knows it yet.
-        number: The store's number of their window.
-        is_new: Whether that window is another than the last one of which the worker knew.
-        ends_at: Monotonic seconds of the worker at which it ends at the latest, or None if not known.
+        moments: When the leased calls may leave, the first one first.
+        until: After this, they may not any more.
+        unbound_until: As long as the worker sees neither a limit nor a refusal, any number of calls may leave until
+            then; minus infinity where limits are known.
         wait: Seconds after which to ask again if there are no calls.
-        begins_at: Monotonic seconds of the worker at which the first call may be sent.
-        gap: Seconds from one call to the next.
+        pace: What all workers know, for reports.
     """
 
-    calls: int
-    limit: int
-    number: int
-    is_new: bool
-    ends_at: float | None
+    moments: tuple[float, ...]
+    until: float
+    unbound_until: float
     wait: float
-    begins_at: float = -math.inf
-    gap: float = 0.0
+    pace: Pace
 
 
 class SharedBudget(Protocol):
     """The store in which workers on one account share the calls that they may send."""
 
-    def acquire(self, name: str, request: LeaseRequest) -> Lease:
-        """Report what a worker knows, and lease a batch of calls.
+    def lease(self, name: str, request: LeaseRequest) -> Lease:
+        """Report what a worker has seen, and lease a batch of calls.
 
         Raises:
             TransientError: The store cannot be used.

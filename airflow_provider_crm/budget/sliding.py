@@ -1,81 +1,159 @@
-"""Count calls under a limit whose window slides: any stretch of that length may have so many units.
+"""Count calls under a limit whose windows slide: any stretch of that length may have so many units.
 
-The answers name the limit, its length and what is left, but no end. The vendor counts a call
-at some moment between its sending and its answer. So a unit counts here until that length after its answer.
+The vendor counts a call at some moment between its sending and its answer. So its units count here until that length
+after its answer. No other kind of the same limit and length gives units back later: what it allows, they all allow.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-if TYPE_CHECKING:
-    from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest
+from airflow_provider_crm.budget.others import room_for
 
+# Calls are put together whose answers came within so small a part of the length.
+_SLOTS = 128
+# So much of the length after its sending a call certainly still counts, as lengths are rounded up.
+_CERTAINLY = 0.9
+# Of the units of others, how much each answer changes what is expected of them.
+_WEIGHT = 0.05
 _SMALLEST_WAIT = 0.001
 
 
-class SlidingLimit:
-    """The units that count now; not safe for threads, and reads no clock.
+class Slot(NamedTuple):
+    """Calls of our own whose answers came at about the same time.
 
-    Args:
-        share: Part of the limit that may be used.
-        in_flight: Units of the calls that are on their way.
+    Attributes:
+        sent_at: When the first of them was sent.
+        received_at: When the last answer came.
+        units: What they cost.
     """
 
-    def __init__(self, share: float, in_flight: int) -> None:
-        self._share = share
-        self._in_flight = in_flight
-        self._limit, self._length = 0, 0.0
-        self._counted: deque[tuple[float, int]] = deque()
-        self._others, self._others_until = 0, 0.0
+    sent_at: float
+    received_at: float
+    units: int
 
-    def wait(self, now: float, cost: int) -> float:
-        """Return the seconds after which a call of this cost may be sent, or asked for again; 0 for now."""
-        self._forget(now)
-        free = max(int(self._limit * self._share), 1) - self._in_flight - self._units() - self._others
-        if cost <= free or not (self._in_flight or self._counted or self._others):
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """The units that count now.
+
+    Attributes:
+        share: Part of the limit that may be used.
+        limit: Units in any stretch of that length; 0 until an answer names it.
+        length: Seconds of a stretch; 0 while that is not known.
+        slots: Our own calls that count, the oldest first.
+        others: Units of other programs, by the latest answer: as far as our own do not explain them.
+        most_others: The same, as far as our own certainly do not explain them; 0 where no others are expected.
+        others_expected: Units of other programs within the length, over some time.
+    """
+
+    kind: ClassVar[str] = "sliding"
+
+    share: float
+    limit: int = 0
+    length: float = 0.0
+    slots: tuple[Slot, ...] = ()
+    others: int = 0
+    most_others: int = 0
+    others_expected: float = 0.0
+
+    def at(self, now: float) -> SlidingWindow:
+        """Return the state without the calls that count no more."""
+        if not self.length or not self.slots or self.slots[0].received_at + 2 * self.length > now:
+            return self
+        kept = next(
+            (i for i, slot in enumerate(self.slots) if slot.received_at + 2 * self.length > now), len(self.slots)
+        )
+        return changed(self, slots=self.slots[kept:])
+
+    def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
+        """Return the seconds until a call may be sent; 0 for now."""
+        if not self.limit:
+            return POLL if traffic.in_flight else 0.0
+        cap = self._cap()
+        need = min(cost, cap) + (ahead if ahead < cap else 0)
+        free = self._free(cap, self._own(now), traffic)
+        if need <= free:
             return 0.0
-        ends = sorted([*self._counted, (self._others_until, self._others)])
-        for end, units in ends:
-            free += units
-            if cost <= free:
-                return max(end - now, _SMALLEST_WAIT)
-        return max(ends[-1][0] - now, _SMALLEST_WAIT)  # answers to the calls on their way come first
+        if not self.length:
+            return POLL if traffic.in_flight else math.inf
+        for slot in self.slots:
+            if slot.received_at + self.length <= now:
+                continue
+            free += slot.units
+            if need <= free:
+                return max(slot.received_at + self.length - now, _SMALLEST_WAIT)
+        if traffic.in_flight:
+            return POLL
+        return self.length / 16  # other programs have it all
 
-    def record_send(self, cost: int) -> None:
-        """Count a call that leaves now."""
-        self._in_flight += cost
+    def free(self, now: float, traffic: Traffic) -> int:
+        """Return the units that may be sent now."""
+        return self._free(self._cap(), self._own(now), traffic)
 
-    def cancel_send(self, cost: int) -> None:
-        """Take back a call that was not sent."""
-        self._in_flight -= cost
+    def observe(self, seen: Seen, traffic: Traffic) -> tuple[SlidingWindow, Agreement]:
+        """Learn from an answer: what other programs have used, and whether units came back too early."""
+        state = self if seen.limit == self.limit else changed(self, limit=seen.limit, others=0)
+        length = seen.length or state.length
+        crossed = traffic.crossed(seen.sent_at)
+        certain = possible = 0
+        for slot in state.slots:
+            if not length or slot.sent_at + _CERTAINLY * length > seen.received_at:
+                certain += slot.units
+            if not length or slot.received_at + length > seen.sent_at:
+                possible += slot.units
+        certain = max(certain - crossed, 0) + seen.cost
+        possible += seen.cost + traffic.in_flight
+        agreement = _agreement(certain - seen.used, certain)
+        least, most = max(seen.used - possible, 0), max(seen.used - certain, 0)
+        others = nearest(state.others, least, most)
+        expected = (
+            state.others_expected + _WEIGHT * (others - state.others_expected) if state.others_expected else others
+        )
+        return changed(
+            state,
+            length=length,
+            slots=state.slots_with(seen.sent_at, seen.received_at, seen.cost),
+            others=others,
+            most_others=most if expected > _WEIGHT else 0,
+            others_expected=float(expected) if expected > _WEIGHT else 0.0,
+        ), agreement
 
-    def record_answer(self, now: float, cost: int, reported: Limits | None) -> None:
-        """Learn from the answer to a call.
+    def unanswered(self, sent_at: float, now: float, cost: int) -> SlidingWindow:
+        """Count a call as used."""
+        return changed(self, slots=self.slots_with(sent_at, now, cost))
 
-        Args:
-            now: The time.
-            cost: Units of the call.
-            reported: What the answer says about the limit; None if it says nothing, or there was no answer.
-        """
-        self._in_flight -= cost
-        if reported is not None:
-            self._limit, self._length = reported.limit or 0, reported.length or 0.0
-        self._counted.append((now + self._length, cost))
-        self._forget(now)
-        if reported is not None and reported.remaining is not None:
-            # Calls on their way may count already: what is beyond all of ours is of other programs.
-            others = self._limit - reported.remaining - self._units() - self._in_flight
-            if others > self._others:
-                slid = self._length if reported.wait is None else min(reported.wait, self._length)
-                self._others, self._others_until = others, now + slid
+    def _cap(self) -> int:
+        return max(math.floor(self.share * self.limit + 1e-9), 1)
 
-    def _units(self) -> int:
-        return sum(units for _, units in self._counted)
+    def _own(self, now: float) -> int:
+        units = 0
+        for slot in reversed(self.slots):
+            if self.length and slot.received_at + self.length <= now:
+                break
+            units += slot.units
+        return units
 
-    def _forget(self, now: float) -> None:
-        while self._counted and self._counted[0][0] <= now:
-            self._counted.popleft()
-        if self._others_until <= now:
-            self._others = 0
+    def _free(self, cap: int, own: int, traffic: Traffic) -> int:
+        used = own + traffic.in_flight
+        spare = room_for(self.others_expected) - self.others_expected
+        return min(cap - used, self.limit - max(self.others, self.most_others) - math.ceil(spare) - used)
+
+    def slots_with(self, sent_at: float, now: float, units: int) -> tuple[Slot, ...]:
+        """Return the calls that count, with one more."""
+        if not units:
+            return self.slots
+        if self.slots and now - self.slots[-1].sent_at < self.length / _SLOTS:
+            last = self.slots[-1]
+            return (*self.slots[:-1], Slot(min(last.sent_at, sent_at), now, last.units + units))
+        return (*self.slots, Slot(sent_at, now, units))
+
+
+def _agreement(missing: int, certain: int) -> Agreement:
+    """Judge an answer that leaves out so many of the units that certainly count."""
+    if missing <= 0:
+        return Agreement.AGREES
+    return Agreement.REFUTES if missing >= max(2, certain / 4) else Agreement.CONTRADICTS

@@ -1,16 +1,11 @@
 """Share a budget among the workers on one account: one row of the ledger's database per key and endpoint group.
 
-Workers lease calls in batches, so that they query the store a few times per window instead of once per call. A batch
-is an eighth of the free calls: batches get smaller as the window is used up, and no worker is left with unused calls. A
-worker that dies loses its batch until the window ends, so batches of a long window are small. Where a call costs
-several units of the limit, units are leased, and at least as many as the call needs.
-
-Where calls are spaced, because the limit is a bucket or was discovered from refusals, a batch is the next moments at
-which calls may leave, for some tenths of a second. A refusal that one worker reports changes the pace of all.
+The row holds the `Pace` of all workers together. A worker reports the answers that it has seen, and leases the next
+calls: in one transaction, in which the row is locked. What a worker has leased and not reported yet counts as on its
+way. A worker that is not heard of for a minute has died: its calls count as sent.
 
 The table replaces the limiters of existing libraries, such as pyrate-limiter. Those have fixed rates, over windows that
-slide or begin with the first call. Here the limit is learned at run time, and a window begins and ends with the
-vendor's own. Calls of other programs count, and unused calls are given back.
+slide or begin with the first call. Here the limit is learned at run time, and counted as the vendor counts it.
 """
 
 from __future__ import annotations
@@ -18,120 +13,134 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget.rate import DiscoveredRate
+from airflow_provider_crm.budget.pace import Pace
 from airflow_provider_crm.budget.shared_budget import Lease
 from airflow_provider_crm.database.schema import budgets
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.budget.shared_budget import LeaseRequest
+    from airflow_provider_crm.budget.shared_budget import CallAnswer, LeaseRequest
     from airflow_provider_crm.database.database import Database
 
-_BATCHES = 8
-_SMALLEST_BATCH = 1 / 40
-_RETRY_SECONDS = 0.01
-# Windows that last longer than this many seconds are leased in the smallest batches.
-_LONG_WINDOW = 60.0
-# Seconds of spaced calls, or of a bucket's refill, that one lease covers; and calls of a lease without any known limit.
-_SPACED_BATCH, _BUCKET_BATCH = 0.1, 0.3
-_UNBOUNDED_BATCH = 4
-# Seconds without a call after which a discovered rate is forgotten.
+# Seconds without a word after which a worker has died, and within which it still takes its part.
+_DEAD, _ACTIVE = 60.0, 5.0
+# Seconds for which nothing bounds the calls: at first, and at most.
+_UNBOUND, _LONGEST_UNBOUND = 1.0, 5.0
+# Seconds of spaced calls that one lease covers, and for which a lease holds, as part of a window and at least and most.
+_AHEAD = 0.25
+_HELD, _LEAST_HELD, _MOST_HELD = 1 / 8, 0.5, 5.0
+_SHORTEST_WAIT = 0.01
+# Seconds without a lease after which what is known is forgotten, unless it is of a day.
 _FORGOTTEN_AFTER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class SharedWindow:
-    """The present window, as all workers together know it; times are the database's epoch seconds.
+class Holder:
+    """What one worker has leased and not reported yet.
 
     Attributes:
-        number: Number of the window, counted by the store.
-        limit: Calls per window.
-        granted: Calls leased to workers, and calls in flight when the window began.
-        counted: Calls that the vendor has counted, by the answers that workers have reported.
-        external_calls: Calls of other programs that are expected in the window.
-        opened_at: When the first worker requested calls in it.
-        ends_at: When it ends at the latest; None until an answer names its end.
-        length: Seconds that windows last.
-        discovered: The rate that refusals show.
+        units: Units.
+        seen_at: When it asked last, in epoch seconds.
+        asked: How often it has asked while nothing bounded the calls.
     """
 
-    number: int = 0
-    limit: int = 0
-    granted: int = 0
-    counted: int = 0
-    external_calls: int = 0
-    opened_at: float = 0.0
-    ends_at: float | None = None
-    length: float = 0.0
-    discovered: DiscoveredRate = field(default_factory=DiscoveredRate)
+    units: int
+    seen_at: float
+    asked: int = 0
 
-    def updated(self, request: LeaseRequest, now: float) -> SharedWindow:
-        """Return the window with the knowledge of a request; the next window if this one is over."""
-        # A worker that has not called in this window may report an outdated limit.
-        limit = request.limit if request.number == self.number or not self.limit else self.limit
-        window = replace(self, limit=limit or self.limit, length=max(self.length, request.length))
-        if request.number == self.number:
-            ends = [self.ends_at, None if request.ends_in is None else now + request.ends_in]
-            window = replace(
-                window,
-                granted=max(self.granted - request.returned, 0),
-                counted=max(self.counted, request.counted),
-                ends_at=min((one for one in ends if one is not None), default=None),
-            )
-        if (end := window.end(now)) is None or now < end:
-            return window
-        return replace(
-            window,
-            number=window.number + 1,
-            granted=0,
-            counted=0,
-            external_calls=max(window.counted - window.granted, window.external_calls // 2),
-            opened_at=now,
-            ends_at=None,
-        )
 
-    def end(self, now: float) -> float | None:
-        """Return when the window is over: at most its length from now, even if the database's clock was set back."""
-        if self.ends_at is not None:
-            return min(self.ends_at, now + self.length) if self.length else self.ends_at
-        # No answer named the end of this window, because its workers died. Twice its length is enough: the length may
-        # be known only from an answer in the middle of a window.
-        return min(self.opened_at, now) + 2 * self.length if self.length else None
+@dataclass(frozen=True, slots=True)
+class SharedPace:
+    """The pace of all workers; times are the database's epoch seconds.
 
-    def discovered_rate(self, request: LeaseRequest, now: float) -> DiscoveredRate:
-        """Return the discovered rate with the calls and the refusal that a request reports."""
-        discovered = self.discovered
-        if now - discovered.next_at > _FORGOTTEN_AFTER:
-            discovered = (
-                DiscoveredRate.stated(request.stated) if request.stated and not request.limit else DiscoveredRate()
-            )
-        if request.accepted:
-            discovered = discovered.accept(now - request.accepted_from, request.accepted)
-        if (refusal := request.refusal) is not None:
-            discovered = discovered.record_refusal(now - refusal.sent_at, now - refusal.at, refusal.wait)
-        return discovered
+    Attributes:
+        pace: What is known.
+        holders: By worker.
+        at: When it was used last.
+    """
 
-    def allowed(self, share: float) -> int:
-        """Return the units of a whole window that may be leased."""
-        others = max(self.external_calls, self.counted - self.granted)
-        return min(math.floor(share * self.limit + 1e-9), self.limit - others)
+    pace: Pace
+    holders: dict[str, Holder]
+    at: float
 
-    def free(self, share: float) -> int:
-        """Return the units that may still be leased."""
-        return max(self.allowed(share) - self.granted, 0)
+    def heard(self, request: LeaseRequest, answers: Sequence[CallAnswer], now: float) -> SharedPace:
+        """Return the pace with what a worker reports.
 
-    def batch(self, share: float, units: int = 1) -> int:
-        """Return the units of one lease: as many as are needed, or none; more than are allowed if none is leased."""
-        free, smallest = self.free(share), math.ceil(self.limit * _SMALLEST_BATCH)
-        if units > free:
-            return units if 0 < free == self.allowed(share) else 0
-        return min(free, max(units, smallest if self.length > _LONG_WINDOW else max(smallest, free // _BATCHES)))
+        Args:
+            request: Its request.
+            answers: The answers that it has seen, at the database's times.
+            now: The time.
+        """
+        pace = self.pace
+        if now - self.at > _FORGOTTEN_AFTER and pace.day() is None:
+            pace = request.begin
+        pace = pace.with_shares(request.begin.share, request.begin.daily_share)
+        held = self.holders.get(request.worker, Holder(0, now))
+        dead = sum(one.units for one in self.holders.values() if now - one.seen_at > _DEAD)
+        holders = {
+            worker: one
+            for worker, one in self.holders.items()
+            if now - one.seen_at <= _DEAD and worker != request.worker
+        }
+        reported = sum(answer.cost for answer in answers)
+        others = sum(one.units for one in holders.values())
+        pace = pace.with_in_flight(others + request.in_flight + reported + dead)
+        if dead:
+            pace, _ = pace.answered(now, now, dead, None, refused=False)
+        for answer in answers:
+            sent_at, received_at, cost, limits, refused = answer
+            pace, _ = pace.at(received_at).answered(sent_at, received_at, cost, limits, refused=refused, now=now)
+        holders[request.worker] = Holder(request.in_flight, now, 0 if pace.is_bound else held.asked + 1)
+        return SharedPace(pace.at(now), holders, now)
+
+    def granted(self, request: LeaseRequest, now: float) -> tuple[SharedPace, list[float], float]:
+        """Return the pace after a grant, the moments of its calls, and the seconds to wait if there are none."""
+        pace, moment, wait = self.pace, now, 0.0
+        moments: list[float] = []
+        most = min(request.wants // request.cost, self._fair(now))
+        while len(moments) < most:
+            wait = pace.wait(moment, request.cost, request.ahead)
+            if wait > 0:
+                if not pace.is_spaced or moment + wait > now + _AHEAD:
+                    break
+                moment += wait
+                pace = pace.at(moment)
+                continue
+            pace = pace.sent(moment, request.cost)
+            moments.append(moment)
+        holder = self.holders[request.worker]
+        held = Holder(holder.units + len(moments) * request.cost, now, holder.asked)
+        return SharedPace(pace, self.holders | {request.worker: held}, now), moments, wait
+
+    def _fair(self, now: float) -> int:
+        """Return the calls that one worker gets at most at once, so that the others get some, too."""
+        active = sum(now - one.seen_at < _ACTIVE for one in self.holders.values())
+        return max(math.ceil(self.pace.free(now) / (2 * active)), 1) if active > 1 else max(self.pace.free(now), 1)
+
+    def held_for(self) -> float:
+        """Return the seconds for which a lease holds."""
+        lengths = [limit.length for _, limit in self.pace.limits if limit.length]
+        return min(max(min(lengths, default=0.0) * _HELD, _LEAST_HELD), _MOST_HELD)
+
+    def to_json(self) -> str:
+        """Return the text that is stored."""
+        holders = {worker: [one.units, one.seen_at, one.asked] for worker, one in self.holders.items()}
+        return json.dumps({"pace": self.pace.to_dict(), "holders": holders, "at": self.at})
+
+    @classmethod
+    def from_json(cls, text: str) -> SharedPace:
+        """Return the pace that `to_json` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        holders = {worker: Holder(*one) for worker, one in values["holders"].items()}
+        return cls(Pace.from_dict(values["pace"]), holders, values["at"])
 
 
 class BudgetStore:
@@ -144,97 +153,62 @@ class BudgetStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire(self, name: str, request: LeaseRequest) -> Lease:
-        """Record the knowledge of a worker, and lease a batch of calls to it, in one transaction.
+    def lease(self, name: str, request: LeaseRequest) -> Lease:
+        """Record what a worker has seen, and lease a batch of calls to it, in one transaction.
 
         Raises:
             TransientError: With code `LEDGER`, if the database cannot be used.
         """
         with self._database.transaction() as connection:
-            before = self._locked(connection, name)
+            before = self._locked(connection, name, request)
             now, read_at = self._database.now(connection).timestamp(), self._database.clock.monotonic()
-            after, calls, begin, gap = _with_grant(before.updated(request, now), request, now)
-            if after != before:
-                self._store(connection, name, after)
-        end = after.end(now) if after.ends_at is not None else None
-        wait = 0.0 if calls else max(_RETRY_SECONDS if end is None else end - now, 0.001)
+            later = now - read_at
+            answers = [
+                one._replace(sent_at=one.sent_at + later, received_at=min(one.received_at + later, now))
+                for one in request.answers
+            ]
+            heard = before.heard(request, answers, now)
+            if heard.pace.is_bound:
+                after, moments, wait = heard.granted(request, now)
+                unbound_until = -math.inf
+            else:
+                after, moments, wait = heard, [], 0.0
+                asked = heard.holders[request.worker].asked
+                unbound_until = now + min(_UNBOUND * 2.0 ** (asked - 1), _LONGEST_UNBOUND)
+            self._store(connection, name, after)
         return Lease(
-            calls,
-            after.limit,
-            after.number,
-            is_new=after.number != request.number,
-            ends_at=None if end is None else read_at + end - now,
-            wait=wait,
-            begins_at=read_at + begin - now,
-            gap=gap,
+            tuple(moment - later for moment in moments),
+            until=now + after.held_for() - later,
+            unbound_until=unbound_until - later,
+            wait=0.0 if moments else max(wait, _SHORTEST_WAIT),
+            pace=after.pace,
         )
 
-    def _locked(self, connection: Connection, name: str) -> SharedWindow:
-        """Lock the row of that name, and return its window; create the row if there is none."""
-        columns = [
-            budgets.c.window_number,
-            budgets.c.call_limit,
-            budgets.c.granted,
-            budgets.c.counted,
-            budgets.c.external_calls,
-            budgets.c.opened_at,
-            budgets.c.ends_at,
-            budgets.c.length,
-            budgets.c.discovered,
-        ]
-        query = sa.select(*columns).where(budgets.c.name == name).with_for_update()
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            insert = self._database.insert(budgets)
-            connection.execute(insert.values(_values(name, SharedWindow())).on_conflict_do_nothing())
-            row = connection.execute(query).one()
-        return SharedWindow(
-            row.window_number,
-            row.call_limit,
-            row.granted,
-            row.counted,
-            row.external_calls,
-            row.opened_at.timestamp(),
-            None if row.ends_at is None else row.ends_at.timestamp(),
-            row.length,
-            DiscoveredRate(**json.loads(row.discovered)),
-        )
+    def _locked(self, connection: Connection, name: str, request: LeaseRequest) -> SharedPace:
+        """Lock the row of that name, and return its pace; create the row if there is none."""
+        query = sa.select(budgets.c.state).where(budgets.c.name == name).with_for_update()
+        state = connection.execute(query).scalar_one_or_none()
+        if state is None:
+            first = SharedPace(request.begin, {}, 0.0)
+            insert = self._database.insert(budgets).values(_values(name, first)).on_conflict_do_nothing()
+            connection.execute(insert)
+            state = connection.execute(query).scalar_one()
+        return SharedPace.from_json(state)
 
-    def _store(self, connection: Connection, name: str, window: SharedWindow) -> None:
-        connection.execute(sa.update(budgets).where(budgets.c.name == name).values(_values(name, window)))
+    def _store(self, connection: Connection, name: str, shared: SharedPace) -> None:
+        connection.execute(sa.update(budgets).where(budgets.c.name == name).values(_values(name, shared)))
 
 
-def _with_grant(window: SharedWindow, request: LeaseRequest, now: float) -> tuple[SharedWindow, int, float, float]:
-    """Return the window after a grant, its number of calls, when the first may leave, and the seconds between them."""
-    discovered = window.discovered_rate(request, now)
-    carried = request.in_flight if window.number != request.number else 0
-    window = replace(window, granted=window.granted + carried, discovered=discovered)
-    # The calls of one batch may leave a bucket at once.
-    spaced = discovered.gap(request.share)
-    gap = max(spaced, 1 / (request.share * request.rate) if request.rate else 0.0)
-    if not request.wants_calls:
-        return window, 0, now, spaced
-    windowed = bool(window.limit) and not request.rate
-    calls = window.batch(request.share, request.units) if windowed else max(_UNBOUNDED_BATCH, request.units)
-    if gap:
-        calls = min(calls, max(int((_SPACED_BATCH if spaced else _BUCKET_BATCH) / gap), request.units))
-    if windowed or request.number is None:  # a worker's first call shows the kind of limit
-        calls = calls if windowed else request.units
-        window = replace(window, granted=window.granted + calls)
-    sent = discovered.record_send(now, gap, calls, share=request.share)
-    return replace(window, discovered=sent), calls, discovered.first_at(now), spaced
-
-
-def _values(name: str, window: SharedWindow) -> dict[str, object]:
+def _values(name: str, shared: SharedPace) -> dict[str, object]:
+    limit = shared.pace.burst() or shared.pace.day()
+    ends_at = math.inf if limit is None else limit.ends_before
     return {
         "name": name,
-        "window_number": window.number,
-        "call_limit": window.limit,
-        "granted": window.granted,
-        "counted": window.counted,
-        "external_calls": window.external_calls,
-        "opened_at": dt.datetime.fromtimestamp(window.opened_at, dt.UTC),
-        "ends_at": None if window.ends_at is None else dt.datetime.fromtimestamp(window.ends_at, dt.UTC),
-        "length": window.length,
-        "discovered": json.dumps(window.discovered._asdict()),
+        "kind": None if limit is None else limit.kind or None,
+        "call_limit": 0 if limit is None else limit.units,
+        "used": 0 if limit is None else limit.units - limit.remaining,
+        "length": 0.0 if limit is None else limit.length,
+        "ends_at": dt.datetime.fromtimestamp(ends_at, dt.UTC) if math.isfinite(ends_at) else None,
+        "state": shared.to_json(),
+        "updated_at": dt.datetime.fromtimestamp(shared.at, dt.UTC),
     }

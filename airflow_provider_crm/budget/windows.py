@@ -1,286 +1,338 @@
-"""Learn from answers a limit of so many calls per window, or of so many units of which each call costs some.
+"""Count calls under a limit of so many units per window, all of which come back when the window ends.
 
 An answer that says "the window ends in `reset` seconds" was written between sending and receiving, and vendors round
 `reset` up. So the end lies between `sent + reset - grain` and `received + reset`; the answers of one window narrow that
-down by intersection. A new window begins here only after the latest possible end: no call sent then can land in the old
-one. A call that was sent before and is not answered yet may land in either, so it counts in both until its answer
-comes. Within a window the vendor's count is at most the highest that answers have shown, plus the calls in flight. No
-call is sent beyond that, so none is refused; and none is left over, because all answers are in long before the window
-ends. A call that costs more than is left waits for the next window; one that costs more than the whole limit could
-wait for ever, so it is sent when nothing of a window is used.
+down by intersection. A call that is sent after the latest possible end lands in the next window; one that was sent
+before and is not answered yet may land in either, so it counts in both until its answer comes.
+
+Windows follow one another in two ways, of which each foresees the end of a window in its own way as well:
+
+- `AlignedWindow`: the next one begins when the last one ends, whether anybody calls or not. So the ends are a length
+  apart, and what one window has shown narrows down all others.
+- `FirstCallWindow`: the next one begins with the first call after the last one has ended, and ends a length after that.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
 
-from airflow_provider_crm.budget.allowance import Allowance
-from airflow_provider_crm.budget.limit_state import POLL, LeaseDemand, Observation, OwnCalls, changed
-from airflow_provider_crm.budget.span import Span
+from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest
+from airflow_provider_crm.budget.others import expected_in, room_for
 
-_TOLERANCE = 0.02
-_DRIFT = 0.001
-_CONTRADICTIONS = 2
-_UNKNOWN = 1_000_000_000
-# Other programs' calls are foreseen within windows of up to that many seconds by spreading our own over the window. A
-# longer one is used at once: a worker that has nothing left to send then frees its slot until the next.
-LONGEST_SPREAD = 60.0
-_SPREAD_OVER = 0.9
+_TOLERANCE = 0.004
+_DRIFT = 0.0005
+# A part of the units that were used before a window ended, and of more than some at least a few: if more are still used
+# after it, it was no end.
+_PARTLY, _SMALL, _FEW = 0.2, 8, 2
+# Ends that came as foreseen, after which the calls of a window leave together and not after the first one's answer.
+_TRUSTED = 2
+# Of the calls of others, how much each window changes what is expected of them.
+_WEIGHT, _FADES = 0.5, 0.7
+# Until so many calls of others are expected, no call asks how many there were; nor after less than a part of a window.
+_ASKS, _SHORTEST_ASK = 0.25, 1 / 64
 # Before a window that one call needs whole, no other leaves for so many seconds: what lands late would take a part.
 _DRAINED = 2.0
 
 
+_Kind = TypeVar("_Kind", bound="_Window")
+
+
 @dataclass(frozen=True)
-class FixedWindow:
+class _Window:
     """The present window of one limit.
 
     Attributes:
-        allowance: The calls that may be sent in it.
-        span: When it ends.
-        shared: Whether the calls of this and other workers are counted elsewhere.
+        share: Part of the limit that may be used.
         limit: Units per window; 0 until an answer names it.
-        stated: Whether limit and length are what the connection states, and no answer has come yet.
-        number: Number of the window, counted by this worker.
+        length: Seconds of a window, as far as answers have shown; 0 if none has yet.
+        begun_after: The window has begun then or later.
+        begun_before: The window has begun then or earlier, so that a call sent since then lands in it.
+        ends_after: It ends then or later.
+        ends_before: It ends then or earlier; infinite while that is not known.
+        own: Units of our own answered calls that may count in it.
+        certain: Those of them that surely count in it.
+        others: Units of other programs in it, by the latest answer: as far as our own do not explain them.
+        most_others: The same, as far as our own certainly do not explain them; 0 where no others are expected.
+        others_rate: Units of other programs per second that are expected.
+        opened_after: A call of our own has opened it then or later; minus infinity if another one may have.
+        first_received_at: When the first of their answers came; infinite before that.
         observed: Whether an answer of this window has come.
-        counted: Units that the vendor has counted, by its answers.
-        counted_at: When the answer with the highest count came.
-        unanswered: When the calls ended that got no answer, and that no answer has counted yet; and their costs.
-        sent_before: Our units, as `OwnCalls` counts them, that were sent before this window.
-        late: Units of the calls whose answers came when the next window may have begun.
-        refusals: Units of the calls that were refused when the window was used up.
-        contradictions: How often the answers contradicted a fixed window.
+        seen_at: When the last one came.
+        used_before: Units that were used when the last window ended.
+        trusted: How many ends in a row came as foreseen.
     """
 
-    allowance: Allowance
-    span: Span
-    shared: bool
+    kind: ClassVar[str]
+
+    share: float
     limit: int = 0
-    stated: bool = False
-    number: int = 0
+    length: float = 0.0
+    begun_after: float = -math.inf
+    begun_before: float = -math.inf
+    ends_after: float = -math.inf
+    ends_before: float = math.inf
+    own: int = 0
+    certain: int = 0
+    others: int = 0
+    most_others: int = 0
+    others_rate: float = 0.0
+    opened_after: float = -math.inf
+    first_received_at: float = math.inf
     observed: bool = False
-    counted: int = 0
-    counted_at: float = math.inf
-    unanswered: tuple[tuple[float, int], ...] = ()
-    sent_before: int = -_UNKNOWN
-    late: int = 0
-    refusals: int = 0
-    contradictions: int = 0
+    seen_at: float = -math.inf
+    used_before: int = 0
+    trusted: int = 0
 
-    @classmethod
-    def unknown(cls, share: float, *, shared: bool) -> Self:
-        """Return a window of which nothing is known yet.
-
-        Args:
-            share: Part of the limit that may be used.
-            shared: Whether the calls of this and other workers are counted elsewhere, so that no call is external.
-        """
-        return cls(Allowance(1.0 if shared else share), Span(0.0), shared)
-
-    @classmethod
-    def as_stated(cls, share: float, *, shared: bool, limit: int, length: float) -> Self:
-        """Return a window of a limit that the connection states, to go by until an answer says more."""
-        return cls(Allowance(1.0 if shared else share), Span(length), shared, limit, stated=True, sent_before=0)
-
-    @property
-    def contradicted(self) -> bool:
-        """Whether the end of the window moves with the calls, as that of a token bucket does."""
-        return self.contradictions >= _CONTRADICTIONS
-
-    @property
-    def length(self) -> float:
-        """Seconds that windows last, as far as answers have shown; 0 if none has yet."""
-        return self.span.length
-
-    def at(self, now: float, calls: OwnCalls) -> FixedWindow:
+    def at(self, now: float) -> Self:
         """Return the window at this moment: the next one if this one is surely over."""
-        if (end := self.span.latest_end) is None:
-            end = self._end(calls)
-        return self if end is None or now < end else _following(self, end, calls)
+        return self if now < self.ends_before else self.following(self.ends_after, self.ends_before, now)
 
-    def wait(self, now: float, calls: OwnCalls, cost: int = 1, ahead: int = 0) -> float:
+    def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until a call may be sent; 0 for now."""
-        cap, own, end = self.allowance.cap(self.limit), calls.sent - self.sent_before, self._end(calls)
-        if ahead >= cap and end is not None and 0 < end - now <= _DRAINED and own:
-            return end - now
-        costs = (cost, ahead) if ahead and self._fits(cap, own, calls, (ahead,)) else (cost,)
-        if self._fits(cap, own, calls, costs):
-            return self._spread(now, cap - own, calls)
-        unsent = end is None or calls.last_sent < self.span.opened_at
-        if self.span.latest_end is None and not calls.in_flight and unsent:
-            return 0.0  # one call has to find out where the window stands
-        until = POLL if end is None else end - now
-        return min(POLL, until) if calls.in_flight else until
+        if not self.limit:
+            return POLL if traffic.in_flight else 0.0
+        cap, used, left = self._cap(), self.own + traffic.in_flight, self.ends_before - now
+        if ahead >= cap and used and 0 < left <= _DRAINED:
+            return left
+        need = min(cost, cap) + (ahead if used + ahead <= cap and ahead < cap else 0)
+        room = self.limit - max(self.others, self.most_others) - used - need
+        if used + need > cap or room < 0:
+            if math.isfinite(left):
+                return min(left, POLL) if traffic.in_flight else left
+            return POLL if traffic.in_flight else self._unknown_end(now, traffic)
+        if not self.observed and used and self.trusted < _TRUSTED:
+            return POLL  # the first call shows whether the window has begun
+        return self._until_room(now, traffic, room) if self.others_rate else 0.0
 
-    def record_send(self, now: float, cost: int = 1) -> FixedWindow:  # noqa: ARG002 - as buckets have it
-        """Begin a stated window with its first call, which leaves now."""
-        if self.stated and self.span.latest_end is None:
-            return changed(self, span=self.span.ending(now + self.length))
-        return self
+    def free(self, now: float, traffic: Traffic) -> int:  # noqa: ARG002 - as others have it
+        """Return the units that may be sent now."""
+        used = self.own + traffic.in_flight
+        room = self.limit - max(self.others, self.most_others) - used
+        if self.others_rate:
+            room -= math.ceil(room_for(self.others_rate * self._rest(self.seen_at)))
+        return min(self._cap() - used, room)
 
-    def cancel_send(self, window: int, cost: int = 1) -> FixedWindow:
-        """Count a call no more, because it was not sent."""
-        return changed(self, sent_before=self.sent_before + cost) if window == self.number else self
+    def observe(self, seen: Seen, traffic: Traffic) -> tuple[Self, Agreement]:
+        """Learn from an answer: which window it shows, when that ends, and what other programs have used of it."""
+        state = self if seen.limit == self.limit else changed(self, limit=seen.limit, others=0)
+        if seen.length != state.length:
+            state = changed(state, length=seen.length)
+        tolerance = _TOLERANCE + _DRIFT * (seen.reset or 0.0)
+        if seen.received_at <= state.begun_after or _is_earlier(state, seen, traffic, tolerance):
+            return state, Agreement.AGREES
+        certain = max(state.certain - traffic.crossed(seen.sent_at), 0) + seen.cost
+        if seen.used < certain or seen.earliest_end > state.ends_before + tolerance:
+            if seen.received_at < state.ends_after - tolerance:
+                fewer = seen.used < certain
+                agreement = Agreement.REFUTES if fewer else Agreement.CONTRADICTS
+                return _restarted(state, seen, state.begun_after, traffic), agreement
+            ends_before = min(state.ends_before, seen.received_at)
+            next_one = state.following(min(state.ends_after, ends_before), ends_before, seen.received_at)
+            return _first(next_one, seen, traffic, early=True)
+        if not state.observed:
+            return _first(state, seen, traffic, early=False)
+        return _narrowed(state, seen, traffic, certain)
 
-    def record_unanswered(self, now: float, window: int, cost: int = 1) -> FixedWindow:
-        """Count a call as used until an answer includes it: it got no answer, or one without limits."""
-        if window != self.number:
-            return self
-        late = self.late + cost if self.observed and now > self.span.earliest_end else self.late
-        return changed(self, unanswered=(*self.unanswered, (now, cost)), late=late)
+    def unanswered(self, sent_at: float, now: float, cost: int) -> Self:  # noqa: ARG002 - as others have it
+        """Count a call as used."""
+        return self if now <= self.begun_after else changed(self, own=self.own + cost)
 
-    def record_refusal(self, now: float, wait: float, cost: int = 1) -> FixedWindow:
-        """Count a refusal if the window is used up, as others use the limit, too; else it was by another limit."""
-        if self.counted + _units(self.unanswered) + min(cost, self.limit) <= self.limit:
-            return self
-        known = wait > 0 and self.span.latest_end is not None
-        return changed(self, refusals=self.refusals + cost, span=self.span.ending(now + wait) if known else self.span)
+    def following(self, ends_after: float, ends_before: float, now: float) -> Self:
+        """Return the next window, which begins between two moments."""
+        raise NotImplementedError
 
-    def observe(self, seen: Observation, calls: OwnCalls) -> FixedWindow:
-        """Learn from an answer: when the window ends, and what the vendor has counted."""
-        state = self
-        if state.stated:
-            state = changed(state, stated=False, span=replace(state.span, length=seen.reset))
-        if seen.limit != state.limit:
-            state = changed(state, limit=seen.limit, counted=0)
-        span, tolerance = state.span, _TOLERANCE + _DRIFT * seen.reset
-        earliest_end, latest_end = seen.earliest_end, seen.latest_end
-        if seen.window < state.number and _landed_before(span, earliest_end, latest_end, tolerance):
-            return changed(state, sent_before=min(state.sent_before + seen.cost, calls.sent))
-        if span.latest_end is None or latest_end < span.earliest_end - tolerance:
-            state = _first(state, seen)
-        elif earliest_end > span.latest_end + tolerance or _restarted(state, seen):
-            if seen.received_at < span.earliest_end - tolerance and not seen.whole_seconds:
-                # The end moved on; whole seconds cannot show that, nor answers that crossed each other.
-                state = changed(state, contradictions=state.contradictions + 1)
-            state = _following(state, min(span.latest_end, seen.received_at), calls)
-            state = _first(changed(state, sent_before=state.sent_before - seen.cost), seen)
-        else:
-            state = _narrowed(state, span.narrowed(earliest_end, min(span.latest_end, latest_end)), seen)
-        return _counting(state, seen, calls)
+    def foreseen_end(self) -> tuple[float, float]:
+        """Return between which moments this window ends, by what is known besides its answers."""
+        raise NotImplementedError
 
-    def join(self, now: float, calls: OwnCalls, *, limit: int, is_new: bool, ends_at: float | None) -> FixedWindow:
-        """Learn what other workers know: the limit, whether a new window has begun, and when it ends."""
-        state = self
-        if is_new and (state.observed or state.span.latest_end is not None):
-            state = _following(state, now, calls)
-        if limit and not state.observed:
-            unknown = calls.sent - state.sent_before == _UNKNOWN
-            sent_before = calls.sent - calls.in_flight if unknown else state.sent_before
-            state = changed(state, limit=limit, sent_before=sent_before)
-        return state if ends_at is None else changed(state, span=state.span.ending(ends_at))
+    def _cap(self) -> int:
+        return max(math.floor(self.share * self.limit + 1e-9), 1)
 
-    def demand(self, now: float, calls: OwnCalls) -> LeaseDemand:
-        """Return the knowledge that the shared store needs to lease calls."""
-        span = self.span
-        return LeaseDemand(
-            now, self.limit, self.counted, calls.in_flight, span.opened_at, span.latest_end, span.length, self.number
+    def _rest(self, now: float) -> float:
+        """Return the seconds of this window that are left after a moment."""
+        end = self.ends_before if math.isfinite(self.ends_before) else self.begun_before + self.length
+        return max(min(end - now, self.length), 0.0) if math.isfinite(end) else self.length
+
+    def _until_room(self, now: float, traffic: Traffic, room: int) -> float:
+        """Return the seconds until other programs need no more than that much room in the rest of the window.
+
+        Their calls since the last answer are not known, so that they count as still to come. Where only that keeps a
+        call back, one call goes and finds out.
+        """
+        if room >= room_for(self.others_rate * self._rest(self.seen_at)):
+            return 0.0
+        if traffic.in_flight:
+            return POLL
+        asks_at = max(self.seen_at, traffic.last_sent) + max(_ASKS / self.others_rate, self.length * _SHORTEST_ASK)
+        enough = self._rest(now) - expected_in(room) / self.others_rate
+        return max(asks_at - now, enough, 0.0)
+
+    def _unknown_end(self, now: float, traffic: Traffic) -> float:
+        """Return the seconds until a call has to find out whether the window has ended."""
+        length = self.length or max(now - self.first_received_at, POLL)
+        return max(traffic.last_sent + length - now, 0.0)
+
+    def _others_seen(self) -> float:
+        """Return the units of other programs per second, with those of this window."""
+        begun = self.begun_before if math.isfinite(self.begun_before) else self.ends_before - self.length
+        seen_for = min(self.seen_at - begun, self.length)
+        if not self.length or not math.isfinite(seen_for):
+            return self.others_rate
+        if seen_for < self.length / 4:  # too little was seen to say how many they are, unless they are none
+            return self.others_rate if self.others else self.others_rate * _FADES
+        rate = self.others_rate + _WEIGHT * (self.others / seen_for - self.others_rate)
+        return rate if rate * self.length > _WEIGHT else 0.0
+
+
+class AlignedWindow(_Window):
+    """A window of a row without gaps."""
+
+    kind: ClassVar[str] = "aligned"
+
+    def following(self, ends_after: float, ends_before: float, now: float) -> Self:
+        """Return the window of this moment, also where no call came in those before it."""
+        passed = math.floor((now - ends_before) / self.length) * self.length if self.length else 0.0
+        passed = max(passed, 0.0)
+        begun_after, begun_before = ends_after + passed, ends_before + passed
+        known = self.length > 0 and self.trusted > 0
+        return type(self)(
+            self.share,
+            self.limit,
+            self.length,
+            begun_after=begun_after,
+            begun_before=begun_before,
+            ends_after=begun_after + self.length if known else begun_after,
+            ends_before=begun_before + self.length if known else math.inf,
+            others_rate=self._others_seen(),
+            used_before=self.own + self.others,
+            trusted=self.trusted,
         )
 
-    def _end(self, calls: OwnCalls) -> float | None:
-        """Return when the window surely is over; where no answer says so any more, after its length."""
-        span = self.span
-        if span.latest_end is None and not self.shared and not calls.in_flight and math.isfinite(span.opened_at):
-            return span.opened_at + span.length
-        return span.latest_end
-
-    def _fits(self, cap: int, own: int, calls: OwnCalls, costs: tuple[int, ...]) -> bool:
-        """Return whether calls of these costs fit into this window; one that exceeds it counts as a whole window."""
-        if own + sum(min(cost, cap) for cost in costs) > cap:
-            return False
-        most = max(self.limit, 1)
-        return self._used(own, calls.in_flight) + sum(min(cost, most) for cost in costs) <= self.limit
-
-    def _used(self, own: int, in_flight: int) -> int:
-        """Return the units that the vendor has counted at most, once the calls on their way have arrived."""
-        external_calls = self.allowance.external_calls
-        # With other programs on the limit, one of their calls may be on its way, too.
-        most = self.counted + _units(self.unanswered) + in_flight + (1 if external_calls and own else 0)
-        return most if external_calls or self.counted > own else min(most, own)
-
-    def _spread(self, now: float, left: int, calls: OwnCalls) -> float:
-        """With other programs on the limit, leave time between the calls that are left, so that theirs show in time."""
-        span = self.span
-        if not self.allowance.external_calls or span.length > LONGEST_SPREAD or calls.last_sent < span.opened_at:
-            return 0.0
-        end = span.latest_end if span.latest_end is not None else span.opened_at + span.length
-        rest = max(end - span.length * (1 - _SPREAD_OVER) - now, 0.0)
-        gap = rest / (left + calls.last_cost - 1) * calls.last_cost
-        return max(calls.last_sent + gap - now, 0.0)
+    def foreseen_end(self) -> tuple[float, float]:
+        """Return the end that the windows before foretell."""
+        if not self.length or not math.isfinite(self.begun_before) or not self.trusted:
+            return -math.inf, math.inf
+        return self.begun_after + self.length, self.begun_before + self.length
 
 
-def _units(unanswered: tuple[tuple[float, int], ...]) -> int:
-    """Return the units of calls that got no answer."""
-    return sum(cost for _, cost in unanswered)
+class FirstCallWindow(_Window):
+    """A window that its first call has opened, whoever made it."""
+
+    kind: ClassVar[str] = "first_call"
+
+    def following(self, ends_after: float, ends_before: float, now: float) -> Self:  # noqa: ARG002 - as the other has it
+        """Return the next window, which has begun by now only if a call has opened it."""
+        return type(self)(
+            self.share,
+            self.limit,
+            self.length,
+            begun_after=ends_after,
+            begun_before=ends_before,
+            ends_after=ends_after,
+            others_rate=self._others_seen(),
+            used_before=self.own + self.others,
+            trusted=self.trusted,
+        )
+
+    def foreseen_end(self) -> tuple[float, float]:
+        """Return the end of a window that a call of our own has opened, else only the latest one."""
+        if not self.length or not math.isfinite(self.begun_before):
+            return -math.inf, math.inf
+        return self.opened_after + self.length, self.first_received_at + self.length
 
 
-def _landed_before(span: Span, earliest_end: float, latest_end: float, tolerance: float) -> bool:
+def _is_earlier(window: _Kind, seen: Seen, traffic: Traffic, tolerance: float) -> bool:
     """Return whether a call that was on its way when this window began was counted in the one before."""
-    if span.latest_end is None:
-        return earliest_end <= span.opened_at
-    return latest_end < span.earliest_end - tolerance
+    if seen.sent_at >= window.begun_before:
+        return False
+    if window.observed and seen.latest_end < window.ends_after - tolerance:
+        return True
+    if not window.observed and seen.reset is not None and seen.latest_end <= window.begun_before + tolerance:
+        return True
+    return not window.observed and seen.used > window.own + traffic.in_flight + seen.cost + window.used_before * _PARTLY
 
 
-def _restarted(state: FixedWindow, seen: Observation) -> bool:
-    """Return whether a call was counted below one that was answered earlier: whole seconds hide a new window."""
-    return seen.sent_at >= state.counted_at and seen.whole_seconds and seen.counted <= state.counted
+def _restarted(window: _Kind, seen: Seen, begun_after: float, traffic: Traffic) -> _Kind:
+    """Return the window as one answer alone shows it."""
+    fresh = type(window)(
+        window.share,
+        window.limit,
+        window.length,
+        begun_after=begun_after,
+        begun_before=seen.received_at,
+        others_rate=window.others_rate,
+    )
+    return _first(fresh, seen, traffic, early=True)[0]
 
 
-def _first(state: FixedWindow, seen: Observation) -> FixedWindow:
-    """Learn from the first answer of a window when it ends, and what was counted before."""
-    return changed(
-        state,
-        span=state.span.first(seen),
-        counted=seen.counted,
-        counted_at=seen.received_at,
+def _first(window: _Kind, seen: Seen, traffic: Traffic, *, early: bool) -> tuple[_Kind, Agreement]:
+    """Learn from the first answer of a window when it ends, and what was counted before.
+
+    Args:
+        seen: The answer.
+        traffic: The calls on their way.
+        early: Whether the answer itself is what shows that the window has begun.
+    """
+    own = (0 if early else window.own) + seen.cost
+    # Of the calls that crossed this one some may count in this window as well.
+    possible = own + traffic.in_flight + (traffic.crossed(seen.sent_at) if early else 0)
+    left_over = max(seen.used - possible, 0)
+    begun = math.isfinite(window.begun_before)
+    agreement = Agreement.AGREES
+    if begun:
+        by_others = room_for(window.others_rate * max(seen.received_at - window.begun_after, 0.0))
+        few = max(window.used_before * _PARTLY, _FEW if window.used_before > _SMALL else 1) + by_others
+        agreement = Agreement.DOUBTFUL if left_over > few else Agreement.CONFIRMS
+    if seen.used == seen.cost:
+        opened_after = seen.sent_at
+    else:
+        opened_after = window.begun_before if not left_over and seen.sent_at >= window.begun_before else -math.inf
+    since = window.begun_before if begun else seen.latest_end - window.length
+    rate = window.others_rate
+    if left_over and not rate and window.length and agreement is not Agreement.DOUBTFUL:
+        passed = min(max(seen.received_at - since, window.length / 4), window.length)
+        rate = left_over / passed
+    state = changed(
+        window,
+        own=own,
+        certain=seen.cost,
+        others=left_over,
+        others_rate=rate,
         observed=True,
-        late=0,
+        seen_at=seen.received_at,
+        opened_after=opened_after,
+        first_received_at=seen.received_at,
+        ends_after=max(seen.earliest_end, window.begun_after),
+        ends_before=seen.latest_end,
+        trusted=window.trusted + 1 if agreement is Agreement.CONFIRMS else 0,
     )
+    return _within(state, *state.foreseen_end(), seen, agreement)
 
 
-def _narrowed(state: FixedWindow, span: Span, seen: Observation) -> FixedWindow:
-    """Learn from one more answer of a window, which narrows it to that span."""
-    counted = seen.counted
-    if not state.observed and seen.window == state.number:
-        state = changed(state, counted=0, late=0, observed=True)
-    if counted > state.counted:
-        return changed(state, span=span, counted=counted, counted_at=seen.received_at)
-    return state if span is state.span else changed(state, span=span)
-
-
-def _counting(state: FixedWindow, seen: Observation, calls: OwnCalls) -> FixedWindow:
-    """Count what an answer includes: calls without an answer that ended before this one was sent."""
-    if state.unanswered:
-        unanswered = tuple(one for one in state.unanswered if one[0] >= seen.sent_at)
-        state = changed(state, unanswered=unanswered)
-    sent_before = calls.sent - calls.in_flight - state.counted - _units(state.unanswered)
-    if sent_before > state.sent_before:
-        state = changed(state, sent_before=sent_before)
-    if seen.window == state.number and state.observed and seen.received_at > state.span.earliest_end:
-        return changed(state, late=state.late + seen.cost)  # it may have landed in the next window
-    return state
-
-
-def _following(state: FixedWindow, at: float, calls: OwnCalls) -> FixedWindow:
-    """Return the next window, which opens then."""
-    allowance, own = state.allowance, calls.sent - state.sent_before
-    if not state.shared and (state.observed or state.unanswered):
-        counted = state.counted if state.observed else own
-        allowance = allowance.after_window(state.limit, counted=counted, own=own, refused=state.refusals)
-    # A window that opened and let no call pass: more likely it is a bucket, and empty.
-    contradicted = state.refusals >= max(own, 1)
-    return changed(
-        state,
-        allowance=allowance,
-        span=state.span.following(at),
-        number=state.number + 1,
-        observed=False,
-        counted=state.late,
-        counted_at=math.inf,
-        unanswered=(),
-        sent_before=calls.sent - calls.in_flight - state.late,
-        late=0,
-        refusals=0,
-        contradictions=state.contradictions + 1 if contradicted else state.contradictions,
+def _narrowed(window: _Kind, seen: Seen, traffic: Traffic, certain: int) -> tuple[_Kind, Agreement]:
+    """Learn from one more answer of a window."""
+    possible, most = window.own + traffic.in_flight + seen.cost, max(seen.used - certain, 0)
+    state = changed(
+        window,
+        own=window.own + seen.cost,
+        certain=window.certain + (seen.cost if seen.sent_at >= window.begun_before else 0),
+        others=nearest(window.others, max(seen.used - possible, 0), most),
+        most_others=most if window.others_rate else 0,
+        seen_at=seen.received_at,
     )
+    return _within(state, seen.earliest_end, seen.latest_end, seen, Agreement.AGREES)
+
+
+def _within(
+    window: _Kind, ends_after: float, ends_before: float, seen: Seen, agreement: Agreement
+) -> tuple[_Kind, Agreement]:
+    """Return the window with an end that is known better; if nothing is left, the answer is right."""
+    tolerance = _TOLERANCE + _DRIFT * (seen.reset or 0.0)
+    after, before = max(window.ends_after, ends_after), min(window.ends_before, ends_before)
+    if after <= before:
+        return changed(window, ends_after=after, ends_before=before), agreement
+    if after <= before + tolerance:
+        return changed(window, ends_after=before, ends_before=max(before, seen.earliest_end)), agreement
+    return changed(window, ends_after=seen.earliest_end, ends_before=seen.latest_end), Agreement.CONTRADICTS

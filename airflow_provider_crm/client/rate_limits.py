@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.client.passage import Passage
 from airflow_provider_crm.client.used_up import used_up_text
@@ -44,7 +44,7 @@ class RateLimits:
         self._waiting = waiting
         self._clock = waiting.clock
         self._lock = threading.Lock()
-        self._pacers: dict[str, Pacer] = {}
+        self._pacers: dict[str, Pacer | LeasingPacer] = {}
 
     @contextmanager
     def passage(self, group: str, started: float, cost: int = 1) -> Iterator[Passage]:
@@ -85,15 +85,22 @@ class RateLimits:
             except TransientError as err:
                 log.warning("Unused calls of %r are free again only when their window ends: %s", group, err)
 
-    def _pacer(self, group: str) -> Pacer:
+    def _pacer(self, group: str) -> Pacer | LeasingPacer:
         with self._lock:
             if group not in self._pacers:
                 share, store = self._budget.share, self._budget.store
-                leases = None if store is None else Leases(store, self._account.budget_name(group), share)
-                self._pacers[group] = Pacer(self._clock, share=share, stated=self._account.stated, leases=leases)
+                daily_share, stated = self._budget.daily_share, self._account.stated
+                if store is None:
+                    pacer: Pacer | LeasingPacer = Pacer(
+                        self._clock, share=share, daily_share=daily_share, stated=stated
+                    )
+                else:
+                    name = self._account.budget_name(group)
+                    pacer = LeasingPacer(self._clock, store, name, share=share, daily_share=daily_share, stated=stated)
+                self._pacers[group] = pacer
             return self._pacers[group]
 
-    def _reservation(self, pacer: Pacer, started: float, cost: int) -> Reservation:
+    def _reservation(self, pacer: Pacer | LeasingPacer, started: float, cost: int) -> Reservation:
         while not isinstance(wait := pacer.acquire(cost), Reservation):
             if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
                 vendor = self._account.vendor

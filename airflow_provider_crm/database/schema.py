@@ -168,18 +168,19 @@ budgets = sa.Table(
     "crm_budgets",
     metadata,
     sa.Column("name", sa.Text, primary_key=True, comment="Vendor, host, SHA-256 of the key, endpoint group."),
-    sa.Column("window_number", sa.BigInteger, nullable=False, comment="Of the vendor's present window, counted here."),
-    sa.Column("call_limit", sa.BigInteger, nullable=False, comment="Calls per window, as its answers say."),
-    sa.Column("granted", sa.BigInteger, nullable=False, comment="Calls given to workers in this window."),
-    sa.Column("counted", sa.BigInteger, nullable=False, comment="Calls that the vendor has counted in it."),
-    sa.Column("external_calls", sa.BigInteger, nullable=False, comment="Calls of other programs, expected in it."),
-    sa.Column("opened_at", UtcDateTime, nullable=False),
-    sa.Column("ends_at", UtcDateTime, comment="Its latest end; null until an answer names it."),
-    sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last."),
     sa.Column(
-        "discovered",
-        sa.Text,
-        nullable=False,
-        comment="JSON: the rate that refusals show, where no answer names a limit.",
+        "kind", sa.Text, comment="aligned, first_call, window (one of the two), sliding or bucket; null while open."
     ),
+    sa.Column(
+        "call_limit", sa.BigInteger, nullable=False, comment="Units per window, as answers say; 0 if they do not."
+    ),
+    sa.Column(
+        "used", sa.BigInteger, nullable=False, comment="Units that the vendor has counted, by the latest answer."
+    ),
+    sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last; 0 if that is not known."),
+    sa.Column("ends_at", UtcDateTime, comment="When there are more; null if that is not known."),
+    sa.Column(
+        "state", sa.Text, nullable=False, comment="JSON: all that is known of the limits, and what workers hold."
+    ),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
 )

@@ -29,7 +29,7 @@ class Window:
     Attributes:
         limit: Calls per window; 0 if it is not known yet.
         seconds: Length of a window, as far as known.
-        used: The larger of calls leased to runs and calls counted by the vendor; 0 if the window has ended.
+        used: Calls that the vendor has counted, by the latest answer; 0 if the window has ended.
         ends_at: Latest end of the window; None if it has ended, or is not known.
     """
 
@@ -124,14 +124,12 @@ def of_accounts(latest: Iterable[Run], known: Mapping[BudgetKey, Window], now: d
 
 
 def _window(row: sa.Row[tuple[object, ...]], now: dt.datetime) -> Window:
-    ends_at = row.ends_at
-    if ends_at is None and row.length:
-        ends_at = row.opened_at + dt.timedelta(seconds=2 * row.length)
-    has_ended = ends_at is not None and ends_at <= now
+    ends_at = row.ends_at if row.ends_at is not None else row.updated_at + dt.timedelta(seconds=row.length)
+    has_ended = ends_at <= now
     return Window(
         limit=row.call_limit,
         seconds=row.length,
-        used=0 if has_ended else max(row.granted, row.counted),
+        used=0 if has_ended else row.used,
         ends_at=None if has_ended else row.ends_at,
     )
 
