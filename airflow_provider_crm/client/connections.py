@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -26,6 +28,10 @@ from urllib3.exceptions import ConnectTimeoutError
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
+
+
+_PLAIN_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?")
+_DEFAULT_PORTS = (80, 443)
 
 
 class Bounds(NamedTuple):
@@ -58,12 +64,13 @@ def bounded(bounds: Bounds) -> Iterator[None]:
 
 
 class _BoundedReader(io.RawIOBase):
-    """A reader of the socket of one answer."""
+    """A reader of the socket of one answer, whose first bytes may have been read before."""
 
-    def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
+    def __init__(self, sock: socket.socket, bounds: Bounds, begin: bytes, ends_at: float) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        self._ends_at = time.monotonic() + bounds.seconds
+        self._ends_at = ends_at
+        self._begin = begin
         self._left = bounds.size
 
     def readable(self) -> bool:
@@ -71,6 +78,11 @@ class _BoundedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read the bytes that are there, waiting for some until the time is over."""
+        if self._begin:
+            count = min(len(buffer), len(self._begin))
+            buffer[:count], self._begin = self._begin[:count], self._begin[count:]
+            self._left -= count
+            return count
         seconds = self._ends_at - time.monotonic()
         if seconds <= 0:
             msg = "the time for the whole answer is over"
@@ -78,9 +90,9 @@ class _BoundedReader(io.RawIOBase):
         if self._left < 0:
             raise AnswerTooLargeError
         self._sock.settimeout(seconds)
-        count = self._raw.readinto(buffer)
-        self._left -= count or 0
-        return count
+        received = self._raw.readinto(buffer)
+        self._left -= received or 0
+        return received
 
     def close(self) -> None:
         """Give the socket back: it is closed when its connection has closed it, too."""
@@ -88,22 +100,39 @@ class _BoundedReader(io.RawIOBase):
         super().close()
 
 
-class _BoundedSocket:
-    """The part of a socket that `http.client` needs to read an answer."""
+class BoundedSocket:
+    """The part of a socket that `http.client` needs to read an answer.
 
-    def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
+    Args:
+        sock: The socket.
+        bounds: The bounds of the answer.
+        begin: Bytes of the answer that were read already.
+        ends_at: Monotonic seconds until which it may be read.
+    """
+
+    def __init__(self, sock: socket.socket, bounds: Bounds, begin: bytes, ends_at: float) -> None:
         self._sock = sock
         self._bounds = bounds
+        self._begin = begin
+        self._ends_at = ends_at
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReader(self._sock, self._bounds))
+        """Return the bytes of the answer."""
+        return io.BufferedReader(_BoundedReader(self._sock, self._bounds, self._begin, self._ends_at))
 
 
 class _BoundedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         bounds = _BOUNDS.get()
-        source: Any = sock if bounds is None else _BoundedSocket(sock, bounds)
+        ends_at = time.monotonic() + bounds.seconds if bounds is not None else 0.0
+        source: Any = sock if bounds is None else BoundedSocket(sock, bounds, b"", ends_at)
         super().__init__(source, *args, **kwargs)
+
+
+class BoundedConnection:
+    """A mark of urllib3's own connections, to which this module has added bounds."""
+
+    sock: socket.socket | None
 
 
 @cache
@@ -112,7 +141,7 @@ def _bounded_class(connection_class: Any) -> Any:
     if connection_class.__module__ != "urllib3.connection":
         return connection_class
 
-    class Connection(connection_class):  # type: ignore[misc]
+    class Connection(connection_class, BoundedConnection):  # type: ignore[misc]
         response_class = _BoundedResponse
 
         def connect(self) -> None:
@@ -144,6 +173,11 @@ class _TlsPool(HTTPSConnectionPool):
 _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
+def _host_header(origin: str) -> str | None:
+    parts = urlsplit(origin)
+    return parts.netloc if _PLAIN_HOST.fullmatch(parts.netloc) and parts.port not in _DEFAULT_PORTS else None
+
+
 class _OriginRoute(NamedTuple):
     """The route of requests to the own origin, as long as the session's settings do not change."""
 
@@ -168,6 +202,7 @@ class Adapter(HTTPAdapter):
 
     def __init__(self, origin: str, timeout: float, pool_size: int) -> None:
         self._origin = f"{origin}/"
+        self._host_header = _host_header(origin)
         self._timeout = timeout
         self._route: _OriginRoute | None = None
         super().__init__(pool_connections=1, pool_maxsize=pool_size)
@@ -218,6 +253,24 @@ class Adapter(HTTPAdapter):
         if route is not None and known and "#" not in url:
             return route.prefix + url.removeprefix(self._origin)
         return super().request_url(request, proxies)
+
+    def direct_route(self, url: str, verify: Any, cert: Any, proxies: Any) -> tuple[HTTPConnectionPool, str] | None:
+        """Return the pool of connections to the origin and their `Host` header, if no proxy is on the way.
+
+        Args:
+            url: Of the request.
+            verify: The session's setting.
+            cert: The session's setting.
+            proxies: The session's setting.
+
+        Returns:
+            None also before the first request, and for a host that `http.client` writes in its own way.
+        """
+        route, host = self._route, self._host_header
+        if route is None or host is None or route.pool.proxy is not None or not url.startswith(self._origin):
+            return None
+        same = (route.verify, route.cert, route.proxies) == (verify, cert, proxies or {})
+        return (route.pool, host) if same else None
 
     def close(self) -> None:
         """Close the pools; the next request makes new ones."""

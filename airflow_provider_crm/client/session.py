@@ -15,6 +15,7 @@ from airflow_provider_crm.budget.pacer import Budget
 from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always, never
 from airflow_provider_crm.client.catalogues import Catalogues
+from airflow_provider_crm.client.quick_headers import QuickHeaders
 from airflow_provider_crm.client.rate_limits import RateLimits
 from airflow_provider_crm.client.read_back import ReadBack
 from airflow_provider_crm.client.records import all_records, checked_answers, records_of
@@ -78,6 +79,7 @@ class Session:
         self._limits = RateLimits(account, self.budget, self.retry, self.waiting)
         self._attempts = Attempts(self._sender, self._limits, self._redactor, self.retry, self.clock)
         self._catalogues = Catalogues(account, self.fetch, self._redactor)
+        self._checked_headers: tuple[list[tuple[str, str | bytes]], QuickHeaders] = ([], QuickHeaders({}))
 
     def __repr__(self) -> str:
         """Name vendor and host only."""
@@ -280,8 +282,8 @@ class Session:
     def _request(self, call: Call, timezone: str | None = None) -> requests.PreparedRequest:
         """Return a signed request, put together by hand: what `requests.Session` merges never differs here."""
         request = requests.PreparedRequest()
-        request.prepare_method(call.method)
-        request.prepare_headers(self.http.headers)
+        request.method = call.method
+        request.headers = self._own_headers()
         if call.params:
             request.prepare_url(self.account.origin + call.path, call.params)
         else:  # the path is percent-encoded already
@@ -291,6 +293,17 @@ class Session:
             request.headers["Content-Type"] = "application/json"
             request.headers["Content-Length"] = str(len(request.body))
         return self._signature.sign(request, timezone)
+
+    def _own_headers(self) -> QuickHeaders:
+        """Return the headers that each request has; they are checked only when the user has changed them."""
+        headers = list(self.http.headers.items())
+        checked, quick = self._checked_headers
+        if headers != checked:
+            request = requests.PreparedRequest()
+            request.prepare_headers(self.http.headers)
+            quick = QuickHeaders.of(request.headers.items())
+            self._checked_headers = headers, quick
+        return quick.copy()
 
     def records(self, filters: Mapping[str, str]) -> Iterator[Record]:
         """Return all opportunities that match, page by page.

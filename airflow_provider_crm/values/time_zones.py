@@ -44,6 +44,11 @@ def local_date(moment: dt.datetime, timezone: str) -> dt.date:
 
 def offset_hours(moment: dt.datetime, timezone: str) -> str:
     """Return the UTC offset of a zone at an aware moment, in hours, positive east: `-4`, `-2.5`, `5.75`, `0`."""
+    return _offset_hours(moment.replace(second=0, microsecond=0), timezone)  # no zone changes within a minute
+
+
+@lru_cache(maxsize=64)
+def _offset_hours(moment: dt.datetime, timezone: str) -> str:
     offset = moment.astimezone(zone(timezone)).utcoffset() or dt.timedelta()
     hours = Decimal(int(offset.total_seconds())) / 3600
     return format(round(hours, 4).normalize() + 0, "f")
