@@ -35,10 +35,14 @@ class RateLimitClaims(Claims):
         assert bench.seconds_passed() <= SECONDS * WINDOWS
 
     def test_limits_are_told(self, bench: Bench) -> None:
-        """An answer names the limit, the calls left, and when there are more or how long a window lasts."""
+        """An answer names the limit, the calls left, and when there are more or how long a window lasts.
+
+        Each answer shows the same limits, by their names, in the same order.
+        """
         self._callers(bench)
         self._limited(bench)
         path = self.subject.vendor.read_call(bench.add(), ()).path
+        names = set()
         for used in (1, 2, 3):
             response = bench.session.http.get(bench.session.account.origin + path)
             reported = self.subject.vendor.limits(response, bench.sandbox.clock.now())
@@ -46,6 +50,8 @@ class RateLimitClaims(Claims):
             assert limits
             assert any(0 < (one.length or one.reset or 0) <= SECONDS for one in limits)
             assert longest_wait(reported) is None
+            names.add(tuple(one.name for one in reported))
+        assert len(names) == 1
 
     def test_a_refusal(self, bench: Bench) -> None:
         """A 429 is waited for as long as it says, and no longer; the call lands then."""
