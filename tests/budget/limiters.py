@@ -32,6 +32,7 @@ RefusalGrain = Literal["seconds", "milliseconds", "none", "bare"]
 DAY = 86_400.0
 # Sums of floats miss whole numbers by less than this.
 _ROUNDING = 1e-7
+_GRAINS: dict[Grain, float | None] = {"seconds": 1.0, "milliseconds": 0.001, "epoch": 1.0, "none": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +267,8 @@ class Announcement:
     """The part of a reading that a server announces in its answers.
 
     Attributes:
-        reset: How the reset is written: in whole seconds or milliseconds, rounded up; as an epoch in whole seconds
-            beside a `Date`; or not at all.
+        reset: How the reset is written: in whole seconds or milliseconds, rounded up; as an epoch in whole seconds,
+            rounded up, which the package compares with the server's clock; or not at all.
         wait: How a refusal says when to come back: in whole seconds or milliseconds, rounded up; not beside what other
             answers say, too; or `bare`: a refusal says nothing at all.
         counts: Whether limit and remaining units are announced.
@@ -296,6 +297,7 @@ class Announcement:
             length=rule.seconds if self.length else None,
             name=rule.name,
             is_daily=rule.is_daily,
+            grain=_GRAINS[self.reset],
         )
 
 
@@ -357,5 +359,5 @@ def _written(seconds: float, grain: str, now: float) -> float | None:
     if grain == "milliseconds":
         return math.ceil(seconds * 1000 - _ROUNDING) / 1000
     if grain == "epoch":
-        return float(math.ceil(now + seconds - _ROUNDING) - math.floor(now))
+        return math.ceil(now + seconds - _ROUNDING) - now
     return float(math.ceil(seconds - _ROUNDING))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 
 if TYPE_CHECKING:
@@ -37,9 +37,11 @@ class PacedClient:
         store: SharedBudget | None,
         name: str,
     ) -> None:
-        del daily_share  # the pacer has none yet
-        leases = None if store is None else Leases(store, name, share)
-        self._pacer = Pacer(clock, share=share, stated=stated, leases=leases)
+        self._pacer: Pacer | LeasingPacer
+        if store is None:
+            self._pacer = Pacer(clock, share=share, daily_share=daily_share, stated=stated)
+        else:
+            self._pacer = LeasingPacer(clock, store, name, share=share, daily_share=daily_share, stated=stated)
 
     def acquire(self, cost: int) -> Reservation | float:
         """Return a reservation, or the seconds after which to ask again."""
@@ -54,6 +56,4 @@ class PacedClient:
     @property
     def kind(self) -> str:
         """Return the kind of limit that the pacer takes this one for."""
-        limit = self._pacer._limit
-        sliding = " + SlidingLimit" if self._pacer._sliding is not None else ""
-        return ("unknown" if limit is None else type(limit).__name__) + sliding
+        return self._pacer.use("").kind or "unknown"
