@@ -21,12 +21,12 @@ from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from echo_server import Echo
+from echo_server import Echo, members
 
 FAULTS = {"429": 0.0025, "reset": 0.01, "500": 0.01, "cut": 0.01}
 """Parts of the calls: refused without a word; written, and the connection reset; not written; written, answer cut."""
 
-_FILLING = b', "description": "' + b"x" * 1_200 + b'"}'
+_SIZE = 1_300
 _LINGER = struct.pack("ii", 1, 0)
 
 
@@ -62,7 +62,7 @@ class Faulty(Echo):
             return _response(int(fault), b"{}" if fault == "429" else b'{"error": "Internal error"}')
         before = Faulty.written.get(record_id, [None, 0])
         Faulty.written[record_id] = [json.loads(body)["value"], before[1] + 1]
-        answer = _response(200, b'{"id": "%b", %b' % (record_id.encode(), body.strip()[1:-1] + _FILLING))
+        answer = super().answer(path, body)
         return {"reset": None, "cut": (answer[: len(answer) // 2],)}.get(fault, answer)
 
     def send(self, answer):
@@ -86,8 +86,8 @@ def _response(status, text):
 
 async def main(latency):
     """Serve until killed."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Faulty(latency), "127.0.0.1", 0, backlog=256)
+    loop, others = asyncio.get_running_loop(), members(_SIZE)
+    server = await loop.create_server(lambda: Faulty(latency, others), "127.0.0.1", 0, backlog=256)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - for the parent
     await server.serve_forever()
 
