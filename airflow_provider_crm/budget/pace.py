@@ -24,10 +24,8 @@ _LONGEST_SPACED = 60
 _STATED = "stated"
 # Refusals without a reason that show a limit, unless calls after the first one were accepted this much more often.
 _REFUSALS, _ACCEPTED = 3, 3
-# Seconds that a call waits whose refusal has no known reason; and after which one call asks whether the vendor has
-# opened again, where a refusal does not say so.
-_OWN_WAIT, _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 0.25, 60.0
-_LONGEST_IGNORED = 5.0
+# Seconds that a call waits whose refusal has no known reason, or all calls where its reason does not say for how long.
+_OWN_WAIT, _PAUSE = 0.25, 0.25
 
 
 class Doubt(NamedTuple):
@@ -58,9 +56,7 @@ class Pace:
         traffic: The calls on their way.
         limits: The limits that answers name, by name.
         discovered: The limit that refusals show, where no answer names one.
-        opens_at: No call leaves before; where a refusal says so.
-        asking: Whether the first call after that has yet to show that the vendor has opened again.
-        pause: Seconds of the last pause for which a refusal gave no time.
+        opens_at: No call leaves before; where a refusal by a known limit says so.
         doubt: Refusals that may show a limit; None for none.
     """
 
@@ -70,8 +66,6 @@ class Pace:
     limits: tuple[tuple[str, Limit], ...] = ()
     discovered: DiscoveredRate = field(default_factory=DiscoveredRate)
     opens_at: float = -math.inf
-    asking: bool = False
-    pause: float = 0.0
     doubt: Doubt | None = None
 
     @classmethod
@@ -93,12 +87,17 @@ class Pace:
     @property
     def is_bound(self) -> bool:
         """Whether anything is known that bounds the calls."""
-        return bool(self.limits) or self.discovered.counts or self.doubt is not None or self.asking
+        return bool(self.limits) or self.discovered.is_known or self.doubt is not None
+
+    @property
+    def counts_rate(self) -> bool:
+        """Whether accepted calls show a rate: where no answer names a limit, or a refusal had another reason."""
+        return not self.limits or self.discovered.is_known
 
     @property
     def is_spaced(self) -> bool:
         """Whether calls leave one after another, so that the moments of some of them are known before."""
-        return self.discovered.counts or any(limit.is_spaced for _, limit in self.limits)
+        return self.discovered.is_known or any(limit.is_spaced for _, limit in self.limits)
 
     def with_shares(self, share: float, daily_share: float) -> Pace:
         """Return the pace for a worker that may use other parts of the limits."""
@@ -133,17 +132,17 @@ class Pace:
             ahead: Units of a call that waits for longer.
         """
         wait = max(self.opens_at - now, self.discovered.wait(now), 0.0)
-        if self.asking and self.traffic.in_flight and wait <= 0:
-            wait = POLL
+        if self.discovered.is_closed and self.traffic.in_flight and wait <= 0:
+            wait = POLL  # one call finds out whether the vendor has opened again
         for _, limit in self.limits:
             wait = max(wait, limit.wait(now, self.traffic, cost, ahead))
         return wait
 
     def sent(self, now: float, cost: int = 1) -> Pace:
         """Return the pace with a call that leaves now."""
-        discovered = self.discovered
-        if discovered.counts:
-            discovered = discovered.record_send(now, discovered.gap(self.share), cost, share=self.share)
+        discovered = (
+            self.discovered if not self.counts_rate else self.discovered.record_send(now, cost, share=self.share)
+        )
         limits = tuple((name, limit.sent(now, self.traffic)) for name, limit in self.limits)
         return changed(self, traffic=self.traffic.sent(now, cost), limits=limits, discovered=discovered)
 
@@ -217,12 +216,10 @@ class Pace:
             doubt = doubt._replace(accepted=doubt.accepted + 1)
             if doubt.accepted > _ACCEPTED * doubt.refused:
                 doubt = None
-        asking = self.asking and sent_at < self.opens_at
-        pause = self.pause if asking or not self.asking else 0.0
-        discovered = self.discovered.accept(sent_at, cost)
-        if (doubt, asking, pause, discovered) == (self.doubt, self.asking, self.pause, self.discovered):
+        discovered = self.discovered.accept(sent_at, cost) if self.counts_rate else self.discovered
+        if doubt is self.doubt and discovered is self.discovered:
             return self
-        return changed(self, doubt=doubt, asking=asking, pause=pause, discovered=discovered)
+        return changed(self, doubt=doubt, discovered=discovered)
 
     def after_refusal(self, sent_at: float, now: float, cost: int, shown: Sequence[Limits]) -> tuple[Pace, float]:
         """Return the pace after a refusal, and the seconds that only its call waits.
@@ -234,37 +231,24 @@ class Pace:
         if any(limit.explains(cost) for _, limit in self.limits) or (named is not None and self.limits):
             until = self._until(now, cost) if named is None else named
             return changed(self, opens_at=max(self.opens_at, now + until)), 0.0
-        if named is not None:
-            return self.closed(sent_at, now, named), 0.0
-        if sent_at < self.opens_at:  # one of several that were refused at once
-            return self, 0.0
-        if self.asking:
-            return self.closed(sent_at, now, self._next_pause()), 0.0
+        if named is not None or self.discovered.is_closed:
+            return changed(self, discovered=self.discovered.record_refusal(sent_at, now, named)), 0.0
         doubt = Doubt(sent_at) if self.doubt is None else self.doubt.with_refusal(sent_at)
-        if doubt.refused >= _REFUSALS and doubt.refused > doubt.accepted:
-            return changed(self, doubt=None).closed(doubt.since, now, self._next_pause()), 0.0
-        return changed(self, doubt=doubt), _OWN_WAIT
-
-    def closed(self, sent_at: float, now: float, wait: float) -> Pace:
-        """Return the pace after a refusal that shows a limit, which opens again after so many seconds."""
-        discovered = self.discovered if self.limits else self.discovered.record_refusal(sent_at, now, wait)
-        opens_at = max(self.opens_at, now + wait)
-        return changed(self, discovered=discovered, opens_at=opens_at, asking=True, pause=wait)
-
-    def _next_pause(self) -> float:
-        return min(2 * self.pause, _LONGEST_PAUSE) if self.pause else _FIRST_PAUSE
+        if doubt.refused >= _REFUSALS and doubt.accepted <= _ACCEPTED * doubt.refused:
+            return changed(self, doubt=None, discovered=self.discovered.record_refusal(doubt.since, now, None)), 0.0
+        return changed(self, doubt=doubt, discovered=self.discovered.record_doubt(now)), _OWN_WAIT
 
     def _until(self, now: float, cost: int) -> float:
         """Return the seconds until the limit that explains a refusal allows the next call, as far as known."""
         waits = [limit.wait(now, self.traffic, cost, 0) for _, limit in self.limits if limit.explains(cost)]
-        return max([wait for wait in waits if math.isfinite(wait)], default=0.0) or _FIRST_PAUSE
+        return max([wait for wait in waits if math.isfinite(wait)], default=0.0) or _PAUSE
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types."""
         return self.__dict__ | {
             "traffic": self.traffic.__dict__,
             "limits": [[name, limit.to_dict()] for name, limit in self.limits],
-            "discovered": self.discovered._asdict(),
+            "discovered": self.discovered.to_dict(),
         }
 
     @classmethod

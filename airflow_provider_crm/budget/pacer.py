@@ -73,7 +73,7 @@ class CallCount:
         burst = pace.burst()
         limit, window = (0, 0.0) if burst is None else (burst.units, burst.length)
         use = GroupUse.over_time(group, self._calls, limit=limit, window=window, seconds=now - self._began)
-        kind = ("refusals" if pace.discovered.counts else None) if burst is None else burst.kind or None
+        kind = ("refusals" if pace.discovered.is_known else None) if burst is None else burst.kind or None
         return replace(use, cost=self._units if self._units != self._calls else None, kind=kind)
 
 

@@ -1,15 +1,18 @@
 """Find from refusals a limit that no answer names, and stay just under it.
 
-Before the first refusal calls go out as they come. The first one only says when the vendor opens again; the second
-one shows a rate: what was accepted in between, over the time until the vendor opens once more. From then on calls are
-spaced evenly, which suits windows of any phase and buckets alike. Their rate grows fast to a little below the last one
-refused, then slowly beyond it, because limits change.
+Before the first refusal calls go out as they come, and are counted. A refusal closes the vendor; the first call that is
+accepted again shows when it had opened, at the latest. What was accepted from one opening to the next, over the time in
+between, is a rate. From then on calls are spaced evenly, which suits windows of any phase and buckets alike. Their rate
+grows fast to a little below the last one refused, then slowly beyond it, because limits change.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_crm.budget.limit_state import changed
 
 # Longer waits show windows that are better used at once than spaced out: the task defers to the next one.
 _LONGEST_SPACED = 60.0
@@ -18,36 +21,52 @@ _BELOW_REFUSED = 0.97
 _FAST, _SLOW = 0.05, 0.0003
 # Seconds without a refusal after which growth beyond the last refused rate speeds up.
 _PATIENCE = 60.0
-# Part of the refused rate, the least to fall to: the accepted rate is known less well, because waits are rounded up.
+# Part of the refused rate, the least to fall to: what was accepted is known less well than what was refused.
 _LEAST_FACTOR = 0.8
 # A smaller share never comes near to the limit, so that it could not notice that its idea of it has outgrown it, nor
 # that it has used too much of a bucket.
 TESTING_SHARE = 0.9
 # A thread that wakes late may catch up by that many seconds, so that the rate is kept.
 _CATCH_UP = 0.03
-_SHORTEST_WINDOW = 0.5
+_SHORTEST_WINDOW = 0.2
+# Vendors count by windows of whole units of time. Where one fits what was seen, the window has that length.
+_USUAL_LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
+# Of so many of the latest calls, the part that may be refused for other reasons before calls slow down, and by how much.
+_LATEST, _TOO_MANY, _TOO_FAST = 100, 0.018, 0.94
+# Seconds after which a call asks whether the vendor has opened again, where it does not say when: at first, at first
+# where the length of its windows is known as part of it, and at most.
+_FIRST_PAUSE, _PART, _LONGEST_PAUSE = 0.25, 0.1, 60.0
 
 
-class DiscoveredRate(NamedTuple):
-    """A limit as refusals have shown it: a value; times are seconds of whatever clock its owner has.
+@dataclass(frozen=True)
+class DiscoveredRate:
+    """A limit as refusals have shown it; times are seconds of whatever clock its owner has.
 
     Attributes:
         rate: Calls per second that are surely accepted, or None before that is known.
         refused_rate: Calls per second that were refused, and are tried again some day; 0 before that is known.
-        closed_for: Seconds that the vendor said to wait when the rate was found; windows are about as long, or shorter.
-        since: When the last refusal was over; None before the first one.
-        begun: When the last refusal was over after which calls were accepted; None while nothing is to be learned.
-        accepted: Calls that were accepted since then, until the refusal after it.
+        begun: When the present window had begun at the latest; None before the first call.
+        accepted: Calls that were accepted since then.
+        refused_at: When the last refused call was sent; minus infinity before the first one.
+        opens_at: While the vendor is closed, when the next call asks whether it has opened; else infinity.
+        pause: Seconds until then, where the vendor does not say when it opens; 0 where it does.
         next_at: When the next call may be sent.
+        calm_since: When the last refusal was over.
+        refused_share: Part of the latest calls that were refused for no known reason.
+        length: Seconds of a window, as far as known; 0 if not.
     """
 
     rate: float | None = None
     refused_rate: float = 0.0
-    closed_for: float = 1.0
-    since: float | None = None
     begun: float | None = None
     accepted: int = 0
-    next_at: float = 0.0
+    refused_at: float = -math.inf
+    opens_at: float = math.inf
+    pause: float = 0.0
+    next_at: float = -math.inf
+    calm_since: float = 0.0
+    refused_share: float = 0.0
+    length: float = 0.0
 
     @classmethod
     def stated(cls, rate: float) -> DiscoveredRate:
@@ -55,9 +74,14 @@ class DiscoveredRate(NamedTuple):
         return cls(rate=_BELOW_REFUSED * rate, refused_rate=rate)
 
     @property
-    def counts(self) -> bool:
-        """Whether calls have to be counted: not as long as nothing is known, and no call was refused."""
-        return self.rate is not None or self.since is not None
+    def is_closed(self) -> bool:
+        """Whether the vendor refuses calls: the next one finds out whether it has opened again."""
+        return math.isfinite(self.opens_at)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a refusal or a connection has shown a limit."""
+        return self.rate is not None or math.isfinite(self.refused_at)
 
     def gap(self, share: float) -> float:
         """Return the seconds from one call to the next, where this part of the limit may be used."""
@@ -65,30 +89,24 @@ class DiscoveredRate(NamedTuple):
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next call may be sent; 0 for now."""
-        return max(self.next_at - now, 0.0)
+        opens_at = self.opens_at if self.is_closed else now
+        return max(self.next_at - now, opens_at - now, 0.0)
 
-    def first_at(self, now: float) -> float:
-        """Return when the first of the calls that are sent now may leave."""
-        return max(self.next_at, now - _CATCH_UP)
-
-    def record_send(self, now: float, gap: float, calls: int = 1, *, share: float = 1.0) -> DiscoveredRate:
-        """Count calls that leave one after another, the first of them at `first_at`.
+    def record_send(self, now: float, cost: int = 1, *, share: float = 1.0) -> DiscoveredRate:
+        """Count a call that leaves now.
 
         Args:
-            now: When they are sent.
-            gap: Seconds from one to the next.
-            calls: How many.
+            now: When it is sent.
+            cost: Its units.
             share: Part of the limit that may be used.
         """
-        rate, refused_rate, closed_for, since, begun, accepted, next_at = self
-        if rate is None and now - next_at > _LONGEST_SPACED:
-            since = begun = None  # what little is accepted while few calls are wanted shows no rate
-        begin = self.first_at(now)
-        if since is None and rate is not None:
-            since = begun = begin
-        next_at = begin + calls * gap
-        sent = DiscoveredRate(rate, refused_rate, closed_for, since, begun, accepted, next_at)
-        return sent if rate is None or share < TESTING_SHARE else _grown(sent, rate, now, calls * gap)
+        if self.begun is None:
+            return changed(self, begun=now, calm_since=now)
+        if self.rate is None:
+            return self
+        gap = self.gap(share)
+        sent = changed(self, next_at=max(self.next_at, now - _CATCH_UP) + cost * gap)
+        return sent if share < TESTING_SHARE or self.is_closed else _grown(sent, self.rate, now, cost * gap)
 
     def accept(self, sent_at: float, calls: int = 1) -> DiscoveredRate:
         """Count calls that were not refused.
@@ -98,48 +116,68 @@ class DiscoveredRate(NamedTuple):
                 refusal that followed.
             calls: How many.
         """
-        if self.since is None:
-            return self
-        begun, accepted = self.begun, self.accepted
-        if sent_at >= self.since and begun != self.since:
-            begun, accepted = self.since, 0
-        counted = self._replace(begun=begun, accepted=accepted + calls)
-        return counted if begun == self.since else _fallen(counted)
+        if not self.is_closed or sent_at <= self.refused_at or sent_at < self.opens_at:
+            share = self.refused_share and self.refused_share * (1 - 1 / _LATEST) ** calls
+            return changed(self, accepted=self.accepted + calls, refused_share=share)
+        return _opened(self, sent_at, calls)
 
-    def record_refusal(self, sent_at: float, now: float, wait: float) -> DiscoveredRate:
-        """Fall back to the accepted rate; of several refusals at once the first shows it.
+    def record_refusal(self, sent_at: float, now: float, wait: float | None) -> DiscoveredRate:
+        """Close until the vendor may have opened again; of several refusals at once the first shows it.
 
         Args:
             sent_at: When the refused call was sent.
             now: When it was refused.
-            wait: Seconds until the vendor opens again, as it says; if it refuses again at once, it was longer.
+            wait: Seconds until the vendor opens again, as it says; None if it does not.
         """
-        if self.since is not None and sent_at < self.since:
+        if self.is_closed and sent_at < self.opens_at:
+            later = 0.0 if wait is None else now + wait
+            return changed(self, opens_at=max(self.opens_at, later), refused_at=max(self.refused_at, sent_at))
+        if self.begun is not None and not self.is_closed and sent_at < self.begun:
+            return self  # of a window that is over
+        if wait is not None:
+            pause, opens_at = 0.0, now + wait
+        else:
+            pause = min(2 * self.pause, _LONGEST_PAUSE) if self.is_closed and self.pause else self._first_pause()
+            opens_at = now + pause
+        return changed(self, refused_at=sent_at, opens_at=opens_at, pause=pause)
+
+    def record_doubt(self, now: float) -> DiscoveredRate:
+        """Count a refusal that may have another reason; slow down where there are too many of them for that."""
+        if self.rate is None:
             return self
-        refused_rate = self.refused_rate
-        if self.rate is not None and self.begun == self.since:
-            # A rate that grew fast was lower when the window began.
-            refused_rate = self.rate / (1 + _FAST / 2) if self.rate < _target(self) else self.rate
-        since = now + wait
-        refused = self._replace(
-            refused_rate=refused_rate,
-            closed_for=self.closed_for if refused_rate else wait,
-            since=since,
-            begun=None if wait > _LONGEST_SPACED else self.begun,
-            next_at=max(self.next_at, since),
-        )
-        return _fallen(refused)
+        share = self.refused_share + (1 - self.refused_share) / _LATEST
+        if share < _TOO_MANY:
+            return changed(self, refused_share=share)
+        return changed(self, rate=_TOO_FAST * self.rate, refused_rate=self.rate, refused_share=0.0, calm_since=now)
+
+    def _first_pause(self) -> float:
+        return self.length * _PART if self.length else _FIRST_PAUSE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types."""
+        return dict(self.__dict__)
 
 
-def _fallen(state: DiscoveredRate) -> DiscoveredRate:
-    """Set the rate by what was accepted from one opening to the next."""
-    if state.begun is None or state.since is None:
-        return state
-    accepted_rate = state.accepted / max(state.since - state.begun, _SHORTEST_WINDOW)
-    if not state.refused_rate:
-        return state._replace(rate=_BELOW_REFUSED * accepted_rate or None)
-    least, most = _LEAST_FACTOR * state.refused_rate, _BELOW_REFUSED * state.refused_rate
-    return state._replace(rate=min(max(accepted_rate, least), most))
+def _opened(state: DiscoveredRate, opened_at: float, calls: int) -> DiscoveredRate:
+    """Learn the rate from what was accepted until the vendor has opened again, by this moment at the latest."""
+    begun = state.begun
+    fresh = changed(
+        state, begun=opened_at, accepted=calls, opens_at=math.inf, pause=0.0, calm_since=opened_at, next_at=opened_at
+    )
+    if begun is None or not state.accepted or opened_at - state.refused_at > _LONGEST_SPACED:
+        return fresh
+    longest = max(opened_at - begun, _SHORTEST_WINDOW)
+    shortest = max(state.refused_at - begun, 0.0)
+    usual = next((length for length in _USUAL_LENGTHS if shortest < length <= longest), None)
+    length = usual or longest
+    accepted_rate = state.accepted / length
+    if state.rate is None:
+        refused_rate = accepted_rate if usual else 0.0
+        return changed(fresh, rate=_BELOW_REFUSED * accepted_rate, refused_rate=refused_rate, length=length)
+    # A rate that grew fast was lower when the window began.
+    refused = state.rate / (1 + _FAST / 2) if state.rate < _target(state) else state.rate
+    rate = min(max(accepted_rate, _LEAST_FACTOR * refused), _BELOW_REFUSED * refused)
+    return changed(fresh, rate=rate, refused_rate=refused, length=length)
 
 
 def _target(state: DiscoveredRate) -> float:
@@ -150,7 +188,7 @@ def _target(state: DiscoveredRate) -> float:
 def _grown(state: DiscoveredRate, rate: float, now: float, passed: float) -> DiscoveredRate:
     target = _target(state)
     if rate < target:
-        return state._replace(rate=min(rate * (1 + _FAST * passed / max(state.closed_for, 1.0)), target))
-    calm = now - (now if state.since is None else state.since)
+        return changed(state, rate=min(rate * (1 + _FAST * passed / max(state.length, 1.0)), target))
+    calm = max(now - state.calm_since, 0.0)
     rate *= 1 + _SLOW * passed * max(calm / _PATIENCE, 1.0)
-    return state._replace(rate=rate, refused_rate=max(state.refused_rate, rate))
+    return changed(state, rate=rate, refused_rate=max(state.refused_rate, rate))
