@@ -199,7 +199,8 @@ class Limit:
         limit, remaining = shown.limit or 0, shown.remaining or 0
         grain, longest = self.grain, self.longest_reset
         if reset is not None and reset > 0:
-            grain, longest = min(grain, grain_of(reset)), max(longest, reset)
+            grain = shown.grain or min(grain, grain_of(reset))
+            longest = max(longest, reset)
         named = length or self.named_length
         known = named or _whole(longest, grain)
         seen = Seen(sent_at, now, limit, remaining, reset, known, grain, cost)
@@ -284,8 +285,12 @@ class Limit:
 
 def _whole(longest: float, grain: float) -> float:
     """Return the length of a window of which the answers name at most so many seconds that are left."""
+    if grain == 1 and not longest.is_integer():  # a moment in whole seconds, up to one of which comes after the end
+        longest = max(longest - grain, min(longest, grain))
+    elif grain == 1:
+        return longest
     whole = math.ceil(longest / _STEP) * _STEP
-    return whole if grain < 1 and whole - longest <= _LATE else longest
+    return whole if whole - longest <= _LATE else longest
 
 
 def _to_dict(state: LimitState) -> dict[str, Any]:
