@@ -31,7 +31,7 @@ _CATCH_UP = 0.03
 _SHORTEST_WINDOW = 0.2
 # Vendors count by windows of whole units of time. Where one fits what was seen, the window has that length.
 _USUAL_LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
-# Of so many of the latest calls, the part that may be refused for other reasons before calls slow down, and by how much.
+# Of so many of the latest calls, the part that may be refused for other reasons before calls slow down, and to what.
 _LATEST, _TOO_MANY, _TOO_FAST = 100, 0.018, 0.94
 # Seconds after which a call asks whether the vendor has opened again, where it does not say when: at first, at first
 # where the length of its windows is known as part of it, and at most.
