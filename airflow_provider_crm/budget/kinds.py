@@ -25,6 +25,7 @@ from airflow_provider_crm.budget.limit_state import (
     changed,
     grain_of,
 )
+from airflow_provider_crm.budget.rate import USUAL_LENGTHS
 from airflow_provider_crm.budget.sliding import SlidingWindow, Slot
 from airflow_provider_crm.budget.windows import AlignedWindow, FirstCallWindow
 
@@ -285,9 +286,9 @@ class Limit:
 
 def _whole(longest: float, grain: float) -> float:
     """Return the length of a window of which the answers name at most so many seconds that are left."""
-    if grain == 1 and not longest.is_integer():  # a moment in whole seconds, up to one of which comes after the end
-        longest = max(longest - grain, min(longest, grain))
-    elif grain == 1:
+    if grain == 1 and not longest.is_integer():  # a moment in whole seconds, which comes up to one after the end
+        return next((length for length in USUAL_LENGTHS if longest - grain < length <= longest), longest)
+    if grain == 1:
         return longest
     whole = math.ceil(longest / _STEP) * _STEP
     return whole if whole - longest <= _LATE else longest

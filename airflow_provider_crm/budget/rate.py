@@ -29,8 +29,8 @@ TESTING_SHARE = 0.9
 # A thread that wakes late may catch up by that many seconds, so that the rate is kept.
 _CATCH_UP = 0.03
 _SHORTEST_WINDOW = 0.2
-# Vendors count by windows of whole units of time. Where one fits what was seen, the window has that length.
-_USUAL_LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
+USUAL_LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 3600.0)
+"""Seconds: vendors count by windows of whole units of time. One that fits what was seen is the length of a window."""
 # Of so many of the latest calls, the part that may be refused for other reasons before calls slow down, and to what.
 _LATEST, _TOO_MANY, _TOO_FAST = 100, 0.018, 0.94
 # Seconds after which a call asks whether the vendor has opened again, where it does not say when: at first, at first
@@ -168,7 +168,7 @@ def _opened(state: DiscoveredRate, opened_at: float, calls: int) -> DiscoveredRa
         return fresh
     longest = max(opened_at - begun, _SHORTEST_WINDOW)
     shortest = max(state.refused_at - begun, 0.0)
-    usual = next((length for length in _USUAL_LENGTHS if shortest < length <= longest), None)
+    usual = next((length for length in USUAL_LENGTHS if shortest < length <= longest), None)
     length = usual or longest
     accepted_rate = state.accepted / length
     if state.rate is None:
