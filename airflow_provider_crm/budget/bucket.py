@@ -20,7 +20,7 @@ _SPARE = 1.0
 _COMPARED = 2.0
 _WEIGHT = 0.05
 # Rates that differ by less are one; those that differ by more are none of one bucket.
-_ROUGHLY, _FAR = 1.02, 2.0
+_ROUGHLY, _FAR = 1.02, 1.3
 _SMALLEST_WAIT = 0.001
 _LONGEST_WAIT = 5.0
 

@@ -182,7 +182,7 @@ class Limit:
             return self
         free = self.states[0].free(now, traffic)
         if free <= 0:
-            asked = tuple(state.kind for state in self.states if state.wait(now, traffic, 1, 0) <= 0)
+            asked = tuple(state.kind for state in self.states[1:] if state.wait(now, traffic, 1, 0) <= 0)
             return changed(self, found_at=now, asked=asked)
         return changed(self, finding=self.finding + 1) if free <= self._kept() else self
 
@@ -204,7 +204,7 @@ class Limit:
             longest = max(longest, reset)
         named = length or self.named_length
         known = named or _whole(longest, grain)
-        seen = Seen(sent_at, now, limit, remaining, reset, known, grain, cost)
+        seen = Seen(sent_at, now, limit, remaining, reset, known, grain, cost, is_named=named > 0)
         found = [
             state.observe(seen if state.kind != TokenBucket.kind else seen._replace(length=named), traffic)
             for state in self.states

@@ -51,6 +51,7 @@ class Seen(NamedTuple):
         length: Seconds of a window, as the answer or earlier ones say; 0 if none has.
         grain: To what the vendor rounds `reset` up, in seconds.
         cost: Units that the vendor counted for the call: 0 where it was refused.
+        is_named: Whether an answer has named that length; else it is the longest time that one has named.
     """
 
     sent_at: float
@@ -61,6 +62,7 @@ class Seen(NamedTuple):
     length: float
     grain: float = _MILLISECONDS
     cost: int = 1
+    is_named: bool = False
 
     @property
     def used(self) -> int:

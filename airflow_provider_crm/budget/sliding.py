@@ -17,8 +17,11 @@ from airflow_provider_crm.budget.others import room_for
 _SLOTS = 128
 # So much of the length after its sending a call certainly still counts, as lengths are rounded up.
 _CERTAINLY = 0.9
-# Of the units of others, how much each answer changes what is expected of them.
-_WEIGHT = 0.05
+# Over how many lengths the units of others are averaged; what each answer changes where no length is known; and the
+# units below which nothing is expected of them.
+_LENGTHS, _WEIGHT, _NONE = 2.0, 0.05, 0.2
+# Part of the limit that is left at most to others that may come: what they do shows only where we call.
+_MOST_ROOM = 0.8
 _SMALLEST_WAIT = 0.001
 
 
@@ -47,7 +50,8 @@ class SlidingWindow:
         slots: Our own calls that count, the oldest first.
         others: Units of other programs, by the latest answer: as far as our own do not explain them.
         most_others: The same, as far as our own certainly do not explain them; 0 where no others are expected.
-        others_expected: Units of other programs within the length, over some time.
+        others_expected: Units of other programs within the length, over some lengths.
+        others_at: When they were counted last.
     """
 
     kind: ClassVar[str] = "sliding"
@@ -59,6 +63,7 @@ class SlidingWindow:
     others: int = 0
     most_others: int = 0
     others_expected: float = 0.0
+    others_at: float = -math.inf
 
     def at(self, now: float) -> SlidingWindow:
         """Return the state without the calls that count no more."""
@@ -97,7 +102,7 @@ class SlidingWindow:
     def observe(self, seen: Seen, traffic: Traffic) -> tuple[SlidingWindow, Agreement]:
         """Learn from an answer: what other programs have used, and whether units came back too early."""
         state = self if seen.limit == self.limit else changed(self, limit=seen.limit, others=0)
-        length = seen.length or state.length
+        length = seen.length if seen.is_named else max(seen.length, state.length)
         crossed = traffic.crossed(seen.sent_at)
         certain = possible = 0
         for slot in state.slots:
@@ -109,17 +114,18 @@ class SlidingWindow:
         possible += seen.cost + traffic.in_flight
         agreement = _agreement(certain - seen.used, certain)
         least, most = max(seen.used - possible, 0), max(seen.used - certain, 0)
+        if least > max(room_for(state.others_expected), state.others) and not seen.is_named:
+            length, least = state.longer(length, least, seen)
         others = nearest(state.others, least, most)
-        expected = (
-            state.others_expected + _WEIGHT * (others - state.others_expected) if state.others_expected else others
-        )
+        expected = state.others_then(others, seen.received_at)
         return changed(
             state,
             length=length,
             slots=state.slots_with(seen.sent_at, seen.received_at, seen.cost),
             others=others,
-            most_others=most if expected > _WEIGHT else 0,
-            others_expected=float(expected) if expected > _WEIGHT else 0.0,
+            most_others=most if expected else 0,
+            others_expected=expected,
+            others_at=seen.received_at,
         ), agreement
 
     def unanswered(self, sent_at: float, now: float, cost: int) -> SlidingWindow:
@@ -139,8 +145,28 @@ class SlidingWindow:
 
     def _free(self, cap: int, own: int, traffic: Traffic) -> int:
         used = own + traffic.in_flight
-        spare = room_for(self.others_expected) - self.others_expected
-        return min(cap - used, self.limit - max(self.others, self.most_others) - math.ceil(spare) - used)
+        foreseen = min(room_for(self.others_expected), _MOST_ROOM * self.limit)
+        room = max(foreseen, self.others, self.most_others)
+        return min(cap - used, self.limit - math.ceil(room) - used)
+
+    def longer(self, length: float, surplus: int, seen: Seen) -> tuple[float, int]:
+        """Return the length if calls of our own that were thought to count no more explain a surplus, and its rest."""
+        for slot in reversed(self.slots):
+            if slot.received_at + length <= seen.sent_at and surplus > 0:
+                length, surplus = max(length, seen.received_at - slot.sent_at), surplus - slot.units
+        return length, max(surplus, 0)
+
+    def others_then(self, others: int, now: float) -> float:
+        """Return the units of other programs that are expected within the length, after so many were counted.
+
+        The last answer before a pause counts for its time: of several calls at once it is the one that shows most.
+        """
+        if not self.others_expected:
+            return float(others)
+        passed = max(now - self.others_at, 0.0)
+        weight = 1 - math.exp(-passed / (_LENGTHS * self.length)) if self.length else _WEIGHT
+        expected = self.others_expected + weight * (self.others - self.others_expected)
+        return expected if expected > _NONE else 0.0
 
     def slots_with(self, sent_at: float, now: float, units: int) -> tuple[Slot, ...]:
         """Return the calls that count, with one more."""
