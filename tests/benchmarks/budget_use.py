@@ -6,10 +6,9 @@ Prints a Markdown table with a line for each cell of `budget_cells.toml`, one af
 `--extended` measures the longer ones, too, and `--only` those whose line in `--list` has this text. The operator has
 all its defaults but for `budget_share`: ledger, budget store, report and rejects file, on answers of 1.3 KB that come
 after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/over_http.py` says how a cell is measured and
-what used means, and `tests/budget/plain_clients.py` has the clients that the operator is compared with. Where answers
-name no limit, a second figure is that of the second half of a run, when the rate has been found. On a machine that is
-busy with other programs, compare a line with those of the other clients in the same run: the last column says for how
-long the server waited for a core when a call arrived.
+what used means, and `tests/budget/plain_clients.py` has the clients that the operator is compared with. On a machine
+that is busy with other programs, compare a line with those of the other clients in the same run: the last column says
+for how long the server waited for a core when a call arrived.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ sys.path.insert(0, str(HERE.parents[1]))  # tests are imported as `tests.folder.
 from tests.budget.over_http import Cell, Use, Worker, measure  # noqa: E402 - after the path
 
 HEAD = """
-| | limit | announced | runs | used | second half | refused | goals | |
+| | limit | announced | runs | used | later | refused | goals | |
 |---|---|---|---|---|---|---|---|---|""".lstrip()
 FIXED = ("other", "share", "day", "day_used", "processes")
 WAYS = {"operator": "operator", "threads": "16 threads with retry", "gate": "one gate, 16 threads"}
@@ -71,8 +70,7 @@ def lines(*, extended: bool) -> Iterator[Line]:
 
 def row(line: Line, use: Use) -> str:
     """Return a line of the table."""
-    used = "-" if use.used is None else f"{use.used:.1%}"
-    settled = f"{use.settled:.1%}" if line.cell.announces in {"wait", "nothing"} else "-"
+    used, later = ("-" if part is None else f"{part:.1%}" for part in (use.used, use.later))
     refused = f"{use.refused} ({use.refused_part:.2%})"
     if line.cell.other:
         calls, others = use.other
@@ -81,7 +79,7 @@ def row(line: Line, use: Use) -> str:
     notes += [f"at most {use.peak:.1%} of a window"] if line.cell.share < 1 else []
     notes += [f"{line.cell.day_used + use.accepted:,} of the day's {line.cell.day:,}"] if line.cell.day else []
     notes += [f"ended: {one[:80]}" for one in use.failures]
-    return f"| {line} | {used} | {settled} | {refused} | {line.goals} | {'; '.join(notes)} |"
+    return f"| {line} | {used} | {later} | {refused} | {line.goals} | {'; '.join(notes)} |"
 
 
 class Databases:

@@ -3,10 +3,10 @@
 The vendor is `limited_server.py`, the run is `UpdateOpportunityOperator` with all its defaults, each in processes of
 their own. All figures are the server's: when it accepted and refused which call.
 
-Used is `ideal time / time`, from the first accepted call to the last one. The ideal is that of a client that knows the
-limiter, has no latency, and sends each call at the first moment at which the limiter accepts it. So after its first
-call it has sent `n` more calls, under a limit of `L` per `W` seconds (times the run's share of it), after these
-seconds:
+Used is `ideal time / time`, from the first accepted call of the runs to their last one. The ideal is that of a client
+that knows the limiter, has no latency, and sends each call at the first moment at which the limiter accepts it. So
+after its first call it has sent `n` more calls, under a limit of `L` per `W` seconds (times the run's share of it),
+after these seconds:
 
 | kind | seconds |
 |---|---|
@@ -15,7 +15,9 @@ seconds:
 | `bucket` | `max(0, n + 1 - L) * W / L`: it is full at the start |
 
 The number of rows is one more than a multiple of `L`, so that neither a burst nor an even spread of the calls is at an
-advantage. Of a run with a share the figure is that share times `ideal time / time`.
+advantage. Of a run with a share the figure is that share times `ideal time / time`. Used later is the same without the
+first third of the calls, in which a run starts and finds out which limit it faces: from the first call of a window to
+a call that is the first of a later window for the ideal client. For a bucket it is there `n * W / L`.
 """
 
 from __future__ import annotations
@@ -102,13 +104,19 @@ class Cell:
             return round(self.allowed * (1 + (1 - self.other) * self.lasts / self.seconds))
         return round(self.allowed * (1 - self.other)) * windows + 1
 
-    def ideal(self, calls: int) -> float:
-        """Return the seconds after which the ideal client has sent that many calls after its first one."""
+    def ideal(self, calls: int, *, begins: float = 0.0) -> float:
+        """Return the seconds after which the ideal client has sent that many calls after its first one.
+
+        Args:
+            calls: The calls after the first one.
+            begins: The time of the first one on the server's clock.
+        """
         if self.kind == "bucket":
             return max(0.0, calls + 1 - self.allowed) * self.seconds / self.allowed
         windows = math.floor(calls / self.allowed + 1e-9)
-        first = self.setup.phase * self.seconds if self.kind == "aligned" and windows else 0.0
-        return windows * self.seconds - first
+        if self.kind == "aligned" and windows:
+            return windows * self.seconds - (begins + self.setup.phase * self.seconds) % self.seconds
+        return windows * self.seconds
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,7 @@ class Use:
 
     Attributes:
         used: Part of the limit that all programs used together, see above; None if nothing had to wait.
-        settled: The same of the second half of the time, by the rate of the limit: what is used after a run has
-            learned.
+        later: The same without the start; None if the rest is shorter than a window.
         accepted: Calls that the server accepted from the runs.
         refused: Calls that it refused to them.
         other: Calls of the other program: all, and those that were refused.
@@ -128,7 +135,7 @@ class Use:
     """
 
     used: float | None
-    settled: float
+    later: float | None
     accepted: int
     refused: int
     other: tuple[int, int]
@@ -150,24 +157,46 @@ class Use:
 
 def use_of(cell: Cell, calls: Sequence[Call], ends: Sequence[dict[str, Any]] = ()) -> Use:
     """Return what the server's record of the calls says."""
-    accepted = [call.at for call in calls if call.accepted]
     own = [call for call in calls if call.key == KEY]
     other = [call for call in calls if call.key != KEY]
-    count = len(accepted) - 1
-    took = accepted[-1] - accepted[0]
+    times = [call.at for call in own if call.accepted]
+    accepted = [call.at for call in calls if call.accepted and times[0] <= call.at <= times[-1]]
+    took = times[-1] - times[0]
     whole = replace(cell, share=1.0) if cell.other else cell
-    ideal = whole.ideal(count)
-    middle = took / 2
-    settled = sum(at > accepted[0] + middle for at in accepted) * cell.seconds / (cell.limit * middle)
+    ideal = whole.ideal(len(accepted) - 1, begins=times[0])
     return Use(
         used=whole.share * ideal / took if ideal else None,
-        settled=settled,
-        accepted=sum(call.accepted for call in own),
+        later=later_use(whole, accepted),
+        accepted=len(times),
         refused=sum(not call.accepted for call in own),
         other=(len(other), sum(not call.accepted for call in other)),
-        peak=peak(cell, [call.at for call in own if call.accepted]),
+        peak=peak(cell, times),
         ends=tuple(ends),
     )
+
+
+def later_use(cell: Cell, times: Sequence[float]) -> float | None:
+    """Return what was used after the first third of these calls; None if that is less than a window."""
+    opens = [number for number, opened in enumerate(_openings(cell, times)) if opened and number >= len(times) / 3]
+    if not opens:
+        return None
+    first, steps = opens[0], 1 if cell.kind == "bucket" else cell.allowed
+    count = round(math.floor((len(times) - 1 - first) / steps + 1e-9) * steps)
+    if not count:
+        return None
+    begins = times[first]
+    ideal = count * cell.seconds / cell.allowed if cell.kind == "bucket" else cell.ideal(count, begins=begins)
+    return cell.share * ideal / (times[first + count] - begins)
+
+
+def _openings(cell: Cell, times: Sequence[float]) -> Iterator[bool]:
+    """Return of each call whether it is the first one of a window; every call is, where there are no windows."""
+    ends = -math.inf
+    for at in times:
+        yield at >= ends or cell.kind in {"sliding", "bucket"}
+        if at >= ends:
+            passed = (at + cell.setup.phase * cell.seconds) % cell.seconds if cell.kind == "aligned" else 0.0
+            ends = at - passed + cell.seconds
 
 
 def peak(cell: Cell, times: Sequence[float]) -> float:

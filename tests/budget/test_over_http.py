@@ -44,7 +44,7 @@ def test_the_ideal_client_uses_all_and_never_more(cell):
     """What it uses is its share, and so is the most that it uses of a window, but for the parts of a call."""
     times = greedy(cell)
     use = use_of(cell, [Call(at, 200, KEY) for at in times])
-    assert (use.used, use.refused) == (pytest.approx(cell.share, abs=1e-3), 0)
+    assert (use.used, use.later, use.refused) == (*[pytest.approx(cell.share, abs=1e-3)] * 2, 0)
     assert peak(cell, times) <= cell.share + 1e-3
 
 
@@ -52,15 +52,26 @@ def test_a_client_that_idles_uses_less():
     """Every second window is left out: half is used."""
     cell = Cell("first_call", 10, 1, lasts=8)
     use = use_of(cell, [Call(2.0 * (number // 10), 200, KEY) for number in range(cell.rows)])
-    assert use.used == pytest.approx(0.5)
+    assert (use.used, use.later) == (pytest.approx(0.5), pytest.approx(0.5))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_slow_start_is_no_part_of_what_is_used_later(kind):
+    """A second is lost before the second call, and nothing afterwards."""
+    cell = Cell(kind, 10, 1, lasts=9)
+    late = [at + (1.0 if number else 0.0) for number, at in enumerate(greedy(cell))]
+    use = use_of(cell, [Call(at, 200, KEY) for at in late])
+    assert use.used < 0.95
+    assert use.later == pytest.approx(1.0, abs=1e-3)
 
 
 def test_refusals_are_of_those_who_were_refused():
-    """Refusals of another program are its own."""
-    cell = Cell("bucket", 10, 1, other=0.3)
-    calls = [Call(0.0, 200, KEY), Call(0.5, 429, OTHER_KEY), Call(1.0, 200, OTHER_KEY), Call(1.5, 429, KEY)]
+    """Refusals of another program are its own; its calls count from the runs' first one to their last one."""
+    cell = Cell("first_call", 2, 1, other=0.3)
+    mine, other = [(0.0, 200), (0.6, 429), (1.0, 200)], [(-9.0, 200), (0.5, 429), (0.5, 200)]
+    calls = sorted([*(Call(*call, KEY) for call in mine), *(Call(*call, OTHER_KEY) for call in other)])
     use = use_of(cell, calls)
-    assert (use.accepted, use.refused, use.other) == (1, 1, (2, 1))
+    assert (use.accepted, use.refused, use.other, use.used) == (2, 1, (3, 1), 1.0)
 
 
 def put(url, session=requests):
