@@ -46,6 +46,8 @@ _DOUBTS = {
     Agreement.CONTRADICTS: 1.0,
     Agreement.REFUTES: _OUT,
 }
+# The doubt in a kind by which a call had room that was refused; another program may have taken it.
+_REFUSED = 0.4
 # Part of the limit, and the most units, that find out the kind of a limit; windows longer than that many seconds are
 # used at once nevertheless, so that short runs do not wait for it.
 _FINDING, _MOST_FINDING = 0.1, 8
@@ -211,8 +213,10 @@ class Limit:
         ]
         states, doubts = [], []
         wrong = self.asked if not cost and sent_at >= self.found_at else ()
-        for (state, agreement), doubt in zip(found, self.doubts, strict=True):
+        for old, (state, agreement), doubt in zip(self.states, found, self.doubts, strict=True):
             after = max(doubt + _DOUBTS[agreement], 0.0) if state.kind not in wrong else _OUT
+            if not cost and old.limit == limit and old.free(now, traffic) > 0:
+                after += _REFUSED
             if after < _OUT:
                 states.append(state)
                 doubts.append(after)

@@ -53,8 +53,7 @@ class _Window:
         ends_before: It ends then or earlier; infinite while that is not known.
         own: Units of our own answered calls that may count in it.
         certain: Those of them that surely count in it.
-        others: Units of other programs in it, by the latest answer: as far as our own do not explain them.
-        most_others: The same, as far as our own certainly do not explain them; 0 where no others are expected.
+        others: Units of other programs in it, by the latest answer, as far as our own do not explain them.
         others_rate: Units of other programs per second that are expected.
         opened_after: A call of our own has opened it then or later; minus infinity if another one may have.
         first_received_at: When the first of their answers came; infinite before that.
@@ -76,7 +75,6 @@ class _Window:
     own: int = 0
     certain: int = 0
     others: int = 0
-    most_others: int = 0
     others_rate: float = 0.0
     opened_after: float = -math.inf
     first_received_at: float = math.inf
@@ -97,7 +95,7 @@ class _Window:
         if ahead >= cap and used and 0 < left <= _DRAINED:
             return left
         need = min(cost, cap) + (ahead if used + ahead <= cap and ahead < cap else 0)
-        room = self.limit - max(self.others, self.most_others) - used - need
+        room = self.limit - self.others - used - need
         if used + need > cap or room < 0:
             if math.isfinite(left):
                 return min(left, POLL) if traffic.in_flight else left
@@ -109,7 +107,7 @@ class _Window:
     def free(self, now: float, traffic: Traffic) -> int:  # noqa: ARG002 - as others have it
         """Return the units that may be sent now."""
         used = self.own + traffic.in_flight
-        room = self.limit - max(self.others, self.most_others) - used
+        room = self.limit - self.others - used
         if self.others_rate:
             room -= math.ceil(room_for(self.others_rate * self._rest(self.seen_at)))
         return min(self._cap() - used, room)
@@ -180,9 +178,11 @@ class _Window:
         seen_for = min(self.seen_at - begun, self.length)
         if not self.length or not math.isfinite(seen_for):
             return self.others_rate
-        if seen_for < self.length / 4:  # too little was seen to say how many they are, unless they are none
-            return self.others_rate if self.others else self.others_rate * _FADES
-        rate = self.others_rate + _WEIGHT * (self.others / seen_for - self.others_rate)
+        rate = self.others_rate
+        if seen_for >= self.length / 4:
+            rate += _WEIGHT * (self.others / seen_for - rate)
+        elif not self.others:  # too little was seen to say how many they are, unless they are none
+            rate *= _FADES
         return rate if rate * self.length > _WEIGHT else 0.0
 
 
@@ -319,7 +319,6 @@ def _narrowed(window: _Kind, seen: Seen, traffic: Traffic, certain: int) -> tupl
         own=window.own + seen.cost,
         certain=window.certain + (seen.cost if seen.sent_at >= window.begun_before else 0),
         others=nearest(window.others, max(seen.used - possible, 0), most),
-        most_others=most if window.others_rate else 0,
         seen_at=seen.received_at,
     )
     return _within(state, seen.earliest_end, seen.latest_end, seen, Agreement.AGREES)
