@@ -52,7 +52,7 @@ _REFUSED = 0.4
 # used at once nevertheless, so that short runs do not wait for it.
 _FINDING, _MOST_FINDING = 0.1, 8
 _LONGEST_FINDING = 15.0
-_SHORT, _TIMES = 2.0, 4
+_SHORT, _TIMES = 2.0, 8
 _WORTH_ASKING = 0.05
 _BEFORE_END = 0.01
 # Lengths are mostly whole: the largest reset falls short of one by the time that the first call of a window was late.
