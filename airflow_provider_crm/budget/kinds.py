@@ -266,7 +266,10 @@ class Limit:
             return 0.0
         if not length:
             return max(traffic.last_sent + 0.25 * 2.0 ** (kept - free) - now, 0.0)
-        left = self._differ_until(traffic.last_sent) - traffic.last_sent
+        # Windows differ in their ends, and buckets from windows in between.
+        in_between = traffic.last_sent + length / 2
+        until = self._differ_until(traffic.last_sent) if self.finding % 2 else in_between
+        left = until - traffic.last_sent
         return max(traffic.last_sent + left / max(free, 1) - now, 0.0)
 
     def _differ_until(self, last_sent: float) -> float:

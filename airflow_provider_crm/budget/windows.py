@@ -289,11 +289,9 @@ def _first(window: _Kind, seen: Seen, traffic: Traffic, *, early: bool) -> tuple
         opened_after = seen.sent_at
     else:
         opened_after = window.begun_before if not left_over and seen.sent_at >= window.begun_before else -math.inf
-    since = window.begun_before if begun else seen.latest_end - window.length
     rate = window.others_rate
     if left_over and not rate and window.length and agreement is not Agreement.DOUBTFUL:
-        passed = min(max(seen.received_at - since, window.length / 4), window.length)
-        rate = left_over / passed
+        rate = left_over / window.length
     state = changed(
         window,
         own=own,
