@@ -60,7 +60,7 @@ class LeasingPacer:
         self._begin = self._pace = Pace.begin(share, daily_share, stated)
         self._lock = threading.Lock()
         self._waiting = WaitingCalls()
-        self._count = CallCount(clock.monotonic())
+        self._count = CallCount(clock.now().timestamp())
         self._leased: deque[tuple[float, int]] = deque()
         self._leased_until = self._unbound_until = self._ask_at = -math.inf
         self._in_flight = 0
@@ -145,7 +145,13 @@ class LeasingPacer:
             group: Name of the endpoint group.
         """
         with self._lock:
-            return self._count.use(group, self._pace, self._clock.monotonic())
+            now = self._clock.now()
+            return self._count.use(group, self._pace, now.timestamp(), now)
+
+    def waits_for_day(self, cost: int = 1) -> bool:
+        """Return whether the limit of a day keeps a call of this cost back, rather than any other."""
+        with self._lock:
+            return self._pace.waits_for_day(self._clock.now().timestamp(), cost)
 
     def close(self) -> None:
         """Give back what was leased and not used, and report the last answers.

@@ -188,6 +188,11 @@ class Pace:
         """Return the limit of a day, if an answer has named one."""
         return next((limit for _, limit in self.limits if limit.is_daily), None)
 
+    def waits_for_day(self, now: float, cost: int) -> bool:
+        """Return whether the limit of a day keeps a call back for longest."""
+        day = self.day()
+        return day is not None and 0 < self.wait(now, cost) <= day.wait(now, self.traffic, cost, 0)
+
     def burst(self) -> Limit | None:
         """Return the first limit that is not of a day, if there is one."""
         return next((limit for _, limit in self.limits if not limit.is_daily), None)

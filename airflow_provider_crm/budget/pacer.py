@@ -9,13 +9,15 @@ the limit is renewed they leave it room, so that it never waits for ever.
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_crm.budget.pace import Pace
-from airflow_provider_crm.budget.usage import GroupUse
+from airflow_provider_crm.budget.usage import DayUse, GroupUse
 from airflow_provider_crm.budget.waiting_calls import WaitingCalls
 
 if TYPE_CHECKING:
@@ -68,13 +70,29 @@ class CallCount:
         self._calls += 1
         self._units += cost
 
-    def use(self, group: str, pace: Pace, now: float) -> GroupUse:
-        """Return what was used so far of the limits of a group."""
+    def use(self, group: str, pace: Pace, now: float, wall_clock: dt.datetime) -> GroupUse:
+        """Return what was used so far of the limits of a group.
+
+        Args:
+            group: Its name.
+            pace: What is known of its limits.
+            now: The time by which the pace counts.
+            wall_clock: The same moment, aware.
+        """
         burst = pace.burst()
         limit, window = (0, 0.0) if burst is None else (burst.units, burst.length)
         use = GroupUse.over_time(group, self._calls, limit=limit, window=window, seconds=now - self._began)
         kind = ("refusals" if pace.discovered.is_known else None) if burst is None else burst.kind or None
-        return replace(use, cost=self._units if self._units != self._calls else None, kind=kind)
+        cost = self._units if self._units != self._calls else None
+        return replace(use, cost=cost, kind=kind, day=self._day(pace, now, wall_clock))
+
+    def _day(self, pace: Pace, now: float, wall_clock: dt.datetime) -> DayUse | None:
+        day = pace.day()
+        if day is None:
+            return None
+        ends_in = day.ends_before - now
+        ends_at = (wall_clock + dt.timedelta(seconds=ends_in)).isoformat() if math.isfinite(ends_in) else None
+        return DayUse(day.units, self._units, day.remaining, ends_at, day.share)
 
 
 class Pacer:
@@ -149,7 +167,12 @@ class Pacer:
             group: Name of the endpoint group.
         """
         with self._lock:
-            return self._count.use(group, self._pace, self._clock.monotonic())
+            return self._count.use(group, self._pace, self._clock.monotonic(), self._clock.now())
+
+    def waits_for_day(self, cost: int = 1) -> bool:
+        """Return whether the limit of a day keeps a call of this cost back, rather than any other."""
+        with self._lock:
+            return self._pace.waits_for_day(self._clock.monotonic(), cost)
 
     def close(self) -> None:
         """Give back what was leased and not used."""

@@ -104,7 +104,8 @@ class RateLimits:
         while not isinstance(wait := pacer.acquire(cost), Reservation):
             if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
                 vendor = self._account.vendor
-                msg = used_up_text(vendor.display_name, wait, self._clock.now(), None)
+                day = pacer.use("").day if pacer.waits_for_day(cost) else None
+                msg = used_up_text(vendor.display_name, wait, self._clock.now(), day)
                 raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
             if wait > 0:
                 self._clock.sleep(max(wait, _SHORTEST_SLEEP))
