@@ -134,7 +134,7 @@ class LeasingPacer:
                 self._leased.clear()
                 self._has_news = True
             if refused or shows or now >= self._unbound_until:
-                self._answers.append(CallAnswer(sent_at, now, cost, limits, refused))
+                self._note(CallAnswer(sent_at, now, cost, limits, refused))
             waits = any(one.wait is not None for one in limits or ()) or shows
             return _OWN_WAIT * (0.5 + self._clock.jitter() / 2) if refused and not waits else 0.0
 
@@ -165,6 +165,12 @@ class LeasingPacer:
             self._leased.clear()
             request = self._request(1, 0, wants=0)
         self._store.lease(self._name, request)
+
+    def _note(self, answer: CallAnswer) -> None:
+        """Keep an answer for the next report, together with the one before where that says as much."""
+        if self._answers and answer.is_ample and self._answers[-1].is_ample:
+            answer = answer.with_earlier(self._answers.pop())
+        self._answers.append(answer)
 
     def _take(self, now: float, cost: int) -> Reservation | float | None:
         """Use a leased call, or return the seconds until it may leave; None if none of this cost is leased."""

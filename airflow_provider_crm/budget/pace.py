@@ -176,8 +176,9 @@ class Pace:
         counted = 0 if refused else cost
         traffic = self.traffic.without(cost)
         limits = self._observed(sent_at, received_at, counted, traffic, shown)
-        answered = traffic.answered(sent_at, received_at, counted, received_at if now is None else now)
-        after = changed(self, traffic=answered, limits=limits)
+        if limits:
+            traffic = traffic.answered(sent_at, received_at, counted, received_at if now is None else now)
+        after = changed(self, traffic=traffic, limits=limits)
         if refused:
             return after.after_refusal(sent_at, received_at, cost, shown or ())
         if shown is None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_crm.budget.pace import Pace
+from airflow_provider_crm.budget.shared_budget import CallAnswer
 from airflow_provider_crm.budget.usage import DayUse, GroupUse
 from airflow_provider_crm.budget.waiting_calls import WaitingCalls
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.vendors.limits import Limits
+
+# Units of calls whose answers leave ample room, and are looked at together: until then these count as on their way.
+_MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Pacer:
         self._clock = clock
         self._lock = threading.Lock()
         self._pace = Pace.begin(share, daily_share, stated)
+        self._ample: CallAnswer | None = None
         self._waiting = WaitingCalls()
         self._count = CallCount(clock.monotonic())
 
@@ -128,6 +133,11 @@ class Pacer:
             ahead = self._waiting.ahead(now, cost)
             pace = self._pace.at(now)
             wait = pace.wait(now, cost, ahead)
+            if wait > 0 and self._ample is not None:
+                self._learn(self._ample)
+                self._ample = None
+                pace = self._pace.at(now)
+                wait = pace.wait(now, cost, ahead)
             if wait > 0:
                 self._pace = pace
                 return self._waiting.add(now, wait, cost, ahead)
@@ -157,8 +167,17 @@ class Pacer:
         with self._lock:
             now = self._clock.monotonic()
             self._count.add(cost)
-            self._pace, wait = self._pace.at(now).answered(sent_at, now, cost, limits, refused=refused)
-            return wait * (0.5 + self._clock.jitter() / 2)
+            answer = CallAnswer(sent_at, now, cost, limits, refused)
+            if self._ample is not None:
+                if answer.is_ample and self._ample.cost < _MOST_AT_ONCE:
+                    self._ample = answer.with_earlier(self._ample)
+                    return 0.0
+                self._learn(self._ample)
+                self._ample = None
+            elif answer.is_ample and self._pace.limits:
+                self._ample = answer
+                return 0.0
+            return self._learn(answer) * (0.5 + self._clock.jitter() / 2)
 
     def use(self, group: str) -> GroupUse:
         """Return what was used so far.
@@ -168,6 +187,11 @@ class Pacer:
         """
         with self._lock:
             return self._count.use(group, self._pace, self._clock.monotonic(), self._clock.now())
+
+    def _learn(self, answer: CallAnswer) -> float:
+        sent_at, received_at, cost, limits, refused = answer
+        self._pace, wait = self._pace.at(received_at).answered(sent_at, received_at, cost, limits, refused=refused)
+        return wait
 
     def waits_for_day(self, cost: int = 1) -> bool:
         """Return whether the limit of a day keeps a call of this cost back, rather than any other."""
