@@ -5,8 +5,8 @@
 Prints a Markdown table with a line for each cell of `budget_cells.toml`, one after another, in a quarter of an hour;
 `--extended` measures the longer ones, too, and `--only` those whose line in `--list` has this text. The operator has
 all its defaults but for `budget_share`: ledger, budget store, report and rejects file, on answers of 1.3 KB that come
-after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/over_http.py` says how a cell is measured and
-what used means, and `tests/budget/plain_clients.py` has the clients that the operator is compared with. On a machine
+after 20 ms. Without a store means `ledger_conn_id=None`. `tests/budget/limit_use.py` says what a cell is and what
+used means, and `tests/budget/plain_clients.py` has the clients that the operator is compared with. On a machine
 that is busy with other programs, compare a line with those of the other clients in the same run: the last column says
 for how long the server waited for a core when a call arrived.
 """
@@ -28,7 +28,8 @@ import sqlalchemy as sa
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))  # tests are imported as `tests.folder.module`
 
-from tests.budget.over_http import Cell, Use, Worker, measure  # noqa: E402 - after the path
+from tests.budget.limit_use import Cell, Use  # noqa: E402 - after the path
+from tests.budget.over_http import Worker, measure  # noqa: E402
 
 HEAD = """
 | | limit | announced | runs | used | later | refused | goals | |

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 import requests
 
+from tests.budget.limit_use import KEY, OTHER_KEY, Cell, later_use, peak, use_of
 from tests.budget.limited_server import ANNOUNCEMENTS, Call, Limited, VendorSetup, limited_server
 from tests.budget.limiters import KINDS
-from tests.budget.over_http import KEY, OTHER_KEY, Cell, peak, use_of
 from tests.budget.plain_clients import one_gate, threads_with_retry
 
 URL = "/api/v1/opportunity/oppo_1/"
@@ -53,6 +53,13 @@ def test_a_client_that_idles_uses_less():
     cell = Cell("first_call", 10, 1, lasts=8)
     use = use_of(cell, [Call(2.0 * (number // 10), 200, KEY) for number in range(cell.rows)])
     assert (use.used, use.later) == (pytest.approx(0.5), pytest.approx(0.5))
+
+
+def test_windows_that_are_not_used_up_count_as_such():
+    """Of aligned windows every second one is half used."""
+    cell = Cell("aligned", 10, 1, lasts=8)
+    filled = [window + 0.5 for window in range(9) for _ in range(10 if window % 2 else 5)]
+    assert later_use(cell, filled) == pytest.approx(0.75, abs=0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)
