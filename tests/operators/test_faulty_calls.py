@@ -12,7 +12,7 @@ from tests.benchmarks.faulty_server import fault_of
 
 ROWS, ROUNDS = 2_000, 4
 _NO_POLL = 0.1
-_REFUSED, _LONGER = 1.0, 2.0
+_REFUSED, _LONGER = 0.25, 2.0
 
 
 def expected_calls():
