@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, Verdict
 from airflow_provider_crm.push.in_flight import batch_of
-from airflow_provider_crm.push.outcomes import claim_outcome, invalid, not_sent, outdated_approval, unchanged
+from airflow_provider_crm.push.outcomes import all_unchanged, claim_outcome, invalid, not_sent, outdated_approval
 from airflow_provider_crm.push.prepare import (
     ROWS_AT_ONCE,
     Job,
@@ -92,7 +92,9 @@ class RowClaimer:
             known = [item for item in prepared if isinstance(item, Outcome)]
             self._ledger.note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
             yield from known
-            changed = yield from self._changed([item for item in prepared if not isinstance(item, Outcome)])
+            ready = [item for item in prepared if not isinstance(item, Outcome)] if known else prepared
+            in_place, changed = self._compared(cast("list[PreparedRow]", ready))
+            yield from all_unchanged(in_place)
             at_once = self._rows_at_once(changed)
             for first in range(0, len(changed), at_once):
                 postponed, _ = yield from self._claimed(postponed + changed[first : first + at_once])
@@ -111,12 +113,16 @@ class RowClaimer:
             return ROWS_AT_ONCE if self._compares else 1
         return batch.largest * max(1, _SHARING_ROWS_AT_ONCE // batch.largest)
 
-    def _changed(self, rows: list[PreparedRow]) -> Generator[Outcome, None, list[PreparedRow]]:
-        """Yield the outcomes of rows whose values are all in the CRM already; return the other rows."""
+    def _compared(self, rows: list[PreparedRow]) -> tuple[list[Update], list[PreparedRow]]:
+        """Return the rows whose values are all in the CRM already, and the other ones."""
         known = self._unchanged(rows) if self._ledger.knows_unchanged and rows else frozenset()
-        for number in sorted(known):
-            yield unchanged(rows[number][0])
-        return [row for number, row in enumerate(rows) if number not in known] if known else rows
+        if not known:
+            return [], rows
+        if len(known) == len(rows):
+            return [update for update, _ in rows], []
+        return [rows[number][0] for number in sorted(known)], [
+            row for number, row in enumerate(rows) if number not in known
+        ]
 
     def _unchanged(self, rows: list[PreparedRow]) -> frozenset[int]:
         """Return the positions of the rows whose values are all in the CRM already.

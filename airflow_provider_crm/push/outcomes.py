@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import (
@@ -43,6 +45,12 @@ _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
 def unchanged(update: Update) -> Outcome:
     """Return the outcome of a row whose values are in the CRM already."""
     return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED)
+
+
+def all_unchanged(updates: Sequence[Update]) -> Iterator[Outcome]:
+    """Return the outcomes of many rows whose values are in the CRM already."""
+    rows, record_ids = [update.row for update in updates], [update.record_id for update in updates]
+    return map(Outcome, rows, record_ids, repeat(OutcomeWord.UNCHANGED))
 
 
 def invalid(update: Update, err: InvalidValueError) -> Outcome:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from airflow_provider_crm.exceptions import ConfigurationError, InvalidValueError, LedgerUnavailableError
 from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, DesiredRows, Settlement
@@ -148,10 +148,13 @@ class RowPreparer:
         checked = list(rows) if self._need_no_check(rows, reason) else [self._checked(row, reason) for row in rows]
         try:
             updates = [row for row in checked if isinstance(row, Update)]
-            writes = iter(writes_of_all(updates, self._vendor, self._catalogue))
+            encoded = writes_of_all(updates, self._vendor, self._catalogue)
         except ConfigurationError as err:
             stop = self._stops.add(err)
             return [row if isinstance(row, Outcome) else not_sent(row, stop) for row in checked]
+        if len(updates) == len(checked) and _are_ready(updates, encoded):
+            return list(zip(updates, cast("list[Writes]", encoded), strict=True))
+        writes = iter(encoded)
         return [row if isinstance(row, Outcome) else self._wanted(row, next(writes)) for row in checked]
 
     def _need_no_check(self, rows: Sequence[Update | Outcome], reason: CrmError | None) -> bool:
@@ -199,6 +202,18 @@ class RowPreparer:
         if not writes.columns.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return update if update.as_of is not None else replace(update, as_of=self._clock.now()), writes
+
+
+def _are_ready(updates: Sequence[Update], encoded: Sequence[Writes | InvalidValueError]) -> bool:
+    """Return whether all rows were encoded together, write a field, and have a data time: no row needs a closer look.
+
+    Args:
+        updates: The rows.
+        encoded: Each row as it was encoded, or why it was not.
+    """
+    columns = {id(writes.columns): writes.columns for writes in encoded if type(writes) is Writes}
+    together = len(columns) == 1 and all(one.names for one in columns.values())
+    return together and set(map(type, encoded)) == {Writes} and None not in [update.as_of for update in updates]
 
 
 def dated(update: Update, vendor: Vendor, catalogue: Catalogue, rules: PushRules) -> Update:

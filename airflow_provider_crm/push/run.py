@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
@@ -91,7 +91,7 @@ class Push:
         stopped = self.stopped
         return stopped.retry_after if isinstance(stopped, TransientError) else None
 
-    def run(self, rows: Iterable[Update | Outcome]) -> Iterator[Outcome]:
+    def run(self, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:
         """Write every update; pass on the outcomes that are already known.
 
         The first row goes alone, so that a key without rights is noticed before the second one is sent. Two rows of

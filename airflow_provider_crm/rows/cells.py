@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import operator
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
 _PLAIN = frozenset({str, int, float, bool, Decimal, dt.date, dt.datetime, type(None)})
+_DECIMALS = frozenset({Decimal, type(None)})
 _UNREADABLE = (ArithmeticError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
 
 
@@ -90,12 +93,16 @@ def _numpy_cells(column: pd.Series[Any], dtype: np.dtype[Any]) -> list[object]:
     if dtype.kind == "M":
         return _moments(column)
     values: list[object] = column.tolist()
-    return values if dtype.kind in "iub" or _are_exact(set(map(type, values))) else [_cell(value) for value in values]
+    return values if dtype.kind in "iub" or _are_exact(values) else [_cell(value) for value in values]
 
 
-def _are_exact(kinds: set[type]) -> bool:
-    """Return whether objects of these types are plain already, and none can be a NaN."""
-    return kinds <= _PLAIN and float not in kinds and Decimal not in kinds
+def _are_exact(values: Sequence[Any]) -> bool:
+    """Return whether all objects are plain already, and none is a NaN."""
+    kinds = set(map(type, values))
+    if Decimal in kinds:
+        return kinds <= _DECIMALS and not any(map(Decimal.is_nan, filter(None, values)))
+    # NaN is the only plain value that differs from itself.
+    return kinds <= _PLAIN and not (float in kinds and any(map(operator.ne, values, values)))
 
 
 def _floats(values: np.ndarray) -> list[object]:
@@ -137,7 +144,7 @@ def _arrow_cells(array: pa.ChunkedArray | pa.Array) -> list[object]:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return [None if not item.is_valid else _list_cell(_arrow_cells(item.values)) for item in array]
     values = array.to_pylist()
-    return values if _are_exact(set(map(type, values))) else [_cell(value) for value in values]
+    return values if _are_exact(values) else [_cell(value) for value in values]
 
 
 def _dictionary_cells(array: pa.DictionaryArray) -> list[object]:

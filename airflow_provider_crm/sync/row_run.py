@@ -25,7 +25,7 @@ from airflow_provider_crm.sync.metrics import record_run, record_waits
 from airflow_provider_crm.sync.object_files import open_rejects
 from airflow_provider_crm.sync.run_result import RunResult
 from airflow_provider_crm.sync.spans import describe_run, span
-from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.opportunity import TRANSIENT_FAILURES, WRITTEN, Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:
     from airflow_provider_crm.guardrails.limits import Guardrails
@@ -181,9 +181,9 @@ class RowRun:
             yield from spool
 
     def _outcomes(self, push: Push, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:
-        if self._settings.sends:
-            yield from push.run(rows)
-            return
+        return push.run(rows) if self._settings.sends else self._rehearsed(push, rows)
+
+    def _rehearsed(self, push: Push, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:
         for number, (outcome, calls) in enumerate(push.rehearse(rows)):
             if number < _PREVIEWED_ROWS:
                 for call in calls:
@@ -201,14 +201,14 @@ class RowRun:
 
     def _add(self, outcome: Outcome, push: Push, tally: Tally, retryable: Spool[Outcome]) -> None:
         """Count an outcome, or store it as retryable if its row failed for a temporary reason."""
-        if not self._settings.sends or outcome.word not in TRANSIENT_FAILURES:
-            self._landed |= outcome.word.is_written
+        if outcome.word not in TRANSIENT_FAILURES or not self._settings.sends:
+            self._landed = self._landed or outcome.word in WRITTEN
             self._count(outcome, tally)
         elif outcome.word is not OutcomeWord.NOT_SENT or push.wait is None:
             retryable.append(outcome)
 
     def _count(self, outcome: Outcome, tally: Tally) -> None:
-        if self._settings.sends and not self._rereads_all_rows:  # a rehearsal is never deferred
+        if not self._rereads_all_rows and self._settings.sends:  # a rehearsal is never deferred
             self._finished.add(outcome.record_id)
         tally.add(outcome)
 

@@ -101,12 +101,18 @@ def money_values(raws: Sequence[float | Decimal], rounding: str) -> list[FieldVa
     if cents is not None:
         with decimal.localcontext(_EXACT):
             return [_CENT * number for number in cents]
-    numbers = [Decimal(float.__repr__(raw) if isinstance(raw, float) else raw) for raw in raws]
+    if isinstance(raws[0], Decimal):
+        numbers = cast("Sequence[Decimal]", raws)
+    else:
+        numbers = [Decimal(float.__repr__(raw) if isinstance(raw, float) else raw) for raw in raws]
     least, most = -_SENSIBLE, JSON_NUMBER_DIGITS - _MONEY_DIGITS - 1
-    if not all(number.is_finite() and least < number.adjusted() < most for number in numbers):
+    if not all(map(Decimal.is_finite, numbers)):
+        return None
+    sizes = set(map(Decimal.adjusted, numbers))
+    if not least < min(sizes) <= max(sizes) < most:
         return None
     amounts = [number.quantize(_CENT, ROUNDINGS.get(rounding), _EXACT) + 0 for number in numbers]
-    return None if rounding == REFUSE and amounts != numbers else cast("list[FieldValue]", amounts)
+    return None if rounding == REFUSE and amounts != list(numbers) else cast("list[FieldValue]", amounts)
 
 
 def machine_number(raw: object) -> object:

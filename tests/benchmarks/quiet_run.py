@@ -59,14 +59,17 @@ def fill(source, ledger, rows):
 
 
 _CREATE = sa.text("CREATE TABLE deals (id TEXT, arr NUMERIC(12,2), note TEXT, confidence INTEGER)")
-_NUMBERS = "WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)"
+_NUMBERS = (
+    "WITH RECURSIVE numbers (n) AS (SELECT CAST(:first AS INTEGER) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)"
+)
 _DEALS = sa.text(f"""
     INSERT INTO deals {_NUMBERS} SELECT 'oppo_' || (1000000000 + n), n % 10000 + 0.5, 'deal ' || n, n % 100 FROM numbers
 """)
 _STATES = sa.text(f"""
     INSERT INTO crm_field_states (account, record_id, field, known, as_of, run_key, acknowledged_at, value) {_NUMBERS}
-    SELECT :account, 'oppo_' || (1000000000 + n), field, true, '2026-03-01 00:00:00.000000', 'quiet/task/before',
-        '2026-03-01 00:00:00.000000', CASE field WHEN 'value' THEN CAST(n % 10000 * 100 + 50 AS TEXT)
+    SELECT CAST(:account AS TEXT), 'oppo_' || (1000000000 + n), field, true, '2026-03-01 00:00:00.000000',
+        'quiet/task/before', '2026-03-01 00:00:00.000000', CASE field
+        WHEN 'value' THEN CAST(n % 10000 * 100 + 50 AS TEXT)
         WHEN 'note' THEN '"deal ' || n || '"' ELSE CAST(n % 100 AS TEXT) END
     FROM numbers, (SELECT 'value' AS field UNION ALL SELECT 'note' UNION ALL SELECT 'confidence') AS fields ORDER BY n
 """)

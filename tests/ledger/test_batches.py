@@ -138,6 +138,37 @@ def test_a_comparison_reads_its_rows_and_not_the_whole_ledger(ledger, engine):
     assert read_so_far(engine) - before <= 2 * 3 * len(rows)
 
 
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
+def test_unchanged_rows_are_confirmed_within_their_pages(ledger, engine):
+    """Rows that were stored side by side are confirmed apart, so that PostgreSQL has to touch no index."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO crm_field_states (account, record_id, field, known, value, as_of) "
+            "SELECT 'close:test:orga', 'oppo_' || number, field, true, '1', '2026-03-01' "
+            "FROM generate_series(1000, 4999) AS number, unnest(ARRAY['value', 'note', 'confidence']) AS field "
+            "ORDER BY number"
+        )
+    rows = [desired(f"oppo_{number}", value=1, note=1, confidence=1, day=1) for number in range(1000, 5000)]
+    assert len(ledger().unchanged_rows(by_columns(rows))) == len(rows)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'crm_field_states'"
+    with engine.begin() as connection:
+        updated, within = connection.exec_driver_sql(counts).one()
+    assert updated == 3 * len(rows)
+    assert within >= 0.99 * updated
+
+
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
+def test_an_id_with_the_separator_of_texts_leaves_rows_to_their_claims(ledger):
+    """No vendor has such an id; a row must not be compared with the values of another one."""
+    for record_id in ("a", "b\x1fc"):
+        push(ledger(), desired(record_id, value=1))
+    rows = [desired(record_id, value=1, day=1) for record_id in ("a", "b\x1fc")]
+    assert ledger().unchanged_rows(by_columns(rows)) == set()
+    assert [one.verdict for one in ledger().claim(rows)] == [Verdict.UNCHANGED] * 2
+
+
 def read_so_far(engine):
     """How many field states PostgreSQL has read."""
     with engine.begin() as connection:
