@@ -131,6 +131,15 @@ CONFIRM_ROW = """
     UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id = ?
     AND (as_of IS NULL OR as_of < ?) AND known AND claim_token IS NULL AND value = CASE field {wanted} END
 """
+# The rows of a range that may be confirmed, and the same range once they were found to be those that were wanted.
+SELECT_RANGE = """
+    SELECT record_id, field, value FROM crm_field_states
+    WHERE account = ? AND record_id BETWEEN ? AND ? AND field IN ({keys})
+    AND known AND claim_token IS NULL AND (as_of IS NULL OR as_of < ?) ORDER BY record_id, field LIMIT ?
+"""
+CONFIRM_RANGE = """
+    UPDATE crm_field_states SET as_of = ? WHERE account = ? AND record_id BETWEEN ? AND ? AND field IN ({keys})
+"""
 LEFT = """
     SELECT number FROM ({rows}) AS w WHERE {fields} <>
     (SELECT count(*) FROM crm_field_states AS s WHERE s.account = :account AND {unchanged} AND s.as_of = w.as_of)

@@ -1,23 +1,32 @@
 """Find rows of which the CRM is known to hold all values, and confirm their fields, many at once.
 
 Where an update met all fields of all rows, that was the comparison, too; else a second statement returns the rows that
-are left. SQLite runs its update row by row: it may plan one over many rows the wrong way round.
+are left. SQLite updates row by row, as it may plan one statement over many rows the wrong way round; or a whole range
+of records, where the rows are sorted and the ledger has no others between them.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, count, repeat
+from itertools import chain, count, islice, repeat
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import DIALECTS, SEPARATOR, dialect_of
 from airflow_provider_crm.ledger.row_sets import moment_texts
-from airflow_provider_crm.ledger.statements import CONFIRM_ROW, CONFIRM_UNCHANGED, LEFT, UNCHANGED
+from airflow_provider_crm.ledger.statements import (
+    CONFIRM_RANGE,
+    CONFIRM_ROW,
+    CONFIRM_UNCHANGED,
+    LEFT,
+    SELECT_RANGE,
+    UNCHANGED,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -90,7 +99,10 @@ def _left(connection: Connection, account: str, desired_rows: DesiredRows) -> fr
     moments = [text[moment] for moment in desired_rows.as_of]
     wanted = sum(len(column) - column.count(None) for column in desired_rows.values.values())
     dialect = dialect_of(connection)
-    if dialect.updates_by_row and _confirmed_by_row(connection, account, desired_rows, moments) == wanted:
+    if dialect.updates_by_row and (
+        _confirmed_range(connection, account, desired_rows, moments)
+        or _confirmed_by_row(connection, account, desired_rows, moments) == wanted
+    ):
         return frozenset()
     given = _columns_text(desired_rows, moments) if dialect.reads_columns else _rows_text(desired_rows, moments)
     if given is None:
@@ -136,6 +148,23 @@ def _columns_text(desired_rows: DesiredRows, moments: Sequence[str]) -> Mapping[
     if any(text.count(SEPARATOR) != between for text in texts):
         return None
     return {f"column_{index}": text for index, text in enumerate(texts)}
+
+
+def _confirmed_range(connection: Connection, account: str, desired_rows: DesiredRows, moments: list[str]) -> bool:
+    """Confirm all fields between the first record and the last if they are unchanged, and those that were wanted."""
+    record_ids, moment, columns = desired_rows.record_ids, moments[0], desired_rows.values
+    if len(set(moments)) > 1 or any(None in column for column in columns.values()):
+        return False
+    if not all(map(operator.lt, record_ids, islice(record_ids, 1, None))):
+        return False
+    keys = sorted(columns)
+    wanted = list(chain.from_iterable(zip(*(zip(record_ids, repeat(key), columns[key]) for key in keys), strict=True)))
+    names, ends = ", ".join("?" * len(keys)), (account, record_ids[0], record_ids[-1], *keys)
+    found = connection.exec_driver_sql(SELECT_RANGE.format(keys=names), (*ends, moment, len(wanted) + 1))
+    if found.cursor is None or found.cursor.fetchall() != wanted:
+        return False
+    connection.exec_driver_sql(CONFIRM_RANGE.format(keys=names), (moment, *ends))
+    return True
 
 
 def _confirmed_by_row(connection: Connection, account: str, desired_rows: DesiredRows, moments: list[str]) -> int:

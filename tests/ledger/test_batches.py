@@ -138,6 +138,54 @@ def test_a_comparison_reads_its_rows_and_not_the_whole_ledger(ledger, engine):
     assert read_so_far(engine) - before <= 2 * 3 * len(rows)
 
 
+def data_times(engine):
+    """Days of each field's data time after the first one."""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(field_states.c.record_id, field_states.c.field, field_states.c.as_of))
+        return {(record_id, key): (as_of - DAY).days for record_id, key, as_of in rows}
+
+
+@pytest.mark.parametrize(
+    ("others", "wanted", "known"),
+    [
+        ([], {"a": {"value": 1, "note": 2}, "c": {"value": 1, "note": 2}}, {"a", "c"}),
+        ([], {"c": {"value": 1, "note": 2}, "a": {"value": 1, "note": 2}}, {"a", "c"}),
+        ([("b", {"value": 1, "note": 2})], {"a": {"value": 1, "note": 2}, "c": {"value": 1, "note": 2}}, {"a", "c"}),
+        ([("b", {"value": 1})], {"a": {"value": 1, "note": 2}, "c": {"value": 1, "note": 2}}, {"a", "c"}),
+        ([("b", {"stage": 1})], {"a": {"value": 1, "note": 2}, "c": {"value": 1, "note": 2}}, {"a", "c"}),
+        ([("a", {"stage": 1})], {"a": {"value": 1}, "c": {"value": 1}}, {"a", "c"}),
+        ([], {"a": {"value": 1}, "c": {"note": 2}}, {"a", "c"}),
+        ([], {"a": {"value": 1, "note": 2}, "c": {"value": 1, "note": 3}}, {"a"}),
+        ([], {"a": {"value": 1, "note": 2}, "b": {"value": 1, "note": 2}, "c": {"value": 1, "note": 2}}, {"a", "c"}),
+    ],
+)
+def test_only_wanted_fields_are_confirmed_whatever_lies_between_them(ledger, engine, others, wanted, known):
+    """Neither other records and fields of the ledger, nor the order of the rows, change what is confirmed."""
+    for record_id, values in [("a", {"value": 1, "note": 2}), ("c", {"value": 1, "note": 2}), *others]:
+        push(ledger(), desired(record_id, **values))
+    before = data_times(engine)
+    rows = [desired(record_id, day=2, **values) for record_id, values in wanted.items()]
+    found = ledger().unchanged_rows(by_columns(rows))
+    assert {rows[number].record_id for number in found} == known
+    right = {"value": "1", "note": "2"}
+    confirmed = {
+        (row.record_id, key)
+        for row in rows
+        for key, text in row.values.items()
+        if (row.record_id, key) in before and right[key] == text
+    }
+    assert data_times(engine) == {field: 2 if field in confirmed else 0 for field in before}
+
+
+def test_each_row_of_a_range_gets_its_own_data_time(ledger, engine):
+    """Also where rows that follow each other in the ledger come with several."""
+    for record_id in ("a", "b", "c"):
+        push(ledger(), desired(record_id, value=1))
+    rows = [desired(record_id, value=1, day=day) for record_id, day in (("a", 3), ("b", 1), ("c", 2))]
+    assert ledger().unchanged_rows(by_columns(rows)) == {0, 1, 2}
+    assert data_times(engine) == {("a", "value"): 3, ("b", "value"): 1, ("c", "value"): 2}
+
+
 @pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
 def test_unchanged_rows_are_confirmed_within_their_pages(ledger, engine):
     """Rows that were stored side by side are confirmed apart, so that PostgreSQL has to touch no index."""
