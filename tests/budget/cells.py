@@ -213,10 +213,12 @@ def untold() -> Iterator[Cell]:
 
 
 def epochs() -> Iterator[Cell]:
-    """Return the cells of resets that are an epoch in whole seconds."""
-    for (limit, seconds), (workers, shares_store) in itertools.product([*WINDOWS, (1000, 3600)], WORKERS):
-        rule = LimiterRule("aligned", limit, seconds, PHASE * seconds)
-        yield Cell("aligned", ((rule, Announcement("epoch")),), "epoch", workers, shares_store)
+    """Return the cells of resets that are an epoch in whole seconds, at which windows end or before which they end."""
+    sizes = [*WINDOWS, (1000, 3600)]
+    for (limit, seconds), phase, (workers, shares_store) in itertools.product(sizes, (0.0, PHASE), WORKERS):
+        rule = LimiterRule("aligned", limit, seconds, phase * seconds)
+        name = "epoch+" if phase else "epoch"
+        yield Cell("aligned", ((rule, Announcement("epoch")),), name, workers, shares_store)
 
 
 def days() -> Iterator[Cell]:
