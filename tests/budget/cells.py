@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PHASE = 0.37
 DAILY_SHARE = 0.5
 FAST, SLOW = (0.002, 0.006), (0.02, 0.06)
+_UNTOLD_TIME = 3
 WORKERS = [(1, False), (1, True), (4, True)]
 _THREADS = {1: 16, 4: 8}
 
@@ -126,11 +127,14 @@ class Cell:
 
     @property
     def seconds(self) -> float:
-        """Return how long the cell runs: a minute or ten windows, until nine tenths of the last one are over."""
+        """Return how long the cell runs: a minute or ten windows, until nine tenths of the last one are over.
+
+        A limit that nothing announces is found out from refusals, which takes longer.
+        """
         rule = self.limits[0][0]
         if len(self.limits) > 1:
             return 600.0
-        windows = max(10, math.ceil(60 / rule.seconds))
+        windows = max(10, math.ceil(60 / rule.seconds)) * (_UNTOLD_TIME if self.announced in UNTOLD else 1)
         return (windows - 0.1) * rule.seconds - (rule.phase if rule.kind == "aligned" else 0.0)
 
     @property
