@@ -182,7 +182,8 @@ class TokenBucket:
         gained, taken = seen.remaining - reference.remaining, self.taken - reference.taken
         least = gained + taken - crossed - reference.crossing - 1
         most = gained + taken + traffic.in_flight + reference.crossing + 1
-        slowest = max(least / (seen.received_at - reference.sent_at), 0.0)
+        between = seen.received_at - reference.sent_at  # none by a clock that has not moved
+        slowest = max(least / between, 0.0) if between > 0 else 0.0
         full = seen.remaining >= self.limit - max(seen.cost, 1) or reference.remaining >= self.limit - 1
         apart = seen.sent_at - reference.received_at
         # What others took in between shows as a slower rate.
