@@ -37,7 +37,10 @@ class DayUse:
         if earlier is None or not self._same_day(earlier):
             return self
         left = earlier.left if self.left is None else self.left
-        return replace(self, used=self.used + earlier.used, left=left)
+        # Vendors round the end up, and answers travel: of two ends of one day the earlier is nearer to the truth.
+        ends = [one.ends_at for one in (self, earlier) if one.ends_at is not None]
+        ends_at = min(ends, key=dt.datetime.fromisoformat, default=None)
+        return replace(self, used=self.used + earlier.used, left=left, ends_at=ends_at)
 
     def _same_day(self, earlier: DayUse) -> bool:
         if self.ends_at is None or earlier.ends_at is None:

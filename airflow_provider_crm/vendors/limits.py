@@ -17,8 +17,8 @@ class Limits:
         reset: Seconds until the next window opens.
         length: Seconds that a window lasts, where the vendor names them.
         name: Name of the limit, the same in each answer that shows it.
-        is_daily: Whether it is the limit of a day, of which runs have a share of their own. One that names no reset is
-            counted over the last 24 hours.
+        is_daily: Whether it is the limit of a day, of which runs have a share of their own. It counts the calls of all
+            endpoint groups. One that names no reset is counted over the last 24 hours.
         grain: Seconds by which the window may end before `reset` because the vendor writes it in whole units, such as
             1.0 for whole seconds; None if that is not known.
     """

@@ -79,21 +79,28 @@ def test_reports_of_an_earlier_version_name_neither():
 
 
 @pytest.mark.parametrize(
-    ("earlier_end", "later_end", "used"),
+    ("earlier_end", "later_end", "end", "used"),
     [
-        ("2026-11-30T05:00:00Z", "2026-11-30T05:00:02+00:00", 42),
-        ("2026-11-29T05:00:00Z", "2026-11-30T05:00:00Z", 2),
-        ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", 2),
-        (None, None, 42),
+        ("2026-11-30T05:00:02+00:00", "2026-11-30T05:00:00Z", "2026-11-30T05:00:00Z", 42),
+        ("2026-11-30T05:00:00Z", "2026-11-30T05:00:02Z", "2026-11-30T05:00:00Z", 42),
+        ("2026-11-29T05:00:00Z", "2026-11-30T05:00:00Z", "2026-11-30T05:00:00Z", 2),
+        ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", "2026-11-02T05:00:00Z", 2),
+        (None, None, None, 42),
     ],
-    ids=["one day, its end computed twice", "the next day", "the day that clocks are set back", "the last 24 hours"],
+    ids=[
+        "one day, its end computed twice",
+        "the other way round",
+        "the next day",
+        "the day that clocks are set back",
+        "the last 24 hours",
+    ],
 )
-def test_days_of_two_segments(earlier_end, later_end, used):
-    """Calls of one day are summed; those of a day that has ended are left out. The later answer counts."""
+def test_days_of_two_segments(earlier_end, later_end, end, used):
+    """Calls of one day are summed; those of a day that has ended are left out. The earlier end is nearer."""
     earlier = GroupUse("w", 40, kind="aligned", day=DayUse(5000, 40, 100, earlier_end, 0.5))
     later = GroupUse("w", 2, day=DayUse(6000, 2, 98, later_end, 0.4))
     whole = later.after(earlier)
-    assert (whole.kind, whole.day) == ("aligned", DayUse(6000, used, 98, later_end, 0.4))
+    assert (whole.kind, whole.day) == ("aligned", DayUse(6000, used, 98, end, 0.4))
 
 
 def test_a_segment_that_met_no_daily_limit_keeps_the_earlier_day():
