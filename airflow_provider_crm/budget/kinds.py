@@ -262,7 +262,8 @@ class Limit:
         if self.finding >= most or length > _LONGEST_FINDING:
             return 0.0
         free = self.states[0].free(now, traffic)
-        if free > kept:
+        windows = (state for state in self.states if not isinstance(state, TokenBucket))
+        if free > kept or any(state.free(now, traffic) > kept for state in windows):
             return 0.0
         if not length:
             return max(traffic.last_sent + 0.25 * 2.0 ** (kept - free) - now, 0.0)
