@@ -51,7 +51,6 @@ def test_a_limit_that_answers_tell_is_used(engine, cell):
         *chosen("shares", ["20/1s"], ["ms"], [ALONE], ["share=0.5"]),
         *chosen("shares", ["100/5s"], ["ms"], [SHARED], ["share=0.9"]),
         *chosen("shares", ["100/5s"], ["s", "ms"], [ALONE], ["share=0.9"], long=True),
-        *chosen("shares", ["100/5s"], ["s"], [SHARED], ["share=0.5"], long=True),
     ],
 )
 def test_a_share_is_used_and_never_exceeded(engine, cell):
