@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget.store import SharedWindow, _values
 from airflow_provider_crm.database.schema import budgets
 from airflow_provider_crm.ui.queries.budgets import of_accounts, of_run, windows
 from airflow_provider_crm.ui.queries.runs import Runs
@@ -41,11 +40,11 @@ def window(database):
     """Add the present window of a shared budget."""
 
     def add(group="opportunity write", *, digest=DIGEST, ends_in=60.0, **known):
-        row = {"number": 3, "limit": 40, "granted": 10, "counted": 8, "length": 60.0, **known}
-        ends_at = None if ends_in is None else NOW.timestamp() + ends_in
-        window = SharedWindow(opened_at=NOW.timestamp(), ends_at=ends_at, **row)
+        row = {"call_limit": 40, "used": 10, "length": 60.0, "updated_at": NOW, "state": "{}", **known}
+        ends_at = None if ends_in is None else NOW + dt.timedelta(seconds=ends_in)
         with database.begin() as connection:
-            connection.execute(sa.insert(budgets).values(_values(f"close:127.0.0.1:8000:{digest}:{group}", window)))
+            name = f"close:127.0.0.1:8000:{digest}:{group}"
+            connection.execute(sa.insert(budgets).values(name=name, ends_at=ends_at, **row))
 
     return add
 
@@ -54,14 +53,14 @@ def window(database):
     ("known", "left"),
     [
         ({}, (40, 10, NOW + dt.timedelta(seconds=60))),
-        ({"counted": 33}, (40, 33, NOW + dt.timedelta(seconds=60))),
+        ({"used": 33}, (40, 33, NOW + dt.timedelta(seconds=60))),
         ({"ends_in": -1.0}, (40, 0, None)),
-        ({"ends_in": None, "length": 0.0}, (40, 10, None)),
+        ({"ends_in": None, "length": 0.0}, (40, 0, None)),
         ({"ends_in": None, "length": 60.0}, (40, 10, None)),
     ],
 )
 def test_the_present_window(window, reading, known, left):
-    """Calls given or counted, whichever is more; none once the window is over; its end where that is known."""
+    """Calls that the vendor has counted; none once the window may be over; its end where that is known."""
     window(**known)
     ((place, found),) = windows(reading, NOW).items()
     assert place == (DIGEST[:12], "opportunity write")
@@ -95,7 +94,7 @@ def test_the_last_run_of_each_key_speaks_for_it(log, reading):
 def test_an_overview_is_no_list_of_everything(log, reading, window):
     """Of each key the shared budgets, each with the run that used it last; else the one with most calls."""
     window()
-    window("opportunity read", limit=0, granted=1)
+    window("opportunity read", call_limit=0, used=1)
     log.run("sales/t/wrote", ago=dt.timedelta(hours=2), outcomes={"updated": 1}, budget=used(WRITES, READS))
     planned = used(("opportunity read", 9, 40, 20.0, 40))
     log.run("sales/t/planned", ago=dt.timedelta(hours=1), outcomes={}, budget=planned)
@@ -117,7 +116,7 @@ def test_the_longest_window_that_was_seen_counts(log, reading):
 
 def test_a_shared_window_knows_more_than_one_run(log, reading, window):
     """The limit and the length are those of all workers; a group that is not shared has the run's own."""
-    window(limit=50)
+    window(call_limit=50)
     log.run("sales/t/r", outcomes={"updated": 1}, budget=used(READS, WRITES))
     (run,) = Runs(reading, {"sales"}).named("sales/t/r")
     shared, own = of_run(run.budget, windows(reading, NOW), NOW)
@@ -133,7 +132,7 @@ def plain(page):
 def test_the_overview_shows_the_budget_of_own_accounts(browser, log, window):
     """Limit, present window and last run by account and endpoint group; of another team's key nothing."""
     window(ends_in=3600.0)
-    window("secret", digest="e" * 64, ends_in=3600.0, limit=77, granted=55)
+    window("secret", digest="e" * 64, ends_in=3600.0, call_limit=77, used=55)
     log.run("sales_sync/t/r", outcomes={"updated": 1}, budget=used(WRITES, READS))
     log.run("sales_sync/raze/r", account=RAZE, outcomes={}, budget=used(("", 620, 1000, 2463.0, 1000), key="f" * 12))
     theirs = used(("secret", 44, 77, 60.0, 77), key="e" * 12)
