@@ -55,11 +55,11 @@ class Hours:
         """For a test to look at what there is while the task waits."""
 
     def window_ends(self):
-        """The same time passes for the shared budget."""
+        """The same time passes for the shared budget, which forgets what it knew of an hour ago."""
         database = ledger_database(self.ledger_conn_id)
         if database is not None:
             with database.engine.begin() as connection:
-                connection.execute(sa.update(budgets).values(ends_at=dt.datetime.now(dt.UTC)))
+                connection.execute(sa.delete(budgets))
             database.engine.dispose()
 
 
