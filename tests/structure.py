@@ -36,7 +36,7 @@ LIMITS = {
     "files over 300 lines without a reason": 0,
     "functions over 40 lines": 0,
     "types that a row passes": 11,
-    "modules that a row enters": 23,  # 20, and those that put rows together, send them and renew their claims
+    "modules that a row enters": 25,  # 20, and those that compare rows, put them together, send them, and renew claims
 }
 BEFORE = {
     "modules in the root": 63,

@@ -7,6 +7,8 @@ show which units have come back by then. Where another kind than the strictest h
 
 A kind that contradicts its answers later, because it was taken for another one or the vendor has changed it, is given
 up, and all kinds are possible again.
+
+Over 300 lines because one value decides by all kinds, and is stored with them.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import datetime as dt
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_crm.budget.pace import Pace
@@ -22,28 +22,12 @@ from airflow_provider_crm.budget.usage import DayUse, GroupUse
 from airflow_provider_crm.budget.waiting_calls import WaitingCalls
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.shared_budget import SharedBudget
     from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.vendors.limits import Limits
 
 # Units of calls whose answers leave ample room, and are looked at together: until then these count as on their way.
 _MOST_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The part of the vendor's limit that a session may use.
-
-    Attributes:
-        share: Part of the vendor's limit, above 0, at most 1; the rest is left to people and other programs.
-        store: Where workers on one account share it; None where each converges by what the vendor says remains.
-        daily_share: Part of a daily limit that may be used.
-    """
-
-    share: float = 1.0
-    store: SharedBudget | None = None
-    daily_share: float = 0.5
 
 
 class Reservation(NamedTuple):

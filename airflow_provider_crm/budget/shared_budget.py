@@ -107,3 +107,18 @@ class SharedBudget(Protocol):
             TransientError: The store cannot be used.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The part of the vendor's limit that a session may use.
+
+    Attributes:
+        share: Part of the vendor's limit, above 0, at most 1; the rest is left to people and other programs.
+        store: Where workers on one account share it; None where each converges by what the vendor says remains.
+        daily_share: Part of a daily limit that may be used.
+    """
+
+    share: float = 1.0
+    store: SharedBudget | None = None
+    daily_share: float = 0.5

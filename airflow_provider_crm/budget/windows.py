@@ -10,6 +10,8 @@ Windows follow one another in two ways, of which each foresees the end of a wind
 - `AlignedWindow`: the next one begins when the last one ends, whether anybody calls or not. So the ends are a length
   apart, and what one window has shown narrows down all others.
 - `FirstCallWindow`: the next one begins with the first call after the last one has ended, and ends a length after that.
+
+Over 300 lines because both learn the same from an answer, by functions that make no sense apart from the window.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ _ASKS, _SHORTEST_ASK = 0.25, 1 / 64
 _DRAINED = 2.0
 
 
-_Kind = TypeVar("_Kind", bound="_Window")
+_Kind = TypeVar("_Kind", bound="_LimitWindow")
 
 
 @dataclass(frozen=True)
-class _Window:
+class _LimitWindow:
     """The present window of one limit.
 
     Attributes:
@@ -186,7 +188,7 @@ class _Window:
         return rate if rate * self.length > _WEIGHT else 0.0
 
 
-class AlignedWindow(_Window):
+class AlignedWindow(_LimitWindow):
     """A window of a row without gaps."""
 
     kind: ClassVar[str] = "aligned"
@@ -217,7 +219,7 @@ class AlignedWindow(_Window):
         return self.begun_after + self.length, self.begun_before + self.length
 
 
-class FirstCallWindow(_Window):
+class FirstCallWindow(_LimitWindow):
     """A window that its first call has opened, whoever made it."""
 
     kind: ClassVar[str] = "first_call"

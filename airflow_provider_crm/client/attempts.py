@@ -7,6 +7,7 @@ the write landed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_crm.client.passage import Passage
-    from airflow_provider_crm.client.rate_limits import RateLimits
     from airflow_provider_crm.client.redaction import Redactor
     from airflow_provider_crm.client.retry import RetryRules
     from airflow_provider_crm.client.sender import Sender
@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 
 BeforeAttempt: TypeAlias = Callable[[], None]
 """Called before each attempt; what it raises ends the call, of which nothing is sent then."""
+Entrance: TypeAlias = Callable[[str, float, int], "AbstractContextManager[Passage]"]
+"""Waits until a call of an endpoint group may go: the group, monotonic seconds of its first attempt, and its cost."""
 
 # How long a call waits that was refused, without a wait, by something other than the rate limit of calls: as long as
 # after so many failed attempts.
@@ -45,15 +47,15 @@ class Attempts:
 
     Args:
         sender: Knows the access token.
-        limits: The vendor's rate limits.
+        passage: Waits until a call may go, see `RateLimits.passage`.
         redactor: Takes secrets out of answers.
         retry: How long a call is tried.
         clock: Time.
     """
 
-    def __init__(self, sender: Sender, limits: RateLimits, redactor: Redactor, retry: RetryRules, clock: Clock) -> None:
+    def __init__(self, sender: Sender, passage: Entrance, redactor: Redactor, retry: RetryRules, clock: Clock) -> None:
         self._sender = sender
-        self._limits = limits
+        self._passage = passage
         self._redactor = redactor
         self._retry = retry
         self._clock = clock
@@ -87,7 +89,7 @@ class Attempts:
         """
         started, failed, refused, renewed = self._clock.monotonic(), 0, 0, False
         while True:
-            with self._limits.passage(group, started, cost) as passage:
+            with self._passage(group, started, cost) as passage:
                 token, answer = self._attempt(passage, send, redact, before_attempt)
             try:
                 return self._read(read, answer)

@@ -17,7 +17,7 @@ from airflow_provider_crm.client.used_up import used_up_text
 from airflow_provider_crm.exceptions import CrmError, RateLimitedError, TransientError
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.budget.pacer import Budget
+    from airflow_provider_crm.budget.shared_budget import Budget
     from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.budget.usage import GroupUse
     from airflow_provider_crm.client.account import Account

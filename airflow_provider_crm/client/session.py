@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import requests
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.budget.usage import KEY_DIGITS, BudgetUse
 from airflow_provider_crm.client.attempts import Attempts, BeforeAttempt, always, never
 from airflow_provider_crm.client.catalogues import Catalogues
@@ -77,7 +77,7 @@ class Session:
         self.http = authenticated_session(account, self._signature)
         self._sender = Sender(account, self.http, self.clock, self._redactor)
         self._limits = RateLimits(account, self.budget, self.retry, self.waiting)
-        self._attempts = Attempts(self._sender, self._limits, self._redactor, self.retry, self.clock)
+        self._attempts = Attempts(self._sender, self._limits.passage, self._redactor, self.retry, self.clock)
         self._catalogues = Catalogues(account, self.fetch, self._redactor)
         self._checked_headers: tuple[list[tuple[str, str | bytes]], QuickHeaders] = ([], QuickHeaders({}))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import requests
 
-    from airflow_provider_crm.budget.pacer import Budget
+    from airflow_provider_crm.budget.shared_budget import Budget
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.database.database import Database
@@ -221,7 +221,7 @@ class CrmHook(BaseHook):
 
     def _budget(self) -> Budget:
         """Return the part of the vendor's limits that the session may use."""
-        from airflow_provider_crm.budget.pacer import Budget
+        from airflow_provider_crm.budget.shared_budget import Budget
         from airflow_provider_crm.hooks.sessions import budget_of
 
         if self.budget_share is None and self.daily_share is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules

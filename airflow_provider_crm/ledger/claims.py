@@ -2,6 +2,8 @@
 
 Of some of these values there is one for each row. Nothing changes them, though Python would allow it: to make a frozen
 one takes four times as long.
+
+Over 300 lines because the rule and the values that it compares are read together.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class _UnitCount(Protocol):
         """Count a call; `left` has been asked at the same time."""
 
 
-class _AlignedWindow:
+class _WindowByTheClock:
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
         self._number = -1
@@ -91,7 +91,7 @@ class _WindowFromFirstCall:
         self._used += cost
 
 
-class _SlidingWindow:
+class _CountedCalls:
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
         self._calls: deque[tuple[float, int]] = deque()
@@ -135,10 +135,10 @@ class _RefilledBucket:
         self._tokens -= cost
 
 
-_COUNTS: dict[LimitKind, type[_AlignedWindow | _WindowFromFirstCall | _SlidingWindow | _RefilledBucket]] = {
-    "window": _AlignedWindow,
+_COUNTS: dict[LimitKind, type[_WindowByTheClock | _WindowFromFirstCall | _CountedCalls | _RefilledBucket]] = {
+    "window": _WindowByTheClock,
     "first_call": _WindowFromFirstCall,
-    "sliding": _SlidingWindow,
+    "sliding": _CountedCalls,
     "bucket": _RefilledBucket,
 }
 

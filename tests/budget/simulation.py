@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.client.clock_difference import ClockDifference
 from airflow_provider_crm.clock import Clock
@@ -148,8 +148,8 @@ class Simulation:
 
     def worker(self, *, threads=8, share=1.0, stated=None, store=None, begins=0.0, costs=None):
         """Add a worker, each of whose threads makes calls of the next of these costs; of 1 by default."""
-        leases = None if store is None else Leases(store, "budget", share)
-        pacer = Pacer(self.clock(), share=share, stated=stated, leases=leases)
+        rules = {"share": share, "stated": stated}
+        pacer = Pacer(self.clock(), **rules) if store is None else LeasingPacer(self.clock(), store, "budget", **rules)
         number = len(self._workers)
         self._workers.append(pacer)
         self._differences.append(ClockDifference())

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.lease import Leases
-from airflow_provider_crm.budget.pacer import Budget, Pacer, Reservation
-from airflow_provider_crm.budget.shared_budget import LeaseRequest
+from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.budget.shared_budget import Budget, LeaseRequest
 from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.budget.usage import BudgetUse, DayUse, GroupUse
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.exceptions import ConfigurationError, RateLimitedError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.raze import RazeHook

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session

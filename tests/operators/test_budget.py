@@ -7,7 +7,7 @@ import math
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.hooks.shares import DEFAULT_DAILY_SHARE
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.provider_info import get_provider_info

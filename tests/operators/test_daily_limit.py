@@ -14,7 +14,7 @@ import pytest
 import requests
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_crm.budget.pacer import Budget
+from airflow_provider_crm.budget.shared_budget import Budget
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
