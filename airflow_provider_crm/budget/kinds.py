@@ -291,7 +291,8 @@ class Limit:
     def from_dict(cls, values: dict[str, Any]) -> Limit:
         """Return the limit that `to_dict` wrote."""
         states = tuple(_from_dict(one) for one in values["states"])
-        return cls(**values | {"states": states, "doubts": tuple(values["doubts"])})
+        lists = {"doubts": tuple(values["doubts"]), "asked": tuple(values["asked"])}
+        return cls(**values | {"states": states} | lists)
 
 
 def _whole(longest: float, grain: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,3 @@ class Limits:
 def longest_wait(limits: Sequence[Limits]) -> float | None:
     """Return the seconds after which all limits of an answer allow the next call; None if no limit names any."""
     return max((one.wait for one in limits if one.wait is not None), default=None)
-
-
-def sliding_limit(limits: Sequence[Limits]) -> Limits | None:
-    """Return the strictest limit that names its length and no end: its windows slide. None if there is none.
-
-    It has the longest wait of all limits of the answer.
-    """
-    sliding = [(one.length / one.limit, one) for one in limits if one.length and one.limit and one.reset is None]
-    return replace(max(sliding, key=lambda item: item[0])[1], wait=longest_wait(limits)) if sliding else None
-
-
-def paced_limit(limits: Sequence[Limits]) -> Limits:
-    """Return the limit by which calls are paced, with the longest wait of all limits of the answer.
-
-    A pacer counts one window. It gets the first complete limit, so that every answer shows it the same one. One that
-    slides is counted beside it, see `sliding_limit`. Others are obeyed by their waits when the vendor refuses a call.
-    """
-    first = next(iter(limits), Limits())
-    return replace(next((one for one in limits if one.is_complete), first), wait=longest_wait(limits))

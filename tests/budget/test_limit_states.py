@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_crm.budget.bucket import TokenBucket
-from airflow_provider_crm.budget.kinds import fitting
-from airflow_provider_crm.budget.limit_state import Observation, OwnCalls
-from airflow_provider_crm.budget.windows import FixedWindow
+from airflow_provider_crm.budget.kinds import Limit
+from airflow_provider_crm.budget.limit_state import Seen, Traffic
+from airflow_provider_crm.budget.pace import Pace
+from airflow_provider_crm.budget.sliding import SlidingWindow
+from airflow_provider_crm.budget.stated import StatedLimit
+from airflow_provider_crm.budget.windows import AlignedWindow, FirstCallWindow
+from airflow_provider_crm.vendors.limits import Limits
 
-SEEN = Observation(sent_at=10.0, received_at=10.1, window=0, limit=20, remaining=5, reset=3.5)
+SEEN = Seen(sent_at=10.0, received_at=10.1, limit=20, remaining=5, reset=3.5, length=4.0)
+KINDS = [SlidingWindow, FirstCallWindow, AlignedWindow, TokenBucket]
 
 
-@pytest.mark.parametrize("state", [FixedWindow.unknown(0.5, shared=False), TokenBucket(0.5)])
-def test_a_transition_leaves_the_state_as_it_was(state):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_transition_leaves_the_state_as_it_was(kind):
     """Each event returns a state; the one before is the same value afterwards, and cannot be changed."""
-    calls = OwnCalls(in_flight=1, sent=1, last_sent=10.0)
-    for known in (state, state.observe(SEEN, calls)):
+    traffic = Traffic().sent(10.0, 1)
+    for known in (kind(0.5), kind(0.5).observe(SEEN, traffic)[0]):
         before = dict(vars(known))
         for later in (
-            known.at(99.0, calls),
-            known.record_send(10.5),
-            known.cancel_send(0),
-            known.observe(SEEN._replace(remaining=4, received_at=10.4), calls),
-            known.record_unanswered(11.0, 0),
-            known.record_refusal(11.0, 2.0),
-            known.join(11.0, calls, limit=30, is_new=True, ends_at=12.0),
+            known.at(99.0),
+            known.observe(SEEN._replace(remaining=4, received_at=10.4), traffic)[0],
+            known.unanswered(10.5, 11.0, 1),
         ):
             assert type(later) is type(known)
         assert vars(known) == before
@@ -34,13 +37,23 @@ def test_a_transition_leaves_the_state_as_it_was(state):
 
 
 def test_a_kind_that_the_answers_contradict_gives_way():
-    """Windows whose end moves with the calls are a bucket; a kind that fits is kept."""
-    window, calls = fitting(None, 1.0, shared=False), OwnCalls()
-    assert fitting(window, 1.0, shared=False) is window
-    for moved in range(3):
-        begin = 10.0 + moved
-        window = window.observe(SEEN._replace(sent_at=begin, received_at=begin + 0.1, reset=9.25 + moved), calls)
-    assert window.contradicted
-    bucket = fitting(window, 1.0, shared=False)
-    assert isinstance(bucket, TokenBucket)
-    assert fitting(bucket, 1.0, shared=False) is bucket
+    """All kinds are possible at first; units that come back after seconds are not of windows that slide for ten."""
+    limit, traffic = Limit.unknown(1.0), Traffic()
+    assert (len(limit.states), limit.kind) == (len(KINDS), "")
+    for number in range(8):
+        now = 10.0 + number
+        limit = limit.at(now).observe(now, now + 0.01, traffic, Limits(limit=20, remaining=15, length=10.0), 1)
+        traffic = traffic.answered(now, now + 0.01, 1, now + 0.01)
+    assert [state.kind for state in limit.states] == ["first_call", "aligned", "bucket"]
+
+
+def test_all_that_is_known_can_be_stored():
+    """A pace with limits of every kind, one of the day, and refusals, is the same after a database's JSON."""
+    pace = Pace.begin(0.9, 0.4, StatedLimit(40, 1))
+    day = Limits(limit=5000, remaining=4000, reset=900.0, is_daily=True, name="day")
+    burst = Limits(limit=20, remaining=7, reset=3.5, name="burst")
+    for number, (shown, refused) in enumerate([([], True), ([burst, day], False), ([], True), (None, False)]):
+        now = 10.0 + number
+        pace, _ = pace.sent(now).answered(now, now + 0.1, 1, shown, refused=refused)
+        assert Pace.from_dict(json.loads(json.dumps(pace.to_dict()))) == pace
+    assert [name for name, _ in pace.limits] == ["burst", "day"]

@@ -33,10 +33,19 @@ def time():
 
 @pytest.fixture
 def pacer(time):
-    """Return a pacer that has learned a limit of 10 calls per window, 5 of which are used; the window ends in 8 s."""
+    """Return a pacer that has made 5 of 10 calls of a window that ends after 8.123 s."""
     pacer = Pacer(time.clock())
-    pacer.record_answer(pacer.acquire(), (Limits(limit=10, remaining=5, reset=8.123),))
+    for remaining in (9, 8, 7, 6, 5):
+        call(pacer, time, remaining)
     return pacer
+
+
+def call(pacer, time, remaining):
+    """Make a call of a millisecond as soon as the pacer allows it."""
+    while not isinstance(got := pacer.acquire(), Reservation):
+        time.seconds += got
+    time.seconds += 0.001
+    pacer.record_answer(got, (Limits(limit=10, remaining=remaining, reset=round(8.123 - time.seconds, 3)),))
 
 
 @pytest.mark.parametrize(
@@ -64,38 +73,48 @@ def test_a_share_that_is_none(share):
 
 
 def test_calls_in_flight_count(pacer):
-    """No more reservations are given than the answers say remain, before any of those calls is answered."""
+    """No more reservations are given than the answers say remain, before any of those calls is answered.
+
+    The last of them waits: its answer is to show of which kind the limit is.
+    """
     given = [pacer.acquire() for _ in range(6)]
-    assert [isinstance(one, Reservation) for one in given] == [True] * 5 + [False]
+    assert [isinstance(one, Reservation) for one in given] == [True] * 4 + [False] * 2
 
 
 def test_a_used_up_window_is_waited_for_to_its_end(pacer, time):
     """With nothing in flight, the wait lasts until the window is surely over; then there are calls again."""
     for remaining in (4, 3, 2, 1, 0):
-        pacer.record_answer(pacer.acquire(), (Limits(limit=10, remaining=remaining, reset=8.123),))
-    assert pacer.acquire() == pytest.approx(8.123)
-    time.seconds = 8.124
+        call(pacer, time, remaining)
+    assert time.seconds + pacer.acquire() == pytest.approx(8.123, abs=0.01)
+    time.seconds = 8.133
     assert isinstance(pacer.acquire(), Reservation)
 
 
 def test_a_cancelled_reservation_comes_back(pacer):
     """A call that was not sent after all costs nothing."""
-    for _ in range(5):
+    for _ in range(4):
         reservation = pacer.acquire()
+    assert isinstance(pacer.acquire(), float)
     pacer.cancel(reservation)
     assert isinstance(pacer.acquire(), Reservation)
 
 
 @pytest.mark.parametrize("remaining", [0, 50])
 def test_a_429_pauses_all_threads(time, remaining):
-    """After a refusal no thread gets a reservation until the vendor's wait is over, even if calls seem to remain."""
+    """After a refusal no thread gets a reservation until the vendor's wait is over, even if calls seem to remain.
+
+    Where others have used all of the limit, they may do so again: a call asks within the next window, as long again.
+    """
     pacer = Pacer(time.clock())
     pacer.record_answer(pacer.acquire(), (Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0),), refused=True)
     assert pacer.acquire() == 3.0
     time.seconds = 2.9
     assert pacer.acquire() == pytest.approx(0.1)
     time.seconds = 3.001
-    assert isinstance(pacer.acquire(), Reservation)
+    while remaining == 0 and not isinstance(got := pacer.acquire(), Reservation):
+        time.seconds += got
+    assert remaining == 0 or isinstance(pacer.acquire(), Reservation)
+    assert time.seconds < 6.0
 
 
 def test_a_shorter_pause_never_ends_a_longer_one(time):
@@ -114,7 +133,7 @@ def test_an_isolated_refusal_is_waited_out_by_its_call_only(time):
     for number in range(200):
         time.seconds += 0.01
         own_wait = pacer.record_answer(pacer.acquire(), (), refused=number % 10 == 5)
-        assert 0.5 <= own_wait <= 1.0 if number % 10 == 5 else own_wait == 0
+        assert 0 < own_wait <= 1.0 if number % 10 == 5 else own_wait == 0
 
 
 def test_refusals_one_after_another_pause_all_calls(time):
@@ -125,8 +144,8 @@ def test_refusals_one_after_another_pause_all_calls(time):
     refused = [pacer.acquire() for _ in range(3)]
     waits = [pacer.record_answer(refused[0], (), refused=True), pacer.record_answer(early, ())]
     waits += [pacer.record_answer(reservation, (), refused=True) for reservation in refused[1:]]
-    assert [0.5 <= wait <= 1.0 for wait in waits] == [True, False, True, False]
-    assert 0.5 <= pacer.acquire() <= 1.0
+    assert [wait > 0 for wait in waits] == [True, False, True, False]
+    assert 0 < pacer.acquire() <= 1.0
 
 
 def test_a_stated_hour_is_a_start(time):
@@ -140,8 +159,12 @@ def test_a_stated_hour_is_a_start(time):
 def test_a_stated_rate_spaces_calls(time):
     """Without any header, a stated limit per second spaces calls evenly, a little below it."""
     pacer = Pacer(time.clock(), stated=StatedLimit(40, 1))
-    pacer.record_answer(pacer.acquire(), (Limits(),))
-    assert 1 / 40 < pacer.acquire() < 1.1 / 40
+    for _ in range(41):
+        while not isinstance(got := pacer.acquire(), Reservation):
+            time.seconds += got
+        pacer.record_answer(got, (Limits(),))
+    # A call that wakes late may catch up, so the first two leave at once.
+    assert 1.0 < time.seconds + 0.03 < 1.1
 
 
 def test_answers_count_more_than_what_was_stated(time):

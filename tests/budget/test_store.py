@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.lease import Leases
-from airflow_provider_crm.budget.pacer import Pacer, Reservation
-from airflow_provider_crm.budget.shared_budget import Budget, LeaseRequest
-from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
+from airflow_provider_crm.budget.lease import LeasingPacer
+from airflow_provider_crm.budget.pace import Pace
+from airflow_provider_crm.budget.pacer import Reservation
+from airflow_provider_crm.budget.shared_budget import Budget, CallAnswer, LeaseRequest
+from airflow_provider_crm.budget.store import BudgetStore, SharedPace
 from airflow_provider_crm.client.account import Account
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
@@ -24,7 +24,7 @@ from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import Credentials
 from airflow_provider_crm.vendors.limits import Limits
 
-REQUEST = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
+BEGIN = Pace.begin(1.0, 0.5, None)
 
 
 @pytest.fixture
@@ -41,71 +41,89 @@ def store(engine):
     return BudgetStore(Database(engine, clock=Clock()))
 
 
-def test_batches_get_smaller_as_the_window_is_used_up(store):
-    """An eighth of what is free, so that no worker is left with the last calls; never more than the limit."""
-    grants, number = [], None
-    while (grant := store.acquire("key", replace(REQUEST, number=number))).calls:
-        grants.append(grant.calls)
-        number = grant.number
-    assert (sum(grants), grants[0], grants[-1] <= 3) == (100, 12, True)
-    assert len(grants) < 40
+def leased(store, worker, *, in_flight=0, wants=64, name="key", **request):
+    """Return how many calls a worker gets."""
+    lease = store.lease(name, LeaseRequest(worker, BEGIN, in_flight=in_flight, wants=wants, **request))
+    return len(lease.moments)
 
 
-def test_threads_never_get_more_than_the_limit(store):
-    """Eight threads that request calls at once get the limit together, not one call more."""
+@pytest.fixture
+def known(store):
+    """Return the store after a first answer: 100 calls in windows of 900 seconds, of which it was one."""
+    now = Clock().monotonic()
+    answer = CallAnswer(now - 0.1, now, 1, [Limits(limit=100, remaining=99, reset=899.5)], refused=False)
+    store.lease("key", LeaseRequest("first", BEGIN, (answer,), wants=0))
+    return store
+
+
+def test_batches_get_smaller_as_the_window_is_used_up(known):
+    """One of several workers gets half of its part of what is free, so that none is left with the last calls."""
+    got = {"one": [leased(known, "one")], "two": [leased(known, "two")]}
+    while sum(map(sum, got.values())) < 99:
+        for worker, batches in got.items():
+            batches.append(leased(known, worker, in_flight=sum(batches)))
+    first, last = got["one"][0], got["two"][-1]
+    assert 10 <= first <= 50
+    assert last <= 1
+    assert leased(known, "one", in_flight=sum(got["one"])) == 0
+
+
+def test_threads_never_get_more_than_the_limit(known):
+    """Eight workers that request calls at once get the limit together, not one call more."""
     got, lock = [], threading.Lock()
 
-    def work():
-        number = None
-        while (grant := store.acquire("key", replace(REQUEST, number=number))).calls:
-            number = grant.number
-            with lock:
-                got.append(grant.calls)
+    def work(worker):
+        mine = 0
+        while calls := leased(known, worker, in_flight=mine):
+            mine += calls
+        with lock:
+            got.append(mine)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, args=[str(number)]) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(got) == 100
+    assert sum(got) == 99
 
 
-def test_what_is_given_back_can_be_taken_again(store):
+def test_what_is_given_back_can_be_taken_again(known):
     """A worker that ends gives back what it did not use."""
-    first = store.acquire("key", REQUEST)
-    store.acquire("key", replace(REQUEST, number=first.number, returned=first.calls - 2, wants_calls=False))
-    got, number = 2, first.number
-    while (grant := store.acquire("key", replace(REQUEST, number=number))).calls:
-        got += grant.calls
-    assert got == 100
+    first = leased(known, "one", wants=40)
+    leased(known, "one", wants=0)
+    mine = 0
+    while calls := leased(known, "two", in_flight=mine):
+        mine += calls
+    assert (first > 0, mine) == (True, 99)
 
 
-def test_a_window_that_is_over_gives_way_to_the_next(store):
-    """The end that one worker reports holds for all; after it there are calls again, and a new number."""
-    first = store.acquire("key", REQUEST)
-    updated = store.acquire("key", replace(REQUEST, number=first.number, ends_in=30.0))
-    assert 29 < updated.ends_at - Clock().monotonic() <= 30.1
-    over = store.acquire("key", replace(REQUEST, number=first.number, ends_in=0.0, in_flight=7))
-    assert (over.number, over.is_new, over.ends_at) == (first.number + 1, True, None)
-
-
-def test_two_names_are_two_budgets(store):
+def test_two_names_are_two_budgets(known):
     """Keys and endpoint groups have nothing to do with each other."""
-    while store.acquire("one", replace(REQUEST, number=0)).calls:
-        pass
-    assert store.acquire("other", REQUEST).calls
+    mine = 0
+    while calls := leased(known, "one", in_flight=mine):
+        mine += calls
+    lease = known.lease("other", LeaseRequest("one", BEGIN))
+    assert lease.unbound_until > Clock().monotonic()
 
 
-def test_a_closed_worker_leaves_nothing_behind(engine, store):
-    """A pacer that is closed gives its lease back."""
-    pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
+def test_the_store_is_asked_rarely_while_nothing_bounds_the_calls(store):
+    """For a second at first, and for longer each time, any number of calls may leave."""
+    begun = Clock().monotonic()
+    times = [store.lease("key", LeaseRequest("one", BEGIN)).unbound_until - begun for _ in range(4)]
+    assert times == [pytest.approx(seconds, abs=0.9) for seconds in (1, 2, 4, 5)]
+
+
+def test_a_closed_worker_leaves_nothing_behind(store):
+    """A pacer that is closed gives its lease back, and reports its last answers."""
+    pacer = LeasingPacer(Clock(), store, "key")
     for remaining in (99, 98):
         while not isinstance(reservation := pacer.acquire(), Reservation):
             pass
         pacer.record_answer(reservation, (Limits(limit=100, remaining=remaining, reset=900.5),))
     pacer.close()
-    with engine.connect() as connection:
-        assert connection.execute(sa.select(budgets.c.granted)).scalar_one() == 2
+    pace = store.lease("key", LeaseRequest("other", BEGIN, wants=0)).pace
+    (limit,) = (limit for _, limit in pace.limits)
+    assert (pace.traffic.in_flight, limit.remaining) == (0, 98)
 
 
 def test_the_name_of_a_budget_holds_no_secret(engine, store, crm_sandbox):
@@ -123,7 +141,7 @@ def test_the_name_of_a_budget_holds_no_secret(engine, store, crm_sandbox):
 def test_a_database_that_is_away_is_an_error_that_passes(tmp_path):
     """A store that cannot be used stops the call, as a ledger that cannot be used does."""
     away = BudgetStore(Database(sa.create_engine(f"sqlite:///{tmp_path}/no/such/folder.db")))
-    pacer = Pacer(Clock(), leases=Leases(away, "key", 1.0))
+    pacer = LeasingPacer(Clock(), away, "key")
     for _ in range(2):
         with pytest.raises(TransientError) as failed:
             pacer.acquire()
@@ -148,26 +166,27 @@ def test_a_store_that_fails_at_the_end_fails_no_run(tmp_path, crm_sandbox, caplo
 @given(
     limit=st.integers(1, 500),
     steps=st.lists(
-        st.tuples(st.sampled_from(["lease", "return", "count"]), st.integers(0, 60), st.sampled_from([0.5, 0.9, 1.0])),
-        max_size=60,
+        st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.sampled_from([0.5, 0.9, 1.0])), max_size=40
     ),
 )
 def test_never_more_than_the_share_is_granted(limit, steps):
-    """In any order of requests and reports, the granted calls stay within the share, and within the limit."""
-    window = SharedWindow(limit=limit, length=60.0, opened_at=0.0, ends_at=60.0)
-    for kind, number, share in steps:
-        request = replace(REQUEST, limit=limit, number=0, share=share)
-        request = replace(request, returned=number) if kind == "return" else request
-        request = replace(request, counted=min(number, limit)) if kind == "count" else request
-        window = window.updated(request, 1.0)
-        calls = window.batch(share) if kind == "lease" else 0
-        assert calls == 0 or window.granted + calls <= share * limit
-        window = replace(window, granted=window.granted + calls)
-    assert window.granted <= limit
+    """In any order of requests, what workers have leased stays within the share, and within the limit."""
+    shown = [Limits(limit=limit, remaining=limit - 1, reset=60.0)]
+    answers = (CallAnswer(0.0, 0.1, 1, shown, refused=False),)
+    shared = SharedPace(BEGIN, {}, 0.0).heard(LeaseRequest("first", BEGIN, answers, wants=0), answers, 0.1)
+    held = dict.fromkeys("abc", 0)
+    for worker, wants, share in steps:
+        request = LeaseRequest(worker, Pace.begin(share, 0.5, None), in_flight=held[worker], wants=wants)
+        shared, moments, _ = shared.heard(request, (), 1.0).granted(request, 1.0)
+        held[worker] += len(moments)
+        assert not moments or sum(held.values()) + 1 <= max(share * limit, 1)
 
 
-def test_external_calls_are_left_their_part():
-    """Calls that the vendor counted beyond those granted are other programs': the next window leaves them room."""
-    window = SharedWindow(limit=100, granted=70, counted=100, length=60.0, ends_at=60.0)
-    after = window.updated(replace(REQUEST, number=0), 61.0)
-    assert (after.number, after.external_calls, after.free(1.0)) == (1, 30, 70)
+def test_a_worker_that_is_not_heard_of_has_died(store):
+    """A minute later the calls that it held count as sent: they are not free again before the window has ended."""
+    clock = [1000.0]
+    answer = CallAnswer(999.9, 1000.0, 1, [Limits(limit=100, remaining=99, reset=899.5)], refused=False)
+    shared = SharedPace(BEGIN, {}, 0.0).heard(LeaseRequest("dead", BEGIN, (answer,), wants=30), (answer,), clock[0])
+    shared, moments, _ = shared.granted(LeaseRequest("dead", BEGIN, wants=30), clock[0])
+    later = shared.heard(LeaseRequest("other", BEGIN), (), clock[0] + 61.0)
+    assert (len(moments), list(later.holders), later.pace.free(clock[0] + 61.0)) == (30, ["other"], 69)

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from airflow_provider_crm.budget.rate import DiscoveredRate
-from airflow_provider_crm.budget.shared_budget import LeaseRequest
+from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database import versions
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import REVISIONS, VERSION, metadata
@@ -27,13 +27,11 @@ from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.plan.store import PlanStore
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.vendors.limits import Limits
 
 from . import version_1
 
-RENAMED = {
-    "crm_budgets": {"number": "window_number", "strangers": "external_calls", "found": "discovered"},
-    "crm_tries": {"number": "try_number"},
-}
+RENAMED = {"crm_tries": {"number": "try_number"}}
 OLD_REFUSAL = "The ledger is of version {found}, this package knows up to 1; upgrade airflow-provider-crm."
 OPEN = """
 import sys
@@ -61,15 +59,27 @@ def with_units(text):
     return None if text is None else text.replace('"told": ', '"unit": ')
 
 
+@pytest.fixture
+def old_2(old, monkeypatch):
+    """Return the same ledger as version 2 has migrated it."""
+    with monkeypatch.context() as patched, old.begin() as connection:
+        patched.setattr(versions, "VERSION", 2)
+        _run_scripts(connection, 1)
+    return old
+
+
 def test_every_row_is_kept(old, database):
-    """All rows of all tables are there, under the columns' new names; only reports name a unit in another way."""
+    """All rows of the tables are there, under the columns' new names; only reports name a unit in another way.
+
+    The budgets are new ones, see below.
+    """
     before = version_1.rows(old)
     assert [name for name, old_rows in before.items() if not old_rows] == []
     database.open()
     after = version_1.rows(old)
     assert after.pop(REVISIONS) == [{"version_num": f"{VERSION:04}"}]
     assert after.pop("crm_schema_version") == [{"version": VERSION}]
-    del before["crm_schema_version"]
+    del before["crm_schema_version"], before["crm_budgets"]
     for name, old_rows in before.items():
         new = RENAMED.get(name, {})
         wanted = [{new.get(column, column): value for column, value in row.items()} for row in old_rows]
@@ -115,12 +125,18 @@ def test_a_stored_plan_is_the_one_that_was_approved(database):
     database.close()
 
 
-def test_shared_budgets_go_on(old, database):
-    """A window that version 1 began is the one in which the present version takes its calls."""
-    (before,) = [row for row in version_1.rows(old)["crm_budgets"] if ":api.example.com:" in row["name"]]
-    ask = LeaseRequest(share=0.9, limit=0, counted=0, in_flight=0, number=before["number"], ends_in=None, length=0.0)
-    assert BudgetStore(database).acquire(before["name"], ask).number == before["number"]
-    assert DiscoveredRate(**json.loads(before["found"])).rate == pytest.approx(1.5, rel=0.1)
+@pytest.mark.parametrize("version", ["old", "old_2"])
+def test_shared_budgets_are_learned_again(version, database, request):
+    """What versions 1 and 2 knew of the limits is gone; the first answer fills the row of its budget."""
+    engine = request.getfixturevalue(version)
+    name = version_1.rows(engine)["crm_budgets"][0]["name"]
+    database.open()
+    assert version_1.rows(engine)["crm_budgets"] == []
+    pacer = LeasingPacer(Clock(), BudgetStore(database), name)
+    pacer.record_answer(pacer.acquire(), [Limits(limit=40, remaining=39, reset=60.5)])
+    pacer.close()
+    (row,) = version_1.rows(engine)["crm_budgets"]
+    assert (row["name"], row["call_limit"], row["used"]) == (name, 40, 1)
     database.close()
 
 
@@ -231,13 +247,21 @@ def test_an_older_package_refuses_a_migrated_ledger(database):
 OLD_BUDGET = (
     "SELECT number, call_limit, granted, counted, strangers, opened_at, ends_at, length, found FROM crm_budgets"
 )
+BUDGET_2 = (
+    "SELECT window_number, call_limit, granted, counted, external_calls, opened_at, ends_at, length, discovered "
+    "FROM crm_budgets"
+)
 OLD_REPORT = "UPDATE crm_tries SET report = '{}' WHERE run_key = 'dag/write/2026-03-05' AND number = 1"
 
 
-@pytest.mark.parametrize("statement", [OLD_BUDGET, OLD_REPORT], ids=["budget", "report"])
-def test_a_worker_of_version_1_stops_in_mid_run(old, database, statement):
-    """Its request to the shared budget, and its report, are errors of the database: it sends nothing more."""
-    with old.begin() as connection:
+@pytest.mark.parametrize(
+    ("version", "statement"),
+    [("old", OLD_BUDGET), ("old", OLD_REPORT), ("old_2", BUDGET_2)],
+    ids=["budget", "report", "budget of version 2"],
+)
+def test_an_older_worker_stops_in_mid_run(version, database, statement, request):
+    """Its request to the shared budget, and a report of version 1, are database errors: it sends nothing more."""
+    with request.getfixturevalue(version).begin() as connection:
         connection.execute(sa.text(statement))
     database.open()
     with (

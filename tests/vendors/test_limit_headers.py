@@ -12,14 +12,14 @@ import requests
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.vendors import VENDORS, limit_headers
 from airflow_provider_crm.vendors.limit_headers import LONGEST_WAIT, MOST_CALLS
-from airflow_provider_crm.vendors.limits import Limits, longest_wait, paced_limit
+from airflow_provider_crm.vendors.limits import Limits, longest_wait
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 EPOCH = NOW.timestamp()
@@ -113,7 +113,7 @@ def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     seconds = [0.0]
     clock = Clock(monotonic=lambda: seconds[0], now=lambda: NOW + dt.timedelta(seconds=seconds[0]), jitter=lambda: 0.5)
     store = BudgetStore(Database(engine, clock=clock))
-    pacer = Pacer(clock, leases=Leases(store, repr(answers)[:200], 1.0) if shared else None)
+    pacer = LeasingPacer(clock, store, repr(answers)[:200]) if shared else Pacer(clock)
     for headers, refused in answers:
         reservation = reserved(pacer, seconds)
         seconds[0] += 0.05
@@ -129,7 +129,7 @@ def test_the_largest_limit_fits_into_the_database(new_database):
     import sqlalchemy as sa
 
     engine = Database(sa.create_engine(new_database())).engine
-    pacer = Pacer(Clock(), leases=Leases(BudgetStore(Database(engine, clock=Clock())), "one", 1.0))
+    pacer = LeasingPacer(Clock(), BudgetStore(Database(engine, clock=Clock())), "one")
     for _ in range(3):
         pacer.record_answer(reserved(pacer, [0.0]), (Limits(None, MOST_CALLS, 1, 10.0),))
     engine.dispose()
@@ -309,15 +309,13 @@ def test_a_wait_of_ages_is_none(header):
 
 
 @pytest.mark.parametrize(
-    ("limits", "expected"),
+    ("limits", "wait"),
     [
-        ((), Limits()),
-        ((Limits(None, 10, 9, 1.0),), Limits(None, 10, 9, 1.0)),
-        ((Limits(None, None, 9, 1.0), Limits(None, 10, 9, None, 10.0)), Limits(None, None, 9, 1.0)),
-        ((Limits(None, 5, 4), Limits(None, 10, 9, 1.0), Limits(None, 99, 0, 60.0)), Limits(None, 10, 9, 1.0)),
-        ((Limits(2.0, 10, 0, 2.0), Limits(wait=60.0), Limits(3.0)), Limits(60.0, 10, 0, 2.0)),
+        ((), None),
+        ((Limits(None, 10, 9, 1.0),), None),
+        ((Limits(2.0, 10, 0, 2.0), Limits(wait=60.0), Limits(3.0)), 60.0),
     ],
 )
-def test_calls_are_paced_by_the_first_complete_limit(limits, expected):
-    """Of several limits the first complete one paces calls, and a refusal by any of them has the longest wait."""
-    assert (paced_limit(limits), longest_wait(limits)) == (expected, expected.wait)
+def test_all_limits_of_a_refusal_are_waited_for(limits, wait):
+    """Of several limits that ask for a wait the longest counts."""
+    assert longest_wait(limits) == wait
