@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.budget.call_answer import CallAnswer
 from airflow_provider_crm.budget.limit_state import POLL
 from airflow_provider_crm.budget.pace import Pace
 from airflow_provider_crm.budget.pacer import CallCount, Reservation
-from airflow_provider_crm.budget.shared_budget import CallAnswer, LeaseRequest
+from airflow_provider_crm.budget.shared_budget import LeaseRequest
 from airflow_provider_crm.budget.waiting_calls import WaitingCalls
 
 if TYPE_CHECKING:

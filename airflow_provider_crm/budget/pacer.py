@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_crm.budget.call_answer import CallAnswer
 from airflow_provider_crm.budget.pace import Pace
-from airflow_provider_crm.budget.shared_budget import CallAnswer
 from airflow_provider_crm.budget.usage import DayUse, GroupUse
 from airflow_provider_crm.budget.waiting_calls import WaitingCalls
 

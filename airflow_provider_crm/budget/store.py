@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.budget.shared_budget import CallAnswer, LeaseRequest
+    from airflow_provider_crm.budget.call_answer import CallAnswer
+    from airflow_provider_crm.budget.shared_budget import LeaseRequest
     from airflow_provider_crm.database.database import Database
 
 # Seconds without a word after which a worker has died, and within which it still takes its part.

@@ -43,7 +43,7 @@ def pacer(time):
 def call(pacer, time, remaining):
     """Make a call of a millisecond as soon as the pacer allows it."""
     while not isinstance(got := pacer.acquire(), Reservation):
-        time.seconds += got
+        time.seconds += max(got, 0.001)
     time.seconds += 0.001
     pacer.record_answer(got, (Limits(limit=10, remaining=remaining, reset=round(8.123 - time.seconds, 3)),))
 
@@ -112,7 +112,7 @@ def test_a_429_pauses_all_threads(time, remaining):
     assert pacer.acquire() == pytest.approx(0.1)
     time.seconds = 3.001
     while remaining == 0 and not isinstance(got := pacer.acquire(), Reservation):
-        time.seconds += got
+        time.seconds += max(got, 0.001)
     assert remaining == 0 or isinstance(pacer.acquire(), Reservation)
     assert time.seconds < 6.0
 
@@ -161,7 +161,7 @@ def test_a_stated_rate_spaces_calls(time):
     pacer = Pacer(time.clock(), stated=StatedLimit(40, 1))
     for _ in range(41):
         while not isinstance(got := pacer.acquire(), Reservation):
-            time.seconds += got
+            time.seconds += max(got, 0.001)
         pacer.record_answer(got, (Limits(),))
     # A call that wakes late may catch up, so the first two leave at once.
     assert 1.0 < time.seconds + 0.03 < 1.1

@@ -46,7 +46,7 @@ def server():
 def call(pacer, server, units=1, *, day=False):
     """Make one call when the pacer allows it; returns whether it was accepted."""
     while not isinstance(reservation := pacer.acquire(units), Reservation):
-        server.now += reservation
+        server.now += max(reservation, 0.001)  # as callers do: less than the precision of the clock never passes
     server.now += 0.0005
     told = server.take(units)
     server.now += 0.0005
