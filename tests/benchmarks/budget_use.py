@@ -116,11 +116,11 @@ def home() -> Iterator[Path]:
 def main() -> None:
     """Read the arguments, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="measure cells whose line has this text")
+    parser.add_argument("--only", action="append", help="measure cells whose line has this text, or another such one")
     parser.add_argument("--extended", action="store_true", help="measure the longer cells, too")
     parser.add_argument("--list", action="store_true", help="only list the cells")
     chosen = parser.parse_args()
-    found = [line for line in lines(extended=chosen.extended) if chosen.only in str(line)]
+    found = [line for line in lines(extended=chosen.extended) if any(text in str(line) for text in chosen.only or [""])]
     if chosen.list:
         print(*found, f"{len(found)} cells, {sum(line.cell.lasts for line in found)} s", sep="\n")  # noqa: T201 - asked for
         return
