@@ -200,7 +200,8 @@ class Limit:
             shown: The limit as it names it.
             cost: Units that the vendor counted for the call.
         """
-        reset, length = shown.reset, shown.length
+        # What a refusal says itself is nearer to the truth than when the window ends.
+        reset, length = shown.wait or shown.reset, shown.length
         limit, remaining = shown.limit or 0, shown.remaining or 0
         grain, longest = self.grain, self.longest_reset
         if reset is not None and reset > 0:

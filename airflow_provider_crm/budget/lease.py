@@ -136,8 +136,10 @@ class LeasingPacer:
                 self._has_news = True
             if refused or shows or now >= self._unbound_until:
                 self._note(CallAnswer(sent_at, now, cost, limits, refused))
-            waits = any(one.wait is not None for one in limits or ()) or shows
-            return _OWN_WAIT * (0.5 + self._clock.jitter() / 2) if refused and not waits else 0.0
+            if not refused or any(one.remaining is not None and one.remaining < cost for one in limits or ()):
+                return 0.0  # a limit that is used up keeps all calls back
+            named = max((one.wait for one in limits or () if one.wait), default=None)
+            return _OWN_WAIT * (0.5 + self._clock.jitter() / 2) if named is None else named
 
     def use(self, group: str) -> GroupUse:
         """Return what was used so far.

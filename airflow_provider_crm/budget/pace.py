@@ -230,19 +230,21 @@ class Pace:
     def after_refusal(self, sent_at: float, now: float, cost: int, shown: Sequence[Limits]) -> tuple[Pace, float]:
         """Return the pace after a refusal, and the seconds that only its call waits.
 
-        All calls wait as the vendor says. Where it says nothing, and no limit explains the refusal, it may be none of
-        a limit: only its call waits, until enough others are refused as well.
+        All calls wait where a known limit explains it. If none does, only its own call waits, as long as the vendor
+        says, until enough others are refused as well: then there is a limit that no answer names.
         """
         named = max((one.wait for one in shown if one.wait), default=None)
-        if any(limit.explains(cost) for _, limit in self.limits) or (named is not None and self.limits):
+        if any(limit.explains(cost) for _, limit in self.limits):
             until = self._until(now, cost) if named is None else named
             return changed(self, opens_at=max(self.opens_at, now + until)), 0.0
-        if named is not None or self.discovered.is_closed:
+        if self.discovered.is_closed or (named is not None and self.discovered.rate is not None):
             return changed(self, discovered=self.discovered.record_refusal(sent_at, now, named)), 0.0
         doubt = Doubt(sent_at) if self.doubt is None else self.doubt.with_refusal(sent_at)
         if doubt.refused >= _REFUSALS and doubt.accepted <= _ACCEPTED * doubt.refused:
-            return changed(self, doubt=None, discovered=self.discovered.record_refusal(doubt.since, now, None)), 0.0
-        return changed(self, doubt=doubt, discovered=self.discovered.record_doubt(now)), _OWN_WAIT
+            closed = self.discovered.record_refusal(doubt.since, now, named)
+            return changed(self, doubt=None, discovered=closed), 0.0
+        own_wait = _OWN_WAIT if named is None else named
+        return changed(self, doubt=doubt, discovered=self.discovered.record_doubt(now)), own_wait
 
     def _until(self, now: float, cost: int) -> float:
         """Return the seconds until the limit that explains a refusal allows the next call, as far as known."""

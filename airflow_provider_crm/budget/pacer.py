@@ -161,7 +161,8 @@ class Pacer:
             elif answer.is_ample and self._pace.limits:
                 self._ample = answer
                 return 0.0
-            return self._learn(answer) * (0.5 + self._clock.jitter() / 2)
+            wait = self._learn(answer)
+            return wait if any(one.wait for one in limits or ()) else wait * (0.5 + self._clock.jitter() / 2)
 
     def use(self, group: str) -> GroupUse:
         """Return what was used so far.

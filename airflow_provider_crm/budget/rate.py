@@ -33,6 +33,8 @@ USUAL_LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 3600.0)
 """Seconds: vendors count by windows of whole units of time. One that fits what was seen is the length of a window."""
 # Of so many of the latest calls, the part that may be refused for other reasons before calls slow down, and to what.
 _LATEST, _TOO_MANY, _TOO_FAST = 100, 0.018, 0.94
+# How often in a row, with never fewer than that refused in between: more often, the rate is not the reason.
+_MOST_FALLS, _FEW = 3, 0.002
 # Seconds after which a call asks whether the vendor has opened again, where it does not say when: at first, at first
 # where the length of its windows is known as part of it, and at most.
 _FIRST_PAUSE, _PART, _LONGEST_PAUSE = 0.25, 0.1, 60.0
@@ -52,6 +54,7 @@ class DiscoveredRate:
         pause: Seconds until then, where the vendor does not say when it opens; 0 where it does.
         next_at: When the next call may be sent.
         calm_since: When the last refusal was over.
+        falls: How often calls have slowed down since fewer were refused.
         refused_share: Part of the latest calls that were refused for no known reason.
         length: Seconds of a window, as far as known; 0 if not.
     """
@@ -66,6 +69,7 @@ class DiscoveredRate:
     next_at: float = -math.inf
     calm_since: float = 0.0
     refused_share: float = 0.0
+    falls: int = 0
     length: float = 0.0
 
     @classmethod
@@ -118,7 +122,8 @@ class DiscoveredRate:
         """
         if not self.is_closed or sent_at <= self.refused_at or sent_at < self.opens_at:
             share = self.refused_share and self.refused_share * (1 - 1 / _LATEST) ** calls
-            return changed(self, accepted=self.accepted + calls, refused_share=share)
+            falls = self.falls if share > _FEW else 0
+            return changed(self, accepted=self.accepted + calls, refused_share=share, falls=falls)
         return _opened(self, sent_at, calls)
 
     def record_refusal(self, sent_at: float, now: float, wait: float | None) -> DiscoveredRate:
@@ -148,7 +153,16 @@ class DiscoveredRate:
         share = self.refused_share + (1 - self.refused_share) / _LATEST
         if share < _TOO_MANY:
             return changed(self, refused_share=share)
-        return changed(self, rate=_TOO_FAST * self.rate, refused_rate=self.rate, refused_share=0.0, calm_since=now)
+        if self.falls >= _MOST_FALLS:  # they do not depend on how fast we are
+            return DiscoveredRate(begun=now, calm_since=now)
+        return changed(
+            self,
+            rate=_TOO_FAST * self.rate,
+            refused_rate=self.rate,
+            refused_share=0.0,
+            falls=self.falls + 1,
+            calm_since=now,
+        )
 
     def _first_pause(self) -> float:
         return self.length * _PART if self.length else _FIRST_PAUSE

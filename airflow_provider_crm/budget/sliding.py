@@ -52,6 +52,7 @@ class SlidingWindow:
         most_others: The same, as far as our own certainly do not explain them; 0 where no others are expected.
         others_expected: Units of other programs within the length, over some lengths.
         others_at: When they were counted last.
+        more_at: When there is more, by the latest answer; infinite if it does not say.
     """
 
     kind: ClassVar[str] = "sliding"
@@ -64,6 +65,7 @@ class SlidingWindow:
     most_others: int = 0
     others_expected: float = 0.0
     others_at: float = -math.inf
+    more_at: float = math.inf
 
     def at(self, now: float) -> SlidingWindow:
         """Return the state without the calls that count no more."""
@@ -93,7 +95,9 @@ class SlidingWindow:
                 return max(slot.received_at + self.length - now, _SMALLEST_WAIT)
         if traffic.in_flight:
             return POLL
-        return self.length / 16  # other programs have it all
+        # Other programs have it all: a call asks when the vendor says that there is more.
+        asks_at = self.more_at if math.isfinite(self.more_at) else self.others_at + self.length / 16
+        return max(asks_at - now, 0.0)
 
     def free(self, now: float, traffic: Traffic) -> int:
         """Return the units that may be sent now."""
@@ -126,6 +130,7 @@ class SlidingWindow:
             most_others=most if expected else 0,
             others_expected=expected,
             others_at=seen.received_at,
+            more_at=seen.latest_end,
         ), agreement
 
     def unanswered(self, sent_at: float, now: float, cost: int) -> SlidingWindow:

@@ -32,6 +32,8 @@ _PARTLY, _SMALL, _FEW = 0.2, 8, 2
 _TRUSTED = 2
 # Of the calls of others, how much each window changes what is expected of them.
 _WEIGHT, _FADES = 0.5, 0.7
+# Part of the limit that is left at most to others that may come: what they do shows only where we call.
+_MOST_ROOM = 0.8
 # Until so many calls of others are expected, no call asks how many there were; nor after less than a part of a window.
 _ASKS, _SHORTEST_ASK = 0.25, 1 / 64
 # Before a window that one call needs whole, no other leaves for so many seconds: what lands late would take a part.
@@ -111,7 +113,7 @@ class _LimitWindow:
         used = self.own + traffic.in_flight
         room = self.limit - self.others - used
         if self.others_rate:
-            room -= math.ceil(room_for(self.others_rate * self._rest(self.seen_at)))
+            room -= math.ceil(min(room_for(self.others_rate * self._rest(self.seen_at)), _MOST_ROOM * self.limit))
         return min(self._cap() - used, room)
 
     def observe(self, seen: Seen, traffic: Traffic) -> tuple[Self, Agreement]:
@@ -161,7 +163,7 @@ class _LimitWindow:
         Their calls since the last answer are not known, so that they count as still to come. Where only that keeps a
         call back, one call goes and finds out.
         """
-        if room >= room_for(self.others_rate * self._rest(self.seen_at)):
+        if room >= min(room_for(self.others_rate * self._rest(self.seen_at)), _MOST_ROOM * self.limit):
             return 0.0
         if traffic.in_flight:
             return POLL
