@@ -200,11 +200,10 @@ def test_buckets(engine, shared):
     assert max(arrivals.longest_by_cost.values()) <= 12
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_limit_that_no_answer_names(engine, shared):
+def test_a_limit_that_no_answer_names():
     """Refusals alone show the limit: 90 % of it are used, and 1 % of the calls are refused at most."""
     server = UnitServer(240, 8, phase=0.37, close_rate_limit_header="absent")
-    arrivals = simulated(server, 300, engine=engine if shared else None, workers=2 if shared else 1)
+    arrivals = simulated(server, 300)
     used, refused = arrivals.used(server, 300)
     assert (used >= 0.9, refused <= 0.01) == (True, True)
     most, least = max(arrivals.by_cost.values()), min(arrivals.by_cost[cost] for cost in COSTS)
