@@ -55,7 +55,7 @@ _REFUSED = 0.4
 _FINDING, _MOST_FINDING = 0.1, 8
 _LONGEST_FINDING = 15.0
 _SHORT, _TIMES = 2.0, 8
-_WORTH_ASKING = 0.05
+_WORTH_ASKING = 0.25
 _BEFORE_END = 0.01
 # Lengths are mostly whole: the largest reset falls short of one by the time that the first call of a window was late.
 _LATE, _STEP = 0.06, 0.5
@@ -262,6 +262,8 @@ class Limit:
         """Return the seconds until one of the last units may be sent that find out the kind; 0 for any other."""
         kept, length = self._kept(), self.length
         most = kept * (_TIMES if length <= _SHORT else 1)
+        if len(self.states) == 2 and not isinstance(self.states[-1], TokenBucket):  # noqa: PLR2004 - both are windows
+            kept = 1
         if self.finding >= most or length > _LONGEST_FINDING:
             return 0.0
         free = self.states[0].free(now, traffic)
@@ -272,15 +274,16 @@ class Limit:
             return max(traffic.last_sent + 0.25 * 2.0 ** (kept - free) - now, 0.0)
         # Windows differ in their ends, and buckets from windows in between.
         in_between = traffic.last_sent + length / 2
-        until = self._differ_until(traffic.last_sent) if self.finding % 2 else in_between
+        until = self._differ_until(traffic) if self.finding % 2 else in_between
         left = until - traffic.last_sent
         return max(traffic.last_sent + left / max(free, 1) - now, 0.0)
 
-    def _differ_until(self, last_sent: float) -> float:
-        """Return until when units of one kind may be back that are not of another."""
+    def _differ_until(self, traffic: Traffic) -> float:
+        """Return until when units of one kind may be back that are not of another, for the answer to show it."""
+        last_sent = traffic.last_sent
         for state in self.states:
             if isinstance(state, FirstCallWindow) and last_sent + self.length / 4 < state.ends_after < math.inf:
-                return state.ends_after - _BEFORE_END
+                return state.ends_after - _BEFORE_END - traffic.latency
         return last_sent + self.length / 2
 
     def to_dict(self) -> dict[str, Any]:
