@@ -118,6 +118,12 @@ def first_known(*values: _Number | None) -> _Number | None:
     return next((value for value in values if value is not None), None)
 
 
+def name_limits(headers: Mapping[str, str]) -> bool:
+    """Return whether any header may be about a rate limit: most answers of a vendor without one have none to read."""
+    names = " ".join(headers).lower()
+    return "ratelimit" in names or "rate-limit" in names
+
+
 def standard_limits(headers: Mapping[str, str], now: dt.datetime) -> tuple[Limits, ...]:
     """Read the standard `RateLimit` header in all of its drafts, from the oldest to the one of 2025.
 

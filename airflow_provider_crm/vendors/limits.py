@@ -38,6 +38,10 @@ class Limits:
         return None not in (self.limit, self.remaining, self.reset)
 
 
+NO_LIMIT = Limits()
+"""What an answer shows that names no limit."""
+
+
 def longest_wait(limits: Sequence[Limits]) -> float | None:
     """Return the seconds after which all limits of an answer allow the next call; None if no limit names any."""
     return max((one.wait for one in limits if one.wait is not None), default=None)

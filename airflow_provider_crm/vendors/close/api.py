@@ -41,7 +41,7 @@ from airflow_provider_crm.vendors.close.fields import (
 )
 from airflow_provider_crm.vendors.close.tokens import authentication
 from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
-from airflow_provider_crm.vendors.limits import Limits
+from airflow_provider_crm.vendors.limits import NO_LIMIT, Limits
 from airflow_provider_crm.vendors.records import Json, Record
 from airflow_provider_crm.vendors.wins import WinRules
 
@@ -209,6 +209,8 @@ class Close:
 
     def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
+        if response.ok and not limit_headers.name_limits(response.headers):
+            return (NO_LIMIT,)
         headers, limits = response.headers, limit_headers.standard_limits(response.headers, now)
         old = headers.get("x-rate-limit-reset")
         old_reset = limit_headers.seconds_left(old, now)
