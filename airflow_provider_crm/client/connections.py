@@ -254,22 +254,23 @@ class Adapter(HTTPAdapter):
             return route.prefix + url.removeprefix(self._origin)
         return super().request_url(request, proxies)
 
-    def direct_route(self, url: str, verify: Any, cert: Any, proxies: Any) -> tuple[HTTPConnectionPool, str] | None:
+    def direct_route(
+        self, request: requests.PreparedRequest, session: requests.Session
+    ) -> tuple[HTTPConnectionPool, str] | None:
         """Return the pool of connections to the origin and their `Host` header, if no proxy is on the way.
 
         Args:
-            url: Of the request.
-            verify: The session's setting.
-            cert: The session's setting.
-            proxies: The session's setting.
+            request: The request.
+            session: Its session, with its settings.
 
         Returns:
             None also before the first request, and for a host that `http.client` writes in its own way.
         """
         route, host = self._route, self._host_header
-        if route is None or host is None or route.pool.proxy is not None or not url.startswith(self._origin):
+        if route is None or host is None or route.pool.proxy is not None:
             return None
-        same = (route.verify, route.cert, route.proxies) == (verify, cert, proxies or {})
+        settings = session.verify, session.cert, session.proxies
+        same = (route.verify, route.cert, route.proxies) == settings and (request.url or "").startswith(self._origin)
         return (route.pool, host) if same else None
 
     def close(self) -> None:

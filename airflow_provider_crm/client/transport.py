@@ -133,7 +133,7 @@ class Wire:
         http, adapter = self._http, self._adapter
         if not isinstance(adapter, Adapter) or any(one is not adapter for one in http.adapters.values()):
             return None
-        direct = adapter.direct_route(request.url or "", http.verify, http.cert, http.proxies)
+        direct = adapter.direct_route(request, http)
         answer = None if direct is None else exchange(*direct, request, self._bounds)
         if answer is None or isinstance(answer, PlainAnswer):
             return answer

@@ -12,7 +12,7 @@ from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 
 ROWS = 400
 MOST_CALLS = 300
-"""Of functions in Python, libraries included. `requests` alone takes over a thousand to put a row and read the answer."""
+"""Of functions in Python, libraries included. `requests` alone takes over a thousand for the call and its answer."""
 
 
 class SenderCount:
