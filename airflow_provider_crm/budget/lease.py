@@ -66,6 +66,8 @@ class LeasingPacer:
         self._leased_until = self._unbound_until = self._ask_at = -math.inf
         self._in_flight = 0
         self._answers: list[CallAnswer] = []
+        # Calls that were accepted while nothing bounded them: how many, and when the first of them was sent.
+        self._silent_units, self._silent_from = 0, 0.0
         self._batch = 1
         self._asking = self._has_news = False
 
@@ -88,7 +90,7 @@ class LeasingPacer:
             ahead = self._waiting.ahead(now, cost)
             if now < self._ask_at and not self._has_news:
                 return self._waiting.add(now, self._ask_at - now, cost, ahead)
-            request = self._request(cost, ahead)
+            request = self._request(now, cost, ahead)
         try:
             lease = self._store.lease(self._name, request)
         except BaseException:
@@ -134,8 +136,11 @@ class LeasingPacer:
                 self._unbound_until = -math.inf
                 self._leased.clear()
                 self._has_news = True
-            if refused or shows or now >= self._unbound_until:
-                self._note(CallAnswer(sent_at, now, cost, limits, refused))
+            if not refused and not shows and limits is not None and now < self._unbound_until:
+                self._silent_from = self._silent_from if self._silent_units else sent_at
+                self._silent_units += cost
+                return 0.0
+            self._note(CallAnswer(sent_at, now, cost, limits, refused))
             if not refused or any(one.remaining is not None and one.remaining < cost for one in limits or ()):
                 return 0.0  # a limit that is used up keeps all calls back
             named = max((one.wait for one in limits or () if one.wait), default=None)
@@ -166,7 +171,7 @@ class LeasingPacer:
             if not self._leased and not self._answers:
                 return
             self._leased.clear()
-            request = self._request(1, 0, wants=0)
+            request = self._request(self._clock.monotonic(), 1, 0, wants=0)
         self._store.lease(self._name, request)
 
     def _note(self, answer: CallAnswer) -> None:
@@ -176,29 +181,40 @@ class LeasingPacer:
         self._answers.append(answer)
 
     def _take(self, now: float, cost: int) -> Reservation | float | None:
-        """Use a leased call, or return the seconds until it may leave; None if none of this cost is leased."""
+        """Use leased units, or return the seconds until they may leave; None if too few are leased."""
         if now < self._unbound_until:
             return self._reserved(now, cost)
         if self._leased and now > self._leased_until:
             self._leased.clear()
             self._batch = max(self._batch // 2, 1)
-        for index, (moment, leased) in enumerate(self._leased):
-            if leased == cost:
-                if moment > now:
-                    return moment - now
-                del self._leased[index]
-                return self._reserved(now, cost)
-        return None
+        if sum(units for _, units in self._leased) < cost:
+            return None
+        moment, units = now, 0
+        for at, leased in self._leased:
+            moment, units = max(moment, at), units + leased
+            if units >= cost:
+                break
+        if moment > now:
+            return moment - now
+        left = units - cost
+        while units > 0:
+            units -= self._leased.popleft()[1]
+        if left:
+            self._leased.appendleft((now, left))
+        return self._reserved(now, cost)
 
     def _reserved(self, now: float, cost: int) -> Reservation:
         self._waiting.remove(cost)
         self._in_flight += cost
         return Reservation(now, cost)
 
-    def _request(self, cost: int, ahead: int, wants: int | None = None) -> LeaseRequest:
+    def _request(self, now: float, cost: int, ahead: int, wants: int | None = None) -> LeaseRequest:
         leased = sum(units for _, units in self._leased)
         if not self._leased:
             self._batch = min(2 * self._batch, _LARGEST_BATCH)
+        if self._silent_units:
+            self._answers.insert(0, CallAnswer(self._silent_from, now, self._silent_units, (), refused=False))
+            self._silent_units = 0
         answers, self._answers = tuple(self._answers), []
         self._asking, self._has_news = True, False
         return LeaseRequest(

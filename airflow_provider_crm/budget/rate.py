@@ -123,7 +123,8 @@ class DiscoveredRate:
         if not self.is_closed or sent_at <= self.refused_at or sent_at < self.opens_at:
             share = self.refused_share and self.refused_share * (1 - 1 / _LATEST) ** calls
             falls = self.falls if share > _FEW else 0
-            return changed(self, accepted=self.accepted + calls, refused_share=share, falls=falls)
+            begun = sent_at if self.begun is None else self.begun
+            return changed(self, begun=begun, accepted=self.accepted + calls, refused_share=share, falls=falls)
         return _opened(self, sent_at, calls)
 
     def record_refusal(self, sent_at: float, now: float, wait: float | None) -> DiscoveredRate:

@@ -36,6 +36,8 @@ _WEIGHT, _FADES = 0.5, 0.7
 _MOST_ROOM = 0.8
 # Until so many calls of others are expected, no call asks how many there were; nor after less than a part of a window.
 _ASKS, _SHORTEST_ASK = 0.25, 1 / 64
+# In one of so many short windows the last call waits for their end: it sees others, whose calls come all the time.
+_LOOKS, _LONGEST_LOOK, _BEFORE_END = 4, 2.0, 0.01
 # Before a window that one call needs whole, no other leaves for so many seconds: what lands late would take a part.
 _DRAINED = 2.0
 
@@ -63,6 +65,7 @@ class _LimitWindow:
         first_received_at: When the first of their answers came; infinite before that.
         observed: Whether an answer of this window has come.
         seen_at: When the last one came.
+        number: Windows since the first one.
         used_before: Units that were used when the last window ended.
         trusted: How many ends in a row came as foreseen.
     """
@@ -84,6 +87,7 @@ class _LimitWindow:
     first_received_at: float = math.inf
     observed: bool = False
     seen_at: float = -math.inf
+    number: int = 0
     used_before: int = 0
     trusted: int = 0
 
@@ -93,20 +97,21 @@ class _LimitWindow:
 
     def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until a call may be sent; 0 for now."""
+        asks = POLL if traffic.in_flight else 0.0
         if not self.limit:
-            return POLL if traffic.in_flight else 0.0
+            return asks
         cap, used, left = self._cap(), self.own + traffic.in_flight, self.ends_before - now
-        if ahead >= cap and used and 0 < left <= _DRAINED:
-            return left
         need = min(cost, cap) + (ahead if used + ahead <= cap and ahead < cap else 0)
         room = self.limit - self.others - used - need
-        if used + need > cap or room < 0:
-            if math.isfinite(left):
-                return min(left, POLL) if traffic.in_flight else left
-            return POLL if traffic.in_flight else self._unknown_end(now, traffic)
+        drains = ahead >= cap and used > 0 and 0 < left <= _DRAINED
+        if used + need > cap or room < 0 or drains:
+            until = left if math.isfinite(left) else self._unknown_end(now, traffic)
+            return min(until, asks) if asks else until
         if not self.observed and used and self.trusted < _TRUSTED:
             return POLL  # the first call shows whether the window has begun
-        return self._until_room(now, traffic, room) if self.others_rate else 0.0
+        if self.others_rate:
+            return self._until_room(now, traffic, room)
+        return self._until_look(now, traffic) if used + need == cap > 1 else 0.0
 
     def free(self, now: float, traffic: Traffic) -> int:  # noqa: ARG002 - as others have it
         """Return the units that may be sent now."""
@@ -156,6 +161,12 @@ class _LimitWindow:
         """Return the seconds of this window that are left after a moment."""
         end = self.ends_before if math.isfinite(self.ends_before) else self.begun_before + self.length
         return max(min(end - now, self.length), 0.0) if math.isfinite(end) else self.length
+
+    def _until_look(self, now: float, traffic: Traffic) -> float:
+        """Return the seconds for which the last call of a window waits to see whether others have called in it."""
+        if self.number % _LOOKS != _LOOKS - 1 or self.length > _LONGEST_LOOK:
+            return 0.0
+        return max(self.ends_after - traffic.latency - _BEFORE_END - now, 0.0)
 
     def _until_room(self, now: float, traffic: Traffic, room: int) -> float:
         """Return the seconds until other programs need no more than that much room in the rest of the window.
@@ -210,6 +221,7 @@ class AlignedWindow(_LimitWindow):
             ends_after=begun_after + self.length if known else begun_after,
             ends_before=begun_before + self.length if known else math.inf,
             others_rate=self._others_seen(),
+            number=self.number + 1,
             used_before=self.own + self.others,
             trusted=self.trusted,
         )
@@ -236,6 +248,7 @@ class FirstCallWindow(_LimitWindow):
             begun_before=ends_before,
             ends_after=ends_after,
             others_rate=self._others_seen(),
+            number=self.number + 1,
             used_before=self.own + self.others,
             trusted=self.trusted,
         )
