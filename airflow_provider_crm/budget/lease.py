@@ -64,6 +64,7 @@ class LeasingPacer:
         self._count = CallCount(clock.now().timestamp())
         self._leased: deque[tuple[float, int]] = deque()
         self._leased_until = self._unbound_until = self._ask_at = -math.inf
+        self._offset: float | None = None
         self._in_flight = 0
         self._answers: list[CallAnswer] = []
         # Calls that were accepted while nothing bounded them: how many, and when the first of them was sent.
@@ -101,7 +102,7 @@ class LeasingPacer:
         with self._lock:
             now = self._clock.monotonic()
             self._asking = False
-            self._pace = lease.pace
+            self._pace, self._offset = lease.pace, lease.offset
             self._leased.extend((moment, cost) for moment in lease.moments)
             self._leased_until, self._unbound_until = lease.until, lease.unbound_until
             self._ask_at = now + lease.wait
@@ -154,12 +155,12 @@ class LeasingPacer:
         """
         with self._lock:
             now = self._clock.now()
-            return self._count.use(group, self._pace, now.timestamp(), now)
+            return self._count.use(group, self._pace, self._store_time(), now)
 
     def waits_for_day(self, cost: int = 1) -> bool:
         """Return whether the limit of a day keeps a call of this cost back, rather than any other."""
         with self._lock:
-            return self._pace.waits_for_day(self._clock.now().timestamp(), cost)
+            return self._pace.waits_for_day(self._store_time(), cost)
 
     def close(self) -> None:
         """Give back what was leased and not used, and report the last answers.
@@ -225,4 +226,9 @@ class LeasingPacer:
             wants=self._batch * cost if wants is None else wants,
             cost=cost,
             ahead=ahead,
+            at=-math.inf if self._offset is None else self._store_time(),
         )
+
+    def _store_time(self) -> float:
+        """Return the time by which the pace counts: the store's, or this machine's before the first lease."""
+        return self._clock.now().timestamp() if self._offset is None else self._clock.monotonic() + self._offset

@@ -5,6 +5,7 @@ Where calls cost several units of the limit, all numbers of calls here are units
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +26,7 @@ class LeaseRequest:
         wants: Units that it can use now; 0 to report only.
         cost: Units of one call.
         ahead: Units of a call that waits for longer than the one that is wanted.
+        at: The store's time, as the worker knows it from its last lease; minus infinity before the first one.
     """
 
     worker: str
@@ -34,6 +36,7 @@ class LeaseRequest:
     wants: int = 1
     cost: int = 1
     ahead: int = 0
+    at: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Lease:
             then; minus infinity where limits are known.
         wait: Seconds after which to ask again if there are no calls.
         pace: What all workers know, for reports.
+        offset: Seconds by which the times of `pace` are ahead of the worker's monotonic clock.
     """
 
     moments: tuple[float, ...]
@@ -54,6 +58,7 @@ class Lease:
     unbound_until: float
     wait: float
     pace: Pace
+    offset: float
 
 
 class SharedBudget(Protocol):

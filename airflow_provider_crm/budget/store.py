@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -60,17 +60,32 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class SharedPace:
-    """The pace of all workers; times are the database's epoch seconds.
+    """The pace of all workers; times are epoch seconds that never run backwards.
+
+    They are the database's until its clock is set back; then they go on by the workers' monotonic clocks, so that what
+    was known holds on. Without a worker that has asked before, they go on from the last use. If the clock is set
+    forward, windows seem to be over: up to one window of calls may be refused before their answers correct that.
 
     Attributes:
         pace: What is known.
         holders: By worker.
         at: When it was used last.
+        ahead: Seconds by which these times are ahead of the database's clock: by how much that was set back.
     """
 
     pace: Pace
     holders: dict[str, Holder]
     at: float
+    ahead: float = 0.0
+
+    def by_clock(self, database_time: float, worker_time: float = -math.inf) -> SharedPace:
+        """Return the pace with `ahead` as large as it must be.
+
+        Args:
+            database_time: The time that the database's clock shows.
+            worker_time: The same moment by the worker, see `LeaseRequest.at`.
+        """
+        return replace(self, ahead=max(self.ahead, max(self.at, worker_time) - database_time))
 
     def heard(self, request: LeaseRequest, answers: Sequence[CallAnswer], now: float) -> SharedPace:
         """Return the pace with what a worker reports.
@@ -100,7 +115,7 @@ class SharedPace:
             sent_at, received_at, cost, limits, refused = answer
             pace, _ = pace.at(received_at).answered(sent_at, received_at, cost, limits, refused=refused, now=now)
         holders[request.worker] = Holder(request.in_flight, now, 0 if pace.is_bound else held.asked + 1)
-        return SharedPace(pace.at(now), holders, now)
+        return replace(self, pace=pace.at(now), holders=holders, at=now)
 
     def granted(self, request: LeaseRequest, now: float) -> tuple[SharedPace, list[float], float]:
         """Return the pace after a grant, the moments of its calls, and the seconds to wait if there are none."""
@@ -119,7 +134,8 @@ class SharedPace:
             moments.append(moment)
         holder = self.holders[request.worker]
         held = Holder(holder.units + len(moments) * request.cost, now, holder.asked)
-        return SharedPace(pace, self.holders | {request.worker: held}, now), moments, wait
+        after = replace(self, pace=pace, holders=self.holders | {request.worker: held}, at=now)
+        return after, moments, wait
 
     def _fair(self, now: float) -> int:
         """Return the calls that one worker gets at most at once, so that the others get some, too."""
@@ -134,14 +150,14 @@ class SharedPace:
     def to_json(self) -> str:
         """Return the text that is stored."""
         holders = {worker: [one.units, one.seen_at, one.asked] for worker, one in self.holders.items()}
-        return json.dumps({"pace": self.pace.to_dict(), "holders": holders, "at": self.at})
+        return json.dumps({"pace": self.pace.to_dict(), "holders": holders, "at": self.at, "ahead": self.ahead})
 
     @classmethod
     def from_json(cls, text: str) -> SharedPace:
         """Return the pace that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         holders = {worker: Holder(*one) for worker, one in values["holders"].items()}
-        return cls(Pace.from_dict(values["pace"]), holders, values["at"])
+        return cls(Pace.from_dict(values["pace"]), holders, values["at"], values["ahead"])
 
 
 class BudgetStore:
@@ -161,8 +177,10 @@ class BudgetStore:
             TransientError: With code `LEDGER`, if the database cannot be used.
         """
         with self._database.transaction() as connection:
-            before = self._locked(connection, name, request)
-            now, read_at = self._database.now(connection).timestamp(), self._database.clock.monotonic()
+            stored = self._locked(connection, name, request)
+            database_time, read_at = self._database.now(connection).timestamp(), self._database.clock.monotonic()
+            before = stored.by_clock(database_time, request.at)
+            now = database_time + before.ahead
             later = now - read_at
             answers = [
                 one._replace(sent_at=one.sent_at + later, received_at=min(one.received_at + later, now))
@@ -183,6 +201,7 @@ class BudgetStore:
             unbound_until=unbound_until - later,
             wait=0.0 if moments else max(wait, _SHORTEST_WAIT),
             pace=after.pace,
+            offset=later,
         )
 
     def _locked(self, connection: Connection, name: str, request: LeaseRequest) -> SharedPace:
@@ -209,7 +228,7 @@ def _values(name: str, shared: SharedPace) -> dict[str, object]:
         "call_limit": 0 if limit is None else limit.units,
         "used": 0 if limit is None else limit.units - limit.remaining,
         "length": 0.0 if limit is None else limit.length,
-        "ends_at": dt.datetime.fromtimestamp(ends_at, dt.UTC) if math.isfinite(ends_at) else None,
+        "ends_at": dt.datetime.fromtimestamp(ends_at - shared.ahead, dt.UTC) if math.isfinite(ends_at) else None,
         "state": shared.to_json(),
-        "updated_at": dt.datetime.fromtimestamp(shared.at, dt.UTC),
+        "updated_at": dt.datetime.fromtimestamp(shared.at - shared.ahead, dt.UTC),
     }
