@@ -21,6 +21,8 @@ _COMPARED = 2.0
 _WEIGHT = 0.05
 # Rates that differ by less are one; those that differ by more are none of one bucket.
 _ROUGHLY, _FAR = 1.02, 1.3
+# Seconds of a whole bucket that differ by less are alike.
+_ALIKE = 1.5
 _SMALLEST_WAIT = 0.001
 _LONGEST_WAIT = 5.0
 
@@ -53,6 +55,7 @@ class TokenBucket:
         limit: Tokens that a full bucket holds; 0 until an answer names it.
         length: Seconds in which an empty bucket is refilled, if an answer has named them; else 0.
         period: The same, as far as the seconds show that answers have named; 0 if they have named none.
+        shortest: The shortest time that one of them shows; infinite if they have named none.
         level: Tokens at the time of the last answer.
         level_at: That time.
         slowest: The rate is at least this, in tokens per second.
@@ -69,6 +72,7 @@ class TokenBucket:
     limit: int = 0
     length: float = 0.0
     period: float = 0.0
+    shortest: float = math.inf
     level: float = 0.0
     level_at: float = -math.inf
     slowest: float = 0.0
@@ -85,6 +89,11 @@ class TokenBucket:
             return min(max(self.limit / period, self.slowest), self.fastest)
         return self.slowest if math.isinf(self.fastest) else max(self.slowest, self.fastest / 4)
 
+    @property
+    def names_one_rate(self) -> bool:
+        """Whether the seconds of all answers are about those of one rate; a window's are not for long."""
+        return 0 < self.period <= _ALIKE * self.shortest
+
     def at(self, now: float) -> TokenBucket:  # noqa: ARG002 - as windows have it
         """Return the same state: tokens come back all the time."""
         return self
@@ -96,15 +105,19 @@ class TokenBucket:
         spare = self._spare(traffic)
         need = min(cost + ahead, max(self.limit - math.ceil(spare), 1)) + spare
         missing = min(need, self.limit) - self.level_then(now) + traffic.in_flight
+        of_share = self.wait_of_share(now, traffic, cost, ahead)
+        return of_share if missing <= 0 else max(of_share, self._until_come(missing, self.rate, traffic))
+
+    def wait_of_share(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
+        """Return the seconds until our share has the tokens of a call, whatever the bucket holds; 0 for now."""
         own_most = max(math.floor(self.share * self.limit + 1e-9), 1)
-        own_missing = min(cost + ahead, own_most) - self.own_level_then(now) + traffic.in_flight
-        if missing <= 0 and own_missing <= 0:
-            return 0.0
-        rate = self.rate
+        missing = min(cost + ahead, own_most) - self.own_level_then(now) + traffic.in_flight
+        return 0.0 if missing <= 0 else self._until_come(missing, self.share * self.rate, traffic)
+
+    def _until_come(self, missing: float, rate: float, traffic: Traffic) -> float:
         if not rate:
             return POLL if traffic.in_flight else 1.0
-        wait = max(missing / rate, own_missing / (self.share * rate))
-        return min(max(wait, _SMALLEST_WAIT), _LONGEST_WAIT)
+        return min(max(missing / rate, _SMALLEST_WAIT), _LONGEST_WAIT)
 
     def free(self, now: float, traffic: Traffic) -> int:
         """Return the units that may be sent now."""
@@ -115,8 +128,13 @@ class TokenBucket:
         """Learn from an answer: how many tokens there are, and how fast they come."""
         state = self if seen.limit == self.limit else self._begun(seen)
         now, crossed = max(seen.received_at, state.level_at), traffic.crossed(seen.sent_at)
+        period = _period(seen)
         state = changed(
-            state, taken=state.taken + seen.cost, length=seen.length, period=max(state.period, _period(seen))
+            state,
+            taken=state.taken + seen.cost,
+            length=seen.length,
+            period=max(state.period, period),
+            shortest=min(state.shortest, period or math.inf),
         )
         state, agreement = state.compared(seen, crossed, traffic)
         lowest = float(max(seen.remaining - crossed, 0))

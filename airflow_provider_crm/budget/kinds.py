@@ -3,7 +3,8 @@
 Answers say what is left, and often when there is more, but not how the vendor counts. So a limit is kept in all kinds
 at once, until its answers have contradicted all but one; calls are paced by the strictest kind that is left. Of a limit
 whose kind is not settled, the last few units are sent one by one over the time in which the kinds differ: their answers
-show which units have come back by then. Where another kind than the strictest has units again, one call finds out.
+show which units have come back by then. Where another kind than the strictest has units again, one call finds out;
+but not where only a part of the limit may be used: that call would exceed it if the strictest kind is the right one.
 
 A kind that contradicts its answers later, because it was taken for another one or the vendor has changed it, is given
 up, and all kinds are possible again.
@@ -56,6 +57,8 @@ _FINDING, _MOST_FINDING = 0.1, 8
 _LONGEST_FINDING = 15.0
 _SHORT, _TIMES = 2.0, 8
 _WORTH_ASKING = 0.25
+# Our first units, as so many times the limit.
+_FIRST = 2
 _BEFORE_END = 0.01
 # Lengths are mostly whole: the largest reset falls short of one by the time that the first call of a window was late.
 _LATE, _STEP = 0.06, 0.5
@@ -165,7 +168,20 @@ class Limit:
         return changed(self, states=states)
 
     def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
-        """Return the seconds until a call may be sent; 0 for now."""
+        """Return the seconds until a call may be sent; 0 for now.
+
+        Of a part of the limit, no more is used while the kind is not settled than a bucket would allow, if its answers
+        look like those of one: windows of a length that is not known yet would allow more.
+        """
+        wait, last = self._wait_by_windows(now, traffic, cost, ahead), self.states[-1]
+        if self.share == 1 or self.settled or not isinstance(last, TokenBucket) or not last.names_one_rate:
+            return wait
+        # The windows of a second that are told in whole seconds name one rate for ever.
+        if last.taken >= _FIRST * self.units and not isinstance(self.states[-2], SlidingWindow):
+            return wait
+        return max(wait, last.wait_of_share(now, traffic, cost, ahead))
+
+    def _wait_by_windows(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         strictest = self.states[0]
         wait = strictest.wait(now, traffic, cost, ahead)
         if self.settled or not strictest.limit:
@@ -174,7 +190,7 @@ class Limit:
             return self._one_by_one(now, traffic)
         if traffic.in_flight:
             return min(wait, POLL)
-        if wait < self.length * _WORTH_ASKING:
+        if wait < self.length * _WORTH_ASKING or (self.share < 1 and self.length):
             return wait
         others = [state.wait(now, traffic, cost, ahead) for state in self.states[1:] if self._finds(state)]
         asks = max(min(others, default=math.inf), self.found_at + self._pause() - now)
@@ -276,7 +292,9 @@ class Limit:
         in_between = traffic.last_sent + length / 2
         until = self._differ_until(traffic) if self.finding % 2 else in_between
         left = until - traffic.last_sent
-        return max(traffic.last_sent + left / max(free, 1) - now, 0.0)
+        wait = max(traffic.last_sent + left / max(free, 1) - now, 0.0)
+        # Of a part of the limit no call asks, so that the last units must not be waited for when more are back.
+        return wait if self.share == 1 else min(wait, self.states[0].wait(now, traffic, kept + 1, 0))
 
     def _differ_until(self, traffic: Traffic) -> float:
         """Return until when units of one kind may be back that are not of another, for the answer to show it."""

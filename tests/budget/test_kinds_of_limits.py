@@ -48,8 +48,12 @@ def test_a_limit_that_answers_tell_is_used(engine, cell):
 @pytest.mark.parametrize(
     "cell",
     [
-        *chosen("shares", ["20/1s"], ["ms"], [ALONE], ["share=0.5"]),
+        *chosen("shares", ["20/1s"], ["s", "ms"], [ALONE], ["share=0.5"]),
+        *chosen("shares", ["5/1s"], ["ms"], [ALONE], ["share=0.5"]),
+        *chosen("shares", ["20/10s"], ["s", "ms", "hubspot"], [ALONE]),
         *chosen("shares", ["100/5s"], ["ms"], [SHARED], ["share=0.9"]),
+        *chosen("shares", ["100/5s"], ["s"], [SHARED], ["share=0.5"], long=True),
+        *chosen("shares", ["100/10s"], ["s", "hubspot"], [ALONE, SHARED], ["share=0.9"], long=True),
         *chosen("shares", ["100/5s"], ["s", "ms"], [ALONE], ["share=0.9"], long=True),
     ],
 )
