@@ -219,6 +219,8 @@ class Limit:
         # What a refusal says itself is nearer to the truth than when the window ends.
         reset, length = shown.wait or shown.reset, shown.length
         limit, remaining = shown.limit or 0, shown.remaining or 0
+        if limit != self.units > 0 and not self.is_daily:  # another limit, which may be of another kind
+            return changed(Limit.unknown(self.share), grain=self.grain).observe(sent_at, now, traffic, shown, cost)
         grain, longest = self.grain, self.longest_reset
         if reset is not None and reset > 0:
             grain = shown.grain or min(grain, grain_of(reset))
