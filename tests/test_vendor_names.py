@@ -47,7 +47,7 @@ def is_name_of_vendor(identifier: str) -> bool:
     """Return whether an identifier has a vendor's name as one of its words; a method may be called `close`."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", identifier)
     named = {word.lower() for word in words} & set(VENDORS)
-    return bool(named) and not (named <= VERBS and identifier.strip("_") in {*VERBS, "get_close_matches"})
+    return bool(named) and not (named <= VERBS and identifier.strip("_") in {*VERBS, "get_close_matches", "will_close"})
 
 
 def mentions(source: str) -> list[str]:
@@ -149,6 +149,7 @@ def test_a_planted_name_is_found(line):
         'close = getattr(items, "close", None)',
         "weakref.finalize(self, self._file.close)",
         "difflib.get_close_matches(name, known)",
+        "answer.will_close",
         '"""Close the file, which deletes it."""',
         '"""Open a ledger. Close it at the end."""',
         '"""Name columns, and close matches."""',

@@ -36,6 +36,13 @@ class CallAnswer(NamedTuple):
             for one in self.limits
         )
 
+    def goes_with(self, earlier: CallAnswer) -> bool:
+        """Return whether both are ample answers about the same limits, so that they say as much together."""
+        if not self.is_ample or not earlier.is_ample:
+            return False
+        mine, its = ([(one.name, one.limit) for one in answer.limits or ()] for answer in (self, earlier))
+        return mine == its
+
     def with_earlier(self, earlier: CallAnswer) -> CallAnswer:
         """Return two ample answers as one; of their limits, those that were counted last: they leave the least."""
         left = [min(one.remaining or 0 for one in answer.limits or ()) for answer in (earlier, self)]

@@ -265,8 +265,11 @@ class Limit:
         return self.units > 0 and self.remaining < max(cost, 1)
 
     def _finds(self, state: LimitState) -> bool:
-        """Return whether a call may ask for the sake of this kind; of a bucket, other answers say enough."""
-        return not isinstance(state, TokenBucket) or not self.length
+        """Return whether a call may ask for the sake of this kind: whether its window has begun, which no answer shows.
+
+        Of a bucket, other answers say enough.
+        """
+        return not state.observed if isinstance(state, AlignedWindow | FirstCallWindow) else not self.length
 
     def _kept(self) -> int:
         """Return how many units of a window are sent one by one to find out the kind."""

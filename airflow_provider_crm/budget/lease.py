@@ -177,7 +177,7 @@ class LeasingPacer:
 
     def _note(self, answer: CallAnswer) -> None:
         """Keep an answer for the next report, together with the one before where that says as much."""
-        if self._answers and answer.is_ample and self._answers[-1].is_ample:
+        if self._answers and answer.goes_with(self._answers[-1]):
             answer = answer.with_earlier(self._answers.pop())
         self._answers.append(answer)
 

@@ -153,7 +153,7 @@ class Pacer:
             self._count.add(cost)
             answer = CallAnswer(sent_at, now, cost, limits, refused)
             if self._ample is not None:
-                if answer.is_ample and self._ample.cost < _MOST_AT_ONCE:
+                if answer.goes_with(self._ample) and self._ample.cost < _MOST_AT_ONCE:
                     self._ample = answer.with_earlier(self._ample)
                     return 0.0
                 self._learn(self._ample)

@@ -128,7 +128,7 @@ class DiscoveredRate:
         return _opened(self, sent_at, calls)
 
     def record_refusal(self, sent_at: float, now: float, wait: float | None) -> DiscoveredRate:
-        """Close until the vendor may have opened again; of several refusals at once the first shows it.
+        """Let no call leave until the vendor may have opened again; of several refusals at once the first shows it.
 
         Args:
             sent_at: When the refused call was sent.
