@@ -77,6 +77,7 @@ class Limit:
         named_length: The length that answers name; 0 if they do not.
         remaining: Units left by the latest answer.
         ends_at: When there are more by the latest answer; infinite if it does not say.
+        seen_at: When that came.
         found_at: When a call was sent last that had no room in the strictest kind.
         asked: The kinds that had room for it.
         finding: Calls that were sent one by one to find out the kind.
@@ -91,6 +92,7 @@ class Limit:
     named_length: float = 0.0
     remaining: int = 0
     ends_at: float = math.inf
+    seen_at: float = -math.inf
     found_at: float = -math.inf
     asked: tuple[str, ...] = ()
     finding: int = 0
@@ -253,6 +255,7 @@ class Limit:
             named_length=named,
             remaining=remaining,
             ends_at=seen.latest_end,
+            seen_at=now,
             asked=() if sent_at >= self.found_at else self.asked,
         )
 
@@ -265,11 +268,13 @@ class Limit:
         return self.units > 0 and self.remaining < max(cost, 1)
 
     def _finds(self, state: LimitState) -> bool:
-        """Return whether a call may ask for the sake of this kind: whether its window has begun, which no answer shows.
+        """Return whether a call may ask for the sake of this kind: its window ends after the latest answer.
 
         Of a bucket, other answers say enough.
         """
-        return not state.observed if isinstance(state, AlignedWindow | FirstCallWindow) else not self.length
+        if isinstance(state, AlignedWindow | FirstCallWindow):
+            return not state.observed and state.begun_before > self.seen_at
+        return not self.length
 
     def _kept(self) -> int:
         """Return how many units of a window are sent one by one to find out the kind."""
