@@ -99,32 +99,53 @@ def test_a_cancelled_reservation_comes_back(pacer):
     assert isinstance(pacer.acquire(), Reservation)
 
 
-@pytest.mark.parametrize("remaining", [0, 50])
-def test_a_429_pauses_all_threads(time, remaining):
-    """After a refusal no thread gets a reservation until the vendor's wait is over, even if calls seem to remain.
+def test_a_429_of_a_known_limit_pauses_all_threads(time):
+    """After a refusal no thread gets a reservation until the vendor's wait is over.
 
     Where others have used all of the limit, they may do so again: a call asks within the next window, as long again.
     """
     pacer = Pacer(time.clock())
-    pacer.record_answer(pacer.acquire(), (Limits(wait=3.0, limit=100, remaining=remaining, reset=3.0),), refused=True)
+    pacer.record_answer(pacer.acquire(), (Limits(wait=3.0, limit=100, remaining=0, reset=3.0),), refused=True)
     assert pacer.acquire() == 3.0
     time.seconds = 2.9
     assert pacer.acquire() == pytest.approx(0.1)
     time.seconds = 3.001
-    while remaining == 0 and not isinstance(got := pacer.acquire(), Reservation):
+    while not isinstance(got := pacer.acquire(), Reservation):
         time.seconds += max(got, 0.001)
-    assert remaining == 0 or isinstance(pacer.acquire(), Reservation)
     assert time.seconds < 6.0
 
 
-def test_a_shorter_pause_never_ends_a_longer_one(time):
-    """Of the waits that several refusals name the longest counts."""
+@pytest.mark.parametrize("shown", [Limits(wait=3.0), Limits(wait=3.0, limit=100, remaining=50, reset=3.0)])
+def test_three_429s_without_a_known_reason_pause_all_threads(time, shown):
+    """No answer names a limit that is used up: each of two refused calls waits alone, from the third on all of them.
+
+    Once the vendor's wait is over, one call asks whether it has opened again, and the others wait for its answer.
+    """
     pacer = Pacer(time.clock())
-    reservations = pacer.acquire(), pacer.acquire()
-    for reservation, wait in zip(reservations, (10.0, 1.0), strict=True):
-        assert pacer.record_answer(reservation, (Limits(wait=wait),), refused=True) == 0
-    time.seconds = 5.0
-    assert pacer.acquire() == 5.0
+    refused = [pacer.acquire() for _ in range(3)]
+    assert [pacer.record_answer(one, (shown,), refused=True) for one in refused[:2]] == [3.0, 3.0]
+    pacer.cancel(pacer.acquire())
+    assert pacer.record_answer(refused[2], (shown,), refused=True) == 0
+    assert pacer.acquire() == 3.0
+    time.seconds = 2.9
+    assert pacer.acquire() == pytest.approx(0.1)
+    time.seconds = 3.001
+    assert [isinstance(pacer.acquire(), Reservation) for _ in range(3)] == [True, False, False]
+
+
+def test_a_shorter_pause_never_ends_a_longer_one(time):
+    """While all calls wait, a refusal that names a shorter wait changes nothing, and one that names a longer one does.
+
+    The first three refusals show that there is a limit.
+    """
+    pacer = Pacer(time.clock())
+    reservations = [pacer.acquire() for _ in range(5)]
+    for reservation, wait in zip(reservations, (10.0, 10.0, 10.0, 1.0, 12.0), strict=True):
+        time.seconds += 0.5
+        pacer.record_answer(reservation, (Limits(wait=wait),), refused=True)
+        if wait == 1.0:
+            assert pacer.acquire() == pytest.approx(9.5)
+    assert pacer.acquire() == 12.0
 
 
 def test_an_isolated_refusal_is_waited_out_by_its_call_only(time):

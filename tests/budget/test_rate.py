@@ -15,11 +15,14 @@ from .simulation import CloseServer, Simulation
 
 @pytest.fixture
 def discovered():
-    """Return a limit of 20 calls per second, found by two refusals: calls were accepted before the second."""
-    discovered = DiscoveredRate()
-    discovered = discovered.record_refusal(0.3, 0.3, 1.0)
-    discovered = discovered.accept(1.3, 20)
-    return discovered.record_refusal(1.3, 1.4, 1.0)
+    """Return a limit of 20 calls per second, found by two refusals, and open again since second 2.4."""
+    return between_refusals().accept(2.4)
+
+
+def between_refusals(*, calls=20, refused_at=1.4, opens_at=2.4):
+    """Return what is known at a second refusal: the vendor opened at second 1.3, and has accepted calls since then."""
+    discovered = DiscoveredRate().record_refusal(0.3, 0.3, 1.0).accept(1.3, calls)
+    return discovered.record_refusal(refused_at, refused_at, opens_at - refused_at)
 
 
 def simulation_of_workers(engine, server, *, seed=0, number=4):
@@ -34,53 +37,61 @@ def simulation_of_workers(engine, server, *, seed=0, number=4):
 # The rule
 
 
-def test_two_refusals_show_a_rate(discovered):
-    """The rate is a little below what was accepted in between, over the time until the vendor opens again."""
-    assert 0.95 * 20 / 1.1 < discovered.rate < 20 / 1.1
-    assert discovered.first_at(1.5) == pytest.approx(2.4)
+@pytest.mark.parametrize(
+    ("refused_at", "opens_at", "seconds"),
+    [(1.4, 2.4, 1.0), (2.2, 2.4, 1.0), (1.4, 6.4, 1.0), (3.5, 6.4, 5.0), (3.5, 4.3, 3.0)],
+)
+def test_two_refusals_show_a_rate(refused_at, opens_at, seconds):
+    """The rate is a little below what was accepted from one opening to the next, over the time in between.
+
+    That time is the shortest usual length of a window that ends between the refusal and the opening, if there is one.
+    """
+    closed = between_refusals(refused_at=refused_at, opens_at=opens_at)
+    assert closed.rate is None
+    assert closed.wait(refused_at) == pytest.approx(opens_at - refused_at)
+    discovered = closed.accept(opens_at)
+    assert 0.95 * 20 / seconds < discovered.rate < 20 / seconds
+    assert not discovered.is_closed
 
 
 def test_calls_that_are_reported_late_count_for_the_time_before_the_refusal():
     """Other workers report what was accepted only after the refusal: the rate is the one of all of them."""
-    late = DiscoveredRate()
-    late = late.record_refusal(0.3, 0.3, 1.0)
-    late = late.accept(1.3, 3)
-    late = late.record_refusal(1.3, 1.4, 1.0)
-    late = late.accept(1.3, 8)
-    late = late.accept(1.35, 9)
-    assert 0.95 * 20 / 1.1 < late.rate < 20 / 1.1
+    late = between_refusals(calls=3).accept(1.3, 8).accept(1.35, 9)
+    assert late.is_closed
+    assert 0.95 * 20 < late.accept(2.4).rate < 20
 
 
-def test_a_vendor_that_stays_closed_lowers_the_rate_once(discovered):
+@pytest.mark.parametrize("wait", [0.0, None])
+def test_a_vendor_that_stays_closed_lowers_the_rate_once(discovered, wait):
     """Refusals before anything was accepted again are of the same closed window: they say nothing new of the rate."""
-    discovered = discovered.accept(2.4, 40)
-    discovered = discovered.record_refusal(4.4, 4.4, 0.0)
     once = discovered.rate
-    for second in range(5, 12):
-        discovered = discovered.record_refusal(second, second, 0.0)
-    assert once >= discovered.rate >= 0.75 * once
+    discovered = discovered.accept(2.5, 40).record_refusal(4.4, 4.4, wait)
+    for _ in range(8):
+        asked_at = max(discovered.opens_at, discovered.refused_at + 1)
+        discovered = discovered.record_refusal(asked_at, asked_at, wait)
+        assert discovered.rate == once
+    discovered = discovered.accept(discovered.opens_at + 0.1)
+    assert 0.75 * once <= discovered.rate < once
 
 
 def test_moments_that_were_given_away_are_not_given_twice(discovered):
     """A refusal with a short wait does not begin before the calls that other workers hold already."""
     while discovered.next_at < 4.0:
-        begin = discovered.first_at(2.5)
-        discovered = discovered.record_send(2.5, discovered.gap(1.0)).accept(begin)
+        discovered = discovered.record_send(2.5)
     given_until = discovered.next_at
     discovered = discovered.record_refusal(2.5, 2.6, 0.05)
-    assert discovered.first_at(2.7) == given_until
+    assert discovered.next_at == given_until
+    assert 2.7 + discovered.wait(2.7) == pytest.approx(given_until)
 
 
 def test_a_run_of_ten_minutes_later_starts_over():
     """Capacity that one run left unused until the next came is no part of the rate that a refusal shows."""
-    discovered = DiscoveredRate()
-    discovered = discovered.record_refusal(0.3, 0.3, 1.0)
+    discovered = DiscoveredRate().accept(0.0, 20).record_refusal(0.3, 0.3, 1.0)
     for begin in (600.0, 601.1):
         for call in range(20):
-            discovered = discovered.record_send(begin + call / 200, discovered.gap(1.0))
-        discovered = discovered.accept(begin, 20)
-        discovered = discovered.record_refusal(begin + 0.1, begin + 0.1, 1.0)
-    assert discovered.rate > 0.95 * 20 / 1.1
+            discovered = discovered.record_send(begin + call / 200)
+        discovered = discovered.accept(begin, 20).record_refusal(begin + 0.1, begin + 0.1, 1.0)
+    assert 0.95 * 20 < discovered.rate < 20
 
 
 def test_a_long_window_is_not_spaced():
@@ -97,7 +108,7 @@ def test_a_long_window_is_not_spaced():
 @given(
     limit=st.integers(5, 300),
     share=st.floats(0.05, 0.85),
-    wait=st.floats(0.05, 30),
+    wait=st.none() | st.floats(0.05, 30),
     accepted=st.integers(1, 300),
     waits=st.lists(st.floats(0.01, 20), max_size=8),
 )
@@ -110,13 +121,14 @@ def test_a_found_rate_only_falls_by_refusals(limit, share, wait, accepted, waits
         before = discovered.rate
         now += one
         discovered = discovered.record_refusal(now, now, wait)
-        assert 0 < discovered.rate <= before
-        now += wait
+        assert discovered.rate == before
+        now = discovered.opens_at
+        discovered = discovered.accept(now)
+        assert 0 < discovered.rate < before
         before = discovered.rate
         for _ in range(20):
-            begin = discovered.first_at(now)
-            discovered = discovered.record_send(now, discovered.gap(share), share=share)
-            now = max(now, begin)
+            now += discovered.wait(now)
+            discovered = discovered.record_send(now, share=share)
         assert discovered.rate == before
 
 

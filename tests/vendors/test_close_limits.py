@@ -114,7 +114,7 @@ def test_a_429_is_an_error_of_the_budget(answer, body):
 @pytest.mark.parametrize("retry_after", ["seconds", "date", "absent"])
 @pytest.mark.parametrize("old_body", [False, True])
 def test_every_spelling_on_the_wire(connect, sandbox, spelling, retry_after, old_body):
-    """In every form of the wait the call waits about as long, and lands."""
+    """In every form of the wait the call waits about as long, and lands; without any it waits a moment."""
     hook = connect("close")
     sandbox.set(
         close_rate_limit_header=spelling,
@@ -127,7 +127,7 @@ def test_every_spelling_on_the_wire(connect, sandbox, spelling, retry_after, old
     hook.update_opportunity("oppo_1", {"note": "new"})
     waited = (sandbox.clock.now() - before).total_seconds()
     silent = (spelling, retry_after, old_body) == ("absent", "absent", False)
-    assert waited == 0.5 if silent else 2.5 <= waited <= 3
+    assert 0.125 <= waited <= 0.25 if silent else 2.5 <= waited <= 3
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
