@@ -154,8 +154,12 @@ class LeasingPacer:
             group: Name of the endpoint group.
         """
         with self._lock:
-            now = self._clock.now()
-            return self._count.use(group, self._pace, self._store_time(), now)
+            pace, now = self._pace, self._store_time()
+            if not pace.limits:  # the answers that show one are not reported yet
+                now = self._clock.monotonic()
+                for sent_at, received_at, cost, limits, refused in self._answers:
+                    pace, _ = pace.answered(sent_at, received_at, cost, limits, refused=refused)
+            return self._count.use(group, pace, now, self._clock.now())
 
     def waits_for_day(self, cost: int = 1) -> bool:
         """Return whether the limit of a day keeps a call of this cost back, rather than any other."""

@@ -107,7 +107,7 @@ class _LimitWindow:
         if used + need > cap or room < 0 or drains:
             until = left if math.isfinite(left) else self._unknown_end(now, traffic)
             return min(until, asks) if asks else until
-        if not self.observed and used and self.trusted < _TRUSTED:
+        if not self.observed and self.trusted < _TRUSTED and traffic.in_flight:
             return POLL  # the first call shows whether the window has begun
         if self.others_rate:
             return self._until_room(now, traffic, room)

@@ -243,7 +243,7 @@ def test_an_undo_that_had_to_wait_goes_on_with_its_plan(deals, write, revert, le
     deals.set(raze_limit=None)
     engine = ledger_database(ledger_conn_id).engine
     with engine.begin() as connection:  # the same time passes for the shared budget
-        connection.execute(sa.update(budgets).values(ends_at=dt.datetime.now(dt.UTC)))
+        connection.execute(sa.delete(budgets))
     operator = RevertOpportunityUpdatesOperator(
         task_id="undo", run_key="dag/write/run", ledger_conn_id=ledger_conn_id, **arguments
     )
