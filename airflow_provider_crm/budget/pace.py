@@ -35,15 +35,20 @@ class Doubt(NamedTuple):
         since: When the first refused call was sent.
         refused: How many calls sent since then were refused.
         accepted: How many were accepted.
+        wait: The longest that one of them was to wait, in seconds; None if none says so.
     """
 
     since: float
-    refused: int = 1
+    refused: int = 0
     accepted: int = 0
+    wait: float | None = None
 
-    def with_refusal(self, sent_at: float) -> Doubt:
+    def with_refusal(self, sent_at: float, wait: float | None) -> Doubt:
         """Return the doubt with one more refusal; a call that was sent before the first one says nothing new."""
-        return self._replace(refused=self.refused + 1) if sent_at >= self.since else self
+        if sent_at < self.since:
+            return self
+        longest = wait if self.wait is None else max(self.wait, wait or 0.0)
+        return self._replace(refused=self.refused + 1, wait=longest)
 
 
 @dataclass(frozen=True)
@@ -239,9 +244,9 @@ class Pace:
             return changed(self, opens_at=max(self.opens_at, now + until)), 0.0
         if self.discovered.is_closed or (named is not None and self.discovered.rate is not None):
             return changed(self, discovered=self.discovered.record_refusal(sent_at, now, named)), 0.0
-        doubt = Doubt(sent_at) if self.doubt is None else self.doubt.with_refusal(sent_at)
+        doubt = (self.doubt or Doubt(sent_at)).with_refusal(sent_at, named)
         if doubt.refused >= _REFUSALS and doubt.accepted <= _ACCEPTED * doubt.refused:
-            closed = self.discovered.record_refusal(doubt.since, now, named)
+            closed = self.discovered.record_refusal(doubt.since, now, doubt.wait)
             return changed(self, doubt=None, discovered=closed), 0.0
         own_wait = _OWN_WAIT if named is None else named
         return changed(self, doubt=doubt, discovered=self.discovered.record_doubt(now)), own_wait
