@@ -168,13 +168,13 @@ def test_what_another_program_gives_up_is_used_again():
     ("limit", "window"), [(100, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in WINDOWS[2:])]
 )
 def test_four_workers_without_a_store(limit, window):
-    """Workers that only see what remains converge: 93 % used together, at most 1 % refused."""
+    """Workers that only see what remains converge: 93 % used together, at most 2 % refused."""
     simulation = Simulation(CloseServer(limit, window, phase=0.37))
     for number in range(4):
         simulation.worker(begins=0.01 * number)
     arrivals = simulation.run(window * {1: 100, 8: 30, 3600: 8}[window])
     used, refusals = arrivals.used(simulation.server, 0)
-    assert (used >= 0.93, refusals <= 0.01) == (True, True)
+    assert (used >= 0.93, refusals <= 0.02) == (True, True)
 
 
 @pytest.mark.parametrize(("limit", "window"), [*WINDOWS[:3], pytest.param(*WINDOWS[3], marks=pytest.mark.long)])
