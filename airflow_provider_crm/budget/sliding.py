@@ -81,8 +81,8 @@ class SlidingWindow:
         if not self.limit:
             return POLL if traffic.in_flight else 0.0
         cap = self._cap()
-        need = min(cost, cap) + (ahead if ahead < cap else 0)
         free = self._free(cap, self._own(now), traffic)
+        need = min(cost, cap) + (ahead if ahead <= min(free, cap - 1) else 0)
         if need <= free:
             return 0.0
         if not self.length:

@@ -11,8 +11,6 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
@@ -76,23 +74,6 @@ def windows(simulation, first):
 
 
 @pytest.mark.long
-@settings(deadline=None, derandomize=True, max_examples=30)
-@given(
-    limit=st.sampled_from([20, 100, 240]),
-    window=st.sampled_from([1, 8, 3600]),
-    part=st.floats(0.05, 0.7),
-    seed=st.integers(0, 1000),
-)
-def test_a_header_that_is_missing_on_some_answers(limit, window, part, seed):
-    """Answers without a header cost no call, and lead to no refusal once the first window is over."""
-    simulation = Simulation(Forgetful(limit, window, part=part, phase=0.37 * window), seed=seed)
-    simulation.worker()
-    simulation.run(window * 20)
-    assert sum(windows(simulation, 3)) >= 0.99 * limit * len(windows(simulation, 3))
-    assert sum(count for _, count in sorted(simulation.arrivals.refused.items())[1:]) <= 1
-
-
-@pytest.mark.long
 def test_a_header_that_is_missing_on_some_answers_of_workers_with_a_store(engine):
     """The same holds for four workers that share a store."""
     simulation = Simulation(Forgetful(100, 1, part=0.3, phase=0.37))
@@ -119,9 +100,7 @@ def test_a_window_of_less_than_half_a_second():
 @pytest.mark.long
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("kind", ["window", "bucket"])
-@pytest.mark.parametrize(
-    ("before", "after"), [((100, 1), (40, 1)), ((40, 1), (100, 1)), ((240, 8), (20, 1)), ((1000, 3600), (100, 1))]
-)
+@pytest.mark.parametrize(("before", "after"), [((40, 1), (100, 1)), ((240, 8), (20, 1)), ((1000, 3600), (100, 1))])
 def test_a_limit_that_changes(engine, kind, before, after, shared):
     """A limit that is lowered or raised in mid-run, or gets another window, is used in full after some windows."""
     change = 3600.5 if before[1] == 3600 else 30
@@ -141,7 +120,7 @@ def test_a_limit_that_changes(engine, kind, before, after, shared):
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(
-    ("limit", "window"), [(20, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in ((100, 1), (240, 8)))]
+    ("limit", "window"), [(20, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in ((100, 1),))]
 )
 def test_workers_on_a_token_bucket(engine, limit, window, shared):
     """Four workers use a bucket as fast as it is filled; with a store hardly any call is refused, without one a few."""
@@ -168,7 +147,7 @@ def test_workers_on_a_small_token_bucket(engine, limit, workers):
     assert (used >= 0.98, simulation.arrivals.refused.total() - before) == (True, 0)
 
 
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), pytest.param(240, 8, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1)])
 def test_half_of_a_token_bucket_is_never_exceeded(limit, window):
     """Of a bucket as of a window 49 to 50 % are used where half of it is allowed."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37), latency=(0.02, 0.06))

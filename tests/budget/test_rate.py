@@ -148,17 +148,6 @@ def test_workers_share_what_one_of_them_found(engine):
     assert sum(simulation.arrivals.refused.values()) - before <= 16
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("phase", "seed"), [(0.37, 0), (0.0, 2), (0.6, 4)])
-@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
-def test_workers_without_a_header_on_one_store(engine, limit, window, phase, seed):
-    """Four workers that share a store use 94 % of a limit that no header names, in five minutes; 1 % is refused."""
-    server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header="absent")
-    simulation, _ = simulation_of_workers(engine, server, seed=seed)
-    used, refused = simulation.run(300).used(server, 300)
-    assert (used >= 0.94, refused <= 0.01) == (True, True)
-
-
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (240, 8)])
 def test_workers_find_a_limit_within_a_minute(engine, limit, window):
     """The first rate is near enough to the limit that 85 % of it are used from the start."""

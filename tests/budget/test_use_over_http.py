@@ -31,7 +31,7 @@ GOALS = [
     (Cell("sliding", 60, 3, "length", lasts=9), 0.95),
     (Cell("bucket", 20, 1, lasts=8), 0.95),
 ]
-SHARED = [Cell("aligned", 60, 3, processes=4, lasts=9), Cell("first_call", 60, 3, processes=4, lasts=9)]
+SHARED = [Cell("first_call", 60, 3, processes=4, lasts=9)]
 
 
 @pytest.fixture(scope="module")
