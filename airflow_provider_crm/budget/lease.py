@@ -161,11 +161,6 @@ class LeasingPacer:
                     pace, _ = pace.answered(sent_at, received_at, cost, limits, refused=refused)
             return self._count.use(group, pace, now, self._clock.now())
 
-    def waits_for_day(self, cost: int = 1) -> bool:
-        """Return whether the limit of a day keeps a call of this cost back, rather than any other."""
-        with self._lock:
-            return self._pace.waits_for_day(self._store_time(), cost)
-
     def close(self) -> None:
         """Give back what was leased and not used, and report the last answers.
 

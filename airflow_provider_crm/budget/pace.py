@@ -145,9 +145,9 @@ class Pace:
 
     def sent(self, now: float, cost: int = 1) -> Pace:
         """Return the pace with a call that leaves now."""
-        discovered = (
-            self.discovered if not self.counts_rate else self.discovered.record_send(now, cost, share=self.share)
-        )
+        discovered = self.discovered
+        if self.counts_rate:
+            discovered = discovered.record_send(now, cost, share=self.share)
         limits = tuple((name, limit.sent(now, self.traffic)) for name, limit in self.limits)
         return changed(self, traffic=self.traffic.sent(now, cost), limits=limits, discovered=discovered)
 
@@ -193,11 +193,6 @@ class Pace:
     def day(self) -> Limit | None:
         """Return the limit of a day, if an answer has named one."""
         return next((limit for _, limit in self.limits if limit.is_daily), None)
-
-    def waits_for_day(self, now: float, cost: int) -> bool:
-        """Return whether the limit of a day keeps a call back for longest."""
-        day = self.day()
-        return day is not None and 0 < self.wait(now, cost) <= day.wait(now, self.traffic, cost, 0)
 
     def burst(self) -> Limit | None:
         """Return the first limit that is not of a day, if there is one."""

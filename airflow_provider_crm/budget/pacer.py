@@ -178,10 +178,5 @@ class Pacer:
         self._pace, wait = self._pace.at(received_at).answered(sent_at, received_at, cost, limits, refused=refused)
         return wait
 
-    def waits_for_day(self, cost: int = 1) -> bool:
-        """Return whether the limit of a day keeps a call of this cost back, rather than any other."""
-        with self._lock:
-            return self._pace.waits_for_day(self._clock.monotonic(), cost)
-
     def close(self) -> None:
         """Give back what was leased and not used."""

@@ -141,10 +141,7 @@ class RateLimits:
         while not isinstance(wait := pacer.acquire(cost), Reservation):
             if not self._retry.allows_wait(wait, self._clock.monotonic() - started):
                 vendor = self._account.vendor
-                if isinstance(pacer, DailyLimit):
-                    day = pacer.known()
-                else:
-                    day = pacer.use("").day if pacer.waits_for_day(cost) else None
+                day = pacer.known() if isinstance(pacer, DailyLimit) else None
                 msg = used_up_text(vendor.display_name, wait, self._clock.now(), day)
                 raise RateLimitedError(msg, vendor=vendor.name, code="BUDGET_USED_UP", retry_after=wait)
             if wait > 0:
