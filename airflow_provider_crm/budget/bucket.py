@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed
+from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, units_of_share
 from airflow_provider_crm.budget.others import room_for
 
 # Tokens that are left in the bucket at least: answers name whole ones, and one more may be on its way.
@@ -110,7 +110,7 @@ class TokenBucket:
 
     def wait_of_share(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until our share has the tokens of a call, whatever the bucket holds; 0 for now."""
-        own_most = max(math.floor(self.share * self.limit + 1e-9), 1)
+        own_most = units_of_share(self.share, self.limit)
         missing = min(cost + ahead, own_most) - self.own_level_then(now) + traffic.in_flight
         return 0.0 if missing <= 0 else self._until_come(missing, self.share * self.rate, traffic)
 
@@ -162,7 +162,7 @@ class TokenBucket:
         )
 
     def _begun(self, seen: Seen) -> TokenBucket:
-        own = max(math.floor(self.share * seen.limit + 1e-9), 1)
+        own = units_of_share(self.share, seen.limit)
         return TokenBucket(
             self.share,
             seen.limit,
@@ -180,7 +180,7 @@ class TokenBucket:
     def own_level_then(self, now: float) -> float:
         """Return the tokens of our share at a moment, if no call comes until then."""
         passed = max(now - self.level_at, 0.0) if math.isfinite(self.level_at) else 0.0
-        own_most = max(math.floor(self.share * self.limit + 1e-9), 1)
+        own_most = units_of_share(self.share, self.limit)
         return min(self.own_level + passed * self.share * self.rate, float(own_most))
 
     def _spare(self, traffic: Traffic) -> float:

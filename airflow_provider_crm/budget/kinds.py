@@ -27,6 +27,7 @@ from airflow_provider_crm.budget.limit_state import (
     Traffic,
     changed,
     grain_of,
+    units_of_share,
 )
 from airflow_provider_crm.budget.rate import USUAL_LENGTHS
 from airflow_provider_crm.budget.sliding import SlidingWindow, Slot
@@ -278,7 +279,7 @@ class Limit:
 
     def _kept(self) -> int:
         """Return how many units of a window are sent one by one to find out the kind."""
-        most = max(math.floor(self.share * self.units + 1e-9), 1)
+        most = units_of_share(self.share, self.units)
         return 0 if most == 1 else min(math.ceil(most * _FINDING), _MOST_FINDING)
 
     def _pause(self) -> float:

@@ -21,6 +21,8 @@ _WHOLE_SECONDS, _MILLISECONDS = 1.0, 0.001
 # Answers that are kept at most, and for how many times the longest latency: those that crossed a call on its way.
 _MOST_CROSSING, _LATENCIES = 512, 2.0
 _LATENCY_FADES = 0.99
+# Products of floats miss whole numbers by less than this.
+_ROUNDING = 1e-9
 _State = TypeVar("_State")
 
 
@@ -168,6 +170,11 @@ class LimitState(Protocol):
 def grain_of(reset: float) -> float:
     """Return to what a number of seconds seems to be rounded."""
     return _WHOLE_SECONDS if float(reset).is_integer() else _MILLISECONDS
+
+
+def units_of_share(share: float, limit: int) -> int:
+    """Return the units of a share of a limit: whole ones, and at least one, so that every worker learns."""
+    return max(math.floor(share * limit + _ROUNDING), 1)
 
 
 def nearest(value: int, low: int, high: int) -> int:

@@ -10,11 +10,18 @@ import math
 
 _DEVIATIONS = 3.0
 _ON_THE_WAY = 1.0
+# Part of a limit that is left at most to others that may come.
+_MOST = 0.8
 
 
 def room_for(expected: float) -> float:
     """Return the units to leave free where so many of other programs are expected."""
     return expected + _DEVIATIONS * math.sqrt(expected) + _ON_THE_WAY if expected > 0 else 0.0
+
+
+def room_within(limit: int, expected: float) -> float:
+    """Return the same, but never all of the limit: what others do shows only where we call."""
+    return min(room_for(expected), _MOST * limit)
 
 
 def expected_in(room: float) -> float:

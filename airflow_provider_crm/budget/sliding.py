@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest
-from airflow_provider_crm.budget.others import room_for
+from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest, units_of_share
+from airflow_provider_crm.budget.others import room_for, room_within
 
 # Calls are put together whose answers came within so small a part of the length.
 _SLOTS = 128
@@ -20,8 +20,6 @@ _CERTAINLY = 0.9
 # Over how many lengths the units of others are averaged; what each answer changes where no length is known; and the
 # units below which nothing is expected of them.
 _LENGTHS, _WEIGHT, _NONE = 2.0, 0.05, 0.2
-# Part of the limit that is left at most to others that may come: what they do shows only where we call.
-_MOST_ROOM = 0.8
 _SMALLEST_WAIT = 0.001
 
 
@@ -80,7 +78,7 @@ class SlidingWindow:
         """Return the seconds until a call may be sent; 0 for now."""
         if not self.limit:
             return POLL if traffic.in_flight else 0.0
-        cap = self._cap()
+        cap = units_of_share(self.share, self.limit)
         free = self._free(cap, self._own(now), traffic)
         need = min(cost, cap) + (ahead if ahead <= min(free, cap - 1) else 0)
         if need <= free:
@@ -101,7 +99,7 @@ class SlidingWindow:
 
     def free(self, now: float, traffic: Traffic) -> int:
         """Return the units that may be sent now."""
-        return self._free(self._cap(), self._own(now), traffic)
+        return self._free(units_of_share(self.share, self.limit), self._own(now), traffic)
 
     def observe(self, seen: Seen, traffic: Traffic) -> tuple[SlidingWindow, Agreement]:
         """Learn from an answer: what other programs have used, and whether units came back too early."""
@@ -137,9 +135,6 @@ class SlidingWindow:
         """Count a call as used."""
         return changed(self, slots=self.slots_with(sent_at, now, cost))
 
-    def _cap(self) -> int:
-        return max(math.floor(self.share * self.limit + 1e-9), 1)
-
     def _own(self, now: float) -> int:
         units = 0
         for slot in reversed(self.slots):
@@ -150,7 +145,7 @@ class SlidingWindow:
 
     def _free(self, cap: int, own: int, traffic: Traffic) -> int:
         used = own + traffic.in_flight
-        foreseen = min(room_for(self.others_expected), _MOST_ROOM * self.limit)
+        foreseen = room_within(self.limit, self.others_expected)
         room = max(foreseen, self.others, self.most_others)
         return min(cap - used, self.limit - math.ceil(room) - used)
 

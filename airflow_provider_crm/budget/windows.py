@@ -20,8 +20,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeVar
 
-from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest
-from airflow_provider_crm.budget.others import expected_in, room_for
+from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest, units_of_share
+from airflow_provider_crm.budget.others import expected_in, room_for, room_within
 
 _TOLERANCE = 0.004
 _DRIFT = 0.0005
@@ -32,8 +32,6 @@ _PARTLY, _SMALL, _FEW = 0.2, 8, 2
 _TRUSTED = 2
 # Of the calls of others, how much each window changes what is expected of them.
 _WEIGHT, _FADES = 0.5, 0.7
-# Part of the limit that is left at most to others that may come: what they do shows only where we call.
-_MOST_ROOM = 0.8
 # Until so many calls of others are expected, no call asks how many there were; nor after less than a part of a window.
 _ASKS, _SHORTEST_ASK = 0.25, 1 / 64
 # In one of so many short windows the last call waits for their end: it sees others, whose calls come all the time.
@@ -100,7 +98,7 @@ class _LimitWindow:
         asks = POLL if traffic.in_flight else 0.0
         if not self.limit:
             return asks
-        cap, used, left = self._cap(), self.own + traffic.in_flight, self.ends_before - now
+        cap, used, left = units_of_share(self.share, self.limit), self.own + traffic.in_flight, self.ends_before - now
         need = min(cost, cap) + (ahead if used + ahead <= cap and ahead < cap else 0)
         room = self.limit - self.others - used - need
         drains = ahead >= cap and used > 0 and 0 < left <= _DRAINED
@@ -118,8 +116,8 @@ class _LimitWindow:
         used = self.own + traffic.in_flight
         room = self.limit - self.others - used
         if self.others_rate:
-            room -= math.ceil(min(room_for(self.others_rate * self._rest(self.seen_at)), _MOST_ROOM * self.limit))
-        return min(self._cap() - used, room)
+            room -= math.ceil(room_within(self.limit, self.others_rate * self._rest(self.seen_at)))
+        return min(units_of_share(self.share, self.limit) - used, room)
 
     def observe(self, seen: Seen, traffic: Traffic) -> tuple[Self, Agreement]:
         """Learn from an answer: which window it shows, when that ends, and what other programs have used of it."""
@@ -150,12 +148,25 @@ class _LimitWindow:
         """Return the next window, which begins between two moments."""
         raise NotImplementedError
 
+    def begun_between(self, begun_after: float, begun_before: float, ends_after: float, ends_before: float) -> Self:
+        """Return the window after this one, of which these moments are known."""
+        return type(self)(
+            self.share,
+            self.limit,
+            self.length,
+            begun_after=begun_after,
+            begun_before=begun_before,
+            ends_after=ends_after,
+            ends_before=ends_before,
+            others_rate=self._others_seen(),
+            number=self.number + 1,
+            used_before=self.own + self.others,
+            trusted=self.trusted,
+        )
+
     def foreseen_end(self) -> tuple[float, float]:
         """Return between which moments this window ends, by what is known besides its answers."""
         raise NotImplementedError
-
-    def _cap(self) -> int:
-        return max(math.floor(self.share * self.limit + 1e-9), 1)
 
     def _rest(self, now: float) -> float:
         """Return the seconds of this window that are left after a moment."""
@@ -174,7 +185,7 @@ class _LimitWindow:
         Their calls since the last answer are not known, so that they count as still to come. Where only that keeps a
         call back, one call goes and finds out.
         """
-        if room >= min(room_for(self.others_rate * self._rest(self.seen_at)), _MOST_ROOM * self.limit):
+        if room >= room_within(self.limit, self.others_rate * self._rest(self.seen_at)):
             return 0.0
         if traffic.in_flight:
             return POLL
@@ -212,19 +223,8 @@ class AlignedWindow(_LimitWindow):
         passed = max(passed, 0.0)
         begun_after, begun_before = ends_after + passed, ends_before + passed
         known = self.length > 0 and self.trusted > 0
-        return type(self)(
-            self.share,
-            self.limit,
-            self.length,
-            begun_after=begun_after,
-            begun_before=begun_before,
-            ends_after=begun_after + self.length if known else begun_after,
-            ends_before=begun_before + self.length if known else math.inf,
-            others_rate=self._others_seen(),
-            number=self.number + 1,
-            used_before=self.own + self.others,
-            trusted=self.trusted,
-        )
+        ends = (begun_after + self.length, begun_before + self.length) if known else (begun_after, math.inf)
+        return self.begun_between(begun_after, begun_before, *ends)
 
     def foreseen_end(self) -> tuple[float, float]:
         """Return the end that the windows before foretell."""
@@ -240,18 +240,7 @@ class FirstCallWindow(_LimitWindow):
 
     def following(self, ends_after: float, ends_before: float, now: float) -> Self:  # noqa: ARG002 - as the other has it
         """Return the next window, which has begun by now only if a call has opened it."""
-        return type(self)(
-            self.share,
-            self.limit,
-            self.length,
-            begun_after=ends_after,
-            begun_before=ends_before,
-            ends_after=ends_after,
-            others_rate=self._others_seen(),
-            number=self.number + 1,
-            used_before=self.own + self.others,
-            trusted=self.trusted,
-        )
+        return self.begun_between(ends_after, ends_before, ends_after, math.inf)
 
     def foreseen_end(self) -> tuple[float, float]:
         """Return the end of a window that a call of our own has opened, else only the latest one."""
