@@ -304,8 +304,10 @@ class Limit:
         until = self._differ_until(traffic) if self.finding % 2 else in_between
         left = until - traffic.last_sent
         wait = max(traffic.last_sent + left / max(free, 1) - now, 0.0)
-        # Of a part of the limit no call asks, so that the last units must not be waited for when more are back.
-        return wait if self.share == 1 else min(wait, self.states[0].wait(now, traffic, kept + 1, 0))
+        # Of a part of the limit no call asks, and long windows are worth more than what the wait finds out: then the
+        # last units are not waited for when more are back.
+        short = self.share == 1 and length <= _SHORT
+        return wait if short else min(wait, self.states[0].wait(now, traffic, kept + 1, 0))
 
     def _differ_until(self, traffic: Traffic) -> float:
         """Return until when units of one kind may be back that are not of another, for the answer to show it."""
