@@ -19,6 +19,7 @@ from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import RateLimitedError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.ledger import ledger_database
@@ -58,6 +59,14 @@ def clock(crm_sandbox):
     return Clock(monotonic=lambda: now().timestamp(), now=now, sleep=sleep, jitter=lambda: 0.0)
 
 
+class DatabaseOnClock(Database):
+    """A database whose own time is the test's, whatever kind it is of."""
+
+    def now(self, connection):
+        """Return the time of the test's clock."""
+        return self.clock.now()
+
+
 class Days:
     """A task from its start over its deferrals to its end, on the sandbox's clock, which is also that of the store."""
 
@@ -69,8 +78,7 @@ class Days:
                 """Use the clock of the test."""
                 budget = self._budget()
                 if budget.store is not None:
-                    database = self._segment.ledger.database
-                    database.clock = clock
+                    database = DatabaseOnClock(self._segment.ledger.database.engine, clock=clock)
                     budget = Budget(budget.share, BudgetStore(database), budget.daily_share)
                 return Session(account, retry=RetryRules(defer_after=self.defer_after), clock=clock, budget=budget)
 
@@ -184,8 +192,7 @@ def test_a_day_that_another_program_has_used_up(account, clock, ledger_conn_id, 
 
 def test_a_script_and_a_task_share_the_day(account, clock, ledger_conn_id):
     """The script stops at a quarter of the day, the task takes what is left of its half, and no more."""
-    database = ledger_database(ledger_conn_id)
-    database.clock = clock
+    database = DatabaseOnClock(ledger_database(ledger_conn_id).engine, clock=clock)
     hook = CrmHook.for_connection("raze_default", ledger_conn_id=ledger_conn_id)
     with Session(hook.account(), clock=clock, budget=Budget(1.0, BudgetStore(database), 0.25)) as session:
         for _ in range(LIMIT // 4):
