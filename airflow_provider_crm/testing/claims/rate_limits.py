@@ -54,15 +54,21 @@ class RateLimitClaims(Claims):
         assert len(names) == 1
 
     def test_a_refusal(self, bench: Bench) -> None:
-        """A 429 is waited for as long as it says, and no longer; the call lands then."""
+        """A 429 names its wait, which is waited for, and no longer; the call lands then."""
         record_id = bench.add()
+        address = bench.session.account.origin + self.subject.vendor.read_call(record_id, ()).path
         for wait in (7.0, 23.0):
             bench.sandbox.set(throttle_seconds=wait)
+            bench.script("http_429")
+            response = bench.session.http.get(address)
+            named = longest_wait(self.subject.vendor.limits(response, bench.sandbox.clock.now()))
+            assert named is not None
+            assert wait <= named <= wait + 1.5
             before = bench.seconds_passed()
             bench.script("http_429")
             bench.session.read(record_id)
             assert wait <= bench.seconds_passed() - before <= wait + 1.5
-        assert len(bench.refusals()) == 2
+        assert len(bench.refusals()) == 4
 
     def test_a_limit_that_others_used_up(self, bench: Bench) -> None:
         """A limit that another program has used up is refused once, and its end is waited for."""
