@@ -130,8 +130,9 @@ def test_the_largest_limit_fits_into_the_database(new_database):
 
     engine = Database(sa.create_engine(new_database())).engine
     pacer = LeasingPacer(Clock(), BudgetStore(Database(engine, clock=Clock())), "one")
-    for _ in range(3):
-        pacer.record_answer(reserved(pacer, [0.0]), (Limits(None, MOST_CALLS, 1, 10.0),))
+    for used in (1, 2, 3):
+        pacer.record_answer(reserved(pacer, [0.0]), (Limits(None, MOST_CALLS, MOST_CALLS - used, 10.0),))
+    pacer.close()
     engine.dispose()
 
 
