@@ -24,8 +24,7 @@ def fill(sandbox: Sandbox, number: int) -> None:
 
 def announce(sandbox: Sandbox, out: TextIO) -> None:
     """Print what a shell and a person need to use the sandbox."""
-    names = " and ".join(api.display_name for api in sandbox.apis.values())
-    lines = [f"# {names} are at {sandbox.url}; describe: GET {sandbox.url}/sandbox/; stop: Ctrl-C"]
+    lines = [f"# {sandbox.display_names} are at {sandbox.url}; describe: GET {sandbox.url}/sandbox/; stop: Ctrl-C"]
     lines += [
         f"export AIRFLOW_CONN_{name.upper()}={shlex.quote(value)}" for name, value in sandbox.connection_uris().items()
     ]

@@ -100,17 +100,19 @@ class App:
         segments = split_path(path)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body, malformed = parse_body(raw)
+        raw_query = scope["query_string"].decode("latin-1")
         return Request(
             vendor=self._roots.get(segments[0], ""),
             method=scope["method"],
             path=path,
             segments=segments,
-            query=parse_query(scope["query_string"].decode("latin-1")) if scope["query_string"] else {},
+            query=parse_query(raw_query) if raw_query else {},
             headers=headers,
             raw=raw,
             body=body,
             malformed=malformed,
             at=self._clock.now(),
+            raw_query=raw_query,
         )
 
     def _fault(self, request: Request) -> Fault | None:

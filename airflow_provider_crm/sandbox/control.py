@@ -85,7 +85,7 @@ class Control:
             for name, api in sandbox.apis.items()
         }
         return {
-            "name": f"A local {' and '.join(api.display_name for api in sandbox.apis.values())}",
+            "name": f"A local {sandbox.display_names}",
             **apis,
             "now": sandbox.clock.now(),
             "switches": switches,

@@ -9,15 +9,17 @@ from airflow_provider_crm.sandbox.state import SandboxState
 if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.api import SandboxApi
     from airflow_provider_crm.sandbox.close.account import CloseAccount
+    from airflow_provider_crm.sandbox.hubspot.account import HubSpotAccount
     from airflow_provider_crm.sandbox.raze.account import RazeAccount
 
 
 def own_apis() -> tuple[SandboxApi[Any], ...]:
     """Return the APIs of the package; they are imported when this is first called."""
     from airflow_provider_crm.sandbox.close.api import CLOSE
+    from airflow_provider_crm.sandbox.hubspot.api import HUBSPOT
     from airflow_provider_crm.sandbox.raze.api import RAZE
 
-    return CLOSE, RAZE
+    return CLOSE, RAZE, HUBSPOT
 
 
 class OwnAccounts(SandboxState):
@@ -41,4 +43,14 @@ class OwnAccounts(SandboxState):
             LookupError: the sandbox doesn't serve Raze.
         """
         account: RazeAccount = self.account("raze")
+        return account
+
+    @property
+    def hubspot(self) -> HubSpotAccount:
+        """Return the HubSpot account: settings, tokens, definitions and deals.
+
+        Raises:
+            LookupError: the sandbox doesn't serve HubSpot.
+        """
+        account: HubSpotAccount = self.account("hubspot")
         return account

@@ -41,6 +41,12 @@ class SandboxState:
         self.apis: Mapping[str, SandboxApi[Any]] = {api.name: api for api in described}
         self._served: Mapping[str, ServedApi] = {api.name: api.build(context) for api in described}
 
+    @property
+    def display_names(self) -> str:
+        """Return the names of the APIs for people, such as `Acme, Bolt and Close`."""
+        *first, last = [api.display_name for api in self.apis.values()] or ["nothing"]
+        return f"{', '.join(first)} and {last}" if first else last
+
     def account(self, name: str) -> Json:
         """Return the account of an API: its keys, definitions and records.
 

@@ -27,7 +27,8 @@ class Request:
 
     `path` keeps its percent-encoding; `segments` are its parts, each decoded exactly once, so an encoded slash
     stays inside its segment. `malformed` says why the body is no JSON; `body` is the parsed JSON, with fractions as
-    `Decimal`. `stale` and `ignored` are faults that the handler itself has to act out.
+    `Decimal`. Of a name that the query repeats, `query` has the last value; `raw_query` is the text of the query.
+    `stale` and `ignored` are faults that the handler itself has to act out.
     """
 
     vendor: str
@@ -40,6 +41,7 @@ class Request:
     body: Json
     malformed: str | None
     at: datetime
+    raw_query: str = ""
     stale: bool = False
     ignored: bool = False
 

@@ -28,6 +28,10 @@ class Client:
         """Send a PUT with a JSON body."""
         return self("PUT", path, json=body, **arguments)
 
+    def patch(self, path, body=None, **arguments):
+        """Send a PATCH with a JSON body."""
+        return self("PATCH", path, json=body, **arguments)
+
     def post(self, path, body=None, **arguments):
         """Send a POST with a JSON body."""
         return self("POST", path, json=body, **arguments)

@@ -71,6 +71,7 @@ def test_url_needs_a_running_sandbox():
 def test_connections_are_airflow_json(sandbox):
     """The connections name type, key, URL and zone in Airflow's JSON form."""
     uris = sandbox.connection_uris(timezone="Asia/Kolkata")
+    keys = {"close": sandbox.close.api_key, "raze": sandbox.raze.api_key, "hubspot": sandbox.hubspot.access_token}
     assert {name: json.loads(value) for name, value in uris.items()} == {
         f"{vendor}_default": {
             "conn_type": vendor,
@@ -78,7 +79,7 @@ def test_connections_are_airflow_json(sandbox):
             "host": sandbox.url,
             "extra": {"timezone": "Asia/Kolkata"},
         }
-        for vendor, key in (("close", sandbox.close.api_key), ("raze", sandbox.raze.api_key))
+        for vendor, key in keys.items()
     }
 
 

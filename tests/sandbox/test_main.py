@@ -46,7 +46,7 @@ def served():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            yield process, [process.stdout.readline().strip() for _ in range(5)]
+            yield process, [process.stdout.readline().strip() for _ in range(7)]
             process.kill()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -61,15 +61,20 @@ def connection(line):
 def test_prints_connections_that_work(served):
     """The printed connections and record ids lead to the served records."""
     _, lines = served
-    close, raze = connection(lines[1]), connection(lines[2])
-    first_close, first_raze = (line.partition(": ")[2].split(", ")[0] for line in lines[3:])
+    close, raze, hubspot = map(connection, lines[1:4])
+    first_close, first_raze, first_hubspot = (line.partition(": ")[2].split(", ")[0] for line in lines[4:])
     answers = [
         requests.get(f"{close['host']}/api/v1/opportunity/{first_close}/", auth=(close["password"], ""), timeout=5),
         requests.get(
             f"{raze['host']}/external/v1/opportunities/{first_raze}", headers={"X-API-Key": raze["password"]}, timeout=5
         ),
+        requests.get(
+            f"{hubspot['host']}/crm/objects/2026-03/deals/{first_hubspot}",
+            headers={"Authorization": f"Bearer {hubspot['password']}"},
+            timeout=5,
+        ),
     ]
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.status_code for answer in answers] == [200] * 3
 
 
 def test_ctrl_c_ends_it_quietly(served):
