@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ui.run_keys import RunKey
 
 # An account of the ledger is vendor:host[:port]:organization, see `client.account.Account.key`.
-_ACCOUNT = re.compile(r"(?P<vendor>[^:]*):(?P<host>(\[[^\]]*\]|[^:\[]+)(:\d+(?=:))?):")
+_ACCOUNT = re.compile(r"(?P<vendor>[^:]*):(?P<host>(\[[^\]]*\]|[^:\[]+)(:\d+(?=:))?):(?P<organization>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,6 @@ def crm_record_url(account: str, record_id: str) -> str | None:
     if parts is None or vendor is None:
         return None
     try:
-        return vendor.record_url(f"https://{parts['host']}", record_id)
+        return vendor.record_url(f"https://{parts['host']}", parts["organization"], record_id)
     except InvalidValueError:  # a row was rejected because its id is none
         return None

@@ -104,15 +104,17 @@ class Vendor(Protocol):
         """
         ...
 
-    def record_url(self, origin: str, record_id: str) -> str | None:
+    def record_url(self, origin: str, organization: str, record_id: str) -> str | None:
         """Return the address of the page that shows an opportunity to people; None if the vendor has none there.
 
         Args:
             origin: Scheme, host and port of the account's server. It may be a sandbox, whose records have no page.
+            organization: The vendor's id of the customer, as `Catalogue.organization` has it; where the vendor shows
+                none, the user's name for the account.
             record_id: The vendor's id.
 
         Raises:
-            InvalidValueError: The id is none.
+            InvalidValueError: An id is none.
         """
         ...
 

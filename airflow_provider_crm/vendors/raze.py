@@ -164,7 +164,7 @@ class Raze:
         """Return a UUID as PostgreSQL writes it, where the server stores it; any other id is opaque."""
         return canonical_uuid(record_id) or record_id
 
-    def record_url(self, origin: str, record_id: str) -> None:  # noqa: ARG002 - part of the protocol
+    def record_url(self, origin: str, organization: str, record_id: str) -> None:  # noqa: ARG002 - the protocol's
         """Return no address: Raze documents none."""
         return
 

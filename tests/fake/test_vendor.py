@@ -209,8 +209,8 @@ def test_authentication_and_addresses(vendor):
     """A token signs by a header of its own; records have a page at the vendor's own service only."""
     assert vendor.authentication(Credentials("5ecret")).headers == {"X-Batchly-Token": "5ecret"}
     assert len(vendor.authentication(Credentials()).problems) == 1
-    assert vendor.record_url(vendor.origin, "a/b") == "https://app.batchly.example/records/a%2Fb"
-    assert vendor.record_url("http://127.0.0.1:1", "70001") is None
+    assert vendor.record_url(vendor.origin, "4711", "a/b") == "https://app.batchly.example/records/a%2Fb"
+    assert vendor.record_url("http://127.0.0.1:1", "4711", "70001") is None
 
 
 def test_the_answer_to_a_write_that_shows_nothing():

@@ -207,7 +207,7 @@ class Batchly:
         )
         return burst, day
 
-    def record_url(self, origin: str, record_id: str) -> str | None:
+    def record_url(self, origin: str, organization: str, record_id: str) -> str | None:
         """Return the page of the record; a server of another origin has none."""
         if origin != self.origin:
             return None

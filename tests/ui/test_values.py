@@ -91,20 +91,21 @@ def test_close_has_an_address_for_people_and_a_sandbox_has_none():
 
 
 @pytest.mark.parametrize(
-    ("account", "origin"),
+    ("account", "origin", "organization"),
     [
-        ("other:crm.example:12345", "https://crm.example"),
-        ("other:crm.example:8443:12345", "https://crm.example:8443"),
-        ("other:crm.example:my:account", "https://crm.example"),
-        ("other:[2001:db8::1]:org", "https://[2001:db8::1]"),
-        ("other:[2001:db8::1]:8443:org", "https://[2001:db8::1]:8443"),
+        ("other:crm.example:12345", "https://crm.example", "12345"),
+        ("other:crm.example:8443:12345", "https://crm.example:8443", "12345"),
+        ("other:crm.example:my:account", "https://crm.example", "my:account"),
+        ("other:crm.example:my\naccount", "https://crm.example", "my\naccount"),
+        ("other:[2001:db8::1]:org", "https://[2001:db8::1]", "org"),
+        ("other:[2001:db8::1]:8443:org", "https://[2001:db8::1]:8443", "org"),
     ],
 )
-def test_a_vendor_is_asked_for_its_address_by_origin(monkeypatch, account, origin):
-    """An account of the ledger names the server to its vendor, whatever its organization is called."""
-    other = SimpleNamespace(record_url=lambda origin, record_id: f"{origin}/{record_id}")
+def test_a_vendor_is_asked_for_its_address_by_account(monkeypatch, account, origin, organization):
+    """An account of the ledger names server and organization to its vendor, whatever the organization is called."""
+    other = SimpleNamespace(record_url=lambda origin, organization, record_id: f"{origin}/{organization}/{record_id}")
     monkeypatch.setattr(addresses, "VENDORS", {"other": other})
-    assert crm_record_url(account, "1") == f"{origin}/1"
+    assert crm_record_url(account, "1") == f"{origin}/{organization}/1"
 
 
 @pytest.mark.parametrize("account", ["gone:crm.example:1", "crm.example", "", ":", "a:b"])

@@ -126,17 +126,18 @@ class IdClaims(Claims):
     def test_the_page_of_a_record(self, bench: Bench) -> None:
         """People get a link for records of the vendor's own service only; no id leads it elsewhere."""
         vendor, record_id = self.subject.vendor, bench.add()
-        assert vendor.record_url(bench.sandbox.url, record_id) is None
-        assert vendor.record_url("https://other.example", record_id) is None
-        page = vendor.record_url(vendor.origin, record_id)
+        organization = bench.catalogue.organization or "org"
+        assert vendor.record_url(bench.sandbox.url, organization, record_id) is None
+        assert vendor.record_url("https://other.example", organization, record_id) is None
+        page = vendor.record_url(vendor.origin, organization, record_id)
         if page is None:
             pytest.skip(f"{vendor.display_name} documents no page of a record")
         head, found, tail = page.partition(record_id)
         assert (head[:8], found) == ("https://", record_id)
         for strange in STRANGE_IDS:
-            assert vendor.record_url(vendor.origin, strange) == f"{head}{quote(strange, safe='')}{tail}"
+            assert vendor.record_url(vendor.origin, organization, strange) == f"{head}{quote(strange, safe='')}{tail}"
         with pytest.raises(CrmError):
-            vendor.record_url(vendor.origin, "..")
+            vendor.record_url(vendor.origin, organization, "..")
 
     def _row_of_each_call(self, bench: Bench) -> list[dict[str, object]]:
         """Return a row for each way in which the vendor writes."""

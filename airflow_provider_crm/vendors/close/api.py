@@ -135,7 +135,7 @@ class Close:
         """Return the id as it stands: ids are opaque, and upper and lower case differ."""
         return record_id
 
-    def record_url(self, origin: str, record_id: str) -> str | None:
+    def record_url(self, origin: str, organization: str, record_id: str) -> str | None:  # noqa: ARG002 - the protocol's
         """Return the opportunity's page in Close's web application, which has a host of its own."""
         return f"https://app.close.com/opportunity/{path_segment(record_id)}/" if origin == self.origin else None
 

@@ -364,8 +364,8 @@ MUTANTS = (
     Mutant(
         "a method of other parameters",
         API,
-        "def record_url(self, origin: str, record_id: str)",
-        "def record_url(self, record_id: str, origin: str)",
+        "def record_url(self, origin: str, organization: str, record_id: str)",
+        "def record_url(self, origin: str, record_id: str, organization: str)",
         ("test_protocol",),
     ),
 )

@@ -123,7 +123,7 @@ class Acme:
         """Return the id as it is: Acme's ids have one spelling."""
         return record_id
 
-    def record_url(self, origin: str, record_id: str) -> str | None:
+    def record_url(self, origin: str, organization: str, record_id: str) -> str | None:
         """Return the page of the deal; a sandbox has none."""
         return f"https://app.acme.example/deals/{path_segment(record_id)}" if origin == self.origin else None
 
