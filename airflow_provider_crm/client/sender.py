@@ -58,6 +58,7 @@ class Sender:
         self._lock = threading.Lock()
         self._calls = 0
         self._difference = ClockDifference()
+        self._timezone: str | None = None
 
     @property
     def calls(self) -> int:
@@ -76,6 +77,10 @@ class Sender:
         """Note that the vendor refused a token."""
         if self._account.tokens is not None:
             self._account.tokens.refused(token)
+
+    def note_timezone(self, timezone: str | None) -> None:
+        """Note the account's zone, by which the vendor may count its days."""
+        self._timezone = timezone
 
     def send(self, request: requests.PreparedRequest) -> requests.Response:
         """Return the answer, whatever its status.
@@ -96,7 +101,8 @@ class Sender:
         passage.sent = True
         sent_at = self._clock.monotonic()
         response = self.send(request)
-        passage.limits = self._account.vendor.limits(response, self._server_time(response, sent_at))
+        server_time = self._server_time(response, sent_at)
+        passage.limits = self._account.vendor.limits(response, server_time, self._timezone)
         passage.refused = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         self._check_redirect(response)
         if not response.ok:

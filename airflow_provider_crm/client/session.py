@@ -320,7 +320,9 @@ class Session:
         Raises:
             ConfigurationError: The vendor refuses to answer.
         """
-        return self._catalogues.get(names)
+        catalogue = self._catalogues.get(names)
+        self._sender.note_timezone(catalogue.timezone)
+        return catalogue
 
     def label_fields(self, err: CrmError) -> None:
         """Replace field ids in an error's message by the names that people use, as far as they are known."""

@@ -41,7 +41,8 @@ class Catalogue:
         labels: Names for people of fields whose name is only an id, by that name.
         custom_prefix: Beginning of the names of the account's own fields, such as `custom.`; empty if they have none.
         hints: Sentences, without the full stop, about fields that cannot be written and that users may expect, by name.
-        facts: What only the vendor itself needs to know of the account, such as its time zone. Nothing else reads it.
+        timezone: IANA zone of the account's people, or None where the vendor does not show it.
+        facts: What only the vendor itself needs to know of the account. Nothing else reads it.
     """
 
     fields: Mapping[str, Field]
@@ -51,6 +52,7 @@ class Catalogue:
     labels: Mapping[str, str] = field(default_factory=dict)
     custom_prefix: str = ""
     hints: Mapping[str, str] = field(default_factory=dict)
+    timezone: str | None = None
     facts: Mapping[str, Json] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_crm.values.time_zones import local_date, zone
 from airflow_provider_crm.vendors.answers import number_of
 from airflow_provider_crm.vendors.limits import Limits
 
@@ -90,6 +91,19 @@ def seconds_left(value: object, now: dt.datetime) -> float | None:
         return number if number <= LONGEST_WAIT else seconds_until(number, now)
     moment = _http_date(value) if isinstance(value, str) else None
     return None if moment is None else seconds(max(0.0, (moment - now).total_seconds()))
+
+
+def seconds_to_midnight(now: dt.datetime, timezone: str | None) -> float | None:
+    """Return the seconds until the day ends in an IANA zone, right on both sides of a clock change; None without one.
+
+    Args:
+        now: The time, aware.
+        timezone: The zone.
+    """
+    if timezone is None:
+        return None
+    tomorrow = local_date(now, timezone) + dt.timedelta(days=1)
+    return (dt.datetime.combine(tomorrow, dt.time(), tzinfo=zone(timezone)) - now).total_seconds()
 
 
 def grain(value: object) -> float | None:

@@ -182,12 +182,14 @@ class Vendor(Protocol):
         """Return the endpoint group whose rate limit a call counts against; calls of one group share one budget."""
         ...
 
-    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime, timezone: str | None) -> tuple[Limits, ...]:
         """Return each rate limit that an answer names, in the same order in every answer.
 
         Args:
             response: The answer, of any status.
             now: The time on the vendor's clock, as far as the `Date` headers of its answers have shown it; never ahead
                 of it. Moments that the answer names are compared with it.
+            timezone: IANA zone of the account, as `Catalogue.timezone` has it; None while the session has not read it.
+                The day of some limits ends at midnight there.
         """
         ...

@@ -254,7 +254,7 @@ class Raze:
         """Return one group for all calls: the calls of a key share one limit."""
         return ""
 
-    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime, timezone: str | None) -> tuple[Limits, ...]:  # noqa: ARG002 - the protocol's
         """Read `X-RateLimit-*`, whose reset is an epoch in any unit, and on a refusal `error.retry_after` first.
 
         The standard `RateLimit` header, which Raze does not document, may name further limits.

@@ -212,7 +212,7 @@ class Simulation:
         )
         self._differences[number] = difference
         server_time = difference.server_time(self.now) or START + dt.timedelta(seconds=self.now)
-        limits = VENDORS[self.server.name].limits(answer, server_time)
+        limits = VENDORS[self.server.name].limits(answer, server_time, None)
         refused = answer.status_code == 429
         own_wait = pacer.record_answer(reservation, limits, refused=refused)
         self.at(self.now + own_wait, self._next, pacer, number, costs)

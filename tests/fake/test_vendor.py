@@ -187,14 +187,14 @@ def test_limits():
     }  # fmt: skip
     burst = Limits(limit=190, remaining=12, length=10.0, name="burst")
     day = Limits(limit=250_000, remaining=9, reset=3600.5, name="day", is_daily=True)
-    assert BATCHLY.limits(answer_of({}, headers=headers), NOW) == (burst, day)
+    assert BATCHLY.limits(answer_of({}, headers=headers), NOW, None) == (burst, day)
     told = {"status": "error", "code": "RATE_LIMIT", "message": "no", "policyName": "BURST", "retryAfterMs": 1500}
-    assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW)] == [1.5, None]
+    assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW, None)] == [1.5, None]
     del told["retryAfterMs"]
-    assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW)] == [10.0, None]
+    assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW, None)] == [10.0, None]
     told["policyName"] = "DAILY"
-    assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW)] == [None, 3600.5]
-    assert BATCHLY.limits(answer_of({}), NOW) == (Limits(name="burst"), Limits(name="day", is_daily=True))
+    assert [one.wait for one in BATCHLY.limits(answer_of(told, 429, headers), NOW, None)] == [None, 3600.5]
+    assert BATCHLY.limits(answer_of({}), NOW, None) == (Limits(name="burst"), Limits(name="day", is_daily=True))
 
 
 @every_vendor

@@ -177,7 +177,7 @@ class Batchly:
         """Count lists apart."""
         return "list" if call.method == "GET" and call.path == self._records else ""
 
-    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime, timezone: str | None) -> tuple[Limits, ...]:
         """Read the burst, whose window slides and has no end, and the day."""
         headers = response.headers
         milliseconds = limit_headers.seconds(headers.get("X-Batchly-Interval-Milliseconds"))

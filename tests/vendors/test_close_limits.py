@@ -59,7 +59,7 @@ TEXTS = st.one_of(
 )
 def test_an_answer_that_is_no_refusal(answer, headers, expected):
     """The header is read in any spelling, separator and precision, and asks for no wait on a 200."""
-    (limits,) = CLOSE.limits(answer(200, headers=headers, json={}), NOW)
+    (limits,) = CLOSE.limits(answer(200, headers=headers, json={}), NOW, None)
     assert dataclasses.replace(limits, grain=None) == expected
 
 
@@ -94,12 +94,12 @@ def test_an_answer_that_is_no_refusal(answer, headers, expected):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_refusal(answer, status, headers, body, wait):
     """`reset` first, then `Retry-After` (seconds or date), then the old body, then the deprecated header."""
-    assert longest_wait(CLOSE.limits(answer(status, headers=headers, json=body), NOW)) == wait
+    assert longest_wait(CLOSE.limits(answer(status, headers=headers, json=body), NOW, None)) == wait
 
 
 def test_a_refusal_in_html(answer):
     """A proxy's page has no body to read, and its header counts."""
-    assert longest_wait(CLOSE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW)) == 2.0
+    assert longest_wait(CLOSE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW, None)) == 2.0
 
 
 @pytest.mark.parametrize("body", [OLD_BODY, {"error": "Too many requests"}, {}, None])
@@ -141,6 +141,6 @@ def test_no_header_text_breaks_it(headers, reset):
     response.status_code = 429
     response.headers.update(headers)
     response._content = json.dumps({"error": {"rate_reset": reset}}).encode()
-    (limits,) = CLOSE.limits(response, NOW)
+    (limits,) = CLOSE.limits(response, NOW, None)
     numbers = [one for one in dataclasses.astuple(limits) if one not in (None, "")]
     assert all(number >= 0 and math.isfinite(number) for number in numbers)

@@ -76,7 +76,7 @@ def body_of_a_refusal(value):
 @pytest.mark.parametrize("vendor", list(VENDORS))
 def test_only_sane_limits_are_read(vendor, headers, value, status):
     """Any header and body make a limit that can exist, or none."""
-    for limits in VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW):
+    for limits in VENDORS[vendor].limits(answered(status, headers, body_of_a_refusal(value)), NOW, None):
         for wait in (limits.wait, limits.reset, limits.length):
             assert wait is None or 0 <= wait <= LONGEST_WAIT
         assert limits.limit is None or 1 <= limits.limit <= MOST_CALLS
@@ -117,7 +117,7 @@ def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     for headers, refused in answers:
         reservation = reserved(pacer, seconds)
         seconds[0] += 0.05
-        limits = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now())
+        limits = VENDORS[vendor].limits(answered(429 if refused else 200, headers), clock.now(), None)
         pacer.record_answer(reservation, limits, refused=refused)
     assert pacer.use("").calls == len(answers)
     pacer.close()
@@ -145,7 +145,7 @@ def test_an_epoch_in_any_unit(unit, status):
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(int((EPOCH + 90) * unit)),
     }
-    (limits,) = VENDORS["raze"].limits(answered(status, headers), NOW)
+    (limits,) = VENDORS["raze"].limits(answered(status, headers), NOW, None)
     assert (limits.reset, limits.wait) == (90.0, 90.0 if status == 429 else None)
 
 
@@ -155,7 +155,7 @@ def test_an_epoch_in_any_unit(unit, status):
 def test_an_epoch_that_is_not_near(reset):
     """A moment of another year, or a number that is no moment in any unit, is not read."""
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": reset}
-    (limits,) = VENDORS["raze"].limits(answered(200, headers), NOW)
+    (limits,) = VENDORS["raze"].limits(answered(200, headers), NOW, None)
     assert replace(limits, grain=None) == Limits(None, 10, 9, None)
 
 
@@ -173,7 +173,7 @@ def test_an_epoch_that_is_not_near(reset):
 def test_a_moment_where_seconds_were_expected(headers, unit, seconds):
     """A reset that is no number of seconds to wait is the moment in any unit, and asks for the seconds until then."""
     headers = {name: text.format(int((EPOCH + seconds) * unit)) for name, text in headers.items()}
-    (limits,) = VENDORS["close"].limits(answered(429, headers), NOW)
+    (limits,) = VENDORS["close"].limits(answered(429, headers), NOW, None)
     expected = (10, 0, seconds, seconds, 1 / unit)
     assert (limits.limit, limits.remaining, limits.reset, limits.wait, limits.grain) == pytest.approx(
         expected, abs=1e-6
@@ -193,8 +193,8 @@ def test_a_moment_where_seconds_were_expected(headers, unit, seconds):
 )
 def test_a_wait_in_any_form(vendor, text, wait):
     """`Retry-After` and the wait in the body of a refusal may be seconds, a moment since 1970 or an HTTP date."""
-    by_header = VENDORS[vendor].limits(answered(429, {"Retry-After": text}), NOW)
-    by_body = VENDORS[vendor].limits(answered(429, {}, body_of_a_refusal(text)), NOW)
+    by_header = VENDORS[vendor].limits(answered(429, {"Retry-After": text}), NOW, None)
+    by_body = VENDORS[vendor].limits(answered(429, {}, body_of_a_refusal(text)), NOW, None)
     assert (longest_wait(by_header), longest_wait(by_body)) == (wait, wait)
 
 
@@ -238,7 +238,7 @@ def test_a_wait_in_any_form(vendor, text, wait):
 )
 def test_named_policies(headers, expected):
     """The newest draft names policies: each is a limit, the shortest window first, also one of the policies alone."""
-    limits = VENDORS["close"].limits(answered(200, headers), NOW)
+    limits = VENDORS["close"].limits(answered(200, headers), NOW, None)
     assert [replace(one, grain=None) for one in limits] == expected
 
 
@@ -256,7 +256,7 @@ def test_named_policies(headers, expected):
 )
 def test_the_length_of_a_policy_without_a_name(headers, length):
     """The drafts before the named policies tell the length of a window beside its limit."""
-    (limits,) = VENDORS["close"].limits(answered(200, headers), NOW)
+    (limits,) = VENDORS["close"].limits(answered(200, headers), NOW, None)
     assert (limits.limit, limits.length) == (100, length)
 
 
@@ -276,7 +276,7 @@ def test_the_limit_that_refuses(remaining, retry_after, waits):
         "RateLimit": '"s";r={};t=1, "day";r={};t=900'.format(*remaining),
         "RateLimit-Policy": '"s";q=10;w=1, "day";q=1000;w=86400',
     }
-    limits = VENDORS["close"].limits(answered(429, headers | retry_after), NOW)
+    limits = VENDORS["close"].limits(answered(429, headers | retry_after), NOW, None)
     assert [one.wait for one in limits] == waits
 
 
@@ -305,7 +305,7 @@ def test_how_coarse_a_reset_is(text, grain):
 def test_a_wait_of_ages_is_none(header):
     """A refusal that asks for a wait of centuries, or of no number, asks for none: the call is tried again soon."""
     for vendor in VENDORS.values():
-        assert longest_wait(vendor.limits(answered(429, {"Retry-After": header}), NOW)) is None
+        assert longest_wait(vendor.limits(answered(429, {"Retry-After": header}), NOW, None)) is None
     assert math.isfinite(LONGEST_WAIT)
 
 
@@ -320,3 +320,22 @@ def test_a_wait_of_ages_is_none(header):
 def test_all_limits_of_a_refusal_are_waited_for(limits, wait):
     """Of several limits that ask for a wait the longest counts."""
     assert longest_wait(limits) == wait
+
+
+@pytest.mark.parametrize(
+    ("now", "timezone", "hours"),
+    [
+        ("2026-06-15T12:00:00+00:00", "America/New_York", 16),
+        ("2026-06-15T04:00:00+00:00", "America/New_York", 24),
+        ("2026-03-08T05:00:00+00:00", "America/New_York", 23),
+        ("2026-11-01T04:00:00+00:00", "America/New_York", 25),
+        ("2026-06-15T12:00:00+00:00", "Pacific/Kiritimati", 22),
+        ("2026-06-15T12:00:00+00:00", "Etc/GMT+12", 24),
+        ("2026-09-05T12:00:00+00:00", "America/Santiago", 16),
+        ("2026-06-15T12:00:00+00:00", "Asia/Kathmandu", 6.25),
+    ],
+)
+def test_a_day_ends_at_midnight_in_a_zone(now, timezone, hours):
+    """The seconds until midnight are right on both sides of a clock change, also of one at midnight."""
+    assert limit_headers.seconds_to_midnight(dt.datetime.fromisoformat(now), timezone) == hours * 3600
+    assert limit_headers.seconds_to_midnight(dt.datetime.fromisoformat(now), None) is None

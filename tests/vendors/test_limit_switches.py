@@ -22,7 +22,7 @@ SILENT = {
 def shown_by(hook, vendor, sandbox):
     """Return the limits in the answer to one more call."""
     response = hook.get_conn().get(sandbox.url + PATHS[vendor])
-    return VENDORS[vendor].limits(response, sandbox.clock.now())
+    return VENDORS[vendor].limits(response, sandbox.clock.now(), None)
 
 
 def writes(hook, vendor, number):

@@ -49,7 +49,7 @@ def limited(retry_after=None):
 )
 def test_an_answer_that_is_no_refusal(answer, headers, expected):
     """The reset is epoch seconds of the vendor's clock, which the session finds out, and a 200 asks for no wait."""
-    (limits,) = RAZE.limits(answer(200, headers=headers, json={}), NOW)
+    (limits,) = RAZE.limits(answer(200, headers=headers, json={}), NOW, None)
     assert dataclasses.replace(limits, grain=None) == expected
 
 
@@ -75,12 +75,12 @@ def test_an_answer_that_is_no_refusal(answer, headers, expected):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_refusal(answer, status, headers, body, wait):
     """`error.retry_after` first, then a `Retry-After` header, then the epoch of the window's end, then nothing."""
-    assert longest_wait(RAZE.limits(answer(status, headers=headers, json=body), NOW)) == wait
+    assert longest_wait(RAZE.limits(answer(status, headers=headers, json=body), NOW, None)) == wait
 
 
 def test_a_refusal_in_html(answer):
     """A proxy's page has no body to read, and its header counts."""
-    assert longest_wait(RAZE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW)) == 2.0
+    assert longest_wait(RAZE.limits(answer(503, headers={"Retry-After": "2"}, body=b"<html>"), NOW, None)) == 2.0
 
 
 @pytest.mark.parametrize("status", [429, 403, 400])
@@ -113,6 +113,6 @@ def test_no_header_text_breaks_it(headers, retry_after):
     response.status_code = 429
     response.headers.update(headers)
     response._content = json.dumps(limited(retry_after)).encode()
-    (limits,) = RAZE.limits(response, NOW)
+    (limits,) = RAZE.limits(response, NOW, None)
     numbers = [one for one in dataclasses.astuple(limits) if one not in (None, "")]
     assert all(number >= 0 and math.isfinite(number) for number in numbers)

@@ -173,7 +173,7 @@ class ErrorClaims(Claims):
                 assert isinstance(vendor.shows(field.target, None, record, catalogue, echo=False), bool)
                 assert len(vendor.stored_value(field.target, record, catalogue)) < 2
         assert isinstance(vendor.error(response), CrmError)
-        limits = vendor.limits(response, NOW)
+        limits = vendor.limits(response, NOW, catalogue.timezone)
         assert all(isinstance(one, Limits) for one in limits)
 
     def _read_catalogue(self, body: Any) -> None:  # noqa: ANN401 - any JSON

@@ -45,7 +45,7 @@ class RateLimitClaims(Claims):
         names = set()
         for used in (1, 2, 3):
             response = bench.session.http.get(bench.session.account.origin + path)
-            reported = self.subject.vendor.limits(response, bench.sandbox.clock.now())
+            reported = self.subject.vendor.limits(response, bench.sandbox.clock.now(), bench.catalogue.timezone)
             limits = [one for one in reported if (one.limit, one.remaining) == (CALLS, CALLS - used)]
             assert limits
             assert any(0 < (one.length or one.reset or 0) <= SECONDS for one in limits)
@@ -61,7 +61,9 @@ class RateLimitClaims(Claims):
             bench.sandbox.set(throttle_seconds=wait)
             bench.script("http_429")
             response = bench.session.http.get(address)
-            named = longest_wait(self.subject.vendor.limits(response, bench.sandbox.clock.now()))
+            named = longest_wait(
+                self.subject.vendor.limits(response, bench.sandbox.clock.now(), bench.catalogue.timezone)
+            )
             assert named is not None
             assert wait <= named <= wait + 1.5
             before = bench.seconds_passed()
@@ -107,7 +109,7 @@ class RateLimitClaims(Claims):
     def test_no_limits(self, bench: Bench) -> None:
         """An answer that names no limit sets none."""
         for status in (200, 404, 500):
-            reported = self.subject.vendor.limits(HandmadeAnswer(status, {}), NOW)
+            reported = self.subject.vendor.limits(HandmadeAnswer(status, {}), NOW, None)
             assert [one for one in reported if (one.limit, one.remaining, one.reset, one.wait) != (None,) * 4] == []
         assert bench.refusals() == []
 
@@ -139,7 +141,7 @@ class RateLimitClaims(Claims):
         """Read a record that is none, and return what is left of the limit then."""
         path = self.subject.vendor.read_call("x", ()).path
         response = bench.session.http.get(bench.session.account.origin + path)
-        reported = self.subject.vendor.limits(response, bench.sandbox.clock.now())
+        reported = self.subject.vendor.limits(response, bench.sandbox.clock.now(), bench.catalogue.timezone)
         (remaining,) = [one.remaining for one in reported if one.limit == UNITS]
         assert remaining is not None
         return remaining

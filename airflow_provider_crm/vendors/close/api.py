@@ -207,7 +207,7 @@ class Close:
         """Group by resource, reading or writing: Close limits groups of paths and methods but documents none."""
         return f"{call.path.split('/')[3]} {'read' if call.method == 'GET' else 'write'}"
 
-    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime, timezone: str | None) -> tuple[Limits, ...]:  # noqa: ARG002 - the protocol's
         """Read `RateLimit` in every spelling on record, `Retry-After`, the deprecated headers and the old body."""
         if response.ok and not limit_headers.name_limits(response.headers):
             return (NO_LIMIT,)

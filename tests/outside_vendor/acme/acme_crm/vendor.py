@@ -165,7 +165,7 @@ class Acme:
         """Return one group: all calls of a key share one limit."""
         return ""
 
-    def limits(self, response: HttpResponse, now: dt.datetime) -> tuple[Limits, ...]:
+    def limits(self, response: HttpResponse, now: dt.datetime, timezone: str | None) -> tuple[Limits, ...]:
         """Read the standard headers `RateLimit-*`, and `Retry-After` of a refusal."""
         limits = limit_headers.standard_limits(response.headers, now)
         if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
