@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import ConfigurationError, RejectedError
+from airflow_provider_crm.exceptions import ConfigurationError, RejectedError, TransientError
 from airflow_provider_crm.values.hidden_values import hidden_keys, with_hidden
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Catalogues:
         paths = tuple(call.path for call in calls)
         try:
             if paths not in self._fetched:
-                self._fetched[paths] = self._marked(vendor.catalogue([self._fetch(call) for call in calls]))
+                answers = [self._answer(call) for call in calls]
+                self._fetched[paths] = self._marked(vendor.catalogue(answers, self._settings()))
             return self._fetched[paths]
         except RejectedError as err:
             msg = f"{vendor.display_name} at {self._account.origin} does not show the fields of the account: {err}"
@@ -54,6 +55,34 @@ class Catalogues:
         """Replace field ids in an error's message by the names that people use, as far as they are known."""
         for catalogue in self._fetched.values():
             err.args = (catalogue.with_labels(str(err)),)
+
+    def _answer(self, call: Call) -> Json:
+        """Return the answer to a call, or those to the calls for all of its pages.
+
+        Raises:
+            TransientError: A page leads back to an earlier one.
+            CrmError: The vendor refuses a call, or does not answer.
+        """
+        if call.next_page is None:
+            return self._fetch(call)
+        pages: list[Json] = []
+        asked: list[Call] = []
+        following: Call | None = call
+        while following is not None:
+            if following in asked:
+                vendor = self._account.vendor
+                msg = f"{vendor.display_name}'s list at {call.path} does not end: page {len(asked)} is not the last."
+                raise TransientError(msg, vendor=vendor.name, code="NO_PROGRESS")
+            asked.append(following)
+            pages.append(self._fetch(following))
+            following = call.next_page(pages[-1])
+        return pages
+
+    def _settings(self) -> dict[str, str]:
+        """Return what the connection says for the vendor's own keys that are no secrets."""
+        known = self._account.vendor.extra
+        given = self._account.credentials.extra
+        return {key: value for key, value in given.items() if key in known and not known[key].secret}
 
     def _marked(self, catalogue: Catalogue) -> Catalogue:
         """Mark the fields whose values are hidden."""

@@ -119,6 +119,8 @@ class Call(NamedTuple):
         fields: Names of the update's fields that this call carries.
         route: The write call that it was made from; None for a call that writes no row.
         cost: Units of the vendor's rate limit that it costs.
+        next_page: Takes the answer of a reading call, and returns the call for the page after it, or None after the
+            last one; None for a call whose answer is whole. See `Vendor.catalogue`.
     """
 
     method: str
@@ -130,6 +132,7 @@ class Call(NamedTuple):
     fields: tuple[str, ...] = ()
     route: WriteCall | None = None
     cost: int = 1
+    next_page: Callable[[Json], Call | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,6 +302,7 @@ def _calls_of_write_call(
         repeat(tuple(dict.fromkeys(names[key] for key in write_call.keys))),
         repeat(write_call),
         repeat(write_call.cost),
+        repeat(None),
         strict=False,
     )
     return map(Call._make, rows)

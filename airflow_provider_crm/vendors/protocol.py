@@ -70,11 +70,13 @@ class Vendor(Protocol):
         """Return the calls whose answers `catalogue` needs for these field names; none if all is documented."""
         ...
 
-    def catalogue(self, answers: Sequence[Json]) -> Catalogue:
+    def catalogue(self, answers: Sequence[Json], settings: Mapping[str, str]) -> Catalogue:
         """Return what the account offers.
 
         Args:
-            answers: Body of each call of `catalogue_calls`, in order.
+            answers: Body of each call of `catalogue_calls`, in order; of a call with `Call.next_page` a list with the
+                body of each page.
+            settings: What the connection says for the keys of `extra` that are no secrets.
         """
         ...
 

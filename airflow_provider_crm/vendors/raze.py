@@ -136,7 +136,11 @@ class Raze:
         """Return no call: fields and stages are documented, and a write-only key may not read."""
         return ()
 
-    def catalogue(self, answers: Sequence[Json]) -> Catalogue:  # noqa: ARG002 - part of the protocol
+    def catalogue(
+        self,
+        answers: Sequence[Json],  # noqa: ARG002 - part of the protocol
+        settings: Mapping[str, str],  # noqa: ARG002 - part of the protocol
+    ) -> Catalogue:
         """Return the documented fields and stages; the currency belongs to each record."""
         stages = tuple(Stage(id=status, label=status, type=_STATUS_TYPES.get(status, "active")) for status in _STATUSES)
         return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages, hints=_HINTS)

@@ -15,7 +15,7 @@ NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 
 def calls(fields, record_id="opp_1"):
     """The calls that write these fields to Raze."""
-    return calls_of(record_id, writes_of(Update(0, record_id, fields), RAZE, RAZE.catalogue([])))
+    return calls_of(record_id, writes_of(Update(0, record_id, fields), RAZE, RAZE.catalogue([], {})))
 
 
 PUT = calls({"notes": "new"})[0]

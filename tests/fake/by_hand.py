@@ -18,7 +18,7 @@ def catalogue_of(vendor, time_zone="America/New_York"):
     """Return the catalogue of an account in a time zone."""
     schema = {"results": [one.describe() for one in (*PROPERTIES, *STAGE_PROPERTIES)]}
     parts = [ACCOUNT | {"timeZone": time_zone}, {"results": describe_pipelines()}, schema]
-    return vendor.catalogue([*parts[:1], *parts[2:]] if vendor is BATCHLY_FLAT else parts)
+    return vendor.catalogue([*parts[:1], *parts[2:]] if vendor is BATCHLY_FLAT else parts, {})
 
 
 def answer_of(body=None, status=200, headers=None):

@@ -88,7 +88,7 @@ class Batchly:
         """Name the account and its zone."""
         if not response.ok:
             raise self.error(response)
-        catalogue = self.catalogue([body_of(response)])
+        catalogue = self.catalogue([body_of(response)], {})
         if catalogue.organization is None:
             raise record_error(self.display_name, response)
         zone = text_of(catalogue.facts["time_zone"])
@@ -101,7 +101,7 @@ class Batchly:
             parts.append("schema")
         return (self.probe(), *(Call("GET", f"{self._root}/{part}") for part in parts))
 
-    def catalogue(self, answers: Sequence[Json]) -> Catalogue:
+    def catalogue(self, answers: Sequence[Json], settings: Mapping[str, str]) -> Catalogue:
         """Read the answers in the order of their calls; the probe's alone will do."""
         parts = ("account", "pipelines", "schema") if self._has_stages else ("account", "schema")
         return read_catalogue(dict(zip(parts, answers, strict=False)), self.documented_fields)

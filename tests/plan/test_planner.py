@@ -42,7 +42,7 @@ SCHEMA = {
         {"id": "cf_tags", "type": "text", "accepts_multiple_values": True},
     ]
 }
-CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"}]}, SCHEMA])
+CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"}]}, SCHEMA], {})
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_shown_boolean_is_the_same_however_it_is_written(shown, text, matches)
 def test_a_custom_field_without_a_key_is_empty_and_an_unknown_key_is_unknown():
     """Close leaves an empty custom field out of a record; a field that Raze leaves out is not known."""
     assert stored_values(["custom.cf_seen"], {"id": "x"}, CLOSE, CATALOGUE) == {"custom.cf_seen": "null"}
-    assert stored_values(["deal_value"], {"value": 1}, RAZE, RAZE.catalogue([])) == {}
+    assert stored_values(["deal_value"], {"value": 1}, RAZE, RAZE.catalogue([], {})) == {}
 
 
 def test_a_users_name_is_never_taken_for_the_id_that_is_shown():

@@ -34,7 +34,7 @@ from airflow_provider_crm.vendors.encoding import writes_of_all
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 CLOSE = VENDORS["close"]
-CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"}]}, {"fields": []}])
+CATALOGUE = CLOSE.catalogue([{"organizations": [{"id": "orga", "currency": "USD"}]}, {"fields": []}], {})
 ROW = ClaimedRow(DesiredRow("oppo_1", {"note": '"n"'}, NOW), Claim(Verdict.SEND, fields=frozenset({"note"})))
 
 

@@ -33,9 +33,9 @@ class Stageless(type(VENDORS["close"])):
 
     wins = None
 
-    def catalogue(self, answers):
+    def catalogue(self, answers, settings):
         """Leave out the stages and their fields."""
-        full = super().catalogue(answers)
+        full = super().catalogue(answers, settings)
         fields = {name: field for name, field in full.fields.items() if field.target != "status_id"}
         return dataclasses.replace(full, fields=fields, stages=())
 

@@ -64,7 +64,7 @@ RAZE_OWN = "deal_value, deal_currency, stage, notes, responsible_user_id, name, 
 )
 def test_an_unknown_field_is_named_with_what_there_is(vendor, answers, name, sentence):
     """The sentence lists the vendor's own fields, or the account's custom ones with their names for people."""
-    assert vendor.catalogue(answers).unknown_field(name, vendor.display_name) == sentence
+    assert vendor.catalogue(answers, {}).unknown_field(name, vendor.display_name) == sentence
 
 
 def test_without_a_prefix_all_fields_are_listed():

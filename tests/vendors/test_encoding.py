@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.values.opportunity import FieldValue
 
 RAZE = VENDORS["raze"]
-CATALOGUE = RAZE.catalogue([])
+CATALOGUE = RAZE.catalogue([], {})
 # Numbers that the rules let through have at most 15 digits.
 NUMBERS = st.builds(
     lambda digits, places: Decimal(digits).scaleb(-places), st.integers(-(10**15) + 1, 10**15 - 1), st.integers(-3, 20)

@@ -207,7 +207,7 @@ def test_no_body_breaks_a_vendor(vendor, status, body):
     page = made.parse_page(body, None)
     assert all(isinstance(record, dict) for record in page.records)
     assert page.cursor is None or isinstance(page.cursor, str)
-    assert made.catalogue([body, body]).fields.keys() >= {"deal_value", "stage"}
+    assert made.catalogue([body, body], {}).fields.keys() >= {"deal_value", "stage"}
 
 
 def test_call_is_a_value():

@@ -97,7 +97,7 @@ class Close:
         """Name the organization; an answer without one is not Close's."""
         if not response.ok:
             raise self.error(response)
-        catalogue = self.catalogue([self.read(response)])
+        catalogue = self.catalogue([self.read(response)], {})
         if catalogue.organization is None:
             raise record_error(self.display_name, response)
         return f"Connected to Close, organization {catalogue.organization} ({catalogue.currency or 'no currency'})."
@@ -107,7 +107,7 @@ class Close:
         schema = Call("GET", f"{_API}/custom_field_schema/opportunity/")
         return (self.probe(), schema) if any(name.startswith(CUSTOM_PREFIX) for name in names) else (self.probe(),)
 
-    def catalogue(self, answers: Sequence[Json]) -> Catalogue:
+    def catalogue(self, answers: Sequence[Json], settings: Mapping[str, str]) -> Catalogue:  # noqa: ARG002 - the protocol's
         """Return Close's own fields, and custom fields (own and shared) if their schema is among the answers."""
         return read_catalogue(answers)
 

@@ -92,7 +92,7 @@ class Acme:
         """Read the account, which has the stages."""
         return (self.probe(),)
 
-    def catalogue(self, answers: Sequence[Json]) -> Catalogue:
+    def catalogue(self, answers: Sequence[Json], settings: Mapping[str, str]) -> Catalogue:
         """Return the documented fields, and the stages of the account."""
         account = member(answers[0], "account")
         stages = tuple(
