@@ -13,7 +13,7 @@ from airflow_provider_crm.client.redaction import hidden, redacted
 from airflow_provider_crm.client.transport import Wire
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, RateLimitedError, TransientError
 from airflow_provider_crm.vendors.answers import text_of
-from airflow_provider_crm.vendors.limit_headers import date_of
+from airflow_provider_crm.vendors.limit_headers import date_of, first_known
 from airflow_provider_crm.vendors.limits import longest_wait
 
 if TYPE_CHECKING:
@@ -161,5 +161,5 @@ class Sender:
     def _refusal(self, response: requests.Response, limits: tuple[Limits, ...]) -> CrmError:
         err = self._account.vendor.error(redacted(response, self._redactor.secrets))
         if isinstance(err, TransientError):
-            err.retry_after = longest_wait(limits)
+            err.retry_after = first_known(longest_wait(limits), err.retry_after)
         return err

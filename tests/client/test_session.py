@@ -196,6 +196,27 @@ def test_adding_a_value_is_not_replayable(sandbox, connect, fault, puts):
     assert sandbox.audit.count(method="PUT") == puts
 
 
+class Slow(type(RAZE)):
+    """A vendor whose errors say how long to wait, where no limit does."""
+
+    def error(self, response):
+        """Ask for two seconds."""
+        err = super().error(response)
+        err.retry_after = 2.0
+        return err
+
+
+def test_an_error_that_names_a_wait(serve, connect, time):
+    """A temporary error is tried again after the wait that it names; a wait that a limit names takes precedence."""
+    body = b'{"success": true, "data": {"id": "opp_1"}}'
+    quick = serve(first=[503], body=body)
+    assert connect(quick.url, vendor=Slow()).read("opp_1") == {"id": "opp_1"}
+    assert time.slept == [2.0]
+    slow = serve(first=[503], body=body, headers={"Retry-After": "5"})
+    assert connect(slow.url, vendor=Slow()).read("opp_1") == {"id": "opp_1"}
+    assert time.slept == [2.0, 5.0]
+
+
 # Reading
 
 
