@@ -23,12 +23,14 @@ class Example:
             returns them. It is written down by hand, from the vendor's documents: the vendor's code has no part in it.
         is_echoed: Whether an answer that shows the record shows this field, too.
         is_personal: Whether the value may stand in no log.
+        is_unique: Whether no two records may hold one value.
     """
 
     value: object
     shown: Mapping[str, Json]
     is_echoed: bool = True
     is_personal: bool = False
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
