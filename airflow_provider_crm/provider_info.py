@@ -17,6 +17,7 @@ from airflow_provider_crm.vendors.protocol import Vendor
 _HOOKS = {
     "close": "airflow_provider_crm.hooks.close.CloseHook",
     "raze": "airflow_provider_crm.hooks.raze.RazeHook",
+    "hubspot": "airflow_provider_crm.hooks.hubspot.HubSpotHook",
 }
 """The hook classes of the package's own vendors."""
 

@@ -30,7 +30,7 @@ API_VERSION = 1
 GROUP = "airflow_provider_crm.vendors"
 """The group of the entry points that name vendors of other distributions."""
 
-_OWN = {"close": "airflow_provider_crm.vendors.close", "raze": "airflow_provider_crm.vendors.raze"}
+_OWN = {name: f"airflow_provider_crm.vendors.{name}" for name in ("close", "raze", "hubspot")}
 
 log = logging.getLogger(__name__)
 

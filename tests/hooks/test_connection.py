@@ -12,10 +12,11 @@ from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.close import CloseHook
 from airflow_provider_crm.hooks.crm import CrmHook
+from airflow_provider_crm.hooks.hubspot import HubSpotHook
 from airflow_provider_crm.hooks.raze import RazeHook
 from airflow_provider_crm.vendors import VENDORS
 
-HOOKS = {"close": CloseHook, "raze": RazeHook}
+HOOKS = {"close": CloseHook, "raze": RazeHook, "hubspot": HubSpotHook}
 EXTRA = "timezone, timeout, account, budget"
 
 
@@ -264,7 +265,7 @@ def test_no_connection():
     with pytest.raises(ConfigurationError) as missing:
         CrmHook.for_connection("nowhere")
     assert str(missing.value) == (
-        "There is no connection 'nowhere'; create one of type close or raze, or set AIRFLOW_CONN_NOWHERE."
+        "There is no connection 'nowhere'; create one of type close, raze or hubspot, or set AIRFLOW_CONN_NOWHERE."
     )
 
 
@@ -274,7 +275,8 @@ def test_a_connection_of_another_kind(monkeypatch):
     with pytest.raises(ConfigurationError) as wrong:
         CrmHook.for_connection("crm")
     assert str(wrong.value) == (
-        "Connection 'crm' is of type 'postgres': an opportunity can be written to a connection of type close or raze."
+        "Connection 'crm' is of type 'postgres': an opportunity can be written to a connection of type close, raze or "
+        "hubspot."
     )
 
 

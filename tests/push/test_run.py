@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import threading
 from decimal import Decimal
 
@@ -52,7 +53,7 @@ def push(sandbox):
                 sleep=lambda seconds: waited.__setitem__(0, waited[0] + seconds),
                 jitter=lambda: 0.0,
             )
-            key = key or getattr(sandbox, vendor).api_key
+            key = key or json.loads(sandbox.connection_uris()[f"{vendor}_default"])["password"]
             account = Account(VENDORS[vendor], sandbox.url, Credentials(key), timeout=10.0)
             session = stack.enter_context(Session(account, retry=RetryRules(attempts=attempts), clock=clock))
             return Push(session, session.catalogue(fields), PushRules(**rules))

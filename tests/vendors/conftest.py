@@ -22,6 +22,7 @@ def sandbox(crm_sandbox):
     crm_sandbox.clock.set(NOW)
     crm_sandbox.close.add_opportunity("oppo_1", "lead_1", value=50_000, note="old")
     crm_sandbox.raze.add_opportunity("opp_1", name="Jane Roe", deal_value="10.00", notes="old")
+    crm_sandbox.hubspot.add_opportunity("171591000001", dealname="Jane Roe", amount="10.00", description="old")
     return crm_sandbox
 
 
@@ -33,9 +34,9 @@ def connect(sandbox, monkeypatch):
         sandbox.clock.advance(math.ceil(seconds * 1e6) / 1e6)  # it has microseconds; less would not move it
 
     def connect(vendor, *, timezone="UTC", extra=None, **connection):
-        own = {"conn_type": vendor, "password": getattr(sandbox, vendor).api_key, "host": sandbox.url}
-        extra = {"extra": {"timezone": timezone, **(extra or {})}}
-        monkeypatch.setenv("AIRFLOW_CONN_CRM", jsonlib.dumps(own | connection | extra))
+        uri = sandbox.connection_uris(timezone=timezone)[f"{vendor}_default"]
+        own = jsonlib.loads(uri) | {"extra": {"timezone": timezone, **(extra or {})}}
+        monkeypatch.setenv("AIRFLOW_CONN_CRM", jsonlib.dumps(own | connection))
         hook = CrmHook.for_connection("crm")
         now = sandbox.clock.now
         clock = Clock(monotonic=lambda: now().timestamp(), now=now, sleep=sleep, jitter=lambda: 0.0)

@@ -7,10 +7,12 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from airflow_provider_crm.hooks.close import CloseHook
+from airflow_provider_crm.hooks.hubspot import HubSpotHook
 from airflow_provider_crm.hooks.raze import RazeHook
 from airflow_provider_crm.sandbox.close.api import CLOSE as CLOSE_API
+from airflow_provider_crm.sandbox.hubspot.api import HUBSPOT as HUBSPOT_API
 from airflow_provider_crm.sandbox.raze.api import RAZE as RAZE_API
-from airflow_provider_crm.testing import Example, Subject
+from airflow_provider_crm.testing import BatchSwitches, Example, Subject
 from airflow_provider_crm.vendors import VENDORS
 
 ZONE = "America/New_York"
@@ -115,3 +117,66 @@ RAZE = Subject(
     limit_switches=("raze_limit", "raze_window"),
     spellings=("3f2b8c1e-0000-4000-8000-000000000001", "3F2B8C1E-0000-4000-8000-000000000001"),
 )
+
+
+def hubspot_shown(**properties):
+    """Return the properties that a deal holds."""
+    return {"properties": properties}
+
+
+def hubspot_won_on(account, record_id):
+    """Return the day of `closedate`, an instant, in the zone of the portal."""
+    moment = account.opportunity(record_id)["properties"].get("closedate")
+    return dt.datetime.fromisoformat(moment).astimezone(ZoneInfo(account.time_zone)).date() if moment else None
+
+
+HUBSPOT = Subject(
+    vendor=VENDORS["hubspot"],
+    hook=HubSpotHook,
+    sandbox_api=HUBSPOT_API,
+    values={
+        "deal_value": Example("1234.56", hubspot_shown(amount="1234.56")),
+        "deal_currency": Example("EUR", hubspot_shown(deal_currency_code="EUR")),
+        "stage": Example("Renewals/Closed Lost", hubspot_shown(dealstage="1304", pipeline="871204")),
+        "date_won": Example("2026-03-01", hubspot_shown(closedate="2026-03-01T17:00:00Z")),
+        "notes": Example("new", hubspot_shown(description="new")),
+        "responsible_user_id": Example("Grace@sandbox.example", hubspot_shown(hubspot_owner_id="502")),
+        "amount": Example("77.50", hubspot_shown(amount="77.50")),
+        "dealstage": Example("contractsent", hubspot_shown(dealstage="contractsent")),
+        "closedate": Example("2026-03-01T22:00:00-05:00", hubspot_shown(closedate="2026-03-02T03:00:00Z")),
+        "description": Example("newer", hubspot_shown(description="newer")),
+        "hubspot_owner_id": Example("502", hubspot_shown(hubspot_owner_id="502")),
+        "deal_currency_code": Example("BRL", hubspot_shown(deal_currency_code="BRL")),
+        "dealname": Example("Jane", hubspot_shown(dealname="Jane")),
+        "dealtype": Example("Existing Business", hubspot_shown(dealtype="existingbusiness")),
+        "hs_priority": Example("high", hubspot_shown(hs_priority="high")),
+        "hs_next_step": Example("Call", hubspot_shown(hs_next_step="Call")),
+        "warehouse_deal_key": Example("new key", hubspot_shown(warehouse_deal_key="new key"), is_unique=True),
+        "health_score": Example("7.5", hubspot_shown(health_score="7.5")),
+        "renewal_date": Example("2026-03-01", hubspot_shown(renewal_date="2026-03-01")),
+        "last_seen_at": Example("2026-03-01T12:00:00.25-05:00", hubspot_shown(last_seen_at="2026-03-01T17:00:00.250Z")),
+        "is_active": Example("yes", hubspot_shown(is_active="true")),
+        "customer_tier": Example("Gold", hubspot_shown(customer_tier="tier_1")),
+        "products": Example(["Core", "support"], hubspot_shown(products="core;support")),
+        "segment": Example("north", hubspot_shown(segment="north")),
+        "support_phone": Example("+1 212 555 0100", hubspot_shown(support_phone="+1 212 555 0100"), is_personal=True),
+        "score_details": Example('{"a": 1}', hubspot_shown(score_details='{"a": 1}')),
+    },
+    record={
+        "amount": "100.5", "deal_currency_code": "USD", "description": "old", "hubspot_owner_id": "501",
+        "dealtype": "newbusiness", "hs_priority": "low", "hs_next_step": "Wait", "health_score": "1",
+        "closedate": "2026-01-01T00:00:00Z", "renewal_date": "2026-01-01", "last_seen_at": "2026-01-01T00:00:00Z",
+        "is_active": "false", "customer_tier": "tier_2", "products": "training", "segment": "south",
+        "warehouse_deal_key": "old key",
+        "support_phone": "+1 212 555 0199", "score_details": "{}",
+    },
+    refused={"notes": "x" * 70_000},
+    stages={"won": "Sales Pipeline/Closed Won", "lost": "closedlost", "active": "Contract Sent"},
+    won_on=hubspot_won_on,
+    timezone=ZONE,
+    limit_switches=("hubspot_limit", "hubspot_window"),
+    batch_switches=BatchSwitches(
+        poisoned="hubspot_poisoned_ids", left_out="hubspot_left_out_ids", shuffled="hubspot_shuffled"
+    ),
+    spellings=("80001", "0080001", "00080001"),
+)  # fmt: skip

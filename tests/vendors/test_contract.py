@@ -16,3 +16,9 @@ class TestRaze(VendorContract):
     """Raze keeps the contract."""
 
     subject = subjects.RAZE
+
+
+class TestHubSpot(VendorContract):
+    """HubSpot keeps the contract, batches included."""
+
+    subject = subjects.HUBSPOT

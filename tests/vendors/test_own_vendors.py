@@ -32,13 +32,19 @@ from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 PACKAGE = Path(airflow_provider_crm.__file__).parent
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)
-RECORD = {"close": "oppo_1", "raze": "opp_1"}
-STAGES = {"close": "Sales/Proposal", "raze": "proposal"}
+RECORD = {"close": "oppo_1", "raze": "opp_1", "hubspot": "171591000001"}
+STAGES = {"close": "Sales/Proposal", "raze": "proposal", "hubspot": "Contract Sent"}
+AMOUNTS = {
+    "close": "{value_formatted}",
+    "raze": "{deal_currency} {deal_value}",
+    "hubspot": "{properties[deal_currency_code]} {properties[amount]}",
+}
 
 KEYS = [
     "success", "data", "error", "errors", "field-errors", "code", "message", "details", "fields", "id", "type",
     "has_more", "organizations", "pipelines", "statuses", "opportunities", "pagination", "page", "total_pages",
-    "accepts_multiple_values",
+    "accepts_multiple_values", "results", "properties", "paging", "next", "after", "portalId", "timeZone", "name",
+    "options", "metadata", "context", "requiredGranularScopes",
 ]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
@@ -95,13 +101,14 @@ def test_probe(vendor):
     """The connection test writes nothing, and stays within the vendor's API."""
     probe = VENDORS[vendor].probe()
     assert (probe.method, probe.body, probe.writes) == ("GET", None, {})
-    assert probe.path.startswith(("/api/v1/", "/external/v1/"))
+    assert probe.path.startswith(("/api/v1/", "/external/v1/", "/account-info/"))
 
 
 @every_vendor
 def test_errors_carry_what_the_vendor_said(vendor, connect):
     """A rejected row has the vendor's message for exactly its fields, with status, code and record."""
-    fields = {"close": {"custom.cf_tier": "Platinum"}, "raze": {"email": "nobody"}}[vendor]
+    wrong = {"close": {"custom.cf_tier": "Platinum"}, "raze": {"email": "nobody"}, "hubspot": {"dealstage": "nowhere"}}
+    fields = wrong[vendor]
     with pytest.raises(RejectedError) as refused:
         connect(vendor).update_opportunity(RECORD[vendor], fields)
     error = refused.value
@@ -135,8 +142,7 @@ def test_one_row_serves_every_vendor(vendor, connect, sandbox):
     row = {"deal_value": "1234.56", "deal_currency": currency, "notes": "same", "stage": STAGES[vendor]}
     record = connect(vendor).update_opportunity(RECORD[vendor], row)
     stored = getattr(sandbox, vendor).opportunity(RECORD[vendor])
-    shown = stored.get("value_formatted") or f"{stored['deal_currency']} {stored['deal_value']}"
-    assert shown in {"$1,234.56", "EUR 1234.56"}
+    assert AMOUNTS[vendor].format(**stored) in {"$1,234.56", "EUR 1234.56"}
     assert record["id"] == RECORD[vendor]
 
 
@@ -156,7 +162,11 @@ def test_calls_never_create(vendor, connect):
     assert calls_that_write(vendor, Update(0, "x", {}), catalogue) == ()
 
 
-OWN_ERROR = {"close": {"error": "No."}, "raze": {"success": False, "error": {"code": "X", "message": "No."}}}
+OWN_ERROR = {
+    "close": {"error": "No."},
+    "raze": {"success": False, "error": {"code": "X", "message": "No."}},
+    "hubspot": {"status": "error", "message": "No.", "correlationId": "aeb5f871-7f07-4993-9211-075dc63e7cbf"},
+}
 
 
 @every_vendor
