@@ -222,7 +222,9 @@ class Pace:
             doubt = doubt._replace(accepted=doubt.accepted + 1)
             if doubt.accepted > _ACCEPTED * doubt.refused:
                 doubt = None
-        discovered = self.discovered.accept(sent_at, cost) if self.counts_rate else self.discovered
+        discovered = self.discovered
+        if self.counts_rate:
+            discovered = discovered.accept(sent_at, cost, learns=not self.limits or discovered.rate is not None)
         if doubt is self.doubt and discovered is self.discovered:
             return self
         return changed(self, doubt=doubt, discovered=discovered)
@@ -237,7 +239,8 @@ class Pace:
         if any(limit.explains(cost) for _, limit in self.limits):
             until = self._until(now, cost) if named is None else named
             return changed(self, opens_at=max(self.opens_at, now + until)), 0.0
-        if self.discovered.is_closed or (named is not None and self.discovered.rate is not None):
+        is_certain = named is not None and self.discovered.rate is not None and not self.limits
+        if self.discovered.is_closed or is_certain:
             return changed(self, discovered=self.discovered.record_refusal(sent_at, now, named)), 0.0
         doubt = (self.doubt or Doubt(sent_at)).with_refusal(sent_at, named)
         if doubt.refused >= _REFUSALS and doubt.accepted <= _ACCEPTED * doubt.refused:

@@ -112,20 +112,22 @@ class DiscoveredRate:
         sent = changed(self, next_at=max(self.next_at, now - _CATCH_UP) + cost * gap)
         return sent if share < TESTING_SHARE or self.is_closed else _grown(sent, self.rate, now, cost * gap)
 
-    def accept(self, sent_at: float, calls: int = 1) -> DiscoveredRate:
+    def accept(self, sent_at: float, calls: int = 1, *, learns: bool = True) -> DiscoveredRate:
         """Count calls that were not refused.
 
         Args:
             sent_at: When the first of them was sent: answers, and workers on one store, report some only after the
                 refusal that followed.
             calls: How many.
+            learns: Whether refusals show a rate; else the vendor is only left alone until it has opened again. Answers
+                that name a limit leave nothing to find: what they do not explain has mostly nothing to do with a rate.
         """
         if not self.is_closed or sent_at <= self.refused_at or sent_at < self.opens_at:
             share = self.refused_share and self.refused_share * (1 - 1 / _LATEST) ** calls
             falls = self.falls if share > _FEW else 0
             begun = sent_at if self.begun is None else self.begun
             return changed(self, begun=begun, accepted=self.accepted + calls, refused_share=share, falls=falls)
-        return _opened(self, sent_at, calls)
+        return _opened(self, sent_at, calls) if learns else DiscoveredRate()
 
     def record_refusal(self, sent_at: float, now: float, wait: float | None) -> DiscoveredRate:
         """Let no call leave until the vendor may have opened again; of several refusals at once the first shows it.

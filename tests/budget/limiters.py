@@ -328,20 +328,27 @@ class LimitedVendor:
 
     Args:
         limits: Each rule, and how it is announced.
-        bare_refusals: Probability of a 429 that is none of the limits' and says nothing.
+        bare_refusals: Probability of a 429 that is none of the limits' and shows none of them.
+        wait: Seconds that such a refusal says to wait; None if it says nothing at all.
         seed: Of the random refusals.
     """
 
-    def __init__(self, *limits: tuple[LimiterRule, Announcement], bare_refusals: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *limits: tuple[LimiterRule, Announcement],
+        bare_refusals: float = 0.0,
+        wait: float | None = None,
+        seed: int = 0,
+    ) -> None:
         self.rules = tuple(rule for rule, _ in limits)
         self.counted = LimitersAtOnce(self.rules)
         self._announcements = tuple(announcement for _, announcement in limits)
-        self._bare_refusals, self._random = bare_refusals, random.Random(seed)
+        self._bare_refusals, self._wait, self._random = bare_refusals, wait, random.Random(seed)
 
     def answer(self, now: float, cost: int = 1) -> VendorAnswer:
         """Return the answer to a call that arrives now."""
         if self._bare_refusals and self._random.random() < self._bare_refusals:
-            return VendorAnswer(accepted=False, limits=(Limits(),))
+            return VendorAnswer(accepted=False, limits=(Limits(wait=self._wait),))
         readings = self.counted.take(now, cost)
         accepted = all(one.allowed for one in readings)
         shown = tuple(zip(self._announcements, self.rules, readings, strict=True))
