@@ -63,6 +63,7 @@ class Worker:
         self._process.stdin.close()
         self._process.wait()
         self._reader.join()
+        self._process.stdout.close()
 
     def _read(self) -> None:
         for line in self._process.stdout:
