@@ -17,6 +17,7 @@ from airflow_provider_crm.push.prepare import check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import matching_keys, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
+from airflow_provider_crm.vendors.win_dates import with_date_key
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -134,6 +135,7 @@ class Planner:
         readable = record if isinstance(record, dict) else {}
         shown = stored_values(texts, readable, self._vendor, self._catalogue) if readable else {}
         matching = matching_keys(calls, readable, self._vendor, self._catalogue) if readable else frozenset()
+        matching -= with_date_key(frozenset(texts.keys() - matching), texts, self._vendor, self._catalogue)
         for key, after in sorted(texts.items()):
             row = PlanRow(
                 update.row,

@@ -25,6 +25,7 @@ from airflow_provider_crm.push.prepare import (
 )
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.encoding import calls_of_all
+from airflow_provider_crm.vendors.win_dates import with_date_key
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push.run_ledger import RunLedger
     from airflow_provider_crm.push.stops import Stops
     from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.encoding import Writes
 
 _COMPARED_AT_ONCE = 8_000
 _SHARING_ROWS_AT_ONCE = 1_000
@@ -171,7 +173,7 @@ class RowClaimer:
     ) -> Iterator[Outcome | Job]:
         """Yield each row that is to be sent, with the fields that were claimed."""
         to_send = [
-            (update, writes if len(claim.fields) == len(one.values) else writes.only(claim.fields), one, claim)
+            (update, writes if len(claim.fields) == len(one.values) else self._part(writes, claim), one, claim)
             for (update, writes), one, claim in zip(rows, desired, claims, strict=True)
             if claim is not None and claim.verdict is Verdict.SEND
         ]
@@ -180,6 +182,16 @@ class RowClaimer:
         for (update, writes, one, claim), made in zip(to_send, calls, strict=True):
             job = Job(one, claim, update=update, writes=writes, calls=made)
             yield self._checked(job) if stage_key in claim.fields else job
+
+    def _part(self, writes: Writes, claim: Claim) -> Writes:
+        """Return the values to send: those that were claimed, and others that have to go along with them.
+
+        These are the other keys of a field, and the date of a win. Newer data keeps out both.
+        """
+        names = writes.names
+        keys = with_date_key(claim.fields, names, self._vendor, self._catalogue)
+        companions = {other for key in keys for other in self._catalogue.fields[names[key]].also_writes}
+        return writes.only((keys | companions) - claim.stale)
 
     def _checked(self, job: Job) -> Outcome | Job:
         """Refuse a win whose date is open."""

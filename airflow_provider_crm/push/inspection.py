@@ -9,6 +9,7 @@ from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.push.outcomes import outdated_approval, unchanged
 from airflow_provider_crm.vendors.comparison import matching_keys, stored_values
 from airflow_provider_crm.vendors.encoding import calls_of
+from airflow_provider_crm.vendors.win_dates import with_date_key
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -63,7 +64,7 @@ class Inspection:
             if self._inspect is not None
             else frozenset()
         )
-        left = job.writes.only(fields - matching)
+        left = job.writes.only(with_date_key(fields - matching, job.writes.names, self._vendor, self._catalogue))
         calls = calls_of(job.update.record_id, left) if matching else job.calls
         return replace(job, writes=left, calls=calls, matching_keys=matching, seen=seen, compared=True)
 

@@ -9,7 +9,7 @@ from airflow_provider_crm.exceptions import InvalidValueError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_crm.values.opportunity import FieldValue, Update
     from airflow_provider_crm.vendors.catalogue import Catalogue
@@ -46,6 +46,23 @@ def with_win_date(update: Update, day: dt.date, vendor: Vendor, catalogue: Catal
         raise InvalidValueError(msg, vendor=vendor.name, code="DATE_WON", record_id=update.record_id)
     name = _date_name(update, rules.date_field, catalogue)
     return dataclasses.replace(update, fields={**update.fields, name: day})
+
+
+def with_date_key(
+    keys: frozenset[str], names: Mapping[str, str], vendor: Vendor, catalogue: Catalogue
+) -> frozenset[str]:
+    """Return the keys of a row to write, with the date of the win if the vendor would replace it otherwise.
+
+    Args:
+        keys: The keys that change.
+        names: The field's name by each key of the row; also of keys whose values the record holds already.
+        vendor: The vendor.
+        catalogue: What the account offers.
+    """
+    rules = vendor.wins
+    if rules is None or not rules.replaces_date or rules.date_field is None or catalogue.stage_key not in keys:
+        return keys
+    return keys | ({catalogue.fields[rules.date_field].target} & names.keys())
 
 
 def _date_name(update: Update, date_field: str, catalogue: Catalogue) -> str:

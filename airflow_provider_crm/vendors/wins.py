@@ -15,9 +15,11 @@ class WinRules:
             caller can set it.
         advice: Sentences that say how to write a won stage without a date from old data.
         refusal: Message that refuses to send a date, with `{day}` where the date goes; used without `date_field` only.
+        replaces_date: Whether a change of the stage replaces the date that a record has, unless the same call sets it.
     """
 
     stage_fields: tuple[str, ...]
     date_field: str | None
     advice: str
     refusal: str = ""
+    replaces_date: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -12,7 +13,7 @@ from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.values.opportunity import Field, Kind, Update
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.catalogue import Catalogue, Stage
-from airflow_provider_crm.vendors.win_dates import wins_without_date, with_win_date
+from airflow_provider_crm.vendors.win_dates import wins_without_date, with_date_key, with_win_date
 from airflow_provider_crm.vendors.wins import WinRules
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
@@ -111,6 +112,27 @@ def test_a_date_that_nobody_may_write_is_refused():
     with pytest.raises(InvalidValueError, match=r"2026-03-01 cannot be sent\.") as refused:
         with_win_date(row(stage="paid"), DAY, ClockOnly(), CATALOGUE)
     assert (refused.value.code, refused.value.vendor, refused.value.record_id) == ("DATE_WON", "shop", "1")
+
+
+@pytest.mark.parametrize(
+    ("keys", "names", "wanted"),
+    [
+        ({"dealstage"}, ("dealstage", "closedate", "notes"), {"dealstage", "closedate"}),
+        ({"dealstage", "notes"}, ("dealstage", "notes"), {"dealstage", "notes"}),
+        ({"notes"}, ("dealstage", "closedate", "notes"), {"notes"}),
+        (set(), ("dealstage", "closedate"), set()),
+    ],
+)
+def test_the_date_goes_with_the_stage(keys, names, wanted):
+    """Where the vendor would replace it, the date is written whenever the stage is; else only if it changes."""
+
+    class Replacing(Shop):
+        wins = dataclasses.replace(RULES, replaces_date=True)
+
+    names = dict.fromkeys(names, "x")
+    assert with_date_key(frozenset(keys), names, Replacing(), CATALOGUE) == wanted
+    for other in (Shop(), ClockOnly(), Dateless()):
+        assert with_date_key(frozenset(keys), names, other, CATALOGUE) == keys
 
 
 @pytest.mark.parametrize("default", [None, "server", "as_of"])

@@ -60,6 +60,7 @@ class HubSpot:
         stage_fields=("stage", "dealstage"),
         date_field="date_won",
         advice="Map a column to date_won, or pass date_won_default='server' (now) or 'as_of' (the date of the data).",
+        replaces_date=True,
     )
     extra: Mapping[str, ExtraField] = {
         "client_id": ExtraField(
