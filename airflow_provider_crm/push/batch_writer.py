@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_crm.exceptions import (
@@ -43,6 +44,7 @@ class BatchWriter:
     | an answer says what became of a row | have an outcome each |
     | an answer says that a row failed for now | are sent once more, alone |
     | an answer says nothing about a row | the same; if it is about several, unless a read shows them as written |
+    | an answer leaves a value of a row out | have an outcome after a read |
     | it was refused as a whole | are sent once more, in two halves |
     | another run has taken over some of its rows | are sent once more, without those |
     | every attempt failed | have failed, and may have been written |
@@ -198,8 +200,10 @@ class BatchWriter:
                 shown.append((job, answer))
         landed, records = [job for job, _ in shown], [record for _, record in shown]
         if shows_values:
-            results += self._results.all_answered(landed, records)
-        elif landed:
+            whole = [self._results.is_shown(job, record) for job, record in shown]
+            results += self._results.all_answered([*compress(landed, whole)], [*compress(records, whole)])
+            landed = [job for job, is_whole in zip(landed, whole, strict=True) if not is_whole]
+        if landed:
             self._read_back(landed, results)
         again += [(job,) for job in self._not_written(unnamed, results)]
 

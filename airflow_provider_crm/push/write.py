@@ -19,7 +19,7 @@ from airflow_provider_crm.push.outcomes import (
 from airflow_provider_crm.push.prepare import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.vendors.comparison import is_written, repeated, still_shows
-from airflow_provider_crm.vendors.encoding import check_echo
+from airflow_provider_crm.vendors.encoding import check_echo, leaves_values_out
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
@@ -86,8 +86,7 @@ def write_update(
                     attempts=attempts,
                 )
                 if rules.verify_echo:
-                    if call.route is not None and not call.route.shows_values:
-                        record = _read_after(session, record_id, call.route.keys)
+                    record = _with_all_values(session, call, record, record_id, catalogue)
                     check_echo(call, record, record_id, vendor, catalogue)
             except CrmError as err:
                 err.applied = tuple(applied)
@@ -98,10 +97,13 @@ def write_update(
     return merged
 
 
-def _read_after(session: Session, record_id: str, keys: tuple[str, ...]) -> Record:
-    """Read the record after a call whose answer does not show it."""
+def _with_all_values(session: Session, call: Call, answer: Record, record_id: str, catalogue: Catalogue) -> Record:
+    """Return the record in an answer; read it if the answer does not show all that was written."""
+    route, vendor = call.route, session.account.vendor
+    if route is None or (route.shows_values and not leaves_values_out(call, answer, vendor, catalogue)):
+        return answer
     try:
-        return session.read(record_id, keys)
+        return session.read(record_id, route.keys)
     except CrmError as err:
         raise unread(err) from err.__cause__
 
@@ -160,6 +162,10 @@ class Results:
             else self.answered(job, record, is_known=is_known)
             for job, record, is_known in zip(jobs, records, known, strict=True)
         ]
+
+    def is_shown(self, job: Job, record: Record) -> bool:
+        """Return whether the answer to the call of a row shows all that it has to be compared with."""
+        return not self._rules.verify_echo or not leaves_values_out(job.calls[0], record, self._vendor, self._catalogue)
 
     def shows(self, job: Job, record: Record) -> bool:
         """Return whether a record that was read shows that the call of a row has taken effect."""

@@ -91,6 +91,8 @@ class WriteCall:
         spell: Returns the JSON that the wire has for the value of a key, where it is not the value itself. What is
             compared, stored and undone is the value.
         shows_values: Whether the answer shows the written values; else the record is read and compared afterwards.
+        shows_unchanged: Whether the answer shows a value also if the record had it before. If not, the record is read
+            and compared where the answer, or that of the batch, leaves a value out.
         cost: Units of the vendor's rate limit that it costs.
         batch: How rows share a call; None for one row a call.
     """
@@ -102,6 +104,7 @@ class WriteCall:
     envelope: tuple[str, ...] = ()
     spell: Callable[[str, FieldValue], Json] | None = None
     shows_values: bool = True
+    shows_unchanged: bool = True
     cost: int = 1
     batch: BatchCall | None = None
 

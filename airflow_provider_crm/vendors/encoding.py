@@ -171,6 +171,20 @@ def check_echo(call: Call, record: Record, record_id: str, vendor: Vendor, catal
         raise ignored_error(vendor, record_id, unconfirmed)
 
 
+def leaves_values_out(call: Call, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
+    """Return whether the answer to a call lacks written values that the record may hold nevertheless.
+
+    Args:
+        call: The call.
+        record: The record in its answer.
+        vendor: The vendor.
+        catalogue: What the account offers.
+    """
+    if call.route is None or call.route.shows_unchanged:
+        return False
+    return any(not vendor.stored_value(key, record, catalogue) for key, _ in written_values(call, vendor))
+
+
 def is_record(record: Record, record_id: str, vendor: Vendor) -> bool:
     """Return whether a record shows the id of an opportunity, in any spelling."""
     shown = record.get(vendor.id_key)

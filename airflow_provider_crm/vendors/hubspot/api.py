@@ -121,7 +121,17 @@ class HubSpot:
         """
         if not keys:
             return ()
-        return (WriteCall("PATCH", paths.DEAL, keys, envelope=("properties",), spell=spell, batch=self._batch),)
+        # HubSpot does not say whether the answer shows a property that already had the value.
+        call = WriteCall(
+            "PATCH",
+            paths.DEAL,
+            keys,
+            envelope=("properties",),
+            spell=spell,
+            shows_unchanged=False,
+            batch=self._batch,
+        )
+        return (call,)
 
     def canonical_id(self, record_id: str) -> str:
         """Return the id without zeros in front."""
