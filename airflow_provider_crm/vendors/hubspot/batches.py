@@ -10,7 +10,7 @@ from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.vendors.answers import body_of, items_of, member, objects_of, record_error, text_of
 from airflow_provider_crm.vendors.batches import match_by, with_members
 from airflow_provider_crm.vendors.calls import Call
-from airflow_provider_crm.vendors.hubspot.errors import row_error
+from airflow_provider_crm.vendors.hubspot.errors import check_types, row_error
 from airflow_provider_crm.vendors.hubspot.ids import canonical_id
 from airflow_provider_crm.vendors.hubspot.paths import BATCH_READ
 
@@ -59,6 +59,7 @@ def split_answer(
 
     Raises:
         TransientError: The answer is not HubSpot's.
+        ConfigurationError: See `check_types`.
     """
     body = body_of(response)
     if not isinstance(body, dict) or not isinstance(body.get("results"), list):
@@ -67,7 +68,9 @@ def split_answer(
     errors = objects_of(member(body, "errors"))
     by_id = match_by(map(canonical_id, record_ids), [*records, *_by_id(vendor, errors)])
     by_trace = match_by(traces, _by_trace(vendor, errors)) if traces else by_id
-    return [trace if isinstance(trace, CrmError) else one for one, trace in zip(by_id, by_trace, strict=True)]
+    answers = [trace if isinstance(trace, CrmError) else one for one, trace in zip(by_id, by_trace, strict=True)]
+    check_types(vendor, answers)
+    return answers
 
 
 def _by_id(vendor: Vendor, errors: Sequence[Record]) -> Iterator[tuple[str, RowAnswer]]:

@@ -32,6 +32,7 @@ from airflow_provider_crm.vendors.answers import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.vendors.calls import RowAnswer
     from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Json, Record
     from airflow_provider_crm.vendors.response import HttpResponse
@@ -67,6 +68,10 @@ _OF_THE_COLUMN: Mapping[str, str] = {
     "READ_ONLY_VALUE": "the deals of this portal no longer let anyone write the property",
 }
 """Errors that every row with the property meets: its definition has changed since the run has read it."""
+
+_OF_THE_TYPE = frozenset({"INVALID_INTEGER", "INVALID_LONG", "INVALID_NUMBER", "INVALID_DATE", "INVALID_BOOLEAN"})
+"""Errors about texts that are written by the type of their property: the rows of a call share them if that changed."""
+_FEWEST_ROWS = 10
 
 _EMBEDDED = "Property values were not valid"
 _OWN_MEMBERS = ("correlationId", "category", "errorType", "policyName")
@@ -124,6 +129,25 @@ def error_of(vendor: Vendor, error: Record, status: int) -> CrmError:
     if status == HTTPStatus.LOCKED:
         err.retry_after = _LOCKED_SECONDS
     return err
+
+
+def check_types(vendor: Vendor, answers: Sequence[RowAnswer]) -> None:
+    """Stop a run whose rows all meet the same error about the type of a property; one row is not enough to know.
+
+    Raises:
+        ConfigurationError: The property has got another type since the run has read it.
+    """
+    errors = [one for one in answers if isinstance(one, RejectedError) and one.code in _OF_THE_TYPE]
+    problems = {(one.code, *one.field_errors) for one in errors}
+    if len(answers) < _FEWEST_ROWS or len(errors) < len(answers) or len(problems) > 1:
+        return
+    code, *names = problems.pop()
+    message = (
+        f"it refuses the values of all {len(answers)} rows of a call for {', '.join(map(repr, names))}; the property "
+        "seems to have another type than at the beginning of the run. Start the run again"
+    )
+    text = refusal_text(vendor.display_name, HTTPStatus.BAD_REQUEST, code=code, message=message, fields={})
+    raise ConfigurationError(text, vendor=vendor.name, status=HTTPStatus.BAD_REQUEST, code=code)
 
 
 def missing_scopes(error: Record) -> list[str]:

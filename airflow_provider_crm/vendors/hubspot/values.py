@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _NOON = dt.time(12)
 _WORDS = {True: "true", False: "false"}
-_MOST_CHOICES = 30
+_MOST_CHOICES, _MANY_ROWS = 30, 100
 
 
 def vendor_values(
@@ -141,6 +141,7 @@ def _texts(field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> 
     """Return the values of options, the ids of owners, ids without blanks, and all other values as they are."""
     options = items_of(member(catalogue.facts.get(OPTIONS_FACT), field.target)) if field.kind is Kind.TEXT else []
     if options:
+        _check_options(field, values, options)
         return [_options_of(field, value, options) for value in values]
     if field.kind is Kind.USER:
         return [_owner_of(field, value, catalogue) for value in values]
@@ -151,6 +152,26 @@ def _texts(field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> 
 
 _IDS = frozenset({"dealstage", PIPELINE})
 """Properties of ids: HubSpot refuses blanks around a value that is no free text."""
+
+
+def _check_options(field: Field, values: Sequence[FieldValue], options: Sequence[Json]) -> None:
+    """Refuse a column of which no value is an option.
+
+    Raises:
+        ConfigurationError: The property has got other options, or the column is that of another property.
+    """
+    known = {text_of(one).strip() for option in options for one in items_of(option)}
+    given = {str(one).strip() for value in values if value is not None for one in _items(value)}
+    if len(values) >= _MANY_ROWS and given and given.isdisjoint(known):
+        msg = (
+            f"None of the values of {len(values)} rows for {field.name} is one of its options in this HubSpot portal: "
+            "the property has changed, or the column belongs to another one."
+        )
+        raise ConfigurationError(msg, vendor="hubspot", code="CHOICE")
+
+
+def _items(value: FieldValue) -> tuple[FieldValue, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _options_of(field: Field, value: FieldValue, options: Sequence[Json]) -> FieldValue:

@@ -41,7 +41,6 @@ class Deals:
     def push(self, *fields, ledger=False, **rules):
         """Make a run that writes these fields."""
         rules = PushRules(timezone=ZONE, concurrency=1, **{"date_won_default": "server", **rules})
-        self.rules = rules
         return Push(self.session, self.session.catalogue(fields), rules, self._ledger() if ledger else None)
 
     def write(self, rows, *, ledger=False, push=None, as_of=None):
@@ -57,13 +56,7 @@ class Deals:
             )
             for number, (record_id, row) in enumerate(rows)
         ]
-        outcomes = sorted(push.run(updates), key=lambda outcome: outcome.row)
-        if ledger:
-            self._settled(push)
-        return outcomes
-
-    def _settled(self, push):
-        assert push.stopped is None
+        return sorted(push.run(updates), key=lambda outcome: outcome.row)
 
     def sent(self, method=None):
         """Return the calls that came over the wire."""

@@ -126,3 +126,23 @@ def test_reading_several_deals():
     assert json.loads(call.body) == {"inputs": [{"id": "1"}, {"id": "2"}], "properties": ["amount", "dealstage"]}
     shown, gone, unnamed = HUBSPOT.batch_read.split(answer_of("update-partial-success", 207), [GOOD, GONE, "3"])
     assert (shown["id"], gone.status, unnamed) == (GOOD, 404, None)
+
+
+def refused(code, count, name="score"):
+    """Return the answer to rows of which so many have an error of this code."""
+    message = f'Property values were not valid: [{{"error": "{code}", "name": "{name}", "message": "No."}}]'
+    error = {"category": "VALIDATION_ERROR", "message": message}
+    errors = [error | {"context": {"objectWriteTraceId": [f"t{number}"]}} for number in range(count)]
+    return HandmadeAnswer(207, {"results": [], "errors": errors})
+
+
+def test_a_property_that_has_got_another_type_ends_the_run():
+    """If all of many rows meet one error about the type of a property, it ends the run; else each row has its own."""
+    ids = [str(number) for number in range(12)]
+    with pytest.raises(
+        ConfigurationError, match=r"all 12 rows of a call for 'score'; the property seems to have another"
+    ):
+        split(refused("INVALID_LONG", 12), *ids)
+    assert {type(one) for one in split(refused("INVALID_LONG", 9), *ids[:9])} == {RejectedError}
+    assert {type(one) for one in split(refused("INVALID_LONG", 11), *ids)} == {RejectedError, type(None)}
+    assert {type(one) for one in split(refused("INVALID_OPTION", 12), *ids)} == {RejectedError}

@@ -139,6 +139,26 @@ def test_a_property_that_is_lost_during_the_run(deals, names_rows, change):
     assert len(deals.sent("PATCH")) == 1
 
 
+def test_a_property_with_other_options(deals):
+    """A column of which no value is an option any more is one error before the first call, not one for each row."""
+    push = deals.push("customer_tier", ledger=True)
+    outcomes = deals.write([(one, {"customer_tier": "Platinum"}) for one in deals.add(150)], push=push)
+    assert (len(outcomes), {outcome.word for outcome in outcomes}) == (150, {OutcomeWord.NOT_SENT})
+    assert "None of the values of 150 rows for customer_tier is one of its options" in str(push.stopped)
+    assert deals.sent("PATCH") == []
+
+
+def test_a_property_whose_type_changes_during_the_run(deals):
+    """Values that were right at the beginning of the run are one error once the property has another type."""
+    push = deals.push("last_seen_at")
+    deals.portal.change_property("last_seen_at", type="number")
+    ids = deals.add(150)
+    outcomes = deals.write([(one, {"last_seen_at": "2026-03-01T12:00:00Z"}) for one in ids], push=push)
+    assert [outcome.word for outcome in outcomes].count(OutcomeWord.NOT_SENT) == 149
+    assert (outcomes[0].word, type(push.stopped)) == (REJECTED, ConfigurationError)
+    assert "'last_seen_at'; the property seems to have another type" in str(push.stopped)
+
+
 def test_missing_scopes(deals, connect):
     """A missing scope is one error that names it: before the run for reading, at the first row for writing."""
     token = deals.portal.add_token(["crm.objects.deals.read", "crm.objects.deals.write"])

@@ -130,6 +130,18 @@ def test_options_are_found_by_value_or_label():
         written("tier", "Bronze", catalogue)
 
 
+def test_a_column_without_any_option():
+    """A hundred rows of which none has an option are one error; a single right value makes it one of each row."""
+    catalogue = portal(TIERS)
+    field = catalogue.fields["tier"]
+    with pytest.raises(ConfigurationError, match="None of the values of 100 rows for tier is one of its options"):
+        HUBSPOT.to_vendor_values(field, ["7.5"] * 99 + [None], catalogue)
+    for column in (["7.5"] * 99, ["7.5"] * 99 + ["Gold"]):
+        with pytest.raises(InvalidValueError):
+            HUBSPOT.to_vendor_values(field, column, catalogue)
+    assert HUBSPOT.to_vendor_values(field, [None] * 100, catalogue) == {"tier": [None] * 100}
+
+
 def test_several_options():
     """A list becomes the values with semicolons, each once; text stays one value."""
     catalogue = portal(PRODUCTS)
