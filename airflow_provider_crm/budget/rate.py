@@ -23,6 +23,8 @@ _FAST, _SLOW = 0.05, 0.0003
 _PATIENCE = 60.0
 # Part of the refused rate, the least to fall to: what was accepted is known less well than what was refused.
 _LEAST_FACTOR = 0.8
+# What was accepted is known well if the vendor was closed for hardly any of the time.
+_WELL_KNOWN = 0.9
 # A smaller share never comes near to the limit, so that it could not notice that its idea of it has outgrown it, nor
 # that it has used too much of a bucket.
 TESTING_SHARE = 0.9
@@ -189,11 +191,16 @@ def _opened(state: DiscoveredRate, opened_at: float, calls: int) -> DiscoveredRa
     length = usual or longest
     accepted_rate = state.accepted / length
     if state.rate is None:
+        if usual is None:  # the window may have begun before our first call
+            accepted_rate = state.accepted / max(longest, USUAL_LENGTHS[0])
         refused_rate = accepted_rate if usual else 0.0
         return changed(fresh, rate=_BELOW_REFUSED * accepted_rate, refused_rate=refused_rate, length=length)
     # A rate that grew fast was lower when the window began.
     refused = state.rate / (1 + _FAST / 2) if state.rate < _target(state) else state.rate
-    rate = min(max(accepted_rate, _LEAST_FACTOR * refused), _BELOW_REFUSED * refused)
+    accepted_rate = max(accepted_rate, _LEAST_FACTOR * refused)
+    if shortest >= longest * _WELL_KNOWN:
+        refused = min(refused, accepted_rate)
+    rate = min(accepted_rate, _BELOW_REFUSED * refused)
     return changed(fresh, rate=rate, refused_rate=refused, length=length)
 
 
