@@ -51,7 +51,7 @@ def test_the_longest_wait_of_several_limits_is_waited_for(sandbox, connect, time
     """Where a refusal shows several limits, the next call is sent when the last of them allows it."""
 
     class SeveralLimits(type(RAZE)):
-        def limits(self, response, now):
+        def limits(self, response, now, timezone):
             return tuple(Limits(wait=wait) for wait in (5.0, 40.0, None, 20.0)) if response.status_code == 429 else ()
 
     sandbox.script(faults=["http_429"])
