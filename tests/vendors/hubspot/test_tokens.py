@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
+from airflow.sdk.crypto import get_fernet
+from cryptography.fernet import Fernet
 
+from airflow_provider_crm.client.account import Account
+from airflow_provider_crm.client.oauth import StoredTokens
+from airflow_provider_crm.client.session import Session
+from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import AuthenticationError, ConfigurationError, TransientError
+from airflow_provider_crm.hooks.ledger import _Fernet
 from airflow_provider_crm.testing.handmade import HandmadeAnswer
 from airflow_provider_crm.vendors.credentials import Credentials
 from tests.vendors.hubspot.by_hand import HUBSPOT
@@ -87,3 +96,36 @@ def test_what_is_no_pair(status, body, kind, code):
     assert (type(refused.value), refused.value.code) == (kind, code)
     assert "s3cret" not in str(refused.value)
     assert "na1-first" not in str(refused.value)
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_an_app_over_http(sandbox, engine, monkeypatch, rotates):
+    """Tokens are fetched and renewed through the ledger, whether HubSpot keeps the refresh token or replaces it.
+
+    A second worker finds the first one's token, and a token that ended is replaced within the call.
+    """
+    tokens, portal = sandbox.hubspot.tokens, "12345678"
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    get_fernet.cache_clear()
+    sandbox.set(hubspot_rotates_refresh_token=rotates)
+    first = tokens.refresh_token
+    extra = {"client_id": tokens.client_id, "client_secret": tokens.client_secret, "refresh_token": first}
+    account = Account(HUBSPOT, sandbox.url, Credentials(extra=extra), timeout=5.0)
+    for _ in range(2):
+        with Session(with_stored_tokens(account, engine), clock=Clock(now=sandbox.clock.now)) as session:
+            assert session.catalogue(()).organization == portal
+            tokens.expire()
+            assert session.read("171591000001")["id"] == "171591000001"
+    assert (tokens.refresh_token == first) is not rotates
+    fetched = [call.status for call in sandbox.audit.calls if call.path == "/oauth/v1/token"]
+    assert fetched == [200] * 3
+    get_fernet.cache_clear()
+
+
+def with_stored_tokens(account, engine):
+    """Return the account with the tokens that a worker finds in the ledger, or fetches."""
+    grant = account.vendor.authentication(account.credentials).grant
+    tokens = StoredTokens(
+        Database(engine), account=account, grant=grant, cipher=_Fernet("x"), clock=Clock(now=lambda: NOW), hide=str
+    )
+    return dataclasses.replace(account, tokens=tokens)
