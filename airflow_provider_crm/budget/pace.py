@@ -80,11 +80,11 @@ class Pace:
         Args:
             share: Part of a limit that may be used.
             daily_share: Part of a daily limit that may be used.
-            stated: The limit that a connection states, or None.
+            stated: The limit that a connection or the vendor states, or None.
         """
         if stated is None:
             return cls(share, daily_share)
-        if stated.seconds > _LONGEST_SPACED:
+        if stated.is_documented or stated.seconds > _LONGEST_SPACED:
             limit = Limit.stated(share, stated.calls, float(stated.seconds))
             return cls(share, daily_share, limits=((_STATED, limit),))
         return cls(share, daily_share, discovered=DiscoveredRate.stated(stated.calls / stated.seconds))

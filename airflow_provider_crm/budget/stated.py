@@ -13,15 +13,18 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True, slots=True)
 class StatedLimit:
-    """The vendor's limit as a connection states it: where pacing starts, until answers say more.
+    """The vendor's limit as a connection or the vendor's documents state it: where pacing starts.
 
     Attributes:
         calls: Calls per window.
         seconds: Length of the window.
+        is_documented: Whether the vendor's documents state it. Then it is kept as it stands until answers say more;
+            else calls find out now and then whether there is room for more.
     """
 
     calls: int
     seconds: int
+    is_documented: bool = False
 
     @classmethod
     def parse(cls, text: object) -> StatedLimit:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.client.daily_limit import DailyLimit
 from airflow_provider_crm.client.passage import Passage
 from airflow_provider_crm.client.used_up import used_up_text
@@ -18,7 +19,6 @@ from airflow_provider_crm.exceptions import CrmError, RateLimitedError, Transien
 
 if TYPE_CHECKING:
     from airflow_provider_crm.budget.shared_budget import Budget
-    from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.budget.usage import GroupUse
     from airflow_provider_crm.client.account import Account
     from airflow_provider_crm.client.retry import RetryRules
@@ -109,7 +109,7 @@ class RateLimits:
     def _pacer(self, group: str) -> Pacer | LeasingPacer:
         with self._lock:
             if group not in self._pacers:
-                self._pacers[group] = self._new_pacer(group, self._account.stated)
+                self._pacers[group] = self._new_pacer(group, self._stated(group))
             return self._pacers[group]
 
     def _new_pacer(self, group: str, stated: StatedLimit | None) -> Pacer | LeasingPacer:
@@ -118,6 +118,13 @@ class RateLimits:
             return Pacer(self._clock, share=share, daily_share=daily_share, stated=stated)
         name = self._account.budget_name(group)
         return LeasingPacer(self._clock, store, name, share=share, daily_share=daily_share, stated=stated)
+
+    def _stated(self, group: str) -> StatedLimit | None:
+        """Return the limit from which to start: the vendor's own for this group, else that of the connection."""
+        stated = self._account.vendor.stated_limits.get(group)
+        if stated is None or stated.limit is None or stated.length is None:
+            return self._account.stated
+        return StatedLimit(stated.limit, round(stated.length), is_documented=True)
 
     def _daily_limit(self) -> DailyLimit:
         return DailyLimit(self._new_pacer(_DAY, None), self._budget.daily_share, self._clock)

@@ -46,6 +46,9 @@ class Vendor(Protocol):
     batch_read: BatchRead | None
     """How several records are read in one call; None for one call a record."""
 
+    stated_limits: Mapping[str, Limits]
+    """Limits that no answer names, as the vendor documents them: `limit` and `length` by endpoint group."""
+
     def authentication(self, credentials: Credentials) -> Authentication:
         """Return the headers that sign calls, or how access tokens are fetched, or what is wrong with the credentials.
 

@@ -107,6 +107,7 @@ class Raze:
     )
     extra: Mapping[str, ExtraField] = {}
     batch_read: BatchRead | None = None
+    stated_limits: Mapping[str, Limits] = {}
 
     def authentication(self, credentials: Credentials) -> Authentication:
         """Sign by `X-API-Key`, as the vendor recommends; as a query parameter the key would end up in logs.

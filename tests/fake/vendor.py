@@ -53,6 +53,7 @@ class Batchly:
     offset_header: str | None = None
     documented_fields: tuple[Field, ...] = (*PLAIN_FIELDS, *STAGE_FIELDS)
     extra: Mapping[str, ExtraField] = {}
+    stated_limits: Mapping[str, Limits] = {}
     wins: WinRules | None = _WINS
     _has_stages = True
     _rows_member = '"inputs": '

@@ -76,6 +76,7 @@ class Close:
         advice="Map a column to date_won, or pass date_won_default='server' (today) or 'as_of' (the date of the data).",
     )
     batch_read: BatchRead | None = None
+    stated_limits: Mapping[str, Limits] = {}
     extra: Mapping[str, ExtraField] = {
         "access_token": ExtraField("OAuth access token", "A bearer token, instead of an API key.", secret=True),
         "client_id": ExtraField("OAuth client id", "With the two fields below: tokens are fetched and renewed."),

@@ -27,6 +27,7 @@ from airflow_provider_crm.vendors.hubspot.fields import (
 from airflow_provider_crm.vendors.hubspot.limits import read_limits
 from airflow_provider_crm.vendors.hubspot.tokens import authentication
 from airflow_provider_crm.vendors.hubspot.values import shown, shows, spell, vendor_values
+from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.wins import WinRules
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.vendors.calls import BatchRow, RowAnswer
     from airflow_provider_crm.vendors.catalogue import Catalogue
-    from airflow_provider_crm.vendors.limits import Limits
     from airflow_provider_crm.vendors.records import Json, Record
     from airflow_provider_crm.vendors.response import HttpResponse
 
@@ -72,6 +72,9 @@ class HubSpot:
         ),
         NOTES_PROPERTY: ExtraField("Notes property", "The property that notes writes. Default: description."),
     }
+
+    # Of all tokens together; answers to searches have no headers about limits.
+    stated_limits: Mapping[str, Limits] = {_SEARCH: Limits(limit=5, length=1.0)}
 
     def __init__(self) -> None:
         self.batch_read: BatchRead | None = BatchRead(LARGEST_BATCH, batch_read_call, self._split_records)

@@ -100,3 +100,14 @@ def test_searches_are_counted_apart():
     assert HUBSPOT.budget_group(search) == "search"
     others = [HUBSPOT.probe(), HUBSPOT.read_call("search", ()), HUBSPOT.list_call({}, None, ())]
     assert HUBSPOT.budget_group(others[0]) == HUBSPOT.budget_group(others[2]) == ""
+
+
+@pytest.mark.parametrize("budget", [None, "190/10s"])
+def test_searches_keep_to_five_a_second(sandbox, connect, budget):
+    """Five searches leave in a second and none is refused, whatever the connection states about other calls."""
+    session = connect("hubspot", extra={} if budget is None else {"budget": budget}).session
+    begin = sandbox.clock.now()
+    for _ in range(40):
+        session.fetch(Call("POST", "/crm/objects/2026-03/deals/search", body='{"limit": 1}'))
+    assert [call.status for call in sandbox.audit.calls] == [200] * 40
+    assert 7 <= (sandbox.clock.now() - begin).total_seconds() <= 8

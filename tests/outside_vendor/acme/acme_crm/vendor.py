@@ -68,6 +68,7 @@ class Acme:
         advice="Map a column to date_won, or pass date_won_default='server' (now) or 'as_of' (the date of the data).",
     )
     batch_read: BatchRead | None = batches.READ
+    stated_limits: Mapping[str, Limits] = {}
 
     def authentication(self, credentials: Credentials) -> Authentication:
         """Sign calls with the key, which is the password of the connection."""
