@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.vendors.mutations.batchly_mutants import BATCHLY, BATCHLY_FLAT, BATCHLY_MUTE
 from tests.vendors.mutations.close_mutants import CLOSE
+from tests.vendors.mutations.hubspot_mutants import HUBSPOT
 from tests.vendors.mutations.raze_mutants import RAZE
 
-MUTATED = (CLOSE, RAZE, BATCHLY, BATCHLY_MUTE, BATCHLY_FLAT)
+MUTATED = (CLOSE, RAZE, HUBSPOT, BATCHLY, BATCHLY_MUTE, BATCHLY_FLAT)
