@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import compress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -46,6 +47,7 @@ class BatchWriter:
     | an answer says nothing about a row | the same; if it is about several, unless a read shows them as written |
     | an answer leaves a value of a row out | have an outcome after a read |
     | it was refused as a whole | are sent once more, in two halves |
+    | a record of it stays locked | are sent once more, each alone |
     | another run has taken over some of its rows | are sent once more, without those |
     | every attempt failed | have failed, and may have been written |
     | no other row should be tried after its error | are not sent |
@@ -176,6 +178,8 @@ class BatchWriter:
         elif isinstance(err, (RejectedError, ConfigurationError)) and not self._stops.ends_run(err):
             middle = len(jobs) // 2
             again += [_noted(jobs[:middle], err), _noted(jobs[middle:], err)]
+        elif err.status == HTTPStatus.LOCKED and not self._stops.ends_run(err):
+            again += [(job,) for job in _noted(jobs, err)]
         else:
             results += [self._results.failed(job, err) for job in jobs]
 

@@ -74,6 +74,25 @@ def test_a_lock_is_waited_for(deals):
     assert [call.status for call in deals.sent("PATCH")] == [423, 423, 200]
 
 
+def test_a_deal_that_stays_locked(deals):
+    """A deal that is locked for longer fails for now, and keeps no other row of its call from landing."""
+    ids = deals.add(12)
+    deals.sandbox.set(hubspot_locked_ids=[ids[5]])
+    outcomes = deals.write([(one, {"segment": "north"}) for one in ids])
+    assert words(outcomes) == [UPDATED] * 5 + [OutcomeWord.FAILED] + [UPDATED] * 6
+    assert "423" in outcomes[5].reason
+
+
+@pytest.mark.parametrize("form", ["json", "bare", "html"])
+def test_the_forms_of_a_404(deals, form):
+    """A deal that is not there rejects its row if HubSpot says so; a page says nothing, and the row fails for now."""
+    deals.sandbox.set(hubspot_not_found=form)
+    (gone,) = deals.add()
+    deals.portal.archive_opportunity(gone)
+    (outcome,) = deals.write([(gone, {"segment": "north"})])
+    assert outcome.word is (OutcomeWord.FAILED if form == "html" else REJECTED)
+
+
 def test_an_account_that_moves(deals):
     """A 477 ends the run, which goes on after the hours that it names; no row is lost."""
     ids = deals.add(5)
