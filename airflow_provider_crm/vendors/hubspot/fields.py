@@ -38,8 +38,12 @@ OWN_FIELDS = (
 )
 """The fields that the deals of every portal have."""
 
-OPTIONS_FACT, OWNERS_FACT, CURRENCIES_FACT = "options", "owners", "currencies"
-"""Facts of a catalogue: value and label of the options by property, owner ids by e-mail address, currency codes."""
+OPTIONS_FACT, OWNERS_FACT, CURRENCIES_FACT, TYPED_FACT = "options", "owners", "currencies", "typed"
+"""Facts of a catalogue.
+
+These are value and label of the options by property, owner ids by e-mail address, the codes of the currencies, and the
+names of the properties that are no free text.
+"""
 
 _KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "bool": Kind.BOOLEAN}
 _SURE = 1
@@ -68,6 +72,7 @@ def read_catalogue(answers: Sequence[Json], settings: Mapping[str, str]) -> Cata
             OPTIONS_FACT: {name: options for name, options in map(_options, definitions) if options},
             OWNERS_FACT: _owners(owners),
             CURRENCIES_FACT: list[Json](currencies),
+            TYPED_FACT: [text_of(one.get("name")) for one in definitions if one.get("type") != "string"],
         },
     )
 
@@ -138,9 +143,11 @@ def _is_personal(definition: Record) -> bool:
 
 
 def _options(definition: Record) -> tuple[str, Json]:
-    """Return the name of a property, and value and label of each option."""
+    """Return the name of a property, and value and label of each option, both as they stand."""
     listed: list[Json] = [
-        [text_of(one.get("value")), text_of(one.get("label"))] for one in objects_of(definition.get("options"))
+        [value, label if isinstance(label, str) else value]
+        for value, label in ((one.get("value"), one.get("label")) for one in objects_of(definition.get("options")))
+        if isinstance(value, str)
     ]
     return text_of(definition.get("name")), listed
 

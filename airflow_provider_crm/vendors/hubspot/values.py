@@ -23,6 +23,7 @@ from airflow_provider_crm.vendors.hubspot.fields import (
     OWNER,
     OWNERS_FACT,
     PIPELINE,
+    TYPED_FACT,
 )
 from airflow_provider_crm.vendors.records import Json
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _NOON = dt.time(12)
 _WORDS = {True: "true", False: "false"}
 _MOST_CHOICES, _MANY_ROWS = 30, 100
+_IDS = frozenset({"dealstage", PIPELINE})
 
 
 def vendor_values(
@@ -138,63 +140,66 @@ def _stored_moment(moment: FieldValue) -> FieldValue:
 
 
 def _texts(field: Field, values: Sequence[FieldValue], catalogue: Catalogue) -> Sequence[FieldValue]:
-    """Return the values of options, the ids of owners, ids without blanks, and all other values as they are."""
-    options = items_of(member(catalogue.facts.get(OPTIONS_FACT), field.target)) if field.kind is Kind.TEXT else []
-    if options:
-        _check_options(field, values, options)
-        return [_options_of(field, value, options) for value in values]
+    """Return the values of options, the ids of owners, and other values without blanks, unless they are free text."""
     if field.kind is Kind.USER:
         return [_owner_of(field, value, catalogue) for value in values]
-    if field.target in _IDS:
+    if field.kind is not Kind.TEXT:
+        return values
+    options = items_of(member(catalogue.facts.get(OPTIONS_FACT), field.target))
+    if options:
+        return _options_of(field, values, options)
+    if field.target in _IDS or field.target in items_of(catalogue.facts.get(TYPED_FACT)):
         return [value.strip() if isinstance(value, str) else value for value in values]
     return values
 
 
-_IDS = frozenset({"dealstage", PIPELINE})
-"""Properties of ids: HubSpot refuses blanks around a value that is no free text."""
-
-
-def _check_options(field: Field, values: Sequence[FieldValue], options: Sequence[Json]) -> None:
-    """Refuse a column of which no value is an option.
+def _options_of(field: Field, values: Sequence[FieldValue], options: Sequence[Json]) -> list[FieldValue]:
+    """Return the options that rows name.
 
     Raises:
-        ConfigurationError: The property has got other options, or the column is that of another property.
+        InvalidValueError: One of them is no option.
+        ConfigurationError: None of many is one: the property has changed, or the column is that of another one.
     """
-    known = {text_of(one).strip() for option in options for one in items_of(option)}
-    given = {str(one).strip() for value in values if value is not None for one in _items(value)}
-    if len(values) >= _MANY_ROWS and given and given.isdisjoint(known):
+    pairs = [(str(own), str(label)) for own, label in map(items_of, options)]
+    given = dict.fromkeys(str(item).strip() for value in values if value is not None for item in _items(value))
+    if len(values) >= _MANY_ROWS and given and given.keys().isdisjoint(text.strip() for pair in pairs for text in pair):
         msg = (
             f"None of the values of {len(values)} rows for {field.name} is one of its options in this HubSpot portal: "
             "the property has changed, or the column belongs to another one."
         )
         raise ConfigurationError(msg, vendor="hubspot", code="CHOICE")
+    found = {text: _option(field, text, pairs) for text in given}
+    return [
+        tuple(dict.fromkeys(found[str(item).strip()] for item in value))
+        if isinstance(value, tuple)
+        else value
+        if value is None
+        else found[str(value).strip()]
+        for value in values
+    ]
 
 
 def _items(value: FieldValue) -> tuple[FieldValue, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _options_of(field: Field, value: FieldValue, options: Sequence[Json]) -> FieldValue:
-    if isinstance(value, tuple):
-        return tuple(dict.fromkeys(_option(field, item, options) for item in value))
-    return None if value is None else _option(field, value, options)
+def _option(field: Field, wanted: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return the option that a row names by its value, or by a label that no other option has.
 
-
-def _option(field: Field, value: FieldValue, options: Sequence[Json]) -> str:
-    """Return the value of the option that a row names by its value, or by a label that no other option has.
+    Args:
+        field: The field.
+        wanted: The text of the row.
+        pairs: Value and label of each option.
 
     Raises:
         InvalidValueError: There is no such option, or there are several.
     """
-    wanted = str(value).strip()
-    pairs = [[text_of(one) for one in items_of(option)] for option in options]
-    if any(own == wanted for own, _ in pairs):
-        return wanted
     labelled = [own for own, label in pairs if label.strip() == wanted]
-    if len(labelled) == 1:
-        return labelled[0]
-    problem = "is the label of several options; write one of" if labelled else "is not one of its options; write one of"
-    listed = [f"{own} ({label})" for own, label in pairs if not labelled or own in labelled]
+    found = [own for own, _ in pairs if own.strip() == wanted] or labelled
+    if len(found) == 1:
+        return found[0]
+    problem = "is the label of several options; write one of" if found else "is not one of its options; write one of"
+    listed = [f"{own} ({label})" for own, label in pairs if not found or own in found]
     rest = f" and {len(listed) - _MOST_CHOICES} more" if len(listed) > _MOST_CHOICES else ""
     msg = f"{field.name} {shown_value(field, wanted)} {problem} {', '.join(listed[:_MOST_CHOICES])}{rest}."
     raise InvalidValueError(msg, vendor="hubspot", code="CHOICE", field_errors={field.name: problem})
@@ -225,8 +230,7 @@ def _find_stage(field: Field, label: str, catalogue: Catalogue) -> Stage:
     Raises:
         InvalidValueError: There is no such stage, or there are several.
     """
-    wanted = label.strip()
-    stages = catalogue.stages
+    wanted, stages = text_of(label), catalogue.stages
     matches = [stage for stage in stages if wanted in (stage.id, f"{stage.pipeline}/{stage.label}")]
     matches = matches or [stage for stage in stages if stage.label == wanted]
     if len(matches) == 1:

@@ -130,6 +130,23 @@ def test_options_are_found_by_value_or_label():
         written("tier", "Bronze", catalogue)
 
 
+def test_an_option_is_sent_as_it_stands():
+    """The value of an option keeps its blanks, however a row names it; a long one is not cut."""
+    long = "x" * 400
+    catalogue = portal(definition("x", "enumeration", "select", options=[(" a  b ", "A  B"), (long, "Long")]))
+    assert [written("x", text, catalogue)["x"] for text in ("a  b", "A  B", "Long", long)] == [" a  b "] * 2 + [
+        long
+    ] * 2
+
+
+def test_blanks_around_what_is_no_free_text():
+    """HubSpot refuses blanks around such a value, so they are taken off; free text stays as it is."""
+    kinds = {"a": "string", "b": "enumeration", "c": "phone_number", "dealstage": "enumeration"}
+    catalogue = portal(*(definition(name, kind) for name, kind in kinds.items()))
+    texts = {name: wire(name, " x ", catalogue)[name] for name in kinds}
+    assert texts == {"a": " x ", "b": "x", "c": "x", "dealstage": "x"}
+
+
 def test_a_column_without_any_option():
     """A hundred rows of which none has an option are one error; a single right value makes it one of each row."""
     catalogue = portal(TIERS)
