@@ -10,6 +10,7 @@
 
 HubSpot's documents say nothing about some cases, for which the sandbox makes these choices:
 
+- An address has at most 8,192 bytes; a longer one is a 414.
 - A datetime without an offset is refused.
 - Every write of a deal sets `hs_lastmodifieddate`, also one that changes nothing.
 - A lock, like a poisoned row, refuses its whole batch.
@@ -54,6 +55,7 @@ Route = tuple[str | None, Callable[[Request], Response]]
 DATED = ("2026-03", "2026-09")
 _DEALS = ("deals", "deal", "0-3")
 _MOVING = 477
+_LONGEST_ADDRESS = 8_192
 _CATEGORIES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "INVALID_AUTHENTICATION",
     HTTPStatus.FORBIDDEN: "MISSING_SCOPES",
@@ -61,7 +63,7 @@ _CATEGORIES: dict[int, str] = {
     HTTPStatus.CONFLICT: "CONFLICT",
     HTTPStatus.LOCKED: "LOCKED",
 }
-_PAGE = b"<!DOCTYPE html><html><head><title>Error 404</title></head><body><h1>Page not found</h1></body></html>"
+_PAGE = b"<!DOCTYPE html><html><head><title>Error</title></head><body><h1>The page cannot be shown</h1></body></html>"
 
 
 class HubSpotApi:
@@ -167,8 +169,10 @@ def _parts(request: Request) -> tuple[Request, tuple[str, ...]]:
     """Return the call without a slash at the end, and its path without the version, the same in all forms.
 
     Raises:
-        RefusalError: 400 for another type of object, 404 for another version.
+        RefusalError: 400 for another type of object, 414 for an address that is too long.
     """
+    if len(request.path) + len(request.raw_query) > _LONGEST_ADDRESS:
+        raise RefusalError(HTTPStatus.REQUEST_URI_TOO_LONG, None)
     segments = request.segments if request.segments[-1] else request.segments[:-1]
     request = replace(request, segments=segments)
     root, *rest = segments

@@ -45,6 +45,7 @@ class DealProperty:
         unique: whether no two deals have one value, so that a value can stand for a record.
         own: whether HubSpot has defined it, rather than the account.
         archived: whether it was archived: calls may not write it and do not show it.
+        sensitivity: `dataSensitivity` as the API shows it; others are `sensitive` and `highly_sensitive`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class DealProperty:
     hidden: bool = False
     own: bool = False
     archived: bool = False
+    sensitivity: str = "non_sensitive"
 
     def describe(self, display_order: int) -> dict[str, Any]:
         """Return the definition as the API lists it."""
@@ -93,7 +95,7 @@ class DealProperty:
                 "readOnlyValue": fixed,
             },
             "formField": not fixed,
-            "dataSensitivity": "non_sensitive",
+            "dataSensitivity": self.sensitivity,
         }
 
 
@@ -149,6 +151,9 @@ _CUSTOM = (
     DealProperty(name="renewal_date", label="Renewal date", type="date"),
     DealProperty(name="last_seen_at", label="Last seen", type="datetime"),
     DealProperty(name="is_active", label="Active", type="bool", options=_BOOLEAN),
+    DealProperty(
+        name="is_renewal", label="Renewal", type="enumeration", field_type="booleancheckbox", options=_BOOLEAN
+    ),
     DealProperty(
         name="customer_tier",
         label="Customer tier",

@@ -65,6 +65,12 @@ def test_unknown_types_of_objects(hubspot):
     assert (answer.status_code, answer.json()["message"]) == (400, "Unable to infer object type from: butterflies")
 
 
+def test_an_address_that_is_too_long(hubspot):
+    """Too many names of properties in an address are a 414, and no JSON."""
+    answer = hubspot.get(ONE, params={"properties": ",".join(f"property_{number}" for number in range(600))})
+    assert (answer.status_code, answer.headers["content-type"]) == (414, "text/html")
+
+
 def test_other_methods(hubspot):
     """A path without such a method is a 405."""
     assert [hubspot.put(ONE, {}).status_code, hubspot.get(f"{DEALS}/batch/update").status_code] == [405, 405]
@@ -93,6 +99,7 @@ def test_a_write(hubspot, account, sandbox):
         ("dealname", " Ärger \n", " Ärger \n"),
         ("is_active", True, "true"),
         ("is_active", "false", "false"),
+        ("is_renewal", "true", "true"),
         ("renewal_date", "2026-02-28", "2026-02-28"),
         ("renewal_date", "1772236800000", "2026-02-28"),
         ("renewal_date", 1772236800000, "2026-02-28"),
