@@ -64,9 +64,9 @@ class Crm:
 
     def connect(self, *, timezone="UTC", extra=None, **connection):
         """Set the Airflow connection that all hooks and operators use from now on."""
-        own = {"conn_type": self.vendor, "password": self.account.api_key, "host": self._recorder.url}
-        extra = {"extra": {"timezone": timezone, **(extra or {})}}
-        self._setenv("AIRFLOW_CONN_CRM", json.dumps(own | connection | extra))
+        own = json.loads(self.sandbox.connection_uris()[f"{self.vendor}_default"])
+        own |= {"host": self._recorder.url, "extra": {"timezone": timezone, **(extra or {})}}
+        self._setenv("AIRFLOW_CONN_CRM", json.dumps(own | connection))
 
     def hook(self):
         """Return a new hook of the connection."""
@@ -130,4 +130,4 @@ class Crm:
         return self.run(title, **{"data": data, "id_column": "id", "fields": names, **arguments})
 
 
-RECORD = {"close": "oppo_1", "raze": "opp_1"}
+RECORD = {"close": "oppo_1", "raze": "opp_1", "hubspot": "171591000001"}

@@ -1,4 +1,4 @@
-"""Record the calls to Close and Raze again, because a change of what is sent is meant.
+"""Record the calls to Close, Raze and HubSpot again, because a change of what is sent is meant.
 
     python -m tests.vendors.wire.record
 

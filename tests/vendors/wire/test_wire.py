@@ -1,4 +1,4 @@
-"""Close and Raze are called byte for byte as they were when these calls were recorded.
+"""Close, Raze and HubSpot are called byte for byte as they were when these calls were recorded.
 
 Each scenario writes down what it sent, and that is the file of its name in `recordings/`. If a change of what is sent
 is meant, record again and read the difference: `python -m tests.vendors.wire.record`.
@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk.crypto import get_fernet
 from cryptography.fernet import Fernet
 
-from tests.vendors.wire import close_fields, close_runs, raze_fields, raze_runs
+from tests.vendors.wire import close_fields, close_runs, hubspot_runs, raze_fields, raze_runs
 from tests.vendors.wire.crm import RECORD, Crm
 from tests.vendors.wire.record import RECORDING
 from tests.vendors.wire.recorder import Recorder
@@ -22,7 +22,7 @@ from tests.vendors.wire.recorder import Recorder
 RECORDINGS = Path(__file__).with_name("recordings")
 SCENARIOS = {
     name: function
-    for module in (close_fields, close_runs, raze_fields, raze_runs)
+    for module in (close_fields, close_runs, hubspot_runs, raze_fields, raze_runs)
     for name, function in vars(module).items()
     if inspect.isfunction(function) and name.partition("_")[0] in RECORD
 }
