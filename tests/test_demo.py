@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_crm.demo import crm
 from airflow_provider_crm.demo.airflow_home import AirflowHome, AirflowHomeError, DemoRun
+from airflow_provider_crm.demo.crm import BEFORE
 from airflow_provider_crm.demo.expectations import TASKS, differences, expected, record_differences, total
 from airflow_provider_crm.demo.ledger_story import CORRECTED, DAY, EDITED, PLANNED, Act, LedgerStory
 from airflow_provider_crm.demo.warehouse import DAYS, DIRTY_DAYS, Flaw, deals, write
@@ -70,8 +71,18 @@ def test_the_demo_shows_outcomes_reasons_and_won_dates(shown):
     assert ["close_daily_sql", "2026-03-09", "40"] in [words[:3] for words in lines]
     assert ["oppo_0308_040", "date_won", "(empty)", "2026-03-08"] in [words[:4] for words in lines]
     assert ["oppo_1101_040", "date_won", "(empty)", "2026-11-01"] in [words[:4] for words in lines]
+    assert ["90308001", "health_score", "(empty)", "2.5"] in [words[:4] for words in lines]
     assert ["invalid", "NOT_A_NUMBER"] in [words[:2] for words in lines]
-    assert "airflow connections add close_default --conn-type close" in shown[0].stdout
+    assert all(f"airflow connections add {one}_default --conn-type {one}" in shown[0].stdout for one in BEFORE)
+
+
+@pytest.mark.long
+def test_the_demo_shows_that_hubspot_takes_many_rows_in_a_call(shown):
+    """The rows of a day take fewer calls than there are rows; each has its own outcome all the same."""
+    (line,) = [words.split() for words in shown[0].stdout.splitlines() if words.startswith("hubspot_scores")]
+    assert line[1:3] == ["2026-03-08", "48"]
+    assert int(line[3]) < 10
+    assert line[4:] == ["43", "updated,", "1", "unchanged,", "1", "rejected,", "3", "invalid", "failed"]
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Run the example DAGs against a local Close and Raze: `python -m airflow_provider_crm.demo`."""
+"""Run the example DAGs against local CRMs: `python -m airflow_provider_crm.demo`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ PLAN = (
     ("crm_backfill", "2026-10-30"),
     ("crm_backfill", "2026-10-29"),
     ("crm_backfill", "2026-10-28"),
+    ("hubspot_scores", "2026-03-08"),
 )
 """DAG and day of each run; the backfill has the latest day first."""
 
@@ -87,7 +88,7 @@ class Demo:
         started = time.monotonic()
         screen = self._screen
         airflow = f"Airflow {version('apache-airflow')}"
-        screen.say(f"The example DAGs in {airflow}, with a Close and a Raze on this machine.\n")
+        screen.say(f"The example DAGs in {airflow}, with a Close, a Raze and a HubSpot on this machine.\n")
         home = self._prepare()
         with ExitStack() as stack:
             with screen.timed("Airflow: a process that has read the example DAGs"):
@@ -107,7 +108,7 @@ class Demo:
         planted = f"{len(self._deals)} deals of {len(warehouse.DAYS)} days, {dirty} with a flaw"
         with self._screen.timed(f"warehouse: {planted}"):
             warehouse.write(self._warehouse, self._deals)
-        with self._screen.timed(f"sandbox: a Close and a Raze at {self._sandbox.url}"):
+        with self._screen.timed(f"sandbox: a Close, a Raze and a HubSpot at {self._sandbox.url}"):
             crm.fill(self._sandbox, self._deals)
         connections = {
             **self._sandbox.connection_uris(timezone=warehouse.TIMEZONE),
@@ -156,8 +157,8 @@ class Demo:
     def _created(self) -> list[str]:
         """Report opportunities that were created, such as from an unknown id."""
         known = [deal for deal in self._deals if deal.flaw is not warehouse.Flaw.UNKNOWN_ID]
-        filled = {id_ for deal in known for id_ in (deal.close_id, deal.raze_id)}
-        there = {*self._sandbox.close.records.ids(), *self._sandbox.raze.records.ids()}
+        filled = {id_ for deal in known for id_ in deal.ids.values()}
+        there = {id_ for vendor in crm.BEFORE for id_ in self._sandbox.account(vendor).records.ids()}
         return [f"Opportunity {id_} was created, which nothing may do." for id_ in sorted(there - filled)]
 
     def _samples(self) -> list[tuple[str, str, Any, Any, str]]:
@@ -167,6 +168,7 @@ class Demo:
             by_close_id[f"oppo_{warehouse.late_win(day)}"] for day in ("2026-03-08", "2026-10-31", "2026-11-01")
         )
         clean = by_close_id["oppo_0310_001"]
+        scored = by_close_id["oppo_0308_001"]
         euros, empty = by_close_id["oppo_0308_currency"], by_close_id["oppo_0308_no_value"]
         fields = (
             ("close", spring, "date_won", f"{_moments(spring)}; clocks went forward"),
@@ -177,11 +179,12 @@ class Demo:
             ("close", euros, "value", "refused: euros in a dollar organization"),
             ("raze", euros, "deal_currency", "the same row: in Raze each record has its own"),
             ("close", empty, "value", "no value in the warehouse: left alone, not emptied"),
+            ("hubspot", scored, "health_score", "one of a hundred rows that share a call"),
         )
         reader = crm.CrmReader(self._sandbox)
         samples = []
         for vendor, deal, name, remark in fields:
-            record_id = deal.close_id if vendor == "close" else deal.raze_id
+            record_id = deal.ids[vendor]
             after = reader.read(vendor, record_id).get(name)
             samples.append((record_id, name, crm.BEFORE[vendor][name], after, remark))
         return samples

@@ -27,6 +27,7 @@ BEFORE: dict[str, Record] = {
         "custom.cf_health": None,
     },
     "raze": {"deal_value": Decimal("1000.00"), "deal_currency": "BRL", "status": "new", "notes": None},
+    "hubspot": {"amount": Decimal("1000.00"), "health_score": None},
 }
 """The fields of each opportunity before the runs, by the vendor's keys: 1,000 in cents and in major units."""
 
@@ -34,12 +35,11 @@ _TIMEOUT = 10.0
 
 
 def fill(sandbox: Sandbox, deals: Iterable[Deal]) -> int:
-    """Add every deal to both CRMs, except deals whose id no CRM knows, and return the number of opportunities."""
-    ids = {(deal.close_id, deal.raze_id) for deal in deals if deal.flaw is not Flaw.UNKNOWN_ID}
-    for close_id, raze_id in sorted(ids):
-        sandbox.close.add_opportunity(close_id, **BEFORE["close"])
-        sandbox.raze.add_opportunity(raze_id, **BEFORE["raze"])
-    return 2 * len(ids)
+    """Add every deal to all CRMs, except deals whose id no CRM knows, and return the number of opportunities."""
+    ids = {one for deal in deals if deal.flaw is not Flaw.UNKNOWN_ID for one in deal.ids.items()}
+    for vendor, record_id in sorted(ids):
+        sandbox.account(vendor).add_opportunity(record_id, **BEFORE[vendor])
+    return len(ids)
 
 
 def edit(sandbox: Sandbox, record_id: str, fields: Record) -> None:
@@ -66,12 +66,18 @@ class CrmReader:
         self._url = sandbox.url
         self._close_key = b64encode(f"{sandbox.close.api_key}:".encode()).decode()
         self._raze_key = sandbox.raze.api_key
+        self._hubspot_token = sandbox.hubspot.access_token
         self._opener = _opener()
 
     def read(self, vendor: str, record_id: str) -> Record:
-        """Return one opportunity as the vendor's API shows it; numbers with a fraction are `Decimal`."""
+        """Return one opportunity as the vendor's API shows it; amounts with a fraction are `Decimal`."""
         if vendor == "close":
             return self._get(f"/api/v1/opportunity/{record_id}/", {"Authorization": f"Basic {self._close_key}"})
+        if vendor == "hubspot":
+            names = ",".join(BEFORE["hubspot"])
+            path = f"/crm/objects/2026-03/deals/{record_id}?properties={names}"
+            properties = self._get(path, {"Authorization": f"Bearer {self._hubspot_token}"})["properties"]
+            return {name: properties[name] and Decimal(properties[name]) for name in BEFORE["hubspot"]}
         record: Record = self._get(f"/external/v1/opportunities/{record_id}", {"X-API-Key": self._raze_key})["data"]
         return record
 

@@ -39,6 +39,12 @@ _FATES: Mapping[str, Mapping[Flaw, tuple[str, str]]] = {
         Flaw.NOT_A_NUMBER: ("invalid", "NOT_A_NUMBER"),
         Flaw.STAGE: ("rejected", "INVALID_STATUS"),
     },
+    "hubspot": {
+        Flaw.EMPTY: ("unchanged", ""),
+        Flaw.UNKNOWN_ID: ("rejected", "OBJECT_NOT_FOUND"),
+        Flaw.DUPLICATE: ("invalid", "DUPLICATE"),
+        Flaw.NOT_A_NUMBER: ("invalid", "NOT_A_NUMBER"),
+    },
 }
 """Outcome and code by CRM and flaw; what is not here lands. Euros are wrong only for Close, which keeps one currency;
 the stage is written only to Raze."""
@@ -49,7 +55,7 @@ class Mapped:
     """One writing task of an example DAG.
 
     Attributes:
-        vendor: `close` or `raze`.
+        vendor: `close`, `raze` or `hubspot`.
         writes: The vendor's fields that a deal sets, None where it has no value.
     """
 
@@ -79,11 +85,16 @@ def _raze_both(deal: Deal) -> Record:
     return {"deal_value": _major(deal), "deal_currency": deal.currency, "notes": deal.note}
 
 
+def _hubspot_scores(deal: Deal) -> Record:
+    return {"amount": _major(deal), "health_score": deal.score and Decimal(deal.score)}
+
+
 TASKS: Mapping[str, Mapping[str, Mapped]] = {
     "close_daily_sql": {"deal_values": Mapped("close", _close_daily)},
     "raze_taskflow_stages": {"stages": Mapped("raze", _raze_stages)},
     "both_crms": {"close": Mapped("close", _close_both), "raze": Mapped("raze", _raze_both)},
     "crm_backfill": {"deal_values": Mapped("close", _close_backfill)},
+    "hubspot_scores": {"scores": Mapped("hubspot", _hubspot_scores)},
 }
 """The writing tasks by DAG id."""
 
@@ -114,7 +125,7 @@ def expected(task: Mapped, deals: Iterable[Deal]) -> Expected:
     """Compute what one task has to do with the deals of its day."""
     expectation = Expected(task.vendor)
     for deal in deals:
-        record_id = deal.close_id if task.vendor == "close" else deal.raze_id
+        record_id = deal.ids[task.vendor]
         word, code = _FATES[task.vendor].get(deal.flaw, ("updated", "")) if deal.flaw else ("updated", "")
         expectation.outcomes[word] += 1
         if word in FAILURES:
@@ -204,8 +215,8 @@ def write_differences(name: str, seen: Sequence[Write], planned: Mapping[str, Re
 
     Args:
         name: The run, for the sentences.
-        seen: The writes that reached either CRM.
-        planned: The fields that Close has to receive, by record id; Raze is to receive nothing.
+        seen: The writes that reached any CRM.
+        planned: The fields that Close has to receive, by record id; the others are to receive nothing.
     """
     lacking = dict(planned)
     problems = []

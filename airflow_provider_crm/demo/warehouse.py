@@ -1,4 +1,4 @@
-"""The demo's warehouse: one SQLite table, made the same way each time, with faults planted in it.
+"""The demo's warehouse: one SQLite table and a view of it, made the same way each time, with faults planted in it.
 
 SQLite has no DECIMAL, and a REAL is a float, which cannot hold most amounts of cents: `arr` is TEXT such as '12500.50'.
 Points in time are UTC, as warehouses have them; the date of a win is a matter of the office's zone.
@@ -59,6 +59,7 @@ class Deal:
         day: The day the row belongs to, as New York counts it.
         close_id: Id in Close.
         raze_id: Id in Raze.
+        hubspot_id: Id in HubSpot.
         arr: Money, exact, as text.
         currency: ISO code.
         stage: Stage in Raze's words.
@@ -66,6 +67,7 @@ class Deal:
         changed_at: When the row last changed, in UTC.
         health: Text for a custom field.
         note: Text.
+        score: A model's score, a number as text.
         flaw: The planted flaw.
         won_on: New York's date of the win: what must land.
     """
@@ -73,6 +75,7 @@ class Deal:
     day: str
     close_id: str
     raze_id: str
+    hubspot_id: str
     arr: str | None
     currency: str | None
     stage: str | None
@@ -80,8 +83,14 @@ class Deal:
     changed_at: str
     health: str | None
     note: str | None
+    score: str | None
     flaw: Flaw | None = None
     won_on: str | None = None
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """Return its id in each CRM, by vendor."""
+        return {"close": self.close_id, "raze": self.raze_id, "hubspot": self.hubspot_id}
 
 
 _STORED = tuple(field.name for field in fields(Deal) if field.name not in ("flaw", "won_on"))
@@ -113,6 +122,7 @@ def write(path: Path, rows: Iterable[Deal]) -> None:
     """Make the SQLite file."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE deals ({', '.join(f'{name} TEXT' for name in _STORED)})")
+        database.execute("CREATE VIEW deal_scores AS SELECT day, hubspot_id, score, arr AS expected_arr FROM deals")
     add(path, rows)
 
 
@@ -146,6 +156,7 @@ def _deal(day: str, number: int, rng: random.Random) -> Deal:
         day=day,
         close_id=f"oppo_{key}",
         raze_id=f"opp_{key}",
+        hubspot_id=_hubspot_id(day, number),
         arr=_money(rng),
         currency="USD",
         stage=rng.choice(("contacted", "qualified", "proposal", "negotiation")),
@@ -153,6 +164,7 @@ def _deal(day: str, number: int, rng: random.Random) -> Deal:
         changed_at=moment,
         health=rng.choice(("green", "amber", "red")),
         note=f"Scored on {day}",
+        score=str(number * 2.5),
         won_on=day if won else None,
     )
 
@@ -161,20 +173,24 @@ def _dirty(like: Deal, rng: random.Random) -> Iterator[Deal]:
     """Yield one row of each flaw, two for the duplicate, each with ids of its own."""
     changes: dict[Flaw, dict[str, Any]] = {
         Flaw.NO_VALUE: {"arr": None},
-        Flaw.EMPTY: {"arr": None, "currency": None, "stage": None, "health": None, "note": None},
+        Flaw.EMPTY: dict.fromkeys(("arr", "currency", "stage", "health", "note", "score")),
         Flaw.UNKNOWN_ID: {},
         Flaw.DUPLICATE: {},
         Flaw.CURRENCY: {"currency": "EUR"},
         Flaw.NOT_A_NUMBER: {"arr": "n/a"},
         Flaw.STAGE: {"stage": "handshake"},
     }
-    for flaw, change in changes.items():
+    for number, (flaw, change) in enumerate(changes.items(), start=900):
         key = f"{like.day[5:7]}{like.day[8:]}_{flaw.name.lower()}"
-        ids = {"close_id": f"oppo_{key}", "raze_id": f"opp_{key}", "arr": _money(rng)}
-        row = replace(like, flaw=flaw, **{**ids, **change})
+        ids = {"close_id": f"oppo_{key}", "raze_id": f"opp_{key}", "hubspot_id": _hubspot_id(like.day, number)}
+        row = replace(like, flaw=flaw, **{**ids, "arr": _money(rng), **change})
         yield row
         if flaw is Flaw.DUPLICATE:
             yield replace(row, arr=_money(rng))
+
+
+def _hubspot_id(day: str, number: int) -> str:
+    return f"9{day[5:7]}{day[8:]}{number:03d}"
 
 
 def _money(rng: random.Random) -> str:

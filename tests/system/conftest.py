@@ -1,9 +1,10 @@
-"""A small warehouse, a local Close and Raze, and a throw-away Airflow in which the example DAGs run for real."""
+"""A small warehouse, local CRMs, and a throw-away Airflow in which the example DAGs run for real."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,11 +30,12 @@ class World:
 
 
 def deal(day, number, **changes):
-    """One warehouse row; `number` ends both of its ids."""
+    """One warehouse row; `number` ends each of its ids."""
     row = {
         "day": day,
         "close_id": f"oppo_{number}",
         "raze_id": f"opp_{number}",
+        "hubspot_id": re.sub(r"\D", "", f"{day}{number}"),
         "arr": "12500.50",
         "currency": "USD",
         "stage": "proposal",
@@ -41,29 +43,33 @@ def deal(day, number, **changes):
         "changed_at": f"{day}T17:00:00+00:00",
         "health": "green",
         "note": "From the warehouse",
+        "score": "87.5",
     }
     return Deal(**{**row, **changes})
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, airflow_db):
-    """Make a world of some deals and DAG files; every deal is an opportunity of both CRMs."""
+    """Make a world of some deals and DAG files; every deal is an opportunity of each CRM.
+
+    `words` are replaced in the files, such as the name of a connection, so that an example writes to another CRM.
+    """
     sandboxes = []
 
-    def make(deals, *, dags=None, connections=None) -> World:
+    def make(deals, *, dags=None, connections=None, words=None) -> World:
         folder: Path = tmp_path_factory.mktemp("world")
         write(folder / "warehouse.db", deals)
         sandbox = Sandbox()
         sandbox.start()
         sandboxes.append(sandbox)
         for row in deals:
-            sandbox.close.add_opportunity(row.close_id)
-            sandbox.raze.add_opportunity(row.raze_id)
+            for vendor, record_id in row.ids.items():
+                sandbox.account(vendor).add_opportunity(record_id)
         source = folder / "source"
         source.mkdir()
         for file in example_dags().glob("*.py"):
             if dags is None or file.name in dags:
-                shutil.copy(file, source)
+                (source / file.name).write_text(_replaced(file.read_text(), words or {}))
         warehouse = json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")})
         root = folder / "airflow"
         root.mkdir()
@@ -75,6 +81,12 @@ def world(tmp_path_factory, airflow_db):
     yield make
     for sandbox in sandboxes:
         sandbox.stop()
+
+
+def _replaced(text, words):
+    for old, new in words.items():
+        text = text.replace(old, new)
+    return text
 
 
 @pytest.fixture(scope="module")

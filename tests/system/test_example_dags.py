@@ -22,6 +22,7 @@ RUNS = (
     ("crm_backfill", "2026-10-30T00:00:00-04:00"),
     ("close_daily_sql", "2026-03-12T00:00:00-04:00"),
     ("crm_sharded", "2026-03-11T00:00:00-04:00"),
+    ("hubspot_scores", "2026-03-11T00:00:00-04:00"),
 )
 SHARDED = range(100, 140)
 
@@ -145,6 +146,17 @@ def test_sharded_tasks_write_each_row_once(ran):
     with closing(sqlite3.connect(made.home.root / "crm_ledger.db")) as ledger:
         found = ledger.execute("SELECT DISTINCT run_key FROM crm_changes WHERE run_key LIKE 'crm_sharded/%'").fetchall()
     assert {key.split("/")[1] for (key,) in found} == {f"deal_values[{shard}]" for shard in range(8)}
+
+
+def test_scores_reach_hubspot_by_batches(ran):
+    """Every deal of the day has the score and the amount of the model's table, and most rows shared a call."""
+    made, runs = ran
+    report = runs["hubspot_scores", "2026-03-11"].reports["scores"]
+    assert report["outcomes"] == {"updated": len(SHARDED)}
+    assert report["calls"] < len(SHARDED) / 4
+    for number in SHARDED:
+        shown = made.sandbox.hubspot.opportunity(f"20260311{number}")["properties"]
+        assert (shown["health_score"], Decimal(shown["amount"])) == ("87.5", Decimal(f"{number}.50"))
 
 
 def test_undo_puts_back_what_the_run_found(ran):
