@@ -36,9 +36,14 @@ import airflow_provider_crm.operators.opportunity, airflow_provider_crm.transfer
 
 def make_home(root, dags):
     """Put a file of DAGs into a new home, and let its processes load at once what tasks need."""
-    for name in ("dags", "config"):
-        (root / name).mkdir()
+    (root / "dags").mkdir()
     shutil.copy(dags, root / "dags")
+    load_at_once(root)
+
+
+def load_at_once(root):
+    """Let the processes of a home load at once what tasks need."""
+    (root / "config").mkdir()
     (root / "config" / "airflow_local_settings.py").write_text(_LOADED)
 
 
