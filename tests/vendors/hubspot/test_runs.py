@@ -132,6 +132,17 @@ def test_retry_after_is_not_believed(deals):
     assert (deals.sandbox.clock.now() - before).total_seconds() <= 11
 
 
+@pytest.mark.parametrize("switches", [{"hubspot_bare_429": True}, {"hubspot_limit_headers": False}, {}])
+def test_answers_that_name_no_limit(deals, switches):
+    """Rows land in about the time that the limit takes, whatever the answers say about it."""
+    deals.sandbox.set(hubspot_limit=20, **switches)
+    deals.session.catalogue(("segment",))
+    before = deals.sandbox.clock.now()
+    for number, one in enumerate(deals.add(60)):
+        assert words(deals.write([(one, {"segment": str(number)})])) == [UPDATED]
+    assert (deals.sandbox.clock.now() - before).total_seconds() < 60
+
+
 def test_a_property_that_was_deleted_before_the_run(deals):
     """Yesterday's property is an unknown field today: one error, and no call that writes."""
     deals.portal.remove_property("segment")
