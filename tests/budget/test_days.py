@@ -49,7 +49,7 @@ def store_of(tmp_path):
     "announced", [WHOLE_SECONDS, MILLISECONDS, Announcement("epoch", "seconds")], ids=["seconds", "ms", "epoch"]
 )
 @pytest.mark.parametrize(
-    "burst", ["sliding", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("first_call", "bucket"))]
+    "burst", ["sliding", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("aligned", "first_call", "bucket"))]
 )
 def test_the_share_of_a_day_is_used_to_the_call(burst, announced):
     """From noon to the noon after the next: half of each day, as fast as the burst allows, and no refusal."""
@@ -76,6 +76,21 @@ def test_other_shares(daily_share, calls):
     arrivals = ground.run(1.5 * DAY)
     assert days_of(arrivals) == {0: calls, 1: calls}
     assert refused(arrivals) == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_on_one_store_share_the_day(store_of, workers):
+    """Together they use half of the day, to the call; the store knows the day when the workers of the evening begin."""
+    ground = ProvingGround(LimitedVendor(BURST, (LimiterRule.day(LIMIT), WHOLE_SECONDS)))
+    store = store_of(ground)
+    for number in range(workers):
+        ground.worker(store=store, begins=number * 7.0)
+    ground.worker(store=store, begins=20 * HOUR)
+    arrivals = ground.run(1.25 * DAY)
+    assert days_of(arrivals) == {0: HALF, 1: HALF}
+    assert days_of(arrivals, worker=workers)[0] == 0
+    assert refused(arrivals) <= 0.005 * HALF
 
 
 def test_the_smaller_share_stops_first(store_of):

@@ -16,8 +16,12 @@ from collections import deque
 from dataclasses import dataclass
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from airflow_provider_crm.budget.store import BudgetStore
+from airflow_provider_crm.database.database import Database
 
 from .limiters import HUBSPOT, KINDS, MILLISECONDS, WHOLE_SECONDS, Announcement, LimitedVendor, LimiterRule
 from .measures import measure
@@ -114,3 +118,46 @@ def test_one_worker_keeps_both_bounds(scene):
     arrivals = ground.run(seconds)
     assert judge(scene, arrivals, seconds) == (0, 0.0)
     assert most_refused(arrivals, seconds) <= scene.most_refused
+
+
+@pytest.mark.long
+@settings(derandomize=True, max_examples=12)
+@given(scene=scenes(), part=st.floats(0.05, 0.4), begins=st.floats(0, 4), lasts=st.floats(1, 8))
+def test_other_programs_do_not_stop_a_worker(scene, part, begins, lasts):
+    """Another program comes and goes, at random times within."""
+    ground, seconds = scene.ground(), WINDOWS * scene.rule.seconds
+    length = scene.rule.seconds
+    ground.other_program(part * scene.rule.limit / length, begins=begins * length, ends=(begins + lasts) * length)
+    ground.worker(threads=scene.threads, share=scene.share)
+    assert judge(scene, ground.run(seconds), seconds) == (0, 0.0)
+
+
+@pytest.mark.long
+@settings(derandomize=True, max_examples=4)
+@given(scene=scenes(), wall=st.floats(0, 7200), at=st.floats(0, 10), workers=st.integers(1, 3))
+def test_a_machine_whose_clock_is_set_forward_stops_for_no_window(tmp_path_factory, scene, wall, at, workers):
+    """On a store in a file, whose time is that of the machine: its clock is set forward."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path_factory.mktemp('budget') / 'ledger.db'}")
+    ground, length = scene.ground(), scene.rule.seconds
+    store = BudgetStore(Database(engine, clock=ground.clock()))
+    ground.step_clock(at * length, wall)
+    for number in range(workers):
+        ground.worker(threads=scene.threads, share=scene.share, store=store, begins=0.2 * number)
+    arrivals = ground.run(WINDOWS * length)
+    engine.dispose()
+    assert most_refused(arrivals, length) <= workers * scene.most_refused
+    assert measure(arrivals, [scene.rule], [scene.share], WINDOWS * length).idle * length <= scene.longest_idle
+
+
+@pytest.mark.long
+@settings(derandomize=True, max_examples=10)
+@given(scene=scenes(), step=st.floats(0, 100), at=st.floats(0, 10))
+def test_a_vendor_whose_clock_is_set_forward_is_still_used(scene, step, at):
+    """Its windows end early by the step. Stretches on its clock may be longer by the step, too."""
+    ground, length = scene.ground(), scene.rule.seconds
+    ground.step_vendor(at * length, step)
+    ground.worker(threads=scene.threads, share=scene.share)
+    arrivals = ground.run(WINDOWS * length)
+    assert most_refused(arrivals, length) <= scene.most_refused
+    idle = measure(arrivals, [scene.rule], [scene.share], WINDOWS * length + step).idle * length
+    assert idle <= scene.longest_idle + step
