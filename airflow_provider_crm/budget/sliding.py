@@ -80,8 +80,10 @@ class SlidingWindow:
             return POLL if traffic.in_flight else 0.0
         cap = units_of_share(self.share, self.limit)
         free = self._free(cap, self._own(now), traffic)
-        need = min(cost, cap) + (ahead if ahead <= min(free, cap - 1) else 0)
-        if need <= free:
+        need = min(cost, cap)
+        if ahead and self._delays(need, min(ahead, cap), now, free, traffic):
+            need = min(need + ahead, cap)
+        elif need <= free:
             return 0.0
         if not self.length:
             return POLL if traffic.in_flight else math.inf
@@ -148,6 +150,18 @@ class SlidingWindow:
         foreseen = room_within(self.limit, self.others_expected)
         room = max(foreseen, self.others, self.most_others)
         return min(cap - used, self.limit - math.ceil(room) - used)
+
+    def _delays(self, need: int, ahead: int, now: float, free: int, traffic: Traffic) -> bool:
+        """Return whether a call now would delay one that waits: its units come back later than all that count now.
+
+        Where other programs leave no room for the one that waits, nothing of ours delays it.
+        """
+        coming = [slot.units for slot in self.slots if slot.received_at + self.length > now]
+        for units in (*coming, traffic.in_flight):
+            if ahead <= free:
+                break
+            free += units
+        return ahead <= free < need + ahead
 
     def longer(self, length: float, surplus: int, seen: Seen) -> tuple[float, int]:
         """Return the length if calls of our own that were thought to count no more explain a surplus, and its rest."""

@@ -119,7 +119,7 @@ def _idle(arrivals: Sequence[Arrival], rules: Sequence[LimiterRule], shares: Seq
         for rule, share in zip(rules, shares, strict=True)
     ]
     counters, longest, allowed_at = [*whole.limiters, *within], 0.0, 0.0
-    for at, worker, cost, accepted in [*arrivals, Arrival(seconds, 0, 0, accepted=False)]:
+    for at, worker, cost, accepted, _ in [*arrivals, Arrival(seconds, 0, 0, accepted=False)]:
         longest = max(longest, at - allowed_at)
         if accepted:
             for one in counters if worker != OTHER_PROGRAM else whole.limiters:

@@ -39,12 +39,14 @@ class Arrival(NamedTuple):
         worker: Its number; `OTHER_PROGRAM` for a call that is none of ours.
         cost: Units of the call.
         accepted: Whether the vendor accepted it.
+        waited: Seconds from when its thread asked for it until it left; 0 for a call that is none of ours.
     """
 
     at: float
     worker: int
     cost: int
     accepted: bool
+    waited: float = 0.0
 
 
 class ProvingGround:
@@ -156,38 +158,37 @@ class ProvingGround:
         return half * _SLOW if self._slow and self.random.random() < self._slow else half
 
     def _first(self, thread: _Thread, threads: int) -> None:
-        self._acquire(thread, next(thread.costs), threads - 1)
+        self._acquire(thread, next(thread.costs), threads - 1, self.now)
 
-    def _acquire(self, thread: _Thread, cost: int, to_start: int) -> None:
+    def _acquire(self, thread: _Thread, cost: int, to_start: int, asked_at: float) -> None:
         begins, ends = thread.quiet
         if begins <= self.now < ends:
-            self._later(ends, self._acquire, thread, cost, to_start)
+            self._later(ends, self._acquire, thread, cost, to_start, ends)
             return
         got = thread.client.acquire(cost)
         if isinstance(got, (int, float)):
-            self._later(self.now + max(got, _SHORTEST_SLEEP), self._acquire, thread, cost, to_start)
+            self._later(self.now + max(got, _SHORTEST_SLEEP), self._acquire, thread, cost, to_start, asked_at)
         else:
-            self._later(self.now + self._half(), self._arrive, thread, cost, got, to_start)
+            waited = self.now - asked_at
+            self._later(self.now + self._half(), self._arrive, thread, got, to_start, waited)
 
-    def _arrive(self, thread: _Thread, cost: int, reservation: Reservation, to_start: int) -> None:
-        at = self.now + self._vendor_step
+    def _arrive(self, thread: _Thread, reservation: Reservation, to_start: int, waited: float) -> None:
+        at, cost = self.now + self._vendor_step, reservation.cost
         answer = self.vendor.answer(at, cost)
-        self.arrivals.append(Arrival(at, thread.worker, cost, answer.accepted))
+        self.arrivals.append(Arrival(at, thread.worker, cost, answer.accepted, waited))
         lost = self._lost and self.random.random() < self._lost
-        self._later(
-            self.now + self._half(), self._answered, thread, cost, reservation, None if lost else answer, to_start
-        )
+        self._later(self.now + self._half(), self._answered, thread, reservation, None if lost else answer, to_start)
 
-    def _answered(self, thread: _Thread, cost: int, reservation: Reservation, answer, to_start: int) -> None:
+    def _answered(self, thread: _Thread, reservation: Reservation, answer, to_start: int) -> None:
         wait = thread.client.record_answer(reservation, answer)
         for _ in range(to_start):
-            self._acquire(thread, next(thread.costs), 0)
+            self._acquire(thread, next(thread.costs), 0, self.now)
         again = answer is not None and not answer.accepted
-        cost = cost if again else next(thread.costs)
+        cost = reservation.cost if again else next(thread.costs)
         if wait > 0:
-            self._later(self.now + wait, self._acquire, thread, cost, 0)
+            self._later(self.now + wait, self._acquire, thread, cost, 0, self.now)
         else:
-            self._acquire(thread, cost, 0)
+            self._acquire(thread, cost, 0, self.now)
 
     def _other_call(self, rate: float, ends: float) -> None:
         if self.now >= ends:
