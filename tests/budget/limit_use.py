@@ -130,6 +130,12 @@ class Use:
         return self.refused / max(1, self.refused + self.accepted)
 
     @property
+    def waited(self) -> float:
+        """Part of their time for which the runs waited for a core: that of the one that waited for longest."""
+        longest = max((end.get("seconds", 0.0) for end in self.ends), default=0.0)
+        return max(end.get("core_wait", 0.0) for end in self.ends) / longest if longest else 0.0
+
+    @property
     def failures(self) -> list[str]:
         """How runs ended that did not write all their rows."""
         failed = [end for end in self.ends if end["outcomes"].keys() != {"updated"}]

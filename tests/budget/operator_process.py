@@ -69,7 +69,7 @@ def run_operator(job):
     )
     end = Run(as_of=DAY)
     end.context["ti"].task_id, end.context["ti"].run_id = task.task_id, f"run_{job['first']}"
-    before, began = time.process_time(), time.monotonic()
+    before, began, core_wait = time.process_time(), time.monotonic(), waited_for_a_core()
     end.of(task.execute)
     report = end.report or {}
     return {
@@ -79,7 +79,14 @@ def run_operator(job):
         "deferred": None if end.deferred is None else f"deferred: {end.deferred.trigger.serialize()}",
         "processor": time.process_time() - before,
         "seconds": time.monotonic() - began,
+        "core_wait": waited_for_a_core() - core_wait,
     }
+
+
+def waited_for_a_core():
+    """Return the seconds for which the main thread had something to do and no core; 0 if they are unknown."""
+    schedule = Path("/proc/self/schedstat")
+    return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
 
 
 def main():

@@ -31,7 +31,10 @@ GOALS = [
     (Cell("sliding", 60, 3, "length", lasts=9), 0.95),
     (Cell("bucket", 20, 1, lasts=8), 0.95),
 ]
-SHARED = [Cell("first_call", 60, 3, processes=4, lasts=9)]
+SHARED = [
+    (Cell("aligned", 60, 3, processes=4, lasts=9), 0.99),
+    (Cell("first_call", 60, 3, processes=4, lasts=9), 0.95),
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +62,13 @@ def with_a_gate(cells):
 
 
 def check(use, gate, least):
-    """All rows were written, with hardly a refusal, and after the start in hardly more than the least time."""
+    """All rows were written, with hardly a refusal, and after the start in hardly more than the least time.
+
+    What a busy machine took of it, the gate shows, and the time for which the runs themselves had no core.
+    """
     assert use.failures == []
     assert use.refused <= max(1, FEW * use.accepted)
-    assert use.later >= min(least, gate.later) - BUSY
+    assert use.later >= min(least, gate.later) - BUSY - use.waited
 
 
 @pytest.mark.parametrize(("cell", "least"), GOALS, ids=str)
@@ -74,8 +80,8 @@ def test_a_limit_is_used_and_nothing_is_refused(cell, least, worker, tmp_path):
         check(use, gate, least)
 
 
-@pytest.mark.parametrize("cell", SHARED, ids=str)
-def test_four_processes_share_a_limit(cell, worker, tmp_path):
+@pytest.mark.parametrize(("cell", "least"), SHARED, ids=str)
+def test_four_processes_share_a_limit(cell, least, worker, tmp_path):
     """Four runs with one store use the limit together as one would."""
     use, gate = measured(with_a_gate([cell]), worker, tmp_path)
-    check(use, gate, 0.95)
+    check(use, gate, least)
