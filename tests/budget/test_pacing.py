@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from airflow_provider_crm.budget.stated import StatedLimit
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.database.database import Database
 
@@ -27,6 +30,28 @@ def refused(simulation):
 def whole_windows(simulation):
     """Return the accepted calls of the windows that were seen from beginning to end."""
     return [calls for _, calls in sorted(simulation.arrivals.accepted.items())][1:-1]
+
+
+@pytest.mark.long
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    limit=st.integers(5, 240),
+    window=st.sampled_from([1, 2, 8, 60, 3600]),
+    phase=st.floats(0, 1),
+    spelling=st.sampled_from(SPELLINGS),
+    latency=st.floats(0.001, 0.1),
+    spread=st.floats(1, 4),
+    slow=st.sampled_from([0.0, 0.02]),
+    threads=st.integers(1, 32),
+    seed=st.integers(0, 1000),
+)
+def test_no_window_is_overdrawn(limit, window, phase, spelling, latency, spread, slow, threads, seed):  # noqa: PLR0917 - hypothesis names them
+    """For any limit, window, phase, spelling, latency and number of threads: with a header no call is refused."""
+    server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header=spelling)
+    simulation = Simulation(server, seed=seed, latency=(latency, latency * spread), slow=slow)
+    simulation.worker(threads=threads)
+    simulation.run(window * 8 + 2)
+    assert refused(simulation) == 0
 
 
 @pytest.mark.parametrize(("limit", "window", "spelling"), SPELLED)
@@ -54,7 +79,9 @@ def test_an_hour_with_an_epoch_reset(phase):
     assert (set(whole_windows(simulation)), refused(simulation)) == ({1000}, 0)
 
 
-@pytest.mark.parametrize(("limit", "window"), [(20, 1)])
+@pytest.mark.parametrize(
+    ("limit", "window"), [(20, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in WINDOWS[1:3])]
+)
 def test_a_token_bucket(limit, window):
     """A bucket is distinguished from a window by its answers, and used as fast as it is filled."""
     simulation = Simulation(CloseServer(limit, window, kind="bucket", phase=0.37))
@@ -62,6 +89,33 @@ def test_a_token_bucket(limit, window):
     arrivals = simulation.run(100 * window)
     used, refusals = arrivals.used(simulation.server, 100 * window)
     assert (used > 0.98, refusals) == (True, 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("limit", "window"), [(20, 1), (100, 1), (240, 8)])
+@pytest.mark.parametrize("stated", [False, True])
+def test_without_a_header_the_limit_is_found(limit, window, stated):
+    """Refusals alone show the limit: over ten minutes at least 92 % of it are used, and 1 % refused at most."""
+    simulation = Simulation(CloseServer(limit, window, phase=0.37, close_rate_limit_header="absent"))
+    simulation.worker(stated=StatedLimit(limit, window) if stated else None)
+    arrivals = simulation.run(600)
+    used, refusals = arrivals.used(simulation.server, 600)
+    assert (used >= 0.92, refusals <= 0.01) == (True, True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("stated", "least"), [(100, 0.94), (40, 0.85)])
+def test_without_a_header_a_wrong_statement_is_corrected(stated, least):
+    """A limit stated too high is known after some refusals; from one that is too low the rate grows in minutes.
+
+    Hardly a call is refused either way, and the last of ten minutes uses 88 %.
+    """
+    simulation = Simulation(CloseServer(50, 1, phase=0.37, close_rate_limit_header="absent"))
+    simulation.worker(stated=StatedLimit(stated, 1))
+    arrivals = simulation.run(600)
+    used, refusals = arrivals.used(simulation.server, 600)
+    assert (used >= least, refusals <= 0.001) == (True, True)
+    assert sum(whole_windows(simulation)[-60:]) >= 0.88 * 50 * 60
 
 
 def test_another_program_is_given_way():
@@ -87,7 +141,9 @@ def test_what_another_program_gives_up_is_used_again():
     assert whole_windows(simulation)[-5:] == [100] * 5
 
 
-@pytest.mark.parametrize(("limit", "window"), [(100, 1)])
+@pytest.mark.parametrize(
+    ("limit", "window"), [(100, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in WINDOWS[2:])]
+)
 def test_four_workers_without_a_store(limit, window):
     """Workers that only see what remains converge: 93 % used together, at most 2 % refused."""
     simulation = Simulation(CloseServer(limit, window, phase=0.37))

@@ -148,6 +148,16 @@ def test_workers_share_what_one_of_them_found(engine):
     assert sum(simulation.arrivals.refused.values()) - before <= 16
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(("limit", "window", "phase", "seed"), [(20, 1, 0.37, 0), (240, 8, 0.6, 4)])
+def test_workers_without_a_header_on_one_store(engine, limit, window, phase, seed):
+    """Four workers that share a store use 93 % of a limit that no header names, in five minutes; 2 % is refused."""
+    server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header="absent")
+    simulation, _ = simulation_of_workers(engine, server, seed=seed)
+    used, refused = simulation.run(300).used(server, 300)
+    assert (used >= 0.93, refused <= 0.02) == (True, True)
+
+
 @pytest.mark.parametrize(("limit", "window"), [(20, 1), (240, 8)])
 def test_workers_find_a_limit_within_a_minute(engine, limit, window):
     """The first rate is near enough to the limit that 85 % of it are used from the start."""
