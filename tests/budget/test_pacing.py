@@ -154,7 +154,7 @@ def test_four_workers_without_a_store(limit, window):
     assert (used >= 0.93, refusals <= 0.02) == (True, True)
 
 
-@pytest.mark.parametrize(("limit", "window"), WINDOWS[:3])
+@pytest.mark.parametrize(("limit", "window"), WINDOWS)
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_four_workers_with_a_store(engine, limit, window, share):
     """Workers that share a store use exactly the share together, and none of their calls is refused.
