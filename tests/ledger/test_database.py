@@ -15,13 +15,13 @@ from airflow_provider_crm.exceptions import TransientError
 
 from .deals import CONCURRENCY, Deals
 
-LEASE = 2.5
+LEASE = 5.0
 
 
 @pytest.fixture
 def crm(crm_sandbox):
     """Deals in a sandbox."""
-    return Deals(crm_sandbox, 600, lease=LEASE, timeout=1.0)
+    return Deals(crm_sandbox, 600, lease=LEASE, timeout=2.0)
 
 
 @pytest.fixture
