@@ -9,9 +9,8 @@ import re
 import shlex
 import shutil
 import sqlite3
-import subprocess
 import sys
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -23,6 +22,7 @@ from airflow_provider_crm.hooks.connection import account_of, read_connection
 from airflow_provider_crm.sandbox.hubspot.tokens import ALL_SCOPES
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA
+from tests.background import background
 from tests.outside_vendor.quotes import BLOCK
 
 ROOT = Path(__file__).parents[1]
@@ -129,32 +129,17 @@ class Reader:
         url = json.loads(self._environment[CONNECTION])["host"]
         return len(requests.get(f"{url}/sandbox/audit", timeout=10).json()["writes"])
 
-    @contextmanager
     def _started(self, *arguments):
         """Run Python in the background, as long as the context lasts."""
-        with (
-            (self._home / "background.log").open("ab") as log,
-            subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=self._home,
-                env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            ) as process,
-        ):
-            try:
-                yield process
-            finally:
-                process.kill()
+        return background([sys.executable, *arguments], self._home, self._environment)
 
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory, airflow_db):
     """What each command of the page did."""
-    reader = Reader(tmp_path_factory.mktemp("home"))
-    shutil.copy(airflow_db, reader._home / "airflow.db")
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(airflow_db, home / "airflow.db")
+    reader = Reader(home)
     reader.follow()
     return reader.steps
 

@@ -12,13 +12,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
 from airflow_provider_crm.demo.airflow_home import DagProcess
+from tests.background import background
 from tests.outside_vendor.distributions import ACME
 
 pytestmark = pytest.mark.long
@@ -70,25 +70,9 @@ class Environment:
         assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.stdout + done.stderr
 
-    @contextmanager
     def started(self, *module, **more):
         """Run a module in the background; ends with the context."""
-        with (
-            (self.folder / "background.log").open("ab") as log,
-            subprocess.Popen(
-                [str(self.python), "-m", *module],
-                cwd=self.folder,
-                env=self.variables | more,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            ) as process,
-        ):
-            try:
-                yield process
-            finally:
-                process.kill()
+        return background([str(self.python), "-m", *module], self.folder, self.variables | more)
 
 
 @pytest.fixture(scope="module")
