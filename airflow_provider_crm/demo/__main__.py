@@ -179,7 +179,7 @@ class Demo:
             ("close", euros, "value", "refused: euros in a dollar organization"),
             ("raze", euros, "deal_currency", "the same row: in Raze each record has its own"),
             ("close", empty, "value", "no value in the warehouse: left alone, not emptied"),
-            ("hubspot", scored, "health_score", "one of a hundred rows that share a call"),
+            ("hubspot", scored, "health_score", "one of the rows that share a call"),
         )
         reader = crm.CrmReader(self._sandbox)
         samples = []
