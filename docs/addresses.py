@@ -1,0 +1,100 @@
+"""Let links to files of the repository lead somewhere, wherever the text with them is read.
+
+`public-address` in `[tool.crm]` of pyproject.toml is the address of the repository. Links to its files lead there.
+While it is empty, such a link is only its text, and a picture is left out, as there is no place to lead to.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from posixpath import normpath
+
+ROOT = Path(__file__).resolve().parents[1]
+LINK = re.compile(
+    r"(?P<code>^(?P<fence>```+|~~~+).*?^(?P=fence)[ ]*$|(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|<!--.*?-->)"
+    r"|(?P<picture>!)?\[(?P<text>(?:[^\[\]]|!?\[[^\[\]]*\](?:\([^()\s]*\))?)*)\]\((?P<target>[^()\s]+)\)",
+    re.MULTILINE | re.DOTALL,
+)
+"""A link or picture of Markdown; or code or a comment, in which there is none."""
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+
+
+def public_address(root: Path = ROOT) -> str:
+    """Return the address of the repository without a slash at its end, or "" while it has none.
+
+    Raises:
+        ValueError: The setting is no https address.
+    """
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    address: str = settings["tool"]["crm"]["public-address"]
+    if address and not re.fullmatch(r"https://[\w.-]+(/[\w.~-]+)+", address):
+        raise ValueError(f"public-address is {address!r}: write https://host/owner/name, without a slash at the end")
+    return address
+
+
+def project_urls(address: str) -> dict[str, str]:
+    """Return the addresses that the metadata of the package shows; none while the repository has none."""
+    if not address:
+        return {}
+    return {
+        "Documentation": file_address(address, "docs"),
+        "Source": address,
+        "Changelog": file_address(address, "CHANGELOG.md"),
+        "Issues": f"{address}/issues",
+    }
+
+
+def file_address(address: str, path: str) -> str:
+    """Return the address of a file or folder of the repository; an anchor may follow the path."""
+    return f"{address}/{'tree' if (ROOT / path).is_dir() else 'blob'}/HEAD/{path}"
+
+
+def long_description(readme: str, address: str) -> str:
+    """Return the README as it reads outside the repository: each link and picture has an address, or is left out."""
+
+    def replacement(found: re.Match[str]) -> str:
+        target, text = found["target"], found["text"]
+        if found["code"] is not None:
+            return found[0]
+        if found["picture"]:
+            if _SCHEME.match(target):
+                return found[0]
+            return f"![{text}]({address}/raw/HEAD/{normpath(target)})" if address else ""
+        text = LINK.sub(replacement, text)
+        if _SCHEME.match(target):
+            return f"[{text}]({target})" if text else ""
+        if not address or not text:
+            return text
+        path, _, anchor = target.partition("#")
+        place = file_address(address, normpath(path)) if path else address
+        return f"[{text}]({place}{'#' * bool(anchor)}{anchor})"
+
+    lines: list[str] = []
+    for before, line in zip(readme.split("\n"), LINK.sub(replacement, readme).split("\n"), strict=True):
+        only_rules = before != line and not line.strip("| \t:-")  # it had pictures only, such as a row of a table
+        if not only_rules:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def links_out_of(folder: str, text: str) -> Iterator[tuple[re.Match[str], str, str]]:
+    """Yield each link of a page that leads out of its folder: the match, the path in the repository, and the anchor."""
+    for found in LINK.finditer(text):
+        if found["code"] is None and not found["picture"] and not _SCHEME.match(found["target"]):
+            path, _, anchor = found["target"].partition("#")
+            inside = normpath(f"{folder}/{path}") if path else folder
+            if not f"{inside}/".startswith(f"{folder}/"):
+                yield found, inside, anchor
+
+
+def without_dead_links(folder: str, text: str, address: str) -> str:
+    """Return a page whose links out of its folder lead to the public address, or are only their text."""
+    parts, end = [], 0
+    for found, path, anchor in links_out_of(folder, text):
+        target = file_address(address, path) + (f"#{anchor}" if anchor else "")
+        parts += [text[end : found.start()], f"[{found['text']}]({target})" if address else found["text"]]
+        end = found.end()
+    return "".join([*parts, text[end:]])

@@ -1,0 +1,60 @@
+"""Settings of the manual's build: `python -m sphinx -W -n --keep-going docs build/docs`.
+
+Every warning is an error there, and so is a link that leads nowhere: to a page, to a heading, or to a file of the
+repository. The pages load nothing from other hosts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from mdit_py_plugins.anchors import anchors_plugin
+from sphinx.application import Sphinx  # noqa: TC002 (only the build itself imports this file)
+from sphinx.util import logging
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from addresses import ROOT, links_out_of, public_address, without_dead_links
+
+from airflow_provider_crm import __version__
+
+ADDRESS = public_address()
+FOLDER = "docs"
+
+project = "airflow-provider-crm"
+author = "airflow-provider-crm contributors"
+copyright = author  # noqa: A001 (Sphinx's name)
+version = release = __version__
+extensions = ["myst_parser"]
+nitpicky = True
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
+html_theme = "furo"
+html_title = f"airflow-provider-crm {version}"
+html_copy_source = False
+html_theme_options = (
+    {"source_repository": f"{ADDRESS}/", "source_branch": "HEAD", "source_directory": f"{FOLDER}/"} if ADDRESS else {}
+)
+
+
+def _replace_links(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Check the links of a page to files outside the manual, and lead them to the public address."""
+    for _, path, anchor in links_out_of(FOLDER, source[0]):
+        if not (ROOT / path).exists():
+            logging.getLogger(__name__).warning("the repository has no %s", path, location=page)
+        elif anchor and path.endswith(".md") and anchor not in _anchors(ROOT / path):
+            logging.getLogger(__name__).warning("%s has no heading #%s", path, anchor, location=page)
+    source[0] = without_dead_links(FOLDER, source[0], ADDRESS)
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a file's headings, by the rule of GitHub's that MyST follows, too."""
+    tokens = MarkdownIt("commonmark").use(anchors_plugin, max_level=6).parse(page.read_text(encoding="utf-8"))
+    return {str(token.attrGet("id")) for token in tokens if token.type == "heading_open"}
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the check of links to the reading of pages."""
+    app.connect("source-read", _replace_links)
