@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from posixpath import normpath
+from posixpath import join, normpath
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(
@@ -80,20 +80,26 @@ def long_description(readme: str, address: str) -> str:
     return "\n".join(lines)
 
 
-def links_out_of(folder: str, text: str) -> Iterator[tuple[re.Match[str], str, str]]:
-    """Yield each link of a page that leads out of its folder: the match, the path in the repository, and the anchor."""
+def links_out_of(manual: str, text: str, folder: str) -> Iterator[tuple[re.Match[str], str, str]]:
+    """Yield each link that leads out of the manual: the match, the path in the repository, and the anchor.
+
+    Args:
+        manual: The folder of the manual, in the repository.
+        text: A page, or a file that a page includes.
+        folder: The folder that its links are relative to, in the repository.
+    """
     for found in LINK.finditer(text):
-        if found["code"] is None and not found["picture"] and not _SCHEME.match(found["target"]):
-            path, _, anchor = found["target"].partition("#")
-            inside = normpath(f"{folder}/{path}") if path else folder
-            if not f"{inside}/".startswith(f"{folder}/"):
-                yield found, inside, anchor
+        path, _, anchor = (found["target"] or "").partition("#")
+        if found["code"] is None and not found["picture"] and path and not _SCHEME.match(path):
+            target = normpath(join(folder, path))
+            if not f"{target}/".startswith(f"{manual}/"):
+                yield found, target, anchor
 
 
-def without_dead_links(folder: str, text: str, address: str) -> str:
-    """Return a page whose links out of its folder lead to the public address, or are only their text."""
+def without_dead_links(manual: str, text: str, folder: str, address: str) -> str:
+    """Return a page whose links out of the manual lead to the public address, or are only their text."""
     parts, end = [], 0
-    for found, path, anchor in links_out_of(folder, text):
+    for found, path, anchor in links_out_of(manual, text, folder):
         target = file_address(address, path) + (f"#{anchor}" if anchor else "")
         parts += [text[end : found.start()], f"[{found['text']}]({target})" if address else found["text"]]
         end = found.end()

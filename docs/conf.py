@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from posixpath import join, normpath
 
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
@@ -39,14 +40,22 @@ html_theme_options = (
 )
 
 
-def _replace_links(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Check the links of a page to files outside the manual, and lead them to the public address."""
-    for _, path, anchor in links_out_of(FOLDER, source[0]):
+def _read_page(_app: Sphinx, page: str, source: list[str]) -> None:
+    _replace_links(page, source, FOLDER)
+
+
+def _read_included(_app: Sphinx, path: Path, page: str, source: list[str]) -> None:
+    _replace_links(page, source, normpath(join(FOLDER, path.parent.as_posix())))
+
+
+def _replace_links(page: str, source: list[str], folder: str) -> None:
+    """Check the links of a text to files outside the manual, and lead them to the public address."""
+    for _, path, anchor in links_out_of(FOLDER, source[0], folder):
         if not (ROOT / path).exists():
             logging.getLogger(__name__).warning("the repository has no %s", path, location=page)
         elif anchor and path.endswith(".md") and anchor not in _anchors(ROOT / path):
             logging.getLogger(__name__).warning("%s has no heading #%s", path, anchor, location=page)
-    source[0] = without_dead_links(FOLDER, source[0], ADDRESS)
+    source[0] = without_dead_links(FOLDER, source[0], folder, ADDRESS)
 
 
 def _anchors(page: Path) -> set[str]:
@@ -57,4 +66,5 @@ def _anchors(page: Path) -> set[str]:
 
 def setup(app: Sphinx) -> None:
     """Connect the check of links to the reading of pages."""
-    app.connect("source-read", _replace_links)
+    app.connect("source-read", _read_page)
+    app.connect("include-read", _read_included)

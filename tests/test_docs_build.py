@@ -135,16 +135,24 @@ def test_links_to_files_of_the_repository_lead_to_its_public_address():
     start = f"[A file]({files}/tests/conftest.py), [a folder]({ADDRESS}/tree/HEAD/example_dags), "
     others = f"[a heading]({files}/CONTRIBUTING.md#run-the-tests),\n[`code`]({files}/.ci/run), "
     rest = PAGE[PAGE.index("[another page]") :]
-    assert without_dead_links("docs", PAGE, ADDRESS) == start + others + rest
+    assert without_dead_links("docs", PAGE, "docs", ADDRESS) == start + others + rest
 
 
 def test_links_to_files_of_the_repository_are_words_while_it_has_no_address():
     """Without an address only the text of such a link is left."""
     rest = PAGE[PAGE.index("[another page]") :]
-    assert without_dead_links("docs", PAGE, "") == f"A file, a folder, a heading,\n`code`, {rest}"
-    assert [(path, anchor) for _, path, anchor in links_out_of("docs", PAGE)] == [
+    assert without_dead_links("docs", PAGE, "docs", "") == f"A file, a folder, a heading,\n`code`, {rest}"
+    assert [(path, anchor) for _, path, anchor in links_out_of("docs", PAGE, "docs")] == [
         ("tests/conftest.py", ""),
         ("example_dags", ""),
         ("CONTRIBUTING.md", "run-the-tests"),
         (".ci/run", ""),
     ]
+
+
+def test_links_of_an_included_file_are_relative_to_it():
+    """A page that includes a file from above the manual keeps its links into the manual, and leads on the others."""
+    text = "[A page](docs/hubspot.md#the-key), [a file](tests/SEEDS.md)"
+    kept = "[A page](docs/hubspot.md#the-key)"
+    assert without_dead_links("docs", text, ".", "") == f"{kept}, a file"
+    assert without_dead_links("docs", text, ".", ADDRESS) == f"{kept}, [a file]({ADDRESS}/blob/HEAD/tests/SEEDS.md)"
