@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.hooks.ledger import hashed_fields
 from airflow_provider_crm.ui.access import NoReadableDagError
@@ -43,11 +44,12 @@ _NO_DAG = (
 )
 
 
-def make_app(ledger: LedgerReader | None = None) -> FastAPI:
+def make_app(ledger: LedgerReader | None = None, *, clock: Clock | None = None) -> FastAPI:
     """Build the application.
 
     Args:
         ledger: Reads the ledger; default: the one in Airflow's configuration.
+        clock: The time that pages count from; default: this machine's.
     """
     app = FastAPI(
         title="CRM",
@@ -56,7 +58,8 @@ def make_app(ledger: LedgerReader | None = None) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(get_user)],
     )
-    app.state.pages = Pages(ledger or LedgerReader(), environment(), Values(hashed_fields()), PageThreads())
+    parts = (ledger or LedgerReader(), environment(), Values(hashed_fields()), PageThreads(), clock or Clock())
+    app.state.pages = Pages(*parts)
     app.include_router(router)
     app.add_api_route("/static/{name}", _static)
     app.middleware("http")(_add_headers)

@@ -14,6 +14,7 @@ from airflow_provider_crm.ui.addresses import Addresses, crm_record_url
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.ui.database import LedgerReader
     from airflow_provider_crm.ui.threads import PageThreads
     from airflow_provider_crm.ui.values import Values
@@ -28,12 +29,14 @@ class Pages:
         templates: The templates of the pages.
         values: Shows stored values.
         threads: The threads in which pages are made.
+        clock: The time that a page counts from.
     """
 
     ledger: LedgerReader
     templates: Environment
     values: Values
     threads: PageThreads
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)

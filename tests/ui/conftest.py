@@ -11,6 +11,7 @@ import requests
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import (
     changes,
@@ -22,6 +23,8 @@ from airflow_provider_crm.database.schema import (
 )
 from airflow_provider_crm.sandbox.loopback import Loopback
 from airflow_provider_crm.ui.database import LedgerReader, read_only
+
+from .month import Month, add_to_airflow
 
 USERS = "anna:viewer:sales,ben:viewer:finance,root:admin"
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -146,6 +149,26 @@ def pages(database, airflow_with_teams):
 
     engine = read_only(database)
     yield make_app(LedgerReader(lambda: engine))
+    engine.dispose()
+
+
+@pytest.fixture
+def month(database, airflow_with_teams):
+    """The ledger of the test with a month of syncs, whose Dags and waiting plan Airflow knows; `anna` reads them."""
+    made = Month()
+    made.write(database)
+    add_to_airflow(made, "bundle_sales")
+    return made
+
+
+@pytest.fixture
+def month_browser(database, month):
+    """Make browsers of users over the month's pages, at its end."""
+    from airflow_provider_crm.ui.app import make_app
+
+    engine = read_only(database)
+    with mounted(make_app(LedgerReader(lambda: engine), clock=Clock(now=lambda: month.now))) as url:
+        yield lambda user: Browser(url, user)
     engine.dispose()
 
 

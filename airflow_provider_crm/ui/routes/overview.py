@@ -28,7 +28,7 @@ _LONGEST_PERIOD = max(_PERIODS, key=lambda name: _PERIODS[name])
 @in_page_thread
 def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: PageNumber = 1) -> HTMLResponse:
     """Show accounts, the sums of the last days, and the last runs."""
-    now = dt.datetime.now(dt.UTC)
+    now = pages.pages.clock.now()
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
         accounts = runs.accounts()

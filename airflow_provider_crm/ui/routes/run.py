@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Literal
@@ -86,7 +85,7 @@ def _run_page(
         shown = show or ("refused" if any(one.refused for one in found) else "written")
         rows = changes.refused(search) if shown == "refused" else changes.written(search)
         plan_id, tries = runs.plan_applied_by(run_key), runs.tries(run_key)
-        now = dt.datetime.now(dt.UTC)
+        now = pages.pages.clock.now()
         known = windows(connection, now)
     return pages.page(
         "run.html",
