@@ -44,7 +44,8 @@ ARROWS = {
     "notifications": {"report"},
     "operators": {"values", "rows", "hooks", "sync", "assets", "openlineage"},
     "transfers": {"rows", "hooks", "sync", "operators"},
-    "ui": {"values", "vendors", "database", "budget", "report", "plan", "hooks"},
+    "queries": {"values", "vendors", "database", "budget", "report", "plan", "hooks"},
+    "ui": {"values", "vendors", "report", "plan", "hooks", "queries"},
     "cli": {"vendors", "database", "ledger", "hooks"},
     "provider_info": {"vendors"},
     "sandbox": set(),
@@ -55,7 +56,7 @@ ARROWS = {
 LIBRARIES = {
     "airflow": {
         *("cli", "hooks", "sync", "operators", "transfers", "notifications", "ui", "openlineage", "assets", "demo"),
-        "report",
+        *("report", "queries"),
     },
     "pandas": {"rows", "hooks", "report"},
     "numpy": {"rows"},
@@ -66,7 +67,7 @@ LIBRARIES = {
     "starlette": {"ui"},
     "uvicorn": {"sandbox"},
     "jinja2": {"ui", "notifications"},
-    "sqlalchemy": {"database", "ledger", "budget", "client", "plan", "ui"},
+    "sqlalchemy": {"database", "ledger", "budget", "client", "plan", "queries"},
     "alembic": {"database"},
     "pytest": {"testing"},
     "rich": {"demo"},

@@ -15,7 +15,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.models.dag import DagModel
 from fastapi import Depends
 
-from airflow_provider_crm.ui.run_keys import RunKey
+from airflow_provider_crm.queries.run_keys import RunKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from airflow_provider_crm.exceptions import InvalidValueError
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.run_keys import RunKey
+    from airflow_provider_crm.queries.run_keys import RunKey
 
 # An account of the ledger is vendor:host[:port]:organization, see `client.account.Account.key`.
 _ACCOUNT = re.compile(r"(?P<vendor>[^:]*):(?P<host>(\[[^\]]*\]|[^:\[]+)(:\d+(?=:))?):(?P<organization>.*)", re.DOTALL)

@@ -14,13 +14,13 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.hooks.ledger import hashed_fields
+from airflow_provider_crm.queries.database import LedgerReader
+from airflow_provider_crm.queries.values import Values
 from airflow_provider_crm.ui.access import NoReadableDagError
-from airflow_provider_crm.ui.database import LedgerReader
 from airflow_provider_crm.ui.pages import Pages, page_of
 from airflow_provider_crm.ui.rendering import STATIC, environment, static_file
 from airflow_provider_crm.ui.routes import router
 from airflow_provider_crm.ui.threads import PageThreads
-from airflow_provider_crm.ui.values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

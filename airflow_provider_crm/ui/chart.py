@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.queries.runs import Run
+    from airflow_provider_crm.queries.runs import Run
 
 WIDTH = 960
 HEIGHT = 160

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from airflow_provider_crm.clock import Clock
-    from airflow_provider_crm.ui.database import LedgerReader
+    from airflow_provider_crm.queries.database import LedgerReader
+    from airflow_provider_crm.queries.values import Values
     from airflow_provider_crm.ui.threads import PageThreads
-    from airflow_provider_crm.ui.values import Values
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.queries.changes import RefusedRow
+    from airflow_provider_crm.queries.changes import RefusedRow
 
 COLUMNS = ("record_id", "outcome", "code", "reason", "fields")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")

@@ -16,8 +16,9 @@ from typing import TypeVar
 from starlette.responses import Response
 
 from airflow_provider_crm.exceptions import LedgerUnavailableError
+from airflow_provider_crm.queries.database import CONNECTIONS
 
-THREADS = 8
+THREADS = CONNECTIONS  # each page needs one
 SECONDS = 15.0
 """Maximum time that a request waits for its page, including the wait for a thread."""
 

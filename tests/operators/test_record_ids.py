@@ -14,8 +14,8 @@ from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.hooks.raze import RazeHook
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
+from airflow_provider_crm.queries.changes import RecordChanges, Search
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
-from airflow_provider_crm.ui.queries.changes import RecordChanges, Search
 from airflow_provider_crm.vendors import VENDORS
 
 ID = "6f1c1f5e-9f0b-4a55-8a0e-1f2d3c4b5a69"

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
+from airflow_provider_crm.queries.changes import RunChanges
 from airflow_provider_crm.report.report import SyncReport
-from airflow_provider_crm.ui.queries.changes import RunChanges
 
 README = Path(__file__).parents[2] / "README.md"
 FIELDS = {"arr": "deal_value", "text": "notes"}

@@ -38,7 +38,7 @@ from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.sandbox import Sandbox, installed_apis
 from airflow_provider_crm.ui.addresses import crm_record_url
-from airflow_provider_crm.ui.values import Values
+from airflow_provider_crm.queries.values import Values
 from airflow_provider_crm.vendors import VENDORS
 
 tests, errors = {}, {}

@@ -21,8 +21,8 @@ from airflow_provider_crm.database.schema import (
     runs,
     tries,
 )
+from airflow_provider_crm.queries.database import LedgerReader, read_only
 from airflow_provider_crm.sandbox.loopback import Loopback
-from airflow_provider_crm.ui.database import LedgerReader, read_only
 
 from .month import Month, add_to_airflow
 

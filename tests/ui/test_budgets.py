@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import budgets
-from airflow_provider_crm.ui.queries.budgets import of_accounts, of_run, windows
-from airflow_provider_crm.ui.queries.runs import Runs
+from airflow_provider_crm.queries.budgets import of_accounts, of_run, windows
+from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.ui.rendering import environment
 
 from .conftest import CLOSE, NOW, RAZE

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.ledger import FILE_NAME
-from airflow_provider_crm.ui.database import LedgerReader, configured_ledger
+from airflow_provider_crm.queries.database import LedgerReader, configured_ledger
 
 
 def readable(reader):

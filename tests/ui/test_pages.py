@@ -8,7 +8,7 @@ import re
 import pytest
 
 from airflow_provider_crm.database.database import Database
-from airflow_provider_crm.ui.database import LedgerReader, read_only
+from airflow_provider_crm.queries.database import LedgerReader, read_only
 
 from .conftest import CLOSE, Browser, mounted, served
 

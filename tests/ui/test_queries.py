@@ -12,11 +12,11 @@ from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.schema import runs, schema_version
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.plan.stored_plan import stored_plan
-from airflow_provider_crm.ui.database import LedgerReader, read_only
-from airflow_provider_crm.ui.queries import changes as changes_module
-from airflow_provider_crm.ui.queries.changes import RecordChanges, RunChanges, Search
-from airflow_provider_crm.ui.queries.plans import PlanRows
-from airflow_provider_crm.ui.queries.runs import Runs
+from airflow_provider_crm.queries import changes as changes_module
+from airflow_provider_crm.queries.changes import RecordChanges, RunChanges, Search
+from airflow_provider_crm.queries.database import LedgerReader, read_only
+from airflow_provider_crm.queries.plans import PlanRows
+from airflow_provider_crm.queries.runs import Runs
 
 from .conftest import CLOSE, NOW, RAZE
 

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.exceptions import TransientError
+from airflow_provider_crm.queries.database import LedgerReader, read_only
 from airflow_provider_crm.ui.app import make_app
-from airflow_provider_crm.ui.database import LedgerReader, read_only
 from airflow_provider_crm.ui.threads import THREADS
 
 from .conftest import served, token
@@ -55,7 +55,7 @@ def test_pages_of_a_silent_ledger_take_no_thread_from_airflow(airflow_with_teams
     """
     from airflow.api_fastapi.app import init_auth_manager, purge_cached_app
 
-    monkeypatch.setattr("airflow_provider_crm.ui.database.CONNECT_SECONDS", CONNECT_SECONDS)
+    monkeypatch.setattr("airflow_provider_crm.queries.database.CONNECT_SECONDS", CONNECT_SECONDS)
     init_auth_manager()
     host = FastAPI()
     host.mount("/crm", make_app(LedgerReader(silent_ledger)))
@@ -159,7 +159,7 @@ def test_a_cut_at_the_very_end_of_a_page_does_not_reach_the_next_page(new_databa
     Database(engine).open()
     reading = read_only(engine)
     reader = LedgerReader(lambda: reading)
-    monkeypatch.setattr("airflow_provider_crm.ui.database.threading.Timer", LateTimer)
+    monkeypatch.setattr("airflow_provider_crm.queries.database.threading.Timer", LateTimer)
     for _ in range(3):
         with reader.connection() as connection:
             assert connection.execute(sa.text("SELECT count(*) FROM crm_runs")).scalar() == 0

@@ -122,8 +122,8 @@ def add_runs(log):
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def large(request, tmp_path_factory, airflow_with_teams):
     """A browser of the pages over the large ledger."""
+    from airflow_provider_crm.queries.database import LedgerReader, read_only
     from airflow_provider_crm.ui.app import make_app
-    from airflow_provider_crm.ui.database import LedgerReader, read_only
 
     if request.param == "sqlite":
         place = tmp_path_factory.mktemp("large") / "crm_ledger.db"

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_crm.operators.links import CrmRunLink
+from airflow_provider_crm.queries.changes import RefusedRow
+from airflow_provider_crm.queries.run_keys import RunKey
+from airflow_provider_crm.queries.runs import Run
+from airflow_provider_crm.queries.values import Values
 from airflow_provider_crm.sync.run_identity import run_key
 from airflow_provider_crm.ui import addresses
 from airflow_provider_crm.ui.addresses import Addresses, crm_record_url
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
-from airflow_provider_crm.ui.queries.changes import RefusedRow
-from airflow_provider_crm.ui.queries.runs import Run
 from airflow_provider_crm.ui.refused_file import COLUMNS, refused_file
-from airflow_provider_crm.ui.run_keys import RunKey
-from airflow_provider_crm.ui.values import Values
 
 from .conftest import CLOSE, NOW, RAZE
 

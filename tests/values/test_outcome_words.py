@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_crm.openlineage import run_lineage
+from airflow_provider_crm.queries.changes import RefusedRow
 from airflow_provider_crm.report import SyncReport
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.report.rejects import Reject
@@ -19,7 +20,6 @@ from airflow_provider_crm.report.rejects_file import rejects_file
 from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.sync.airflow_versions import stats
 from airflow_provider_crm.sync.metrics import record_run
-from airflow_provider_crm.ui.queries.changes import RefusedRow
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.rendering import environment, static_file
 from airflow_provider_crm.values.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeKind, OutcomeWord

@@ -128,7 +128,7 @@ def test_a_vendor_that_cannot_be_used_breaks_nothing_else(tmp_path, fault):
     code = """
     from airflow_provider_crm.provider_info import get_provider_info
     from airflow_provider_crm.ui.addresses import crm_record_url
-    from airflow_provider_crm.ui.values import Values
+    from airflow_provider_crm.queries.values import Values
     from airflow_provider_crm.vendors import VENDORS, connection_types, problem_of
     account = "acme:api.acme.example:1"
     page = [crm_record_url(account, "1"), Values(frozenset({"notes"})).shown(account, "deal_value", "5").text]

@@ -7,13 +7,13 @@ import datetime as dt
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from airflow_provider_crm.queries.budgets import of_accounts, windows
+from airflow_provider_crm.queries.run_counts import AlikeRuns
+from airflow_provider_crm.queries.runs import Runs
+from airflow_provider_crm.queries.totals import Total
 from airflow_provider_crm.ui.access import ReaderDep
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
-from airflow_provider_crm.ui.queries.budgets import of_accounts, windows
-from airflow_provider_crm.ui.queries.run_counts import AlikeRuns
-from airflow_provider_crm.ui.queries.runs import Runs
-from airflow_provider_crm.ui.queries.totals import Total
 from airflow_provider_crm.ui.threads import in_page_thread
 
 router = APIRouter()

@@ -9,12 +9,12 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from airflow_provider_crm.plan.stored_plan import Plan, stored_plan
+from airflow_provider_crm.queries.approvals import answers
+from airflow_provider_crm.queries.changes import Search
+from airflow_provider_crm.queries.plans import PlanRows
+from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.ui.access import PageReader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
-from airflow_provider_crm.ui.queries.approvals import answers
-from airflow_provider_crm.ui.queries.changes import Search
-from airflow_provider_crm.ui.queries.plans import PlanRows
-from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.ui.threads import in_page_thread
 
 router = APIRouter()

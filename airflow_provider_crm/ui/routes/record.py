@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from airflow_provider_crm.queries.changes import RecordChanges, Search
+from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.ui.access import ReaderDep
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
-from airflow_provider_crm.ui.queries.changes import RecordChanges, Search
-from airflow_provider_crm.ui.queries.runs import Runs
 from airflow_provider_crm.ui.threads import in_page_thread
 
 router = APIRouter()

@@ -10,14 +10,14 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.responses import Response
 
+from airflow_provider_crm.queries.budgets import of_run, windows
+from airflow_provider_crm.queries.changes import RunChanges, Search
+from airflow_provider_crm.queries.run_keys import RunKey
+from airflow_provider_crm.queries.runs import Run, Runs
 from airflow_provider_crm.ui.access import PageReader, ReaderDep
 from airflow_provider_crm.ui.pages import PageMaker
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
-from airflow_provider_crm.ui.queries.budgets import of_run, windows
-from airflow_provider_crm.ui.queries.changes import RunChanges, Search
-from airflow_provider_crm.ui.queries.runs import Run, Runs
 from airflow_provider_crm.ui.refused_file import refused_file
-from airflow_provider_crm.ui.run_keys import RunKey
 from airflow_provider_crm.ui.threads import in_page_thread
 
 router = APIRouter()

@@ -23,7 +23,7 @@ _EMPTY = ("null", '""', "[]")
 
 @dataclass(frozen=True, slots=True)
 class ShownValue:
-    """One value as a page shows it.
+    """One value as people see it.
 
     Attributes:
         text: The value for people.
@@ -41,7 +41,7 @@ EMPTY = ShownValue("empty", "empty")
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values of the ledger as pages show them.
+    """The values of the ledger as pages and commands show them.
 
     Attributes:
         hidden: Fields that `[crm] ledger_hash_fields` names. Their older values, stored in clear, are hidden as well.
@@ -50,7 +50,7 @@ class Values:
     hidden: frozenset[str]
 
     def shown(self, account: str, field: str, text: str | None) -> ShownValue:
-        """Return a stored value for a page; None stands for an unknown one."""
+        """Return a stored value for people; None stands for an unknown one."""
         if text is None:
             return UNKNOWN
         if is_hash(text) or self._hides(account, field):

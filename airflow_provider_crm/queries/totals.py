@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_crm.ui.queries.run_counts import AlikeRuns
+    from airflow_provider_crm.queries.run_counts import AlikeRuns
 
 
 @dataclass(frozen=True, slots=True)

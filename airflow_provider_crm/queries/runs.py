@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from airflow_provider_crm.budget.usage import BudgetUse
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plans, runs, tries
+from airflow_provider_crm.queries.expressions import of_dags
+from airflow_provider_crm.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
+from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
-from airflow_provider_crm.ui.queries.expressions import of_dags
-from airflow_provider_crm.ui.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
-from airflow_provider_crm.ui.run_keys import RunKey
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plan_rows
 from airflow_provider_crm.plan.plan_row import PlanVerdict
-from airflow_provider_crm.ui.queries.changes import Page, Search
-from airflow_provider_crm.ui.values import amount
+from airflow_provider_crm.queries.changes import Page, Search
+from airflow_provider_crm.queries.values import amount
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

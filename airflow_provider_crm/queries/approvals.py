@@ -10,7 +10,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_provider_crm.ui.run_keys import RunKey
+from airflow_provider_crm.queries.run_keys import RunKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import changes, field_states
-from airflow_provider_crm.ui.queries.expressions import count_up_to, of_dags
+from airflow_provider_crm.queries.expressions import count_up_to, of_dags
 from airflow_provider_crm.values.opportunity import OutcomeWord
 from airflow_provider_crm.vendors import VENDORS
 

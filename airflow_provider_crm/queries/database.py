@@ -1,4 +1,4 @@
-"""Open the ledger's database for the pages: when it is first needed, and for reading only."""
+"""Open the ledger's database for pages and commands: when it is first needed, and for reading only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from airflow_provider_crm.database.schema import VERSION
 from airflow_provider_crm.database.versions import refuse_newer, stored_version
 from airflow_provider_crm.exceptions import ConfigurationError, LedgerUnavailableError
 from airflow_provider_crm.hooks.ledger import DEFAULT_LEDGER, ledger_database
-from airflow_provider_crm.ui.threads import THREADS
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3
+CONNECTIONS = 8
+"""Maximum number of connections that are open at once."""
 ANSWER_SECONDS = 10.0
 """Maximum duration of all statements of one page together."""
 _UNREACHABLE_SECONDS = 5.0
@@ -64,7 +65,7 @@ def read_only(engine: Engine) -> Engine:
     if not dialect.exists(engine.url):
         raise ConfigurationError(_NONE_YET)
     # It needs its own engine: that of the tasks may take a write lock at the beginning of every transaction.
-    return dialect.reading_engine(engine.url, connect_seconds=CONNECT_SECONDS, connections=THREADS)
+    return dialect.reading_engine(engine.url, connect_seconds=CONNECT_SECONDS, connections=CONNECTIONS)
 
 
 class LedgerReader:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_provider_crm.budget.usage import DayUse, GroupUse
-    from airflow_provider_crm.ui.queries.runs import Run
+    from airflow_provider_crm.queries.runs import Run
 
 BudgetKey: TypeAlias = tuple[str, str]
 """The first digits of a key's SHA-256, and an endpoint group."""

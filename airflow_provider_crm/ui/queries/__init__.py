@@ -1,1 +1,0 @@
-"""Read the ledger's tables, and those of Airflow, for the pages."""
