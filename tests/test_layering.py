@@ -46,7 +46,8 @@ ARROWS = {
     "transfers": {"rows", "hooks", "sync", "operators"},
     "queries": {"values", "vendors", "database", "budget", "report", "plan", "hooks"},
     "ui": {"values", "vendors", "report", "plan", "hooks", "queries"},
-    "cli": {"vendors", "database", "ledger", "hooks"},
+    "commands": {"vendors", "database", "ledger", "hooks"},
+    "cli": set(),
     "provider_info": {"vendors"},
     "sandbox": set(),
     "testing": {"values", "vendors", "client", "push", "hooks", "sandbox"},
@@ -55,7 +56,19 @@ ARROWS = {
 """What each part of the package may import of it, for annotations, too, beside `EVERYWHERE`."""
 LIBRARIES = {
     "airflow": {
-        *("cli", "hooks", "sync", "operators", "transfers", "notifications", "ui", "openlineage", "assets", "demo"),
+        *(
+            "cli",
+            "commands",
+            "hooks",
+            "sync",
+            "operators",
+            "transfers",
+            "notifications",
+            "ui",
+            "openlineage",
+            "assets",
+            "demo",
+        ),
         *("report", "queries"),
     },
     "pandas": {"rows", "hooks", "report"},

@@ -185,7 +185,7 @@ class AccountNames:
 
 def _changed(account: CrmAddress, known: _Known) -> str:
     connection, title = f"Connection {account.connection or account.name!r}", account.vendor.display_name
-    confirm = f"airflow crm confirm-account {account.connection or account.name}"
+    confirm = f"airflow crm account confirm {account.connection or account.name}"
     if known.of_key is not None:
         return (
             f"{connection} led to the account {known.of_connection} until now, and has the key of {known.of_key}. "

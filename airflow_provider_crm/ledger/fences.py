@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.database.database import Database
 
-RUN_KEY = "airflow crm clear-fence"
+RUN_KEY = "airflow crm fence clear"
 """Run key of these lines in the change log."""
 OUTCOME = "fence_cleared"
 

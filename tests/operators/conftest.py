@@ -18,6 +18,7 @@ from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
+from tests.commands.command_line import run_command
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 
@@ -164,25 +165,12 @@ def stored(ledger_conn_id):
 
 
 @pytest.fixture
-def crm_command(ledger_conn_id, capsys, monkeypatch):
+def crm_command(ledger_conn_id, monkeypatch):
     """Run `airflow crm ...` on the ledger in this process; returns what it printed, or why it ended."""
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "client")  # there is no metadata database to look into
-    from airflow.cli.cli_parser import DefaultHelpParser
 
-    from airflow_provider_crm.cli import get_crm_commands
-
-    (group,) = get_crm_commands()
-
-    def run(name, *words):
-        command = next(command for command in group.subcommands if command.name == name)
-        parser = DefaultHelpParser(prog="airflow")
-        for arg in command.args:
-            arg.add_to_parser(parser)
-        capsys.readouterr()
-        try:
-            command.func(parser.parse_args([*words, "--ledger-conn-id", ledger_conn_id]))
-        except SystemExit as end:
-            return str(end)
-        return capsys.readouterr().out
+    def run(*words):
+        ended = run_command("crm", *words, "--ledger-conn-id", ledger_conn_id)
+        return ended.message or ended.out
 
     return run

@@ -72,7 +72,7 @@ def test_another_organization_behind_the_same_connection_stops_the_run(deals, co
     for more in ({}, {"dry_run": True}, {"kind": PlanOpportunityUpdatesOperator}):
         stopped = write("raze_default", **more)
         assert isinstance(stopped.error, AirflowFailException)
-        assert "run `airflow crm confirm-account raze_default`" in str(stopped.error)
+        assert "run `airflow crm account confirm raze_default`" in str(stopped.error)
         assert "another connection id" in str(stopped.error)
         assert deals.raze.api_key not in str(stopped.error)
     assert deals.audit.count() == sent
@@ -88,10 +88,10 @@ def test_a_rotated_key_is_confirmed_once(deals, connect, write, crm_command, sto
     account = write("raze_default").report["account"]
     connect("raze_default", deals.raze.add_key())
     assert write("raze_default").error is not None
-    assert f"leads to {account} also with its new key" in crm_command("confirm-account", "raze_default")
+    assert f"leads to {account} also with its new key" in crm_command("account", "confirm", "raze_default")
     again = write("raze_default")
     assert (again.outcomes, again.report["account"]) == ({"unchanged": 1}, account)
-    assert "nothing to confirm" in crm_command("confirm-account", "raze_default")
+    assert "nothing to confirm" in crm_command("account", "confirm", "raze_default")
     by = {(row["kind"], row["confirmed_by"] is None) for row in stored(accounts)}
     assert by == {("connection", True), ("key", True), ("key", False)}
 
@@ -112,7 +112,7 @@ def test_two_connections_with_keys_of_their_own_share_an_account_by_its_name(dea
     connect("writer", deals.raze.add_key(), account="acme")
     account = write("reader").report["account"]
     assert write("writer").error is not None
-    crm_command("confirm-account", "writer")
+    crm_command("account", "confirm", "writer")
     other = write("writer")
     assert (other.outcomes, other.report["account"]) == ({"unchanged": 1}, account)
 
@@ -127,7 +127,7 @@ def test_two_connections_that_swap_their_keys_are_noticed(deals, connect, write,
     connect("north", keys[1])
     stopped = write("north")
     assert f"led to the account {names['north']} until now, and has the key of {names['south']}" in str(stopped.error)
-    assert f"leads to {names['south']} from now on" in crm_command("confirm-account", "north")
+    assert f"leads to {names['south']} from now on" in crm_command("account", "confirm", "north")
     assert write("north").report["account"] == names["south"]
 
 
@@ -138,7 +138,7 @@ def test_a_first_key_that_was_wrong_is_replaced_without_a_word(deals, connect, w
     connect("raze_default", wrong)
     assert "INVALID_API_KEY" in str(write("raze_default").error)
     connect("raze_default")
-    assert "confirm-account" in str(write("raze_default").error)  # a run with the other key may be on its way
+    assert "account confirm" in str(write("raze_default").error)  # a run with the other key may be on its way
     assert write("raze_default", kind=AnHourLater).outcomes == {"updated": 1}
     assert len([row for row in stored(accounts) if row["kind"] == "key"]) == 1
 
@@ -159,14 +159,14 @@ def test_close_names_the_organization_of_a_key(deals, connect, write, crm_comman
     assert write("one", data=row).outcomes == {"updated": 1}
     assert write("two", data=row).outcomes == {"unchanged": 1}
     assert "Close names the organization of the key (orga_sandbox): nothing to confirm." in crm_command(
-        "confirm-account", "one"
+        "account", "confirm", "one"
     )
     assert stored(accounts) == []
 
 
 def test_a_connection_that_cannot_be_read_is_a_sentence(connect, crm_command):
     """No traceback, whatever the command is given."""
-    assert "There is no connection 'nobody'" in crm_command("confirm-account", "nobody")
+    assert "There is no connection 'nobody'" in crm_command("account", "confirm", "nobody")
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("one", "one")])

@@ -1,4 +1,4 @@
-"""`airflow crm clear-fence` clears a data time that shuts out newer data, and leaves a line about it."""
+"""`airflow crm fence clear` clears a data time that shuts out newer data, and leaves a line about it."""
 
 from __future__ import annotations
 
@@ -55,21 +55,21 @@ def test_what_lies_in_the_future_is_cleared_and_recorded(write, crm_command, sto
     write("opp_1", 1, FUTURE)
     write("opp_2", 1, NOW)
     assert write("opp_1", 2, NOW) is Verdict.STALE
-    assert crm_command("clear-fence", ACCOUNT) == "opp_1 value: data time 9999-12-31 00:00 UTC cleared\n"
+    assert crm_command("fence", "clear", ACCOUNT) == "opp_1 value: data time 9999-12-31 00:00 UTC cleared\n"
     assert write("opp_1", 2, NOW) is Verdict.SEND
     assert write("opp_2", 2, NOW - dt.timedelta(days=1)) is Verdict.STALE
     (line,) = [row for row in stored(changes) if row["outcome"] == "fence_cleared"]
     assert (line["account"], line["record_id"], line["field"]) == (ACCOUNT, "opp_1", "value")
     assert line["reason"] == f"The data time 9999-12-31 00:00 UTC was cleared by {getpass.getuser()}."
     assert NOW - dt.timedelta(minutes=1) < line["at"].replace(tzinfo=dt.UTC) < NOW + dt.timedelta(hours=1)
-    assert crm_command("clear-fence", ACCOUNT) == "No data time to clear.\n"
+    assert crm_command("fence", "clear", ACCOUNT) == "No data time to clear.\n"
 
 
 def test_a_record_is_cleared_by_its_id_in_any_spelling(write, crm_command):
     """A data time that is merely wrong is not in the future; its record is named."""
     write(ID, 1, NOW)
     write("opp_2", 1, NOW)
-    assert "cleared" in crm_command("clear-fence", ACCOUNT, ID.upper())
+    assert "cleared" in crm_command("fence", "clear", ACCOUNT, ID.upper())
     assert write(ID, 2, NOW - dt.timedelta(days=9)) is Verdict.SEND
     assert write("opp_2", 2, NOW - dt.timedelta(days=9)) is Verdict.STALE
 
@@ -78,7 +78,7 @@ def test_a_value_that_is_wanted_again_is_unchanged_and_guarded(write, ledger, cr
     """The value is known as before; the run that wants it sets the data time, by either way of comparing."""
     for record_id in ("opp_1", "opp_2"):
         write(record_id, 1, FUTURE)
-    crm_command("clear-fence", ACCOUNT)
+    crm_command("fence", "clear", ACCOUNT)
     assert {row["as_of"] for row in stored(field_states)} == {None}
     assert write("opp_1", 1, NOW) is Verdict.UNCHANGED
     assert ledger.unchanged_rows(DesiredRows(["opp_2"], {"value": ["1"]}, [NOW])) == {0}
@@ -91,12 +91,12 @@ def test_what_a_killed_run_has_claimed_is_freed(ledger, write, crm_command, stor
     write("opp_1", 1, NOW)
     ledger.claim([DesiredRow("opp_1", {"value": "2"}, FUTURE), DesiredRow("opp_2", {"value": "2"}, FUTURE)])
     assert "opp_2 value: data time 9999-12-31 00:00 UTC is being written by a run now" in crm_command(
-        "clear-fence", ACCOUNT
+        "fence", "clear", ACCOUNT
     )
     engine = ledger._database.engine
     with engine.begin() as connection:
         connection.execute(sa.update(field_states).values(claimed_until=NOW - dt.timedelta(hours=1)))
-    assert crm_command("clear-fence", ACCOUNT).count("cleared") == 2
+    assert crm_command("fence", "clear", ACCOUNT).count("cleared") == 2
     assert [write(record_id, 1, NOW) for record_id in ("opp_1", "opp_2")] == [Verdict.SEND] * 2
 
 
@@ -111,5 +111,5 @@ def test_a_mistake_is_a_sentence_and_changes_nothing(write, crm_command, stored,
     """An account or record that the ledger does not know is named."""
     write("opp_1", 1, FUTURE)
     before = stored(field_states)
-    assert message in crm_command("clear-fence", *words)
+    assert message in crm_command("fence", "clear", *words)
     assert stored(field_states) == before

@@ -61,9 +61,9 @@ def test_a_new_key_is_confirmed_from_the_command_line(airflow):
     """`airflow crm` finds connections where they are, also in Airflow's own database, and says what is missing."""
     code, told = airflow("connections", "add", "kept", "--conn-type", "raze", "--conn-password", "gr_live_kept")
     assert code == 0, told
-    code, told = airflow("crm", "confirm-account", "kept")
+    code, told = airflow("crm", "account", "confirm", "kept")
     assert (code, "Connection 'kept' was not used with this ledger yet" in told) == (0, True)
-    code, told = airflow("crm", "clear-fence", "close:nobody:here")
+    code, told = airflow("crm", "fence", "clear", "close:nobody:here")
     assert code == 1
     assert "The ledger knows no account 'close:nobody:here'" in told
     assert "Traceback" not in told

@@ -1,0 +1,1 @@
+"""The commands of `airflow crm`, a module each; `cli` declares them, and Airflow imports one when it is run."""
