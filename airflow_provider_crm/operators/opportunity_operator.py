@@ -53,6 +53,8 @@ class OpportunityOperator(SegmentedOperator):
         on_duplicate: Two rows of one id: "error" refuses both, "last" writes the later.
         as_of: Column with the data time of each row; default: that of the run, see `data_time`.
         max_rejected: Rows that may fail before the task does: a count (a whole number) or a fraction (a float below 1).
+        warn_rejected: Rows that may fail before the run warns, in the same form, below `max_rejected`; default: no
+            such warning. The task succeeds, and the warning is in log, report, page, metric and asset event.
         verify_echo: Compare the record that comes back with what was sent; a difference is the outcome `ignored`.
         concurrency: Maximum number of rows in flight, from 1 to 64. The run finds out how many of them latency, rate
             limit and vendor allow.
@@ -110,6 +112,7 @@ class OpportunityOperator(SegmentedOperator):
         on_duplicate: str = "error",
         as_of: str | None = None,
         max_rejected: float = 0,
+        warn_rejected: float | None = None,
         verify_echo: Flag = True,
         concurrency: int = 64,
         rejects_path: str | None = None,
@@ -137,6 +140,7 @@ class OpportunityOperator(SegmentedOperator):
         self.on_duplicate = on_duplicate
         self.as_of = as_of
         self.max_rejected = max_rejected
+        self.warn_rejected = warn_rejected
         self.verify_echo = verify_echo
         self.concurrency = concurrency
         self.rejects_path = rejects_path
@@ -240,7 +244,12 @@ class OpportunityOperator(SegmentedOperator):
                 run.segment.context,
                 self.outlets,
                 account=report.account,
-                extra={"run_key": report.run_key, "rows": report.rows, "outcomes": dict(report.outcomes)},
+                extra={
+                    "run_key": report.run_key,
+                    "rows": report.rows,
+                    "outcomes": dict(report.outcomes),
+                    "warnings": list(report.warnings),
+                },
             )
         self.log.info("%s in %.1f s with %d calls.", report.summary(), report.seconds, report.calls)
 

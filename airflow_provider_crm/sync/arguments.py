@@ -21,7 +21,7 @@ from airflow_provider_crm.hooks.shares import daily_share_of
 from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule
 from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS, LARGEST_CONCURRENCY
 from airflow_provider_crm.report.rejects_file import check_rejects_path
-from airflow_provider_crm.report.tolerance import Tolerance
+from airflow_provider_crm.report.tolerance import Tolerance, checked_tolerance
 from airflow_provider_crm.rows.rules import check_null_values
 from airflow_provider_crm.vendors import connection_types
 
@@ -41,7 +41,7 @@ def check_arguments(checks: Mapping[str, Check | None], arguments: object) -> di
         arguments: The object whose attributes are the values, after templates were rendered.
 
     Raises:
-        ConfigurationError: With one sentence for each argument that is wrong.
+        ConfigurationError: With one sentence for each argument that is wrong; or two arguments contradict each other.
     """
     accepted: dict[str, Any] = {}
     problems = []
@@ -54,6 +54,7 @@ def check_arguments(checks: Mapping[str, Check | None], arguments: object) -> di
             problems.append(str(err))
     if problems:
         raise ConfigurationError(" ".join(problems))
+    Tolerance(accepted["max_rejected"], accepted["warn_rejected"])
     return accepted
 
 
@@ -136,9 +137,9 @@ def seconds(name: str, value: object) -> float:
     return span
 
 
-def tolerance(name: str, value: object) -> float:  # noqa: ARG001 - the tolerance names it
-    """Return a count of rows, or a fraction below 1."""
-    return Tolerance(value).max_rejected  # type: ignore[arg-type]  # which Tolerance checks
+def optional_tolerance(name: str, value: object) -> float | None:
+    """Return a count of rows, or a fraction below 1, or None."""
+    return None if value is None else checked_tolerance(name, value)
 
 
 def text_or_mapping(name: str, value: object) -> object:
@@ -247,7 +248,8 @@ WRITING: Mapping[str, Check | None] = {
     "rounding": text("a way to round, such as 'half-even'"),
     "on_duplicate": text("'error' or 'last'"),
     "as_of": optional_text("the name of the column with the data time"),
-    "max_rejected": tolerance,
+    "max_rejected": checked_tolerance,
+    "warn_rejected": optional_tolerance,
     "verify_echo": boolean,
     "concurrency": whole_number(1, LARGEST_CONCURRENCY),
     "rejects_path": rejects_path,

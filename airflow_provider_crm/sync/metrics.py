@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def record_run(context: Context, report: SyncReport) -> None:
-    """Record rows, calls and use of the rate limit once a run has ended; its report includes those before a deferral.
+    """Record rows, calls, warnings and use of the rate limit once a run has ended.
+
+    The report includes the parts of the run before deferrals.
 
     Args:
         context: Airflow's context.
@@ -24,6 +26,8 @@ def record_run(context: Context, report: SyncReport) -> None:
     for word, rows in report.outcomes.items():
         stats.incr(f"crm.rows.{word}", rows, tags=tags)
     stats.incr("crm.calls", report.calls, tags=tags)
+    if report.warnings:
+        stats.incr("crm.warnings", len(report.warnings), tags=tags)
     for group in () if report.budget is None else report.budget.groups:
         if group.used is not None:
             name = group.group.replace(" ", "_") or "all"  # StatsD allows no spaces in tags

@@ -246,11 +246,15 @@ class RowRun:
         )
 
     def _with_warnings(self, report: SyncReport, tally: Tally) -> SyncReport:
-        """Return the report of a run that may succeed, with a warning if no row landed."""
-        warnings = self._run.warnings
-        landing = landing_warning(report, valueless=tally.codes["NOTHING_TO_WRITE"])
-        if landing is not None and not self._settings.tolerance.exceeded(tally.refused, tally.rows):
-            warnings.add(landing)
+        """Return the report of a run that may succeed, with a warning if no row landed, or many did not."""
+        warnings, tolerance = self._run.warnings, self._settings.tolerance
+        found = (
+            landing_warning(report, valueless=tally.codes["NOTHING_TO_WRITE"]),
+            tolerance.warning(tally.refused, tally.rows),
+        )
+        for warning in () if tolerance.exceeded(tally.refused, tally.rows) else found:
+            if warning is not None:
+                warnings.add(warning)
         return replace(report, warnings=tuple(warnings))
 
     def _deferral(self, report: SyncReport, push: Push, *, resends_failed_rows: bool) -> DeferralState:

@@ -33,6 +33,7 @@ class Settings:
     on_duplicate: str
     as_of: str | None
     max_rejected: float
+    warn_rejected: float | None
     verify_echo: bool
     concurrency: int
     rejects_path: str | None
@@ -56,8 +57,8 @@ class Settings:
 
     @property
     def tolerance(self) -> Tolerance:
-        """Number or fraction of the rows that may fail before the task does."""
-        return Tolerance(self.max_rejected)
+        """Number or fraction of the rows that may fail before the run warns, and before the task fails."""
+        return Tolerance(self.max_rejected, self.warn_rejected)
 
     def column_rules(self, timezone: str | None) -> ColumnRules:
         """Return which column goes to which field, and how cells are read.

@@ -35,7 +35,8 @@ def test_a_green_task_emits_an_event_with_its_counts(deals):
     """One event of the account's asset with run key, rows and outcomes."""
     done = run(rows(1, 2, "x"), max_rejected=1)
     uri = f"crm://{done.report['account']}/opportunity"
-    extra = {"run_key": "dag/task/run", "rows": 3, "outcomes": {"updated": 2, "invalid": 1}}
+    outcomes = {"updated": 2, "invalid": 1}
+    extra = {"run_key": "dag/task/run", "rows": 3, "outcomes": outcomes, "warnings": []}
     assert events(done) == [(uri, extra)]
 
 

@@ -89,9 +89,11 @@ def test_a_run_over_some_hours(account, ledger_conn_id, tmp_path, with_ledger):
         data=data(),
         fields={"arr": "deal_value"},
         max_rejected=2,
+        warn_rejected=1,
     )
     run = hours.until_done()
     assert run.error is None
+    assert run.report["warnings"] == ["2 of 37 rows did not land: more than warn_rejected=1, within max_rejected=2."]
     assert run.outcomes == {"updated": ROWS, "invalid": 1, "rejected": 1}
     assert len(hours.reports) >= ROWS // LIMIT
     written = [write.record_id for write in account.audit.writes]
