@@ -27,9 +27,9 @@ def verdict(report, **known):
         ({"outcomes": {"stale": 40}}, "stale", "all stale", "Nothing was overwritten"),
         ({"outcomes": {"skipped": 4}}, "left_alone", "all left alone", "changed in the CRM"),
         ({"outcomes": {"updated": 1, "stale": 1}}, "left_alone", "1 of 2 rows left alone", "older than"),
-        ({"outcomes": {"updated": 9, "invalid": 1, "rejected": 1, "ignored": 1}}, "refused", "3 of 12 rows refused", ""),
+        ({"outcomes": {"updated": 1, "invalid": 1, "rejected": 1, "ignored": 1}}, "refused", "3 of 4 rows refused", ""),
         ({"outcomes": {}, "guardrails": [BROKEN]}, "guardrail", "stopped by a guardrail", "allowed are 500"),
-        ({"outcomes": {"updated": 4}, "ended_early": "It broke."}, "ended_early", "ended early", "It broke. 4 rows were"),
+        ({"outcomes": {"updated": 4}, "ended_early": "It broke."}, "ended_early", "ended early", "It broke. 4 rows"),
         ({"plan_id": "p", "rows": 20}, "planned", "plan made", "before it is approved"),
         (
             {"plan_id": "p", "outcomes": {"updated": 14, "skipped": 4, "rejected": 2}},
