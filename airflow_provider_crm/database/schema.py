@@ -1,5 +1,6 @@
 """The tables of the ledger. They are public: users query them, so they are versioned and only ever migrated forward.
 
+Each table and column has a comment, which the manual shows, and which PostgreSQL stores beside them.
 A change of a table needs a new `VERSION` and a script of that number in `migrations/versions/`, see `versions.py`.
 """
 
@@ -15,86 +16,107 @@ REVISIONS = "crm_alembic_version"
 
 metadata = sa.MetaData()
 
-schema_version = sa.Table("crm_schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+schema_version = sa.Table(
+    "crm_schema_version",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, comment="Version of the tables; older packages refuse it."),
+    comment="One row: the version of these tables.",
+)
 
 # Alembic's own, under a name of ours: the database may have tables of others that alembic migrates, too.
-revisions = sa.Table(REVISIONS, metadata, sa.Column("version_num", sa.String(32), nullable=False, primary_key=True))
+revisions = sa.Table(
+    REVISIONS,
+    metadata,
+    sa.Column("version_num", sa.String(32), nullable=False, primary_key=True, comment="The same number as text."),
+    comment="One row: the version of these tables, as alembic stores it.",
+)
 
 runs = sa.Table(
     "crm_runs",
     metadata,
-    sa.Column("run_key", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("as_of", UtcDateTime),
-    sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("started_at", UtcDateTime, nullable=False),
-    sa.Column("finished_at", UtcDateTime),
-    sa.Column("report", sa.Text),
+    sa.Column(
+        "run_key", sa.Text, primary_key=True, comment="Name of the run, the same for all its tries: dag/task/run."
+    ),
+    sa.Column("account", sa.Text, primary_key=True, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("as_of", UtcDateTime, comment="Data time of the run; null if each row has its own."),
+    sa.Column("tries", sa.Integer, nullable=False, comment="Number of tries that have begun."),
+    sa.Column("started_at", UtcDateTime, nullable=False, comment="When the first try began."),
+    sa.Column("finished_at", UtcDateTime, comment="When the last try ended; null while it runs, and after a kill."),
+    sa.Column(
+        "report", sa.Text, comment="JSON: the report of all its tries together; of a plan, the result of its task."
+    ),
     sa.Index("crm_runs_started", "started_at", "account", "run_key"),
+    comment="One row per run and account.",
 )
 
 tries = sa.Table(
     "crm_tries",
     metadata,
-    sa.Column("run_key", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("run_key", sa.Text, primary_key=True, comment="The run."),
+    sa.Column("account", sa.Text, primary_key=True, comment="Its account."),
     sa.Column(
         "try_number", sa.Integer, primary_key=True, autoincrement=False, comment="From 1; a deferral begins none."
     ),
-    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False, comment="When the try began."),
     sa.Column("finished_at", UtcDateTime, comment="Null while it runs or is deferred, and of one that was killed."),
     sa.Column("report", sa.Text, comment="JSON: of this try alone."),
+    comment="One row per try of a run: a retry or a cleared task begins one, a deferral does not.",
 )
 
 field_states = sa.Table(
     "crm_field_states",
     metadata,
-    sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("record_id", sa.Text, primary_key=True),
-    sa.Column("field", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text),
-    sa.Column("known", sa.Boolean, nullable=False),
-    sa.Column("as_of", UtcDateTime),
-    sa.Column("run_key", sa.Text),
-    sa.Column("acknowledged_at", UtcDateTime),
-    sa.Column("claim_token", sa.Text),
-    sa.Column("claim_as_of", UtcDateTime),
-    sa.Column("claim_run_key", sa.Text),
-    sa.Column("claimed_until", UtcDateTime),
+    sa.Column("account", sa.Text, primary_key=True, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("record_id", sa.Text, primary_key=True, comment="The vendor's id of the opportunity."),
+    sa.Column("field", sa.Text, primary_key=True, comment="The vendor's own name of the field."),
+    sa.Column("value", sa.Text, comment="JSON: the value that the CRM acknowledged last."),
+    sa.Column("known", sa.Boolean, nullable=False, comment="False while the CRM's value is not known."),
+    sa.Column("as_of", UtcDateTime, comment="Data time of the value; null if it was cleared."),
+    sa.Column("run_key", sa.Text, comment="The run that wrote the value."),
+    sa.Column("acknowledged_at", UtcDateTime, comment="When the CRM acknowledged it."),
+    sa.Column("claim_token", sa.Text, comment="The try that has claimed the field in order to write it."),
+    sa.Column("claim_as_of", UtcDateTime, comment="Data time of the claim."),
+    sa.Column("claim_run_key", sa.Text, comment="The run that has claimed the field."),
+    sa.Column("claimed_until", UtcDateTime, comment="End of the claim; then another run may take it over."),
+    comment="One row per account, record and field: what the CRM holds, as far as the ledger knows.",
 )
 
 changes = sa.Table(
     "crm_changes",
     metadata,
-    sa.Column("id", BigSerial, primary_key=True, autoincrement=True),
-    sa.Column("run_key", sa.Text, nullable=False),
-    sa.Column("account", sa.Text, nullable=False),
-    sa.Column("record_id", sa.Text, nullable=False),
-    sa.Column("field", sa.Text, nullable=False),
-    sa.Column("before", sa.Text),
-    sa.Column("before_known", sa.Boolean, nullable=False),
-    sa.Column("after", sa.Text),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("id", BigSerial, primary_key=True, autoincrement=True, comment="Counts up in the order of writing."),
+    sa.Column("run_key", sa.Text, nullable=False, comment="The run, or the command that changed the ledger by hand."),
+    sa.Column("account", sa.Text, nullable=False, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("record_id", sa.Text, nullable=False, comment="The vendor's id; empty if the row has none."),
+    sa.Column(
+        "field", sa.Text, nullable=False, comment="The vendor's own name; empty for a row refused before sending."
+    ),
+    sa.Column("before", sa.Text, comment="JSON: the value before, see before_known."),
+    sa.Column("before_known", sa.Boolean, nullable=False, comment="Whether the value before is known."),
+    sa.Column("after", sa.Text, comment="JSON: the value that the run wanted; null for a row refused before sending."),
+    sa.Column("outcome", sa.Text, nullable=False, comment="The outcome of the field, as in reports."),
+    sa.Column("code", sa.Text, nullable=False, comment="Why it is a failure, to group by; else empty."),
+    sa.Column("reason", sa.Text, nullable=False, comment="The same as a sentence; else empty."),
+    sa.Column("at", UtcDateTime, nullable=False, comment="When the outcome was recorded."),
     sa.Index("crm_changes_run", "run_key", "outcome", "id"),
     sa.Index("crm_changes_record", "account", "record_id", "id"),
+    comment="One row per field that a run sent, or row that it refused.",
 )
 
 rejects = sa.Table(
     "crm_rejects",
     metadata,
-    sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("record_id", sa.Text, primary_key=True),
-    sa.Column("fingerprint", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, primary_key=True, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("record_id", sa.Text, primary_key=True, comment="The vendor's id of the opportunity."),
+    sa.Column("fingerprint", sa.Text, nullable=False, comment="SHA-256 of the refused values."),
+    sa.Column("outcome", sa.Text, nullable=False, comment="The outcome of the row: rejected."),
+    sa.Column("code", sa.Text, nullable=False, comment="The vendor's code."),
+    sa.Column("reason", sa.Text, nullable=False, comment="The vendor's message."),
     sa.Column("rests", sa.Boolean, nullable=False, comment="Whether these values wait until they change."),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("first_at", UtcDateTime, nullable=False),
-    sa.Column("last_at", UtcDateTime, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="How often these values were refused."),
+    sa.Column("first_at", UtcDateTime, nullable=False, comment="When these values were first refused."),
+    sa.Column("last_at", UtcDateTime, nullable=False, comment="When these values were last refused."),
+    comment="Rows that the CRM refused, until they land.",
 )
 
 
@@ -105,62 +127,67 @@ tokens = sa.Table(
     sa.Column("access_token", sa.Text, comment="Encrypted with Airflow's Fernet key."),
     sa.Column("refresh_token", sa.Text, comment="The only valid one, encrypted with Airflow's Fernet key."),
     sa.Column("expires_at", UtcDateTime, comment="End of the access token."),
-    sa.Column("refreshed_at", UtcDateTime),
+    sa.Column("refreshed_at", UtcDateTime, comment="When the vendor last issued tokens."),
     sa.Column("asked_at", UtcDateTime, comment="When the vendor was last asked; later than refreshed_at if in vain."),
+    comment="One row per OAuth application and first refresh token.",
 )
 
 accounts = sa.Table(
     "crm_accounts",
     metadata,
     sa.Column("vendor", sa.Text, primary_key=True, comment="One that names no organization."),
-    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, primary_key=True, comment="Host and port of its API."),
     sa.Column("kind", sa.Text, primary_key=True, comment="connection or key."),
     sa.Column("name", sa.Text, primary_key=True, comment="Of the connection, or a slow hash of the key."),
     sa.Column("account", sa.Text, nullable=False, comment="Name of the account in all other tables."),
-    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False, comment="Since when it leads to that account."),
     sa.Column("confirmed_by", sa.Text, comment="Who confirmed it; null for what was noted at a first run."),
+    comment="One row per connection and per key of a vendor that names no organization.",
 )
 
 plans = sa.Table(
     "crm_plans",
     metadata,
-    sa.Column("plan_id", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("plan_id", sa.Text, primary_key=True, comment="Id of the plan, as its task returns it."),
+    sa.Column("account", sa.Text, nullable=False, comment="Vendor, host and organization, joined by colons."),
     sa.Column("run_key", sa.Text, nullable=False, comment="The run that made the plan."),
     sa.Column("reverts", sa.Text, comment="The run that it takes back, or null for a plan of new values."),
     sa.Column("digest", sa.Text, nullable=False, comment="SHA-256 over account and rows: what was approved."),
     sa.Column("rows", sa.Integer, nullable=False, comment="Rows of the source: one per opportunity."),
     sa.Column("counts", sa.Text, nullable=False, comment="JSON: number of planned fields by verdict."),
-    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False, comment="When the plan was stored."),
     sa.Column("applied_by", sa.Text, comment="The only run that may apply it, from its first try on."),
     sa.Column("applied_at", UtcDateTime, comment="When that run had gone through all rows."),
+    comment="One row per plan.",
 )
 
 plan_rows = sa.Table(
     "crm_plan_rows",
     metadata,
-    sa.Column("plan_id", sa.Text, primary_key=True),
+    sa.Column("plan_id", sa.Text, primary_key=True, comment="The plan."),
     sa.Column("row_number", sa.Integer, primary_key=True, autoincrement=False, comment="Row of the source, from 0."),
     sa.Column("field", sa.Text, primary_key=True, comment="The vendor's key; empty if it is about the whole row."),
-    sa.Column("record_id", sa.Text, nullable=False),
+    sa.Column("record_id", sa.Text, nullable=False, comment="The vendor's id of the opportunity."),
     sa.Column("verdict", sa.Text, nullable=False, comment="update, unchanged, stale, invalid, missing or conflict."),
     sa.Column(
         "before", sa.Text, comment="JSON: what the CRM held at the time; SQL null if its answer had no such field."
     ),
     sa.Column("after", sa.Text, comment="JSON: what is to be written; SQL null if there is no such value."),
     sa.Column("as_of", UtcDateTime, comment="Data time of the row."),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False, comment="Why the field will not be written, to group by; else empty."),
+    sa.Column("reason", sa.Text, nullable=False, comment="The same as a sentence; else empty."),
+    comment="One row per planned field.",
 )
 
 plan_reads = sa.Table(
     "crm_plan_reads",
     metadata,
     sa.Column("run_key", sa.Text, primary_key=True, comment="The run that is making a plan."),
-    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True, comment="Its account."),
     sa.Column("record_id", sa.Text, primary_key=True, comment="Empty for how far the list was read."),
     sa.Column("record", sa.Text, nullable=False, comment="JSON: what the CRM showed; null for no such record."),
-    sa.Column("read_at", UtcDateTime, nullable=False),
+    sa.Column("read_at", UtcDateTime, nullable=False, comment="When it was read."),
+    comment="What a plan that is being made has read: deleted when the plan is stored, or after a week.",
 )
 
 
@@ -180,7 +207,8 @@ budgets = sa.Table(
     sa.Column("length", sa.Float, nullable=False, comment="Seconds that windows last; 0 if that is not known."),
     sa.Column("ends_at", UtcDateTime, comment="When there are more; null if that is not known."),
     sa.Column(
-        "state", sa.Text, nullable=False, comment="JSON: all that is known of the limits, and what workers hold."
+        "state", sa.Text, nullable=False, comment="JSON: all that is known of the limits, and what workers have leased."
     ),
-    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False, comment="When it was last used."),
+    comment="One row per key and endpoint group: the vendor's rate limit, which all workers share.",
 )

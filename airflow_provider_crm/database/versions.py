@@ -78,8 +78,8 @@ def _version_in_one_query(engine: Engine) -> int | None:
             return None
 
 
-def _run_scripts(connection: Connection, version: int) -> None:
-    """Run alembic's scripts of all versions after the stored one; 0 for an empty database."""
+def _run_scripts(connection: Connection, version: int, to: int = VERSION) -> None:
+    """Run alembic's scripts of the versions after the stored one; 0 for an empty database."""
     from alembic import command
     from alembic.config import Config
 
@@ -91,8 +91,20 @@ def _run_scripts(connection: Connection, version: int) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes.update(connection=connection, version_table=REVISIONS)
     with _ALEMBIC:
-        command.upgrade(config, _revision(VERSION))
-    connection.execute(sa.update(schema_version).values(version=VERSION))
+        command.upgrade(config, _revision(to))
+    if to == VERSION:
+        _store_comments(connection)
+    connection.execute(sa.update(schema_version).values(version=to))
+
+
+def _store_comments(connection: Connection) -> None:
+    """Give tables and columns the comments of `schema.py`, where the database has comments; no script sets them."""
+    if not connection.dialect.supports_comments:
+        return
+    for table in metadata.sorted_tables:
+        connection.execute(sa.schema.SetTableComment(table))
+        for column in table.columns:
+            connection.execute(sa.schema.SetColumnComment(column))
 
 
 def _revision(version: int) -> str:

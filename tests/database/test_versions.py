@@ -16,7 +16,6 @@ from sqlalchemy import event
 from airflow_provider_crm.budget.lease import LeasingPacer
 from airflow_provider_crm.budget.store import BudgetStore
 from airflow_provider_crm.clock import Clock
-from airflow_provider_crm.database import versions
 from airflow_provider_crm.database.database import Database
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import REVISIONS, VERSION, metadata
@@ -60,11 +59,10 @@ def with_units(text):
 
 
 @pytest.fixture
-def old_2(old, monkeypatch):
+def old_2(old):
     """Return the same ledger as version 2 has migrated it."""
-    with monkeypatch.context() as patched, old.begin() as connection:
-        patched.setattr(versions, "VERSION", 2)
-        _run_scripts(connection, 1)
+    with old.begin() as connection:
+        _run_scripts(connection, 1, 2)
     return old
 
 
