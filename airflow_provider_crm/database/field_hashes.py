@@ -76,6 +76,12 @@ class FieldHashes:
             raise TypeError(field_key)
         return self.key.hash
 
+    def stored_rows(self, rows: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        """Return the values of some rows as they are stored, by record id and key."""
+        return {
+            record_id: {key: self.form_of(key)(text) for key, text in row.items()} for record_id, row in rows.items()
+        }
+
     def comparable(self, stored: str) -> bool:
         """Return whether a stored value can be compared: it is in clear, or a hash of the present key."""
         return not is_hash(stored) or (self.key is not None and self.key.made(stored))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 3
+VERSION = 4
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -78,6 +78,7 @@ field_states = sa.Table(
     sa.Column("claim_as_of", UtcDateTime, comment="Data time of the claim."),
     sa.Column("claim_run_key", sa.Text, comment="The run that has claimed the field."),
     sa.Column("claimed_until", UtcDateTime, comment="End of the claim; then another run may take it over."),
+    sa.Column("claim_value", sa.Text, comment="JSON: the value to be written under the claim."),
     comment="One row per account, record and field: what the CRM holds, as far as the ledger knows.",
 )
 

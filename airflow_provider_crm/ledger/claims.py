@@ -121,6 +121,7 @@ class FieldState:
 
 
 _NOTHING: Mapping[str, StateOnRecord] = MappingProxyType({})
+_NO_VALUES: Mapping[str, str] = MappingProxyType({})
 
 
 class ClaimBatch:
@@ -134,6 +135,8 @@ class ClaimBatch:
 
     Attributes:
         claimed: Data time of each field that is to be claimed, by record id and key.
+        wanted: The values of these fields as they would be sent, in the same way; there may be more.
+        overtaken: Fields to be claimed that another try had claimed, and never ended.
         confirmed: Data time of newer data that agrees with the CRM, so that older data does not get past it.
     """
 
@@ -145,6 +148,8 @@ class ClaimBatch:
         hashes: FieldHashes,
     ) -> None:
         self.claimed: dict[str, dict[str, dt.datetime]] = {}
+        self.wanted: dict[str, Mapping[str, str]] = {}
+        self.overtaken: list[FieldKey] = []
         self.confirmed: dict[FieldKey, dt.datetime] = {}
         self._now = now
         self._states = states
@@ -164,6 +169,7 @@ class ClaimBatch:
             else:
                 keys = tuple(row.values)
                 self.claimed[row.record_id] = dict.fromkeys(keys, row.as_of)
+                self.wanted[row.record_id] = row.values
                 one = shared.get(keys) or Claim(Verdict.SEND, frozenset(keys), deadline=deadline)
                 shared[keys] = one
             claims.append(one)
@@ -184,6 +190,11 @@ class ClaimBatch:
         if not send:
             return Claim(Verdict.STALE if stale else Verdict.UNCHANGED, stale=frozenset(stale))
         self.claimed.setdefault(desired.record_id, {}).update(dict.fromkeys(send, desired.as_of))
+        earlier = self.wanted.get(desired.record_id, _NO_VALUES)
+        self.wanted[desired.record_id] = {**earlier, **{key: desired.values[key] for key in send}}
+        self.overtaken += [
+            (desired.record_id, key) for key in send if key in states and states[key].claim_token is not None
+        ]
         doubtful, before = self._on_record(send, states)
         return Claim(
             Verdict.SEND,

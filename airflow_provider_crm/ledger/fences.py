@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.exceptions import ConfigurationError
+from airflow_provider_crm.ledger.overtaken import log_cleared
+from airflow_provider_crm.ledger.statements import NO_CLAIM
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -76,16 +78,15 @@ def clear_fences(
 def _clear(connection: Connection, account: str, fences: Sequence[Fence], by: str, now: dt.datetime) -> None:
     """Take back these data times, and note that in the change log."""
     table = field_states.c
+    fields = [(fence.record_id, fence.field) for fence in fences]
+    log_cleared(connection, account, fields, by=by, now=now)
     for fence in fences:
         of_field = (table.account == account, table.record_id == fence.record_id, table.field == fence.field)
         claimed = table.claim_token.is_not(None)
-        connection.execute(sa.update(field_states).where(*of_field, claimed).values(known=False, **_NO_CLAIM))
+        connection.execute(sa.update(field_states).where(*of_field, claimed).values(known=False, **NO_CLAIM))
         connection.execute(sa.update(field_states).where(*of_field).values(as_of=None))
     if fences:
         connection.execute(sa.insert(changes), [_line(account, fence, by, now) for fence in fences])
-
-
-_NO_CLAIM: dict[str, Any] = dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until"))
 
 
 def _check_known(connection: Connection, account: str, records: Collection[str]) -> None:

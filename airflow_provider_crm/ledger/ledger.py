@@ -38,6 +38,7 @@ from airflow_provider_crm.ledger.on_record import (
     read_states,
     store_rejections,
 )
+from airflow_provider_crm.ledger.overtaken import log_overtaken
 from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, release, renew
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
@@ -134,9 +135,10 @@ class Ledger:
             claims = batch.decide_all(
                 desired_rows, changes_only=changes_only, retry_rejected=retry_rejected, deadline=deadline
             )
-            holder = {"token": self._token, "run_key": self._run_key}
-            until = now + dt.timedelta(seconds=self._lease)
-            claim(connection, self._account, batch.claimed, **holder, until=until)
+            holder, until = {"token": self._token, "run_key": self._run_key}, now + dt.timedelta(seconds=self._lease)
+            log_overtaken(connection, self._account, batch.overtaken, **holder, now=now)
+            wanted = self.hashes.stored_rows(batch.wanted) if self.hashes.fields else batch.wanted
+            claim(connection, self._account, batch.claimed, wanted, **holder, until=until)
             confirm(connection, self._account, batch.confirmed)
         return claims
 
@@ -241,8 +243,7 @@ class Ledger:
 
     def _is_known(self, row: StateOnRecord) -> bool:
         """Return whether a state shows what the CRM holds; a hash that was made with another key does not."""
-        free = row.known and row.claim_token is None
-        return free and row.value is not None and self.hashes.comparable(row.value)
+        return row.known and row.claim_token is None and row.value is not None and self.hashes.comparable(row.value)
 
     def observe(self, desired_rows: Sequence[DesiredRow], seen_at: dt.datetime) -> None:
         """Note values that the CRM was seen to hold already, so that older data does not get past them.

@@ -38,10 +38,11 @@ Columns: TypeAlias = tuple[tuple[str, str], ...]
 
 _PARAMETERS = 30_000  # of one statement: SQLite allows 32,766
 _NAME = re.compile(r"(?<!:):(\w+)")
-_FIELD_KEY = (("record_id", "text"), ("field", "text"))
-_DATED = (*_FIELD_KEY, ("as_of", "timestamptz"))
+FIELD_KEY: Columns = (("record_id", "text"), ("field", "text"))
+_DATED = (*FIELD_KEY, ("as_of", "timestamptz"))
 _ENDED = (*_DATED, ("after", "text"))
-_LOGGED = (*_FIELD_KEY, ("before", "text"), ("after", "text"))
+_CLAIMED = _ENDED
+_LOGGED = (*FIELD_KEY, ("before", "text"), ("after", "text"))
 _CAUSED = (*_LOGGED, ("code", "text"), ("reason", "text"))
 
 
@@ -63,6 +64,7 @@ def claim(
     connection: Connection,
     account: str,
     data_times: Mapping[str, Mapping[str, dt.datetime]],
+    values: Mapping[str, Mapping[str, str]],
     *,
     token: str,
     run_key: str,
@@ -76,6 +78,7 @@ def claim(
         connection: In a transaction that keeps other claims of the account away.
         account: Whose ledger.
         data_times: Data time of each field, by record id and key.
+        values: The values to be written, as they are stored, in the same way; there may be more.
         token: Whose claim it is.
         run_key: The run.
         until: End of the lease.
@@ -83,12 +86,13 @@ def claim(
     if data_times:
         text = moment_texts(connection, {as_of for fields in data_times.values() for as_of in fields.values()})
         fields = [
-            (record_id, key, text[as_of])
+            (record_id, key, text[as_of], wanted[key])
             for record_id in sorted(data_times)
+            for wanted in (values[record_id],)
             for key, as_of in data_times[record_id].items()
         ]
         names = {"account": account, "token": token, "run_key": run_key}
-        write_rows(connection, CLAIM_FIELDS, _DATED, fields, **names, until=until)
+        write_rows(connection, CLAIM_FIELDS, _CLAIMED, fields, **names, until=until)
 
 
 def end_claims(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ _LOCK_ORDER = (field_states.c.record_id, field_states.c.field)
 _FIELD_KEY = [field_states.c.account, field_states.c.record_id, field_states.c.field]
 
 LOG = sa.insert(changes)
+NO_CLAIM: Mapping[str, None] = dict.fromkeys(
+    ("claim_token", "claim_as_of", "claim_run_key", "claimed_until", "claim_value")
+)
+"""The columns of a field that is not claimed."""
 
 _OF_ACCOUNT = field_states.c.account == sa.bindparam("of_account")
 _OURS = field_states.c.claim_token == sa.bindparam("of_token")
@@ -58,7 +62,7 @@ def renew(dialect: str) -> sa.Executable:
 @lru_cache(maxsize=2)
 def release(dialect: str) -> sa.Executable:
     """Give back all claims with one token on some records."""
-    return _claimed(dialect).values(dict.fromkeys(("claim_token", "claim_as_of", "claim_run_key", "claimed_until")))
+    return _claimed(dialect).values(NO_CLAIM)
 
 
 @lru_cache(maxsize=2)
@@ -91,12 +95,22 @@ CONFIRM_FIELDS = """
 """
 CLAIM_FIELDS = """
     INSERT INTO crm_field_states
-        (account, record_id, field, known, claim_token, claim_as_of, claim_run_key, claimed_until)
-    SELECT :account, record_id, field, false, :token, as_of, :run_key, :until FROM ({rows}) AS w WHERE true
+        (account, record_id, field, known, claim_token, claim_as_of, claim_run_key, claimed_until, claim_value)
+    SELECT :account, record_id, field, false, :token, as_of, :run_key, :until, after FROM ({rows}) AS w WHERE true
     ON CONFLICT (account, record_id, field) DO UPDATE SET
         known = crm_field_states.known AND crm_field_states.claim_token IS NULL,
         claim_token = excluded.claim_token, claim_as_of = excluded.claim_as_of, claim_run_key = excluded.claim_run_key,
-        claimed_until = excluded.claimed_until
+        claimed_until = excluded.claimed_until, claim_value = excluded.claim_value
+"""
+# A claim that another one replaces may have been used: its write has no other line in the change log.
+LOG_OVERTAKEN = """
+    INSERT INTO crm_changes
+        (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
+    SELECT s.claim_run_key, s.account, s.record_id, s.field, CASE WHEN s.known THEN s.value END,
+        s.known AND s.value IS NOT NULL, s.claim_value, :outcome, :code, :reason, :now
+    FROM ({rows}) AS w JOIN crm_field_states AS s
+        ON s.account = :account AND s.record_id = w.record_id AND s.field = w.field
+    WHERE s.claim_token IS NOT NULL AND s.claim_token <> :token ORDER BY s.record_id, s.field
 """
 END_CLAIMS_OF_FIELDS = """
     INSERT INTO crm_field_states (account, record_id, field, known, value, as_of, run_key, acknowledged_at)
@@ -109,7 +123,7 @@ END_CLAIMS_OF_FIELDS = """
         as_of = coalesce(excluded.as_of, crm_field_states.as_of),
         run_key = coalesce(excluded.run_key, crm_field_states.run_key),
         acknowledged_at = coalesce(excluded.acknowledged_at, crm_field_states.acknowledged_at),
-        claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL
+        claim_token = NULL, claim_as_of = NULL, claim_run_key = NULL, claimed_until = NULL, claim_value = NULL
     WHERE crm_field_states.claim_token = :token
 """
 LOG_FIELDS = """

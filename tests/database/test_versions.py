@@ -31,6 +31,7 @@ from airflow_provider_crm.vendors.limits import Limits
 from . import version_1
 
 RENAMED = {"crm_tries": {"number": "try_number"}}
+ADDED = {"crm_field_states": {"claim_value": None}}
 OLD_REFUSAL = "The ledger is of version {found}, this package knows up to 1; upgrade airflow-provider-crm."
 OPEN = """
 import sys
@@ -80,7 +81,10 @@ def test_every_row_is_kept(old, database):
     del before["crm_schema_version"], before["crm_budgets"]
     for name, old_rows in before.items():
         new = RENAMED.get(name, {})
-        wanted = [{new.get(column, column): value for column, value in row.items()} for row in old_rows]
+        wanted = [
+            {**{new.get(column, column): value for column, value in row.items()}, **ADDED.get(name, {})}
+            for row in old_rows
+        ]
         for row in wanted:
             if "report" in row:
                 row["report"] = with_units(row["report"])
