@@ -62,20 +62,20 @@ def long_description(readme: str, address: str) -> str:
         if found["picture"]:
             if _SCHEME.match(target):
                 return found[0]
-            return f"![{text}]({address}/raw/HEAD/{normpath(target)})" if address else ""
+            left_out = "\n" * found[0].count("\n")
+            return f"![{text}]({address}/raw/HEAD/{normpath(target)})" if address else left_out
         text = LINK.sub(replacement, text)
-        if _SCHEME.match(target):
-            return f"[{text}]({target})" if text else ""
-        if not address or not text:
-            return text
-        path, _, anchor = target.partition("#")
-        place = file_address(address, normpath(path)) if path else address
-        return f"[{text}]({place}{'#' * bool(anchor)}{anchor})"
+        if not _SCHEME.match(target) and not target.startswith("#"):
+            path, hash_, anchor = target.partition("#")
+            target = file_address(address, normpath(path)) + hash_ + anchor if address else ""
+        return f"[{text}]({target})" if target and text else text
 
     lines: list[str] = []
+    left_out = False
     for before, line in zip(readme.split("\n"), LINK.sub(replacement, readme).split("\n"), strict=True):
-        only_rules = before != line and not line.strip("| \t:-")  # it had pictures only, such as a row of a table
-        if not only_rules:
+        empty = before != line and not line.strip("| ")  # it had pictures only, such as a row of a table
+        left_out = empty or (left_out and re.fullmatch(r"[| :]*-[-| :]*", line) is not None)  # and the rule below it
+        if not left_out:
             lines.append(line)
     return "\n".join(lines)
 

@@ -1,14 +1,10 @@
-"""What is shipped: the wheel's content and metadata, and what Airflow reads about the provider."""
+"""What Airflow reads about the provider, and what the settings of the project name."""
 
 from __future__ import annotations
 
 import datetime as dt
-import email
 import json
 import re
-import subprocess
-import sys
-import zipfile
 from importlib.metadata import entry_points, requires
 from importlib.resources import files
 from pathlib import Path
@@ -135,46 +131,3 @@ def test_constraints_pin_every_direct_dependency():
 def normal(name):
     """A distribution's name as it is compared."""
     return name.lower().replace("_", "-").replace(".", "-")
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from this checkout."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-@pytest.mark.long
-def test_the_wheel_holds_the_package_and_the_examples_only(wheel):
-    """Every file of the package and every example DAG is in the wheel; tests and repository files are not."""
-    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    package = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "airflow_provider_crm").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    examples = {f"airflow_provider_crm/example_dags/{path.name}" for path in (ROOT / "example_dags").glob("*.py")}
-    assert names == package | examples
-    assert "airflow_provider_crm/py.typed" in names
-
-
-@pytest.mark.long
-def test_the_wheel_says_what_it_needs_and_offers(wheel):
-    """Metadata: Airflow 3.2, Python up to 3.14, pyarrow in an extra only, the license, and all entry points."""
-    info = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
-    metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
-    assert {"demo", "parquet", "test"} <= set(metadata.get_all("Provides-Extra"))
-    assert "apache-airflow>=3.2" in metadata.get_all("Requires-Dist")
-    arrow = {one for one in metadata.get_all("Requires-Dist") if "pyarrow" in one}
-    assert arrow == {f"pyarrow>=18; extra == '{extra}'" for extra in ("demo", "parquet", "test")}  # of extras only
-    assert metadata["Requires-Python"] == "<3.15,>=3.11"
-    assert metadata["License-Expression"] == "Apache-2.0"
-    assert f"{info}/licenses/LICENSE" in wheel.namelist()
-    declared = wheel.read(f"{info}/entry_points.txt").decode()
-    assert "provider_info = airflow_provider_crm.provider_info:get_provider_info" in declared
-    assert "airflow_provider_crm = airflow_provider_crm.testing.pytest_plugin" in declared
