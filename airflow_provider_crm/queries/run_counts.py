@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeKind, OutcomeWord
+from airflow_provider_crm.values.opportunity import OutcomeKind, OutcomeWord
 
 # Texts, as the overview adds up thousands of runs, and a member of an enumeration is slow to give its value.
 _WORDS = tuple(word.value for word in OutcomeWord)
-_FAILURES, _WRITTEN = (tuple(word.value for word in words) for words in (FAILURES, WRITTEN))
+_OF_KIND = {kind: tuple(word.value for word in OutcomeWord if word.kind is kind) for kind in OutcomeKind}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,13 @@ class RunCounts:
 
     @property
     def refused(self) -> int:
-        """Number of rows that did not land."""
-        return sum(self.outcomes.get(word, 0) for word in _FAILURES)
+        """Number of rows that were refused: before they were sent, by the CRM, or by it silently."""
+        return self._count(OutcomeKind.PERMANENT)
+
+    @property
+    def unanswered(self) -> int:
+        """Number of rows that did not land although no rule refused them, as in an outage."""
+        return self._count(OutcomeKind.TRANSIENT)
 
     @property
     def not_sent(self) -> int:
@@ -34,20 +39,17 @@ class RunCounts:
         return self.outcomes.get(OutcomeWord.NOT_SENT.value, 0)
 
     @property
-    def left_alone(self) -> tuple[str, ...]:
-        """Labels of the words of rows that were left alone on purpose, such as `stale`."""
-        words = (word for word in OutcomeWord if word.kind is OutcomeKind.LEFT_ALONE)
-        return tuple(word.label for word in words if self.outcomes.get(word.value))
-
-    @property
     def landed(self) -> int:
         """Number of rows that were written."""
-        return sum(self.outcomes.get(word, 0) for word in _WRITTEN)
+        return self._count(OutcomeKind.WRITTEN)
 
     @property
     def saved(self) -> int:
         """Number of rows that cost no call, because the CRM had their values."""
-        return self.outcomes.get(OutcomeWord.UNCHANGED.value, 0)
+        return self._count(OutcomeKind.IN_PLACE)
+
+    def _count(self, kind: OutcomeKind) -> int:
+        return sum(self.outcomes.get(word, 0) for word in _OF_KIND[kind])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from airflow_provider_crm.queries.expressions import of_dags
 from airflow_provider_crm.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
+from airflow_provider_crm.report.verdict import RunFacts, RunVerdict, run_verdict
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -32,6 +33,7 @@ _REPORTED = (
     "guardrails",
     "warnings",
     "ended_early",
+    "causes",
 )
 _LAST_OF_AN_ACCOUNT = 20
 
@@ -57,6 +59,9 @@ class Run(RunCounts):
         guardrails: Its limits, each beside the value that was measured before the run wrote.
         warnings: Sentences that a person should read.
         ended_early: The reason why it ended before all rows were processed, or None.
+        codes: Codes of the commonest causes of rows that did not land.
+        applies_plan: Whether it applies a plan, or takes one back.
+        alive: Whether Airflow still runs its task; None if that was not asked.
     """
 
     run_key: str
@@ -75,6 +80,9 @@ class Run(RunCounts):
     guardrails: tuple[GuardrailCheck, ...] = ()
     warnings: tuple[str, ...] = ()
     ended_early: str | None = None
+    codes: frozenset[str] = frozenset()
+    applies_plan: bool = False
+    alive: bool | None = None
 
     @property
     def rate(self) -> float | None:
@@ -82,22 +90,19 @@ class Run(RunCounts):
         return None if not self.rows or not self.seconds else self.rows / self.seconds
 
     @property
-    def state(self) -> str:
-        """One word for the result of the run.
-
-        `open` (no report yet), `stopped` (by a guardrail), `refused`, `broken` (ended early), `planned`, `landed` (the
-        CRM has the values of every row), `partly` (rows were left alone), or `nothing`.
-        """
-        states = {
-            "open": self.finished_at is None,
-            "stopped": any(one.broken for one in self.guardrails),
-            "refused": self.refused > 0,
-            "broken": self.ended_early is not None,
-            "planned": self.plan_id is not None and not self.outcomes,
-            "nothing": not (self.landed or self.saved),
-            "partly": bool(self.left_alone),
-        }
-        return next((word for word, true in states.items() if true), "landed")
+    def verdict(self) -> RunVerdict:
+        """What became of the run, in words."""
+        facts = RunFacts(
+            outcomes=self.outcomes,
+            finished=self.finished_at is not None,
+            alive=self.alive,
+            guardrails=tuple(str(one) for one in self.guardrails if one.broken),
+            ended_early=self.ended_early,
+            plans=self.plan_id is not None and not self.outcomes,
+            applies_plan=self.applies_plan,
+            codes=self.codes,
+        )
+        return run_verdict(facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +215,8 @@ class Runs:
         member = dialect_of(self._connection).json_member
         parts = [member(runs.c.report, name).label(name) for name in _REPORTED]
         names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at")
-        return sa.select(*(runs.c[name] for name in names), *parts).where(self._readable)
+        applies = sa.exists().where(plans.c.applied_by == runs.c.run_key).label("applies_plan")
+        return sa.select(*(runs.c[name] for name in names), *parts, applies).where(self._readable)
 
     def _read(self, query: sa.Select[Any]) -> list[Run]:
         return [run for row in self._connection.execute(query) if (run := _run(row)) is not None]
@@ -238,6 +244,8 @@ def _run(row: Row[Any]) -> Run | None:
         guardrails=tuple(map(GuardrailCheck.from_dict, json.loads(row.guardrails or "[]"))),
         warnings=tuple(json.loads(row.warnings or "[]")),
         ended_early=row.ended_early,
+        codes=frozenset(cause["code"] for cause in json.loads(row.causes or "[]")),
+        applies_plan=bool(row.applies_plan),
     )
 
 

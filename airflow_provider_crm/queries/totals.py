@@ -17,6 +17,7 @@ class Total:
     runs: int
     landed: int
     refused: int
+    unanswered: int
     saved: int
 
     @classmethod
@@ -26,5 +27,6 @@ class Total:
             runs=sum(alike.number for alike in runs),
             landed=sum(alike.number * alike.counts.landed for alike in runs),
             refused=sum(alike.number * alike.counts.refused for alike in runs),
+            unanswered=sum(alike.number * alike.counts.unanswered for alike in runs),
             saved=sum(alike.number * alike.counts.saved for alike in runs),
         )

@@ -96,9 +96,9 @@ def test_rows_that_a_stopped_run_left_over_are_reported(browser, log):
 @pytest.mark.parametrize(
     ("outcomes", "warning", "badge"),
     [
-        ({}, "Nothing to write: 0 rows.", "nothing landed"),
-        ({"stale": 3293}, "All 3,293 rows stale: newer data is in the CRM.", "nothing landed"),
-        ({"updated": 1, "stale": 1}, "Two values were rounded.", "some stale"),
+        ({}, "Nothing to write: 0 rows.", "nothing to write"),
+        ({"stale": 3293}, "All 3,293 rows stale: newer data is in the CRM.", "all stale"),
+        ({"updated": 1, "stale": 1}, "Two values were rounded.", "1 of 2 rows left alone"),
     ],
 )
 def test_a_run_in_which_not_all_landed_is_not_called_whole(browser, log, outcomes, warning, badge):

@@ -82,7 +82,7 @@ def _run_page(
         found = runs.named(run_key)
         _exists(found)
         changes = RunChanges(connection, run_key, retried=any(one.tries > 1 for one in found))
-        shown = show or ("refused" if any(one.refused for one in found) else "written")
+        shown = show or ("refused" if any(one.refused or one.unanswered for one in found) else "written")
         rows = changes.refused(search) if shown == "refused" else changes.written(search)
         plan_id, tries = runs.plan_applied_by(run_key), runs.tries(run_key)
         now = pages.pages.clock.now()
