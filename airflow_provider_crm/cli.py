@@ -5,15 +5,26 @@ Airflow imports this whenever its command line starts, so a command's module in 
 
 from __future__ import annotations
 
-from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ARG_VERBOSE,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+)
 
 
 def get_crm_commands() -> list[CLICommand]:
     """Return the commands that provider info names."""
-    commands = (_account(), _fence())
-    return [
-        GroupCommand(name="crm", help="Look into the CRM provider's ledger, and look after it", subcommands=commands)
-    ]
+    commands = (
+        _account(),
+        _doctor(),
+        _fence(),
+    )
+    text = "Look into the CRM provider's ledger, and look after it"
+    return [GroupCommand(name="crm", help=text, subcommands=commands)]
 
 
 def _arg(*flags: str, **more: str) -> Arg:
@@ -21,6 +32,7 @@ def _arg(*flags: str, **more: str) -> Arg:
 
 
 _LEDGER = _arg("--ledger-conn-id", help="Connection to the ledger's database. Default: the one that tasks use, too.")
+_READING = (_LEDGER, ARG_OUTPUT, ARG_VERBOSE)
 
 
 def _command(name: str, function: str, text: str, *args: Arg, description: str | None = None) -> ActionCommand:
@@ -67,3 +79,17 @@ def _account() -> GroupCommand:
         ),
     )
     return GroupCommand(name="account", help="Names of accounts", subcommands=(confirm,))
+
+
+def _doctor() -> ActionCommand:
+    return _command(
+        "doctor",
+        "doctor.doctor",
+        "Find out what is wrong with the set-up, and how to cure it",
+        _arg("crm_conn_id", nargs="?", help="Id of a connection to a CRM, which is tried with a few reading calls"),
+        *_READING,
+        description=(
+            "Checks versions, vendors, options, ledger, Fernet key, clocks and page, and a connection if one is named. "
+            "It changes nothing; only a renewed OAuth token is stored. The exit code is 1 if there is a problem."
+        ),
+    )

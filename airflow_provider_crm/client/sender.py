@@ -111,6 +111,10 @@ class Sender:
             raise err
         return response
 
+    def server_time(self) -> dt.datetime | None:
+        """Return the time on the server's clock, as far as answers have shown it."""
+        return self._difference.server_time(self._clock.monotonic())
+
     def _server_time(self, response: requests.Response, sent_at: float) -> dt.datetime:
         """Return the time on the server's clock at which an answer came, as far as answers have shown that clock."""
         received_at, date = self._clock.monotonic(), date_of(response)
@@ -127,8 +131,9 @@ class Sender:
         Raises:
             CrmError: The connection does not work.
         """
-        token = self.token()
+        token, sent_at = self.token(), self._clock.monotonic()
         response = self.send(prepare())
+        self._server_time(response, sent_at)
         if token is not None and response.status_code == HTTPStatus.UNAUTHORIZED:
             self.refuse_token(token)
             response = self.send(prepare())

@@ -5,6 +5,7 @@ Over 300 lines because every kind of call has its method here: whoever calls a v
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -335,6 +336,10 @@ class Session:
             CrmError: The connection does not work.
         """
         return self._sender.probe(partial(self._request, self.account.vendor.probe()))
+
+    def server_time(self) -> dt.datetime | None:
+        """Return the time on the vendor's clock, as far as its answers have shown it; None before the first."""
+        return self._sender.server_time()
 
     def is_down(self) -> bool:
         """Return whether the vendor answers nothing at all now; one call finds out, with no retry."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _SECONDS_TO_WAIT_FOR_A_LOCK = 30
 _SECONDS_A_READER_WAITS = 5
 _REFUSALS = 10
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _CLOCK = sa.select(sa.func.clock_timestamp())
 # In the order of bytes, JSON numbers and no other JSON texts stand between these.
 _NUMBERS: tuple[sa.ColumnElement[str], sa.ColumnElement[str]] = (sa.literal_column("'-'"), sa.literal_column("':'"))
@@ -101,6 +102,14 @@ class Dialect(ABC):
     @abstractmethod
     def exists(self, url: URL) -> bool:
         """Return whether there is such a database, as far as that is known without opening it."""
+
+    @abstractmethod
+    def file_of(self, url: URL) -> Path | None:
+        """Return the file in which the database is; None for one on a server."""
+
+    @abstractmethod
+    def write_refusals(self, connection: Connection) -> Sequence[str]:
+        """Return why this user may not write into the database, as clauses; nothing is written to find out."""
 
     @abstractmethod
     def cut(self, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
@@ -204,7 +213,16 @@ class Sqlite(Dialect):
 
     def exists(self, url: URL) -> bool:
         """Look for the file: opening it would make an empty one."""
-        return Path(re.sub(r"^file:|\?.*$", "", url.database or "")).is_file()
+        return self.file_of(url).is_file()
+
+    def file_of(self, url: URL) -> Path:
+        """Return its path, also of a URI."""
+        return Path(re.sub(r"^file:|\?.*$", "", url.database or ""))
+
+    def write_refusals(self, connection: Connection) -> Sequence[str]:
+        """Ask the operating system: the log of changes is a second file, in the same folder."""
+        path = self.file_of(connection.engine.url)
+        return [f"{one} may not be written by this user" for one in (path, path.parent) if not os.access(one, os.W_OK)]
 
     def cut(self, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
         """Interrupt the statement."""
@@ -292,6 +310,23 @@ class Postgresql(Dialect):
     def exists(self, url: URL) -> bool:  # noqa: ARG002 - only the server knows
         """Return True: connecting shows it, and makes none."""
         return True
+
+    def file_of(self, url: URL) -> Path | None:  # noqa: ARG002 - the others have a file
+        """Return None: it is on a server."""
+        return None
+
+    def write_refusals(self, connection: Connection) -> Sequence[str]:
+        """Ask the server: it may be a replica, and the user's rights on each table may lack some."""
+        if connection.execute(sa.select(sa.func.pg_is_in_recovery())).scalar_one():
+            return ["the server is a replica, which takes no writes"]
+        found = [name for name in sa.inspect(connection).get_table_names() if name.startswith("crm_")]
+        if not found:
+            may = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE")
+            return [] if connection.execute(sa.select(may)).scalar_one() else ["its user may not create tables"]
+        rights = [sa.func.has_table_privilege(sa.func.quote_ident(name), right) for name in found for right in _RIGHTS]
+        if connection.execute(sa.select(sa.and_(*rights))).scalar_one():
+            return []
+        return [f"its user lacks one of the rights {', '.join(_RIGHTS)} on the tables crm_..."]
 
     def cut(self, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
         """Shut the socket down: a silent server answers no cancellation either."""

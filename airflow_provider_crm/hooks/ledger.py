@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.client.oauth import Cipher
     from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.database.field_hashes import FieldHashes, HashKey
     from airflow_provider_crm.values.opportunity import Field
@@ -133,6 +134,18 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
         raise ConfigurationError(no_ledger)
     tokens = StoredTokens(database, account=account, grant=grant, cipher=_Fernet(name), clock=Clock(), hide=mask_secret)
     return replace(account, tokens=tokens)
+
+
+def token_cipher(name: str) -> Cipher:
+    """Return the cipher with which the ledger's OAuth tokens are encrypted.
+
+    Args:
+        name: Whose tokens they are, for messages.
+
+    Raises:
+        ConfigurationError: If Airflow has no valid Fernet key.
+    """
+    return _Fernet(name)
 
 
 class _Fernet:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.vendors.protocol import Vendor
 
-__all__ = ["API_VERSION", "GROUP", "VENDORS", "connection_types", "problem_of"]
+__all__ = ["API_VERSION", "GROUP", "VENDORS", "connection_types", "distribution_of", "problem_of", "problems"]
 
 API_VERSION = 1
 """The number of `protocol.Vendor` and of all that a vendor imports; a vendor names the one that it was written for."""
@@ -66,6 +66,19 @@ class _Vendors(Mapping[str, "Vendor"]):
         """Return why an installed vendor cannot be used; None if it can, or is not installed."""
         loaded = None if name in _OWN else self._loaded(name)
         return loaded if isinstance(loaded, str) else None
+
+    def problems(self) -> dict[str, str]:
+        """Return why installed vendors cannot be used, by connection type."""
+        found = {name: self._loaded(name) for name in sorted(self._entry_points())}
+        return {name: loaded for name, loaded in found.items() if isinstance(loaded, str)}
+
+    def distribution_of(self, name: str) -> str | None:
+        """Return the distribution of an installed vendor and its version; None for one of the package's own."""
+        points = self._entry_points().get(name)
+        if not points:
+            return None
+        (point, *_) = points
+        return _distribution(point) if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
     def _loaded(self, name: str) -> Vendor | str | None:
         """Return a vendor of another distribution, or its problem, or None if no distribution has it."""
@@ -181,6 +194,20 @@ def problem_of(name: str) -> str | None:
         name: The connection type.
     """
     return _VENDORS.problem_of(name)
+
+
+def problems() -> Mapping[str, str]:
+    """Return why installed vendors cannot be used, by connection type; this imports all of them."""
+    return _VENDORS.problems()
+
+
+def distribution_of(name: str) -> str | None:
+    """Return the distribution of an installed vendor and its version; None for one of the package's own.
+
+    Args:
+        name: The connection type.
+    """
+    return _VENDORS.distribution_of(name)
 
 
 def connection_types() -> str:
