@@ -33,6 +33,7 @@ nitpicky = True
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 html_theme = "furo"
+html_favicon = "favicon.svg"
 html_title = f"airflow-provider-crm {version}"
 html_copy_source = False
 html_theme_options = (

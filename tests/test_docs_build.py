@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from docs.addresses import ROOT, links_out_of, without_dead_links
+from tests.system.chromium import chromium
 
 DOCS = ROOT / "docs"
 ADDRESS = "https://code.example/owner/name"
@@ -156,3 +161,35 @@ def test_links_of_an_included_file_are_relative_to_it():
     kept = "[A page](docs/hubspot.md#the-key)"
     assert without_dead_links("docs", text, ".", "") == f"{kept}, a file"
     assert without_dead_links("docs", text, ".", ADDRESS) == f"{kept}, [a file]({ADDRESS}/blob/HEAD/tests/SEEDS.md)"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and logs nothing."""
+
+    def log_message(self, *_):
+        """Leave the line out."""
+
+
+@contextmanager
+def served(folder):
+    """Serve a folder on this machine, and give its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.long
+def test_a_browser_loads_files_of_the_site_only(site, tmp_path):
+    """Chromium opens each page, and searches: all that it loads is of the site, and the console has no error."""
+    loaded = set()
+    with served(site) as address, chromium(tmp_path, tmp_path / "pictures") as screen:
+        for path in sorted(site.rglob("*.html")):
+            screen.open(address + path.relative_to(site).as_posix() + "?q=limit")
+            if path.name == "search.html":
+                screen.says("Search finished")
+            entries = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+            loaded |= set(screen.driver.execute_script(entries))
+        assert screen.errors() == []
+    assert loaded
+    assert [one for one in loaded if not one.startswith(address)] == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from importlib.metadata import entry_points, requires
+import tomllib
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
@@ -119,12 +120,16 @@ def test_entry_points_are_declared():
 
 
 def test_constraints_pin_every_direct_dependency():
-    """Whatever the package asks for, in every extra, has exactly one version in constraints.txt, and no address."""
+    """Whatever the package asks for, extras and build included, has one version in constraints.txt, and no address."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     loose = [pin for pin in pins if pin.url or [one.operator for one in pin.specifier] != ["=="]]
     pinned = {normal(pin.name) for pin in pins}
-    asked = {normal(Requirement(text).name) for text in requires("airflow-provider-crm")} - {"airflow-provider-crm"}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = settings["project"]
+    texts = [*settings["build-system"]["requires"], *project["dependencies"]]
+    texts += [text for extra in project["optional-dependencies"].values() for text in extra]
+    asked = {normal(Requirement(text).name) for text in texts} - {"airflow-provider-crm"}
     assert (loose, asked - pinned) == ([], set())
 
 
