@@ -22,7 +22,7 @@ def span(name: str) -> Iterator[None]:
     Never use it around a `yield`: spans of the generator's consumer would become its children.
 
     Args:
-        name: The name of the span, as in the README.
+        name: The name of the span, as in the manual.
     """
     from opentelemetry import trace
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from airflow_provider_crm.database.schema import metadata
 from airflow_provider_crm.provider_info import get_provider_info
 from tests.docs.pages import DOCS
 from tests.test_layering import ARROWS, EVERYWHERE
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 MARKED = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -51,7 +53,8 @@ def settings() -> str:
 
 def arrows() -> str:
     """Return a line for each part of the package: what it may import of it."""
-    lines = [f"{part} -> {', '.join(sorted(targets)) or 'nothing'}\n" for part, targets in ARROWS.items() if part not in EVERYWHERE]
+    parts = {part: sorted(targets) for part, targets in ARROWS.items() if part not in EVERYWHERE}
+    lines = [f"{part} -> {', '.join(targets) or 'nothing'}\n" for part, targets in parts.items()]
     return f"```text\n{''.join(lines)}```\n"
 
 

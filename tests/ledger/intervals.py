@@ -13,7 +13,7 @@ from .conftest import DAY
 from .race import OUT_OF_TIME, reported_outcomes
 
 PROCESSES = 8
-# A request lives at most `TIMEOUT`, a claim `LEASE`: what the README names as not closed is out of reach here.
+# A request lives at most `TIMEOUT`, a claim `LEASE`: what the manual names as not closed is out of reach here.
 LEASE, TIMEOUT = 2.5, 1.0
 STAGES = ("contacted", "qualified", "proposal", "won")
 AT_ONCE = 3  # while some wait for a lease, others work

@@ -17,18 +17,11 @@ ROOT = Path(__file__).parents[2]
 MIDNIGHT = pendulum.datetime(2026, 11, 27, tz="America/New_York")
 
 
-IMPORTS = """
-import pendulum
-from airflow.sdk import DAG, CronDataIntervalTimetable
-from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
-"""
-
-
 @pytest.fixture
 def first_of_readme(tmp_path):
     """The DAG with which the README begins, read by Airflow from a file."""
-    code = re.search(r"```python\n(with DAG.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    (tmp_path / "dag.py").write_text(IMPORTS + code)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    (tmp_path / "dag.py").write_text(code)
     return DagBag(str(tmp_path)).dags["deal_values"]
 
 
@@ -50,7 +43,7 @@ def test_the_first_example_reads_the_day_that_has_ended(first_of_readme):
 
 
 def test_east_of_greenwich_it_is_a_day_earlier():
-    """As the README says: midnight in Berlin is the evening before in UTC."""
+    """As the manual says: midnight in Berlin is the evening before in UTC."""
     berlin = DAG("d", schedule=CronDataIntervalTimetable("0 0 * * *", timezone="Europe/Berlin"))
     assert day_read(berlin, pendulum.datetime(2026, 11, 27, tz="Europe/Berlin"))[0] == dt.date(2026, 11, 25)
 

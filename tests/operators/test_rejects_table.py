@@ -1,4 +1,4 @@
-"""The rejects of a run as a table: the query that the README gives, beside the report's frame, on both databases."""
+"""The rejects of a run as a table: the query that the manual gives, beside the report's frame, on both databases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.queries.changes import RunChanges
 from airflow_provider_crm.report.report import SyncReport
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "ledger.md"
 FIELDS = {"arr": "deal_value", "text": "notes"}
 COLUMNS = ["record_id", "outcome", "code", "reason"]
 GOOD = [{"id": f"oppo_{number}", "arr": number + 5, "text": "n"} for number in range(3)]
@@ -26,8 +26,8 @@ BAD = [
 
 
 def query():
-    """The README's query for the rejects of one run."""
-    found = re.search(r"-- which rows of a run did not land.*?\n(SELECT.*?);", README.read_text(), re.DOTALL)
+    """The manual's query for the rejects of one run."""
+    found = re.search(r"-- which rows of a run did not land.*?\n(SELECT.*?);", PAGE.read_text(), re.DOTALL)
     return found[1].replace("'dag/task/run'", ":run_key")
 
 

@@ -1,4 +1,4 @@
-"""The data time of every way in which a run can begin, under a real scheduler: the table of the README, row by row."""
+"""The data time of every way in which a run can begin, under a real scheduler: the table of the manual, row by row."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def given(logical_date, start, end):
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.how}: {row.dag_id}")
 def test_every_way_to_begin_a_run_has_its_data_time(field, row):
-    """The ledger has the data time that the README's table promises, and Airflow the interval that it names."""
+    """The ledger has the data time that the manual's table promises, and Airflow the interval that it names."""
     run = field.ended(row.dag_id, row.run)
     wanted, interval = (value(run) if callable(value) else value for value in (row.as_of, row.interval))
     first, last = wanted if isinstance(wanted, tuple) else (wanted, wanted)

@@ -150,7 +150,7 @@ def test_a_user_without_a_dag_reads_which_permission_is_missing(get, path):
 
 @pytest.mark.parametrize(("user", "status"), [("viewer", 403), ("user", 403), ("op", 200)])
 def test_airflow_shows_the_nav_entry_to_who_may_read_plugins(get, user, status):
-    """Airflow's page asks here for entries and tabs of plugins; the README says which roles get them."""
+    """Airflow's page asks here for entries and tabs of plugins; the manual says which roles get them."""
     answer = get(user, "api/v2/plugins")
     assert answer.status_code == status
     assert ("crm-dag-run" in answer.text) == (status == 200)

@@ -24,7 +24,7 @@ from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.rendering import environment, static_file
 from airflow_provider_crm.values.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeKind, OutcomeWord
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 every_word = pytest.mark.parametrize("word", OutcomeWord)
 
 
@@ -144,5 +144,5 @@ def test_lineage_has_it(word):
 
 @every_word
 def test_the_documentation_has_it(word):
-    """The README's table of outcomes has a row for it."""
-    assert f"\n| `{word.value}` | " in README.read_text()
+    """The manual's table of outcomes has a row for it."""
+    assert f"\n| `{word.value}` | " in PAGE.read_text()
