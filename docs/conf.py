@@ -36,9 +36,11 @@ html_theme = "furo"
 html_favicon = "favicon.svg"
 html_title = f"airflow-provider-crm {version}"
 html_copy_source = False
-html_theme_options = (
-    {"source_repository": f"{ADDRESS}/", "source_branch": "HEAD", "source_directory": f"{FOLDER}/"} if ADDRESS else {}
-)
+html_theme_options = {
+    f"source_{act}_link": f"{ADDRESS}/{path}/HEAD/{FOLDER}/{{filename}}"
+    for act, path in (("view", "blob"), ("edit", "edit"))
+    if ADDRESS
+}
 
 
 def _read_page(_app: Sphinx, page: str, source: list[str]) -> None:

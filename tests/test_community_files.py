@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def test_the_top_level_has_what_a_visitor_expects():
     }
 
 
+@cache
 def parsed(path):
     """The tokens of a file of Markdown, with anchors of headings."""
     return MarkdownIt("commonmark").use(anchors_plugin, max_level=6).parse(path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -24,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 ADDRESS = "https://code.example/owner/name"
 TOP_LEVEL = {
     *("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "PKG-INFO", "README.md", "SECURITY.md"),
-    *("airflow_provider_crm", "constraints.txt", "docs", "example_dags", "pyproject.toml", "tests", ".gitignore"),
+    *("airflow_provider_crm", "constraints.txt", "docs", "example_dags", "pyproject.toml", "tests"),
+    *(".airflow-registry.yaml", ".ci", ".github", ".gitignore", ".pre-commit-config.yaml"),
 }
 """What an sdist has on top."""
 
@@ -71,17 +73,24 @@ def wheel(built):
         yield archive
 
 
+@contextmanager
+def with_address(folder):
+    """Give the repository in a folder a public address."""
+    settings = folder / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(re.sub(r'(?m)^public-address = "[^"]*"', f'public-address = "{ADDRESS}"', text))
+    try:
+        yield
+    finally:
+        settings.write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def addressed(sdist, tmp_path_factory):
     """The metadata of a wheel that is built from the sdist with a public address in its settings."""
     folder = tmp_path_factory.mktemp("addressed")
-    settings = sdist / "pyproject.toml"
-    text = settings.read_text(encoding="utf-8")
-    settings.write_text(re.sub(r'(?m)^public-address = "[^"]*"', f'public-address = "{ADDRESS}"', text))
-    try:
+    with with_address(sdist):
         run("build", "--no-isolation", "--wheel", "--outdir", str(folder), str(sdist))
-    finally:
-        settings.write_text(text, encoding="utf-8")
     (path,) = folder.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         return metadata_of(archive)
@@ -148,9 +157,20 @@ def test_checkers_of_distributions_find_nothing(built):
 def test_the_sdist_holds_what_it_takes_to_build_test_and_document(sdist):
     """Sources, manual, tests, settings and the files of the project are in it, and no leftovers of a working copy."""
     assert {path.name for path in sdist.iterdir()} == TOP_LEVEL
-    hidden = {path.name for path in sdist.rglob(".*")} - {".gitignore"}
+    hidden = {path.name for path in sdist.rglob(".*")} - TOP_LEVEL
     assert hidden == {path.name for part in ("docs", "tests") for path in (ROOT / part).rglob(".*") if path.is_file()}
     assert not [path for path in sdist.rglob("*") if path.suffix in {".pyc", ".db", ".log"}]
+
+
+def test_the_manual_is_built_from_the_sdist_with_its_links(sdist, tmp_path):
+    """With an address in the settings, the strict build passes, and links to files of the repository lead there."""
+    with with_address(sdist):
+        run("sphinx", "-q", "-W", "-n", "--keep-going", str(sdist / "docs"), str(tmp_path), folder=sdist)
+    pages = [Page(path.read_text(encoding="utf-8")) for path in tmp_path.rglob("*.html")]
+    links = {link for page in pages for link in page.links if link.startswith(ADDRESS)}
+    assert f"{ADDRESS}/blob/HEAD/tests/SEEDS.md" in links
+    paths = {re.sub(r"^/owner/name/?(?:(?:blob|tree|edit)/HEAD/)?", "", urlsplit(link).path) for link in links}
+    assert [path for path in paths if not (ROOT / path.removesuffix("?plain=1")).exists()] == []
 
 
 def test_a_wheel_from_the_checkout_is_that_from_the_sdist(wheel, tmp_path):
