@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email
 import re
 import subprocess
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from readme_renderer import markdown
 
+from airflow_provider_crm import __version__
 from docs.addresses import file_address, long_description, project_urls, public_address
 from tests.test_docs_build import Page
 
@@ -302,3 +304,14 @@ def test_the_summary_and_the_authors_are_plain(wheel):
     assert metadata["Author"] == "airflow-provider-crm contributors"
     assert re.fullmatch(r"[A-Z][^.]{1,118}\.", metadata["Summary"])
     assert not re.search(r"\btells?\b", metadata["Summary"])
+
+
+def test_the_version_is_that_of_the_newest_dated_section():
+    """The changelog begins with what is unreleased; the first section below it has the package's version and a date."""
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert headings[0] == "[Unreleased]"
+    sections = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", heading) for heading in headings[1:]]
+    assert all(sections)
+    dates = [dt.date.fromisoformat(section[2]) for section in sections]
+    assert dates == sorted(dates, reverse=True)
+    assert sections[0][1] == __version__
