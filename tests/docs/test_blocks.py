@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import inspect
 import json
 import re
 import shlex
 import subprocess
-import tomllib
 from importlib import import_module
 
 import pytest
@@ -19,6 +19,7 @@ from airflow_provider_crm.guardrails import Guardrails
 from airflow_provider_crm.hooks.connection import account_of, read_connection
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, RevertOpportunityUpdatesOperator
+from airflow_provider_crm.provider_info import get_provider_info
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 from airflow_provider_crm.vendors import VENDORS
 from tests.docs.pages import DOCS, PAGES, all_blocks, blocks_of
@@ -75,18 +76,7 @@ def test_every_fence_is_a_blocks():
 
 def test_languages_are_known():
     """Each block names a language that a test below reads, or none for what a program prints."""
-    assert {block.language for block in BLOCKS} <= {
-        "python",
-        "bash",
-        "json",
-        "sql",
-        "toml",
-        "ini",
-        "text",
-        "",
-        "yaml",
-        "csv",
-    }
+    assert {block.language for block in BLOCKS} <= {"python", "bash", "json", "sql", "ini", "text", ""}
 
 
 @of("python")
@@ -151,15 +141,12 @@ def test_json_is_valid(block):
     json.loads(block.code)
 
 
-@of("toml", "ini")
-def test_settings_are_valid(block):
-    """Each block of settings can be read as such."""
-    if block.language == "toml":
-        tomllib.loads(block.code)
-    else:
-        import configparser
-
-        configparser.ConfigParser(interpolation=None).read_string(block.code)
+@of("ini")
+def test_settings_are_known(block):
+    """Each block of settings can be read as such, and has options that the provider info lists."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(block.code)
+    assert {*parser["crm"]} <= {*get_provider_info()["config"]["crm"]["options"]}
 
 
 CONNECTIONS = sorted({text for page in PAGES for text in re.findall(r"\{\"conn_type\": .*\}", page.read_text("utf-8"))})

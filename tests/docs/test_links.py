@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors_of, links_of, text_of
@@ -34,3 +36,13 @@ def test_every_page_is_in_the_table_of_contents():
     """`index.md` names each page once."""
     listed = [line for line in text_of("index.md").splitlines() if (DOCS / f"{line}.md").is_file()]
     assert sorted(listed) == sorted(page.stem for page in DOCS.glob("*.md") if page.stem != "index")
+
+
+@each_page
+def test_paths_that_are_named_exist(page):
+    """No page names a test, a module or a script that has moved away."""
+    if page.name == "write-a-vendor.md":
+        return  # it names files of another distribution
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./-])(?:tests|airflow_provider_crm|example_dags|\.ci)/[\w./-]*\w", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""Take the README's pictures anew: from the browser's proof, so they show a real Airflow.
+"""Take the manual's pictures from the browser's proof, so that they show a real Airflow.
 
 Run it in the environment of the tests: `python tests/pictures/retake.py`. It takes some minutes.
 """
@@ -18,7 +18,7 @@ MOST_BYTES = 150_000
 
 
 def main():
-    """Run the proof, and keep the pictures that the README shows."""
+    """Run the proof, and keep the pictures that the manual shows."""
     proof = HERE.parent / "system" / "test_ui.py"
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pytest", "-q", "-m", "long", str(proof)]
@@ -27,7 +27,7 @@ def main():
             picture = Path(folder, f"{name}.png")
             size = picture.stat().st_size
             if size > MOST_BYTES:
-                sys.exit(f"{name}.png has {size} bytes, more than the {MOST_BYTES} that the README can bear.")
+                sys.exit(f"{name}.png has {size} bytes, more than the {MOST_BYTES} that a page can bear.")
             shutil.copy(picture, HERE)
 
 
