@@ -1,9 +1,12 @@
-"""Read the change log: the written and refused rows of one run, and the history of one opportunity."""
+"""Read the change log: the written and refused rows of one run, and the history of one opportunity.
+
+Over 300 lines because the pages of runs and records read the same lines.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -11,7 +14,9 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import changes, field_states
+from airflow_provider_crm.queries.causes import CountedReason, ReasonGroup, is_of_group
 from airflow_provider_crm.queries.expressions import count_up_to, of_dags
+from airflow_provider_crm.queries.row_values import LineValue, line_values
 from airflow_provider_crm.values.opportunity import OutcomeWord
 from airflow_provider_crm.vendors import VENDORS
 
@@ -53,7 +58,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """One row that did not land."""
+    """One row that did not land, with the values that were sent, if they were read."""
 
     account: str
     record_id: str
@@ -61,6 +66,7 @@ class RefusedRow:
     code: str
     reason: str
     fields: tuple[str, ...]
+    values: tuple[LineValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +125,35 @@ class RunChanges:
         self._run_key = run_key
         self._retried = retried
 
-    def refused(self, search: Search) -> Page[RefusedRow]:
-        """Return one page of the rows that did not land. Of each outcome `SEARCHED` fields are searched."""
+    def reasons(self) -> list[CountedReason]:
+        """Return the reasons of the rows that did not land, with their numbers, as far as they are searched."""
+        found = self._refused_rows(bound=SEARCHED, text="").subquery()
+        names = (found.c.outcome, found.c.code, found.c.reason)
+        query = sa.select(*names, sa.func.count()).group_by(*names)
+        return [CountedReason(*row) for row in self._connection.execute(query)]
+
+    @property
+    def capped(self) -> bool:
+        """Whether some refused rows are beyond those that are searched."""
+        return self._capped(_FAILED)
+
+    def refused(self, search: Search, groups: Sequence[ReasonGroup] | None = None) -> Page[RefusedRow]:
+        """Return one page of the rows that did not land. Of each outcome `SEARCHED` fields are searched.
+
+        Args:
+            search: The rows to show.
+            groups: If given, only rows of these groups.
+        """
         found = self._refused_rows(bound=SEARCHED, text=search.text).subquery()
         order = found.c[search.sort].desc() if search.descending else found.c[search.sort]
         query = sa.select(found, sa.func.count().over().label("total")).order_by(order, found.c.first)
+        if groups is not None:
+            query = query.where(sa.or_(sa.false(), *(is_of_group(found.c, group) for group in groups)))
         rows = self._connection.execute(query.limit(search.size).offset(search.offset)).all()
-        total = rows[0].total if rows else 0
-        return Page(tuple(map(_refused, rows)), total, capped=self._capped(_FAILED))
+        lines = [[int(line) for line in row.lines.split(",")] for row in rows]
+        values = line_values(self._connection, [line for some in lines for line in some])
+        shown = (_refused(row, map(values.get, some)) for row, some in zip(rows, lines, strict=True))
+        return Page(tuple(shown), rows[0].total if rows else 0, capped=self.capped)
 
     def all_refused(self) -> Iterator[RefusedRow]:
         """Yield all rows that did not land, in the order in which they were refused."""
@@ -147,6 +174,12 @@ class RunChanges:
         total = count_up_to(self._connection, query, SEARCHED)
         rows = self._connection.execute(query.order_by(bounded.c.id).limit(search.size).offset(search.offset))
         return Page(tuple(map(_change, rows)), total, capped=self._capped((OutcomeWord.UPDATED.value,)))
+
+    def all_written(self) -> Iterator[Change]:
+        """Yield all fields that were written, in the order of writing."""
+        dialect_of(self._connection).plan_for_all_rows(self._connection)
+        query = self._fields(OutcomeWord.UPDATED.value, None).order_by(changes.c.id)
+        yield from map(_change, self._connection.execute(query, execution_options={"yield_per": _AT_ONCE}))
 
     def _capped(self, words: Collection[str]) -> bool:
         """Return whether a word has more fields than are searched."""
@@ -169,6 +202,7 @@ class RunChanges:
             *row,
             sa.func.min(failed.c.id).label("first"),
             sa.func.aggregate_strings(failed.c.field, ",").label("fields"),
+            sa.func.aggregate_strings(sa.cast(failed.c.id, sa.Text), ",").label("lines"),
         ).group_by(*row, own)
         if self._retried:
             query = query.where(~self._repeated_later(failed))
@@ -246,9 +280,10 @@ class RecordChanges:
         )
 
 
-def _refused(row: Row[Any]) -> RefusedRow:
+def _refused(row: Row[Any], values: Iterable[LineValue | None] = ()) -> RefusedRow:
     fields = tuple(sorted(set(filter(None, row.fields.split(",")))))
-    return RefusedRow(row.account, row.record_id, row.outcome, row.code, row.reason, fields)
+    sent = tuple(sorted((value for value in values if value is not None), key=lambda value: value.field))
+    return RefusedRow(row.account, row.record_id, row.outcome, row.code, row.reason, fields, sent)
 
 
 def _change(row: Row[Any]) -> Change:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.values.hidden_values import named_keys
-from airflow_provider_crm.values.opportunity import Field
+from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS, Field
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.amounts import amount_of, money_fields
 
@@ -32,6 +32,19 @@ class ShownValue:
 
     text: str
     kind: str = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLabel:
+    """The name of a field for people.
+
+    Attributes:
+        name: The canonical name where the field has one, such as `deal_value`.
+        key: The vendor's own name.
+    """
+
+    name: str
+    key: str
 
 
 UNKNOWN = ShownValue("unknown", "unknown")
@@ -63,6 +76,11 @@ class Values:
             return ShownValue(f"{money:,.2f}", "money")
         return ShownValue(value if isinstance(value, str) else text)
 
+    def label(self, account: str, field: str) -> FieldLabel:
+        """Return the names of a field, by its canonical name or the vendor's."""
+        names = _names(account.partition(":")[0])
+        return next((one for one in names if field in (one.name, one.key)), FieldLabel(field, field))
+
     def _hides(self, account: str, field: str) -> bool:
         keys = _keys(self.hidden, account.partition(":")[0])
         return field in keys or field.removesuffix(".add").removesuffix(".remove") in keys
@@ -91,6 +109,14 @@ def _keys(names: frozenset[str], vendor: str) -> frozenset[str]:
 def amount(account: str, field: str, value: Json) -> Decimal | None:
     """Return the amount in major units that a vendor's value stands for; None if it is no money."""
     return amount_of(field, value, _money(account.partition(":")[0]))
+
+
+@lru_cache(maxsize=16)
+def _names(vendor: str) -> tuple[FieldLabel, ...]:
+    """Return the fields of a vendor that have a canonical name beside the vendor's own."""
+    known = VENDORS.get(vendor)
+    fields = () if known is None else known.documented_fields
+    return tuple(FieldLabel(one.name, one.target) for one in fields if one.name in CANONICAL_FIELDS)
 
 
 @lru_cache(maxsize=16)

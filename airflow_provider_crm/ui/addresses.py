@@ -41,6 +41,13 @@ class Addresses:
         return f"{path}/mapped/{key.map_index}" if key.map_index >= 0 else path
 
 
+def vendor_name(account: str) -> str:
+    """Return the name for people of an account's CRM."""
+    name = account.partition(":")[0]
+    vendor = VENDORS.get(name)
+    return name if vendor is None else vendor.display_name
+
+
 def crm_record_url(account: str, record_id: str) -> str | None:
     """Return the address of an opportunity in the CRM's own pages; None where it is not known, as for a sandbox.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from airflow_provider_crm.ui.addresses import Addresses, crm_record_url
+from airflow_provider_crm.ui.addresses import Addresses, crm_record_url, vendor_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,7 +54,11 @@ class PageMaker:
     def page(self, template: str, *, status: int = HTTPStatus.OK, **content: Any) -> HTMLResponse:
         """Fill in a template."""
         made = self.pages.templates.get_template(template).render(
-            at=self.addresses, values=self.pages.values, crm_record_url=crm_record_url, **content
+            at=self.addresses,
+            values=self.pages.values,
+            crm_record_url=crm_record_url,
+            vendor_name=vendor_name,
+            **content,
         )
         return HTMLResponse(made, status_code=status)
 

@@ -10,11 +10,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from airflow_provider_crm import __version__
+from airflow_provider_crm.queries.run_keys import RunKey
+from airflow_provider_crm.report.cures import cure
 from airflow_provider_crm.report.limit_lines import KINDS
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
 _FOLDER = Path(__file__).parent
-STATIC = {"crm.css": "text/css", "crm.js": "text/javascript"}
+STATIC = {
+    "crm.css": "text/css",
+    "rows.css": "text/css",
+    "crm.js": "text/javascript",
+    "copy.js": "text/javascript",
+}
 _MINUTE = 60
 _HOUR = 3600
 _UNITS = (("h", _HOUR), ("min", _MINUTE), ("s", 1))
@@ -38,6 +45,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals.update(cure=cure, parse_run_key=RunKey.parse)
     made.filters.update(count=_count, duration=_duration, moment=_moment, iso=_iso, signed=_signed, money=_money)
     made.filters.update(percent=_percent, window=_window, measure=_measure, kind=_kind)
     made.globals.update(version=__version__, outcome_words={word.value: word for word in OutcomeWord})

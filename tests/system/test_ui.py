@@ -49,7 +49,7 @@ def test_a_run_is_searched_sorted_and_downloaded(screen, place):
     screen.open(place.page())
     screen.enter()
     screen.one("tr:has(.badge.bad) td a").click()
-    screen.says("Refused rows")
+    screen.says("Why rows did not land")
     assert re.search(rf"opportunity write {LIMIT}\s+4\d\s+\d+% of", screen.one("[aria-label=Budget]").text)
     screen.picture("run")
     assert screen.barriers() == []
@@ -75,7 +75,7 @@ def test_a_run_leads_to_its_record_and_its_task(screen, place):
     """A written field leads to the record's history, and the run to Airflow's page of the task with its log."""
     screen.open(place.run_page() + "&show=written")
     screen.enter()
-    screen.one("tbody td a").click()
+    screen.one("[aria-label='Written fields'] tbody td a").click()
     screen.says("History")
     assert "updated" in screen.text()
     screen.picture("record")
@@ -93,7 +93,7 @@ def test_a_record_is_found_by_its_id(screen, place):
     screen.enter()
     screen.type("#find", "oppo_1029_001").submit()
     screen.says("Values that the ledger knows")
-    assert f"{DAILY}/deal_values/2026-10-29" in screen.text()
+    assert f"{DAILY} / deal_values 2026-10-29" in screen.text()
 
 
 def test_a_plan_shows_the_largest_change_first_and_what_became_of_it(screen, place):
@@ -103,7 +103,7 @@ def test_a_plan_shows_the_largest_change_first_and_what_became_of_it(screen, pla
     shown = screen.text()
     assert "Approve" in shown
     assert f"by {USER}" in shown
-    assert f"{PLANNED}/apply/approved" in shown
+    assert f"{PLANNED} / apply approved" in shown
     changes = [abs(number(cell.text)) for cell in screen.all("tbody td:nth-child(5)") if cell.text]
     assert changes == sorted(changes, reverse=True)
     screen.picture("plan")

@@ -14,6 +14,7 @@ ROUTES = {
     "run.csv": {"run_key": "sales_sync/t/r"},
     "record": {"record_id": "oppo_1"},
     "plan": {"plan_id": "p"},
+    "plan.csv": {"plan_id": "p"},
     "static/crm.css": {},
 }
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from airflow_provider_crm.queries.changes import RecordChanges, Search
+from airflow_provider_crm.queries.currencies import Currencies
 from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.ui.access import ReaderDep
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
@@ -26,4 +27,12 @@ def record(
         accounts = [account] if account else [one.name for one in Runs(connection, reader.dags).accounts()]
         holding = changes.accounts(accounts)
         histories = {name: (changes.states(name), changes.history(name, search)) for name in holding}
-    return pages.page("record.html", record_id=record_id, histories=histories, page=page, page_size=search.size)
+        currencies = Currencies(connection, {name: [record_id] for name in histories})
+    return pages.page(
+        "record.html",
+        record_id=record_id,
+        histories=histories,
+        currencies=currencies,
+        page=page,
+        page_size=search.size,
+    )

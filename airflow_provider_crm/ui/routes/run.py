@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import AfterValidator
 from starlette.responses import Response
 
 from airflow_provider_crm.queries.budgets import of_run, windows
-from airflow_provider_crm.queries.changes import RunChanges, Search
+from airflow_provider_crm.queries.causes import RowFilter, grouped, reported_causes
+from airflow_provider_crm.queries.changes import Page, RunChanges, Search
+from airflow_provider_crm.queries.currencies import Currencies
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.queries.runs import Run, Runs
 from airflow_provider_crm.ui.access import PageReader, ReaderDep
+from airflow_provider_crm.ui.change_files import written_file
+from airflow_provider_crm.ui.downloads import DOWNLOAD_SECONDS, csv_response
 from airflow_provider_crm.ui.pages import PageMaker
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
 from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.threads import in_page_thread
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
 router = APIRouter()
 
-_DOWNLOAD_SECONDS = 300.0
+# As in other texts of a request, a NUL is left out: PostgreSQL refuses queries with one.
+ReasonText = Annotated[str, Query(max_length=4_000), AfterValidator(lambda text: text.replace("\0", ""))]
+Shown = Literal["", "refused", "written"]
 
 
 @router.get("/dag-run")
@@ -50,7 +60,7 @@ def task(
         known = Runs(connection, reader.dags).named(str(key))
     if not known:
         return pages.page("no_run.html", key=key)
-    return _run_page(pages, reader, str(key), "", Search())
+    return _run_page(pages, reader, str(key), "", search=Search(), only=RowFilter())
 
 
 @router.get("/run")
@@ -60,32 +70,31 @@ def run(
     reader: ReaderDep,
     *,
     run_key: Text,
-    show: Literal["", "refused", "written"] = "",
+    show: Shown = "",
     q: Text = "",
     sort: Literal["record_id", "outcome", "code", "reason"] = "record_id",
     order: Literal["up", "down"] = "up",
     page: PageNumber = 1,
+    outcome: Text = "",
+    code: Text = "",
+    why: ReasonText = "",
 ) -> HTMLResponse:
-    """Show one run: its figures, the rows that it refused, the fields that it wrote."""
-    return _run_page(pages, reader, run_key, show, Search(q.strip(), sort, order == "down", page))
+    """Show one run: its figures, why rows did not land, those rows, and the fields that it wrote."""
+    search = Search(q.strip(), sort, order == "down", page)
+    return _run_page(pages, reader, run_key, show, search=search, only=RowFilter(outcome, code, why))
 
 
 def _run_page(
-    pages: PageMaker,
-    reader: PageReader,
-    run_key: str,
-    show: Literal["", "refused", "written"],
-    search: Search,
+    pages: PageMaker, reader: PageReader, run_key: str, show: Shown, *, search: Search, only: RowFilter
 ) -> HTMLResponse:
+    now = pages.pages.clock.now()
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
         found = runs.named(run_key)
         _exists(found)
-        changes = RunChanges(connection, run_key, retried=any(one.tries > 1 for one in found))
-        shown = show or ("refused" if any(one.refused or one.unanswered for one in found) else "written")
-        rows = changes.refused(search) if shown == "refused" else changes.written(search)
+        shown = show or ("refused" if only.is_set or _did_not_all_land(found) else "written")
+        content = _rows(connection, found, shown, search, only)
         plan_id, tries = runs.plan_applied_by(run_key), runs.tries(run_key)
-        now = pages.pages.clock.now()
         known = windows(connection, now)
     return pages.page(
         "run.html",
@@ -95,24 +104,44 @@ def _run_page(
         tries=tries,
         show=shown,
         search=search,
-        rows=rows,
+        only=only,
         plan_id=plan_id,
+        **content,
     )
+
+
+def _rows(connection: Connection, runs: list[Run], shown: str, search: Search, only: RowFilter) -> dict[str, Any]:
+    """Read the reasons of a run's rows, and the rows to show, with the currencies of their amounts."""
+    changes = _changes(connection, runs)
+    has_refused = shown == "refused" or _did_not_all_land(runs)
+    reported = reported_causes(connection, runs[0].run_key) if has_refused else {}
+    groups = grouped(changes.reasons(), reported, capped=changes.capped) if has_refused else []
+    rows: Page[Any] = changes.refused(search, only.of(groups)) if shown == "refused" else changes.written(search)
+    records: dict[str, set[str]] = {one.account: set() for one in runs}
+    for row in rows.rows:
+        records.setdefault(row.account, set()).add(row.record_id)
+    return {"groups": groups, "rows": rows, "currencies": Currencies(connection, records)}
 
 
 @router.get("/run.csv")
 @in_page_thread
-def run_csv(pages: PagesDep, reader: ReaderDep, run_key: Text) -> StreamingResponse:
-    """Serve all rows that a run refused, as a file."""
+def run_csv(
+    pages: PagesDep,
+    reader: ReaderDep,
+    *,
+    run_key: Text,
+    show: Literal["refused", "written"] = "refused",
+    outcome: Text = "",
+    code: Text = "",
+    why: ReasonText = "",
+) -> StreamingResponse:
+    """Serve all rows that a run refused, or all fields that it wrote, as a file."""
     with pages.pages.ledger.connection() as connection:
         found = Runs(connection, reader.dags).named(run_key)
     _exists(found)
-    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in run_key)
-    return StreamingResponse(
-        pages.pages.threads.iterate(_file(pages, found)),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="refused-{name}.csv"'},
-    )
+    only = RowFilter(outcome, code, why)
+    lines = _written(pages, found) if show == "written" else _refused(pages, found, only)
+    return csv_response(pages, lines, show, run_key)
 
 
 def _exists(found: list[Run]) -> None:
@@ -120,7 +149,20 @@ def _exists(found: list[Run]) -> None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
-def _file(pages: PageMaker, runs: list[Run]) -> Iterator[str]:
-    with pages.pages.ledger.connection(_DOWNLOAD_SECONDS) as connection:
-        changes = RunChanges(connection, runs[0].run_key, retried=any(one.tries > 1 for one in runs))
-        yield from refused_file(changes.all_refused())
+def _did_not_all_land(runs: list[Run]) -> bool:
+    return any(one.refused or one.unanswered for one in runs)
+
+
+def _changes(connection: Connection, runs: list[Run]) -> RunChanges:
+    return RunChanges(connection, runs[0].run_key, retried=any(one.tries > 1 for one in runs))
+
+
+def _refused(pages: PageMaker, runs: list[Run], only: RowFilter) -> Iterator[str]:
+    with pages.pages.ledger.connection(DOWNLOAD_SECONDS) as connection:
+        rows = _changes(connection, runs).all_refused()
+        yield from refused_file(row for row in rows if only.takes(row))
+
+
+def _written(pages: PageMaker, runs: list[Run]) -> Iterator[str]:
+    with pages.pages.ledger.connection(DOWNLOAD_SECONDS) as connection:
+        yield from written_file(_changes(connection, runs).all_written(), pages.pages.values)
