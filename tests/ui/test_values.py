@@ -207,5 +207,5 @@ def test_bars_fit_the_chart_and_no_outcome_vanishes(counts):
 def test_a_run_shows_its_figures():
     """Rate, refused rows and saved calls follow from the report."""
     run = run_of({"updated": 3, "unchanged": 5, "rejected": 1, "not_sent": 1})
-    assert (run.landed, run.saved, run.refused, run.state) == (3, 5, 2, "refused")
+    assert (run.landed, run.saved, run.refused, run.unanswered) == (3, 5, 1, 1)
     assert run.rate == 15
