@@ -183,6 +183,10 @@ class Dialect(ABC):
         """Return the part of a text before the first separator."""
 
     @abstractmethod
+    def day_of(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Return the day of a moment in UTC, as `YYYY-MM-DD`."""
+
+    @abstractmethod
     def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
         """Return a member of a JSON object that is stored as text: as text, or as a number where texts have no type."""
 
@@ -272,6 +276,10 @@ class Sqlite(Dialect):
     def text_before(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
         """Cut the text at the separator's index."""
         return sa.func.substr(column, 1, sa.func.instr(column, separator) - 1)
+
+    def day_of(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Cut the text."""
+        return sa.func.substr(sa.type_coerce(column, sa.Text), 1, 10, type_=sa.Text)
 
     def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
         """Extract the member."""
@@ -396,6 +404,10 @@ class Postgresql(Dialect):
     def text_before(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
         """Split the text."""
         return sa.func.split_part(column, separator, 1)
+
+    def day_of(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Write the moment in UTC."""
+        return sa.func.to_char(sa.func.timezone("UTC", column), "YYYY-MM-DD", type_=sa.Text)
 
     def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
         """Read the member as text."""

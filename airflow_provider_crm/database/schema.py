@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 4
+VERSION = 5
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -45,7 +45,10 @@ runs = sa.Table(
     sa.Column(
         "report", sa.Text, comment="JSON: the report of all its tries together; of a plan, the result of its task."
     ),
-    sa.Index("crm_runs_started", "started_at", "account", "run_key"),
+    sa.Column("outcomes", sa.Text, comment="JSON: rows by outcome word, from the report; null without one."),
+    sa.Column("verdict", sa.Text, comment="One word for the run's end, such as landed; null while it runs."),
+    sa.Column("progress", sa.Text, comment="JSON: how far the run was a moment ago; null once it has ended."),
+    sa.Index("crm_runs_started", "started_at", "account", "run_key", "verdict", "outcomes"),
     comment="One row per run and account.",
 )
 
@@ -159,6 +162,7 @@ plans = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False, comment="When the plan was stored."),
     sa.Column("applied_by", sa.Text, comment="The only run that may apply it, from its first try on."),
     sa.Column("applied_at", UtcDateTime, comment="When that run had gone through all rows."),
+    sa.Index("crm_plans_applied", "applied_by"),
     comment="One row per plan.",
 )
 

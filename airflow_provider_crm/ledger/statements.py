@@ -166,7 +166,8 @@ def begin_run(dialect: str, *, resumed: bool) -> sa.Executable:
     insert: Any = DIALECTS[dialect].insert(runs)
     number = runs.c.tries if resumed else runs.c.tries + 1
     upsert: sa.Executable = insert.on_conflict_do_update(
-        index_elements=[runs.c.run_key, runs.c.account], set_={"tries": number, "finished_at": None}
+        index_elements=[runs.c.run_key, runs.c.account],
+        set_={"tries": number, "finished_at": None, "verdict": None, "progress": None},
     ).returning(runs.c.tries)
     return upsert
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from airflow_provider_crm.database.delayed_signals import delayed_signals
 from airflow_provider_crm.database.schema import changes, runs, tries
 from airflow_provider_crm.ledger.statements import begin_run
 from airflow_provider_crm.values.opportunity import OutcomeWord
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from airflow_provider_crm.database.database import Database
+
 CombineReports = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
-"""Return the report of a run from those of its tries, in their order."""
+"""Return the report of a run from those of its tries, in their order; it may have a `verdict`, stored apart."""
 
 _KILLED = "This try ended without a report, as by a kill; the rows that it wrote are counted from the change log."
 
@@ -50,6 +53,20 @@ def begin_try(
     return number
 
 
+def note_progress(database: Database, run_key: str, account: str, progress: Mapping[str, Any]) -> None:
+    """Store how far a run is that has not ended.
+
+    Args:
+        database: Of the ledger.
+        run_key: The run.
+        account: Its account.
+        progress: As `report.run_progress.RunProgress.to_dict` writes it.
+    """
+    mine = (runs.c.run_key == run_key) & (runs.c.account == account) & runs.c.finished_at.is_(None)
+    with delayed_signals(), database.transaction() as connection:
+        connection.execute(sa.update(runs).where(mine).values(progress=json.dumps(progress)))
+
+
 def end_try(
     connection: Connection,
     run_key: str,
@@ -76,10 +93,18 @@ def end_try(
     connection.execute(sa.update(tries).where(mine, tries.c.try_number == number).values(stored))
     found = connection.execute(sa.select(tries.c.report).where(mine).order_by(tries.c.try_number)).scalars()
     reports = [json.loads(text) for text in found if text is not None]
+    whole = dict(combine(reports or [report]))
+    verdict, outcomes = whole.pop("verdict", None), whole.get("outcomes")
     connection.execute(
         sa.update(runs)
         .where(runs.c.run_key == run_key, runs.c.account == account)
-        .values(finished_at=now, report=json.dumps(combine(reports or [report])))
+        .values(
+            finished_at=now,
+            report=json.dumps(whole),
+            outcomes=None if outcomes is None else json.dumps(outcomes),
+            verdict=None if now is None else verdict,
+            progress=None,
+        )
     )
 
 

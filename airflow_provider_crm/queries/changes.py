@@ -160,8 +160,9 @@ class RunChanges:
         query = self._refused_rows(bound=None, text="")
         found = query.subquery()
         dialect_of(self._connection).plan_for_all_rows(self._connection)
-        stream = self._connection.execution_options(yield_per=_AT_ONCE)
-        for row in stream.execute(sa.select(found).order_by(found.c.first)):
+        # An option of this statement only: the connection may read the rows of other runs afterwards.
+        ordered = sa.select(found).order_by(found.c.first)
+        for row in self._connection.execute(ordered, execution_options={"yield_per": _AT_ONCE}):
             yield _refused(row)
 
     def written(self, search: Search) -> Page[Change]:

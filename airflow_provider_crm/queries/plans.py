@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -9,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import dialect_of
-from airflow_provider_crm.database.schema import plan_rows
+from airflow_provider_crm.database.schema import plan_rows, plans
 from airflow_provider_crm.plan.plan_row import PlanVerdict
+from airflow_provider_crm.plan.stored_plan import Plan, plan_of
 from airflow_provider_crm.queries.changes import Page, Search
+from airflow_provider_crm.queries.expressions import of_dags
 from airflow_provider_crm.queries.values import amount
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_provider_crm.plan.stored_plan import Plan
-
 CHANGES = (PlanVerdict.UPDATE.value, PlanVerdict.CONFLICT.value)
 # Parts of a major unit in which amounts are whole numbers: SQLite adds up floats, which are exact for whole numbers up
 # to 9 * 10**15, that is 900 billion major units.
 _SMALLEST = 10_000
+_OPEN_PLANS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class AmountTotal:
     def change(self) -> Decimal:
         """The difference of the sums."""
         return self.after - self.before
+
+
+def open_plans(connection: Connection, dags: Collection[str]) -> list[Plan]:
+    """Return the latest plans of some Dags that no run has begun to apply, the latest first."""
+    query = sa.select(plans).where(plans.c.applied_by.is_(None), of_dags(connection, plans.c.run_key, dags))
+    found = connection.execute(query.order_by(plans.c.created_at.desc()).limit(_OPEN_PLANS))
+    return [plan_of(row) for row in found]
 
 
 class PlanRows:

@@ -35,5 +35,9 @@ class RunKey:
         return cls(dag_id, task_id, run_id, -1 if index is None else int(index))
 
     def __str__(self) -> str:
-        index = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}/{self.task_id}{index}/{self.run_id}"
+        return f"{self.dag_id}/{self.task}/{self.run_id}"
+
+    @property
+    def task(self) -> str:
+        """The task, with its map index in brackets if it is mapped."""
+        return f"{self.task_id}[{self.map_index}]" if self.map_index >= 0 else self.task_id

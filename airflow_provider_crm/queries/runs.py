@@ -15,12 +15,17 @@ from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plans, runs, tries
 from airflow_provider_crm.queries.expressions import of_dags
 from airflow_provider_crm.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
+from airflow_provider_crm.queries.run_filter import RunFilter
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
+from airflow_provider_crm.report.run_progress import RunProgress
 from airflow_provider_crm.report.verdict import RunFacts, RunVerdict, run_verdict
+from airflow_provider_crm.values.opportunity import FAILURES
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
+
+    from airflow_provider_crm.queries.syncs import Sync
 
 _REPORTED = (
     "outcomes",
@@ -36,6 +41,8 @@ _REPORTED = (
     "causes",
 )
 _LAST_OF_AN_ACCOUNT = 20
+_RUNNING = 20
+ALL_RUNS = RunFilter()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,7 @@ class Run(RunCounts):
         codes: Codes of the commonest causes of rows that did not land.
         applies_plan: Whether it applies a plan, or takes one back.
         alive: Whether Airflow still runs its task; None if that was not asked.
+        progress: How far it was a moment ago; None once it has ended, or before its first seconds.
     """
 
     run_key: str
@@ -83,6 +91,7 @@ class Run(RunCounts):
     codes: frozenset[str] = frozenset()
     applies_plan: bool = False
     alive: bool | None = None
+    progress: RunProgress | None = None
 
     @property
     def rate(self) -> float | None:
@@ -148,16 +157,27 @@ class Runs:
         self._dags = dags
         self._readable = self._of_dags(runs.c.run_key)
 
-    def latest(self, *, limit: int, offset: int = 0, account: str | None = None) -> list[Run]:
+    def latest(self, *, limit: int, offset: int = 0, wanted: RunFilter = ALL_RUNS) -> list[Run]:
         """Return the runs that began last, newest first."""
         order = (runs.c.started_at.desc(), runs.c.account.desc(), runs.c.run_key.desc())
-        selected = sa.select(runs.c.run_key, runs.c.account).where(self._readable)
-        if account is not None:
-            selected = selected.where(runs.c.account == account)
+        selected = sa.select(runs.c.run_key, runs.c.account).where(*self._conditions(wanted))
         # Only the reports of this page are parsed: a database would else parse all of them before it sorts.
         page = selected.order_by(*order).limit(limit).offset(offset).subquery()
         query = self._query().join(page, (page.c.run_key == runs.c.run_key) & (page.c.account == runs.c.account))
         return self._read(query.order_by(*order))
+
+    def running(self, moment: dt.datetime) -> list[Run]:
+        """Return the runs without a last report of those that began at a point in time or later, newest first."""
+        query = self._query().where(runs.c.started_at >= moment, runs.c.finished_at.is_(None))
+        return self._read(query.order_by(runs.c.started_at.desc()).limit(_RUNNING))
+
+    def with_failures(self, wanted: RunFilter) -> list[tuple[str, dt.datetime, bool]]:
+        """Return the keys of runs with rows that did not land, their start, and whether they have several tries."""
+        failed = sa.or_(*(runs.c.outcomes.contains(f'"{word.value}"') for word in FAILURES), runs.c.outcomes.is_(None))
+        moment = sa.func.min(runs.c.started_at, type_=runs.c.started_at.type)
+        query = sa.select(runs.c.run_key, moment, sa.func.max(runs.c.tries))
+        query = query.where(*self._conditions(wanted), failed).group_by(runs.c.run_key).order_by(moment)
+        return [(key, started_at, tries > 1) for key, started_at, tries in self._connection.execute(query)]
 
     def last_of_accounts(self, moment: dt.datetime) -> list[Run]:
         """Return the last runs of each account that have a report, of those that began at a point in time or later."""
@@ -168,15 +188,23 @@ class Runs:
         joined = (last.c.run_key == runs.c.run_key) & (last.c.account == runs.c.account)
         return self._read(self._query().join(last, joined).where(last.c.number <= _LAST_OF_AN_ACCOUNT))
 
-    def since(self, moment: dt.datetime) -> list[AlikeRuns]:
-        """Return the counts of all runs that began at a point in time or later."""
-        outcomes = dialect_of(self._connection).json_member(runs.c.report, "outcomes").label("outcomes")
-        query = sa.select(runs.c.account, outcomes).where(self._readable, runs.c.started_at >= moment).subquery()
-        counted = sa.select(query.c.account, query.c.outcomes, sa.func.count().label("number"))
-        found = self._connection.execute(counted.group_by(query.c.account, query.c.outcomes))
+    def last_of(self, known: Collection[Sync]) -> list[Run]:
+        """Return the last run of each of some syncs."""
+        moments = sorted({sync.last_at for sync in known})
+        if not moments:
+            return []
+        names = {(sync.dag_id, sync.task_id, sync.account, sync.last_at) for sync in known}
+        order = (runs.c.started_at.desc(), runs.c.run_key)
+        found = self._read(self._query().where(runs.c.started_at.in_(moments)).order_by(*order))
+        return [run for run in found if (run.key.dag_id, run.key.task, run.account, run.started_at) in names]
+
+    def alike(self, wanted: RunFilter) -> list[AlikeRuns]:
+        """Return the counts of all runs that match a filter."""
+        query = sa.select(runs.c.account, runs.c.outcomes, sa.func.count().label("number"))
+        query = query.where(*self._conditions(wanted)).group_by(runs.c.account, runs.c.outcomes)
         return [
             AlikeRuns(row.account, row.number, RunCounts(outcomes=outcomes_of(json.loads(row.outcomes or "{}"))))
-            for row in found
+            for row in self._connection.execute(query)
         ]
 
     def named(self, run_key: str) -> list[Run]:
@@ -208,13 +236,16 @@ class Runs:
         query = sa.select(plans.c.plan_id).where(plans.c.applied_by == run_key).order_by(plans.c.created_at.desc())
         return self._connection.execute(query.limit(1)).scalar()
 
+    def _conditions(self, wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
+        return wanted.conditions(self._connection, self._dags)
+
     def _of_dags(self, run_key: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
         return of_dags(self._connection, run_key, self._dags)
 
     def _query(self) -> sa.Select[Any]:
         member = dialect_of(self._connection).json_member
         parts = [member(runs.c.report, name).label(name) for name in _REPORTED]
-        names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at")
+        names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at", "progress")
         applies = sa.exists().where(plans.c.applied_by == runs.c.run_key).label("applies_plan")
         return sa.select(*(runs.c[name] for name in names), *parts, applies).where(self._readable)
 
@@ -246,6 +277,7 @@ def _run(row: Row[Any]) -> Run | None:
         ended_early=row.ended_early,
         codes=frozenset(cause["code"] for cause in json.loads(row.causes or "[]")),
         applies_plan=bool(row.applies_plan),
+        progress=None if row.progress is None else RunProgress.from_dict(json.loads(row.progress)),
     )
 
 

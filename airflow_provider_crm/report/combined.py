@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any
 
 from airflow_provider_crm.budget.usage import BudgetUse
+from airflow_provider_crm.report.verdict import RunFacts, run_verdict
 from airflow_provider_crm.values.opportunity import FAILURES, WRITTEN, OutcomeWord
 
 _COUNTED_ONCE = tuple(word.value for word in OutcomeWord if not word.is_failure and not word.is_written)
@@ -25,6 +26,12 @@ def combined(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         reports: Of all tries, in order; a try that made a plan has what its task returned.
     """
     return reduce(_after, map(dict, reports))
+
+
+def with_verdict(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the report of a run as `combined` does, with the word of its verdict, as the ledger stores it."""
+    report = combined(reports)
+    return {**report, "verdict": run_verdict(RunFacts.from_report(report)).word.value}
 
 
 def _after(before: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:

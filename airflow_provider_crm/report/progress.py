@@ -1,4 +1,4 @@
-"""Log how far a run is while it goes on."""
+"""Log how far a run is while it goes on, and pass it on to who shows it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Progress:
         every: Seconds from one line to the next, at least. Lines come with outcomes, so there are none while all rows
             wait for the vendor.
         monotonic: Seconds that never run backwards.
+        note: Called with each reading and the rows per second, beside the log; None for nothing more.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Progress:
         total: int | None = None,
         every: float = 5.0,
         monotonic: Callable[[], float] = time.monotonic,
+        note: Callable[[Reading, float], None] | None = None,
     ) -> None:
         self._read = read
         self._log = log
         self._total = total
         self._every = every
         self._monotonic = monotonic
+        self._note = note
 
     def watch(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         """Pass outcomes on, and log between two of them how far the run is."""
@@ -67,7 +70,10 @@ class Progress:
             if now - logged >= self._every:
                 logged = now
                 reading = self._read()
-                self._log(self._line(reading, (reading.rows - before) / (now - started)))
+                rate = (reading.rows - before) / (now - started)
+                self._log(self._line(reading, rate))
+                if self._note is not None:
+                    self._note(reading, rate)
 
     def _line(self, reading: Reading, rate: float) -> str:
         of_all = "" if self._total is None else f" of {self._total}"

@@ -118,11 +118,11 @@ class LedgerAccess:
             ConfigurationError: If there is no ledger.
         """
         from airflow_provider_crm.ledger.ledger import Ledger
-        from airflow_provider_crm.report.combined import combined
+        from airflow_provider_crm.report.combined import with_verdict
 
         return Ledger(
             self.required(),
-            combine=combined,
+            combine=with_verdict,
             account=account,
             run_key=run_key,
             lease=2 * session.account.timeout + _LEASE_MARGIN,

@@ -22,6 +22,7 @@ from airflow_provider_crm.sync.deferral import DeferralState
 from airflow_provider_crm.sync.ends import ending, source_error
 from airflow_provider_crm.sync.finished_rows import FinishedRows
 from airflow_provider_crm.sync.metrics import record_run, record_waits
+from airflow_provider_crm.sync.noted_progress import NotedProgress
 from airflow_provider_crm.sync.object_files import open_rejects
 from airflow_provider_crm.sync.run_result import RunResult
 from airflow_provider_crm.sync.spans import describe_run, span
@@ -92,7 +93,7 @@ class RowRun:
                 push = self._push(stream, run_context)
                 rows = self._unfinished(stream, run_context, source)
                 with span("crm.write"), closing(self._outcomes(push, rows)) as outcomes:
-                    for outcome in self._progress(stream, tally, run_context.session).watch(outcomes):
+                    for outcome in self._progress(stream, tally, run_context).watch(outcomes):
                         self._add(outcome, push, tally, retryable)
                 result = self._result(run_context, push, stream, tally, retryable)
             except BaseException as err:
@@ -191,13 +192,15 @@ class RowRun:
                     self._segment.log.info("Would send %s %s %s", call.method, call.path, payload)
             yield outcome
 
-    def _progress(self, stream: RowStream, tally: Tally, session: Session) -> Progress:
-        """Return the progress, which is logged every few seconds."""
+    def _progress(self, stream: RowStream, tally: Tally, run_context: RunContext) -> Progress:
+        """Return the progress, which is logged and noted in the ledger every few seconds."""
+        session, log = run_context.session, self._segment.log
+        noted = NotedProgress(self._segment.ledger, run_context, stream.total, log)
 
         def reading() -> Reading:
             return Reading(tally.rows, tally.refused, session.calls, session.used().used)
 
-        return Progress(reading, self._segment.log.info, total=stream.total, monotonic=session.clock.monotonic)
+        return Progress(reading, log.info, total=stream.total, monotonic=session.clock.monotonic, note=noted.note)
 
     def _add(self, outcome: Outcome, push: Push, tally: Tally, retryable: Spool[Outcome]) -> None:
         """Count an outcome, or store it as retryable if its row failed for a temporary reason."""

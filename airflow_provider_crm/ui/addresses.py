@@ -34,6 +34,14 @@ class Addresses:
         given = {key: value for key, value in parameters.items() if value not in (None, "")}
         return f"{self.page}/{name}" + (f"?{urlencode(given)}" if given else "")
 
+    def question(self, key: RunKey) -> str:
+        """Return the address in Airflow at which a person answers the question of a task instance."""
+        return f"{self.task(key)}/required_actions"
+
+    def dag(self, dag_id: str) -> str:
+        """Return the address of Airflow's page of a Dag."""
+        return f"{self.airflow}/dags/{quote(dag_id, safe='')}"
+
     def task(self, key: RunKey) -> str:
         """Return the address of Airflow's page of the task instance, with its log."""
         parts = (quote(part, safe="") for part in (key.dag_id, key.run_id, key.task_id))

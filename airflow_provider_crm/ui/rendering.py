@@ -13,6 +13,7 @@ from airflow_provider_crm import __version__
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.report.cures import cure
 from airflow_provider_crm.report.limit_lines import KINDS
+from airflow_provider_crm.report.verdict import VerdictWord
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
 _FOLDER = Path(__file__).parent
@@ -49,6 +50,7 @@ def environment() -> Environment:
     made.filters.update(count=_count, duration=_duration, moment=_moment, iso=_iso, signed=_signed, money=_money)
     made.filters.update(percent=_percent, window=_window, measure=_measure, kind=_kind)
     made.globals.update(version=__version__, outcome_words={word.value: word for word in OutcomeWord})
+    made.globals.update(verdict_words=tuple(VerdictWord))
     return made
 
 

@@ -93,3 +93,13 @@ def test_time_left_in_a_unit_that_reads(total, left):
     run = Run(total=total)
     run.of(5)
     assert run.lines[0].endswith(f"about {left} left")
+
+
+def test_each_line_is_passed_on_with_its_rate():
+    """Whoever shows the progress gets what the log says, at the same moments."""
+    noted, run = [], Run(total=20)
+    run.progress = Progress(
+        run.reading, run.lines.append, total=20, monotonic=lambda: run.now, note=lambda *one: noted.append(one)
+    )
+    run.of(11)
+    assert noted == [(Reading(5, 1, 10), 1.0), (Reading(10, 2, 20), 1.0)]

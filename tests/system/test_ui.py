@@ -33,7 +33,8 @@ def test_the_navigation_leads_to_the_overview(screen, place):
     screen.one('a[href$="/plugin/crm"]').click()
     screen.enter()
     shown = screen.text()
-    assert "Last 24 hours" in shown
+    assert "Needs attention" in shown
+    assert "24 hours" in shown
     assert "close:127.0.0.1" in shown
     assert DAILY in shown
     assert len(screen.all("svg.chart a")) >= 6

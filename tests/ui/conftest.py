@@ -22,6 +22,7 @@ from airflow_provider_crm.database.schema import (
     tries,
 )
 from airflow_provider_crm.queries.database import LedgerReader, read_only
+from airflow_provider_crm.report.verdict import RunFacts, run_verdict
 from airflow_provider_crm.sandbox.loopback import Loopback
 
 from .month import Month, add_to_airflow
@@ -203,6 +204,8 @@ class Log:
             started_at=NOW - ago,
             finished_at=NOW if finished else None,
             report=json.dumps(content) if finished else None,
+            outcomes=json.dumps(content["outcomes"]) if finished and "outcomes" in content else None,
+            verdict=run_verdict(RunFacts.from_report(content)).word.value if finished else None,
         )
 
     def attempt(self, run_key, number, *, account=CLOSE, **report):

@@ -36,6 +36,7 @@ from airflow_provider_crm.database.schema import (
     runs,
     tries,
 )
+from airflow_provider_crm.report.verdict import RunFacts, run_verdict
 
 NOW = dt.datetime(2026, 11, 30, 8, 30, tzinfo=dt.UTC)
 DAYS = 30
@@ -78,6 +79,7 @@ class Month:
 
     def write(self, engine):
         """Insert all rows into the tables of an open ledger."""
+        self._rows[changes].sort(key=lambda line: line["at"])  # their ids are in the order of time
         with engine.begin() as connection:
             for table, rows in self._rows.items():
                 connection.execute(sa.insert(table), rows)
@@ -188,7 +190,14 @@ class Month:
         for number in range(ignored):
             reason = "The CRM said success, and shows another value of notes."
             self._line(
-                key, at, record(20 + number), "notes", account=RAZE, outcome="ignored", code="ECHO", reason=reason
+                key,
+                at,
+                record(20 + number),
+                "notes",
+                account=RAZE,
+                outcome="ignored",
+                code="NOT_WRITTEN",
+                reason=reason,
             )
         outcomes = {"updated": written, "unchanged": 5} | ({"ignored": ignored} if ignored else {})
         self._run(key, at, outcomes, account=RAZE)
@@ -200,6 +209,9 @@ class Month:
         for number in range(1_300):
             self._line(key, began + dt.timedelta(seconds=number * 0.45), record(number), "status_id", after='"stat_2"')
         self._run(key, began, None)
+        rate = 1_300 / 600
+        progress = {"rows": 1_300, "total": 3_000, "failed": 0, "rate": rate, "at": self.now.isoformat()}
+        self._rows[runs][-1]["progress"] = json.dumps(progress)
 
     def _plan(self, ago):
         """A plan that was approved and applied."""
@@ -250,7 +262,7 @@ class Month:
 
     def _refusals(self):
         """The same three values are refused day after day."""
-        for record_id, outcome, code, _, reason in REFUSED:
+        for record_id, outcome, code, _, reason in REFUSED[1:]:
             row = {"account": CLOSE, "record_id": record_id, "fingerprint": record_id, "rests": code == "BAD_REQUEST"}
             days = {"first_at": self.at(5, 2), "last_at": self.at(0, 2), "attempts": 6}
             self._rows[rejects].append({**row, "outcome": outcome, "code": code, "reason": reason, **days})
@@ -285,7 +297,7 @@ class Month:
         row = {"run_key": key, "account": account, "as_of": at, "tries": attempts, "started_at": at}
         ended = None if content is None else at + dt.timedelta(seconds=seconds)
         text = None if content is None else json.dumps(content)
-        self._rows[runs].append({**row, "finished_at": ended, "report": text})
+        self._rows[runs].append({**row, "finished_at": ended, "report": text, **_counts(content)})
         self._rows[tries].append(self._try(key, account, attempts, at, content))
 
     @staticmethod
@@ -300,6 +312,14 @@ class Month:
         day = {"limit": 10_000, "used": 45, "left": left, "ends_at": ends_at, "share": 0.9}
         group = {"group": "", "calls": 45, "limit": 100, "window": 1.0, "allowed": 3_000, "cost": None, "kind": None}
         return {"key": "3fa9c1d2e0b4", "share": 0.9, "waited": 0.5, "groups": [{**group, "day": day}]}
+
+
+def _counts(report):
+    """What stands beside a report in its run's row."""
+    if report is None:
+        return {"outcomes": None, "verdict": None, "progress": None}
+    verdict = run_verdict(RunFacts.from_report(report)).word.value
+    return {"outcomes": json.dumps(report["outcomes"]), "verdict": verdict, "progress": None}
 
 
 def record(number):

@@ -11,6 +11,8 @@ ROUTES = {
     "dag-run": {"dag_id": "sales_sync", "run_id": "r"},
     "task": {"dag_id": "sales_sync", "run_id": "r", "task_id": "t"},
     "run": {"run_key": "sales_sync/t/r"},
+    "running": {},
+    "refused.csv": {},
     "run.csv": {"run_key": "sales_sync/t/r"},
     "record": {"record_id": "oppo_1"},
     "plan": {"plan_id": "p"},

@@ -39,17 +39,19 @@ def test_any_value_of_a_row_is_text(browser, log):
 
 
 def test_the_overview_adds_up_days(browser, log):
-    """Landed, refused and saved rows are those of runs that began within the day and the week, and of one account."""
+    """Landed, refused and saved rows are those of runs that began within a day, a week or a month, of one account."""
     for hours, account in ((1, CLOSE), (30, CLOSE), (300, CLOSE), (2, "raze:x:y")):
         counts = {"updated": 10, "unchanged": 5, "rejected": 1}
         log.run(f"sales_sync/t/{hours}", account=account, ago=dt.timedelta(hours=hours), outcomes=counts)
-    figures = re.findall(r"<dt[^>]*>([a-z ]+)</dt><dd[^>]*>(\d+)</dd>", browser("anna").text(""))
-    assert figures == [
-        ("landed", "20"), ("refused", "2"), ("calls saved", "10"), ("runs", "2"),
-        ("landed", "30"), ("refused", "3"), ("calls saved", "15"), ("runs", "3"),
-    ]  # fmt: skip
-    of_one = re.findall(r"<dt[^>]*>landed</dt><dd>(\d+)</dd>", browser("anna").text("", account=CLOSE))
-    assert of_one == ["10", "20"]
+    figure = r"<dt[^>]*>([a-z ]+)</dt><dd[^>]*>(\d+)</dd>"
+    for period, runs in {"24h": 2, "7d": 3, "30d": 4}.items():
+        figures = re.findall(figure, browser("anna").text("", range=period))
+        assert figures == [
+            ("landed", f"{10 * runs}"), ("refused", f"{runs}"), ("not sent or answered", "0"),
+            ("already there", f"{5 * runs}"), ("runs", f"{runs}"),
+        ]  # fmt: skip
+        of_one = re.findall(figure, browser("anna").text("", range=period, account=CLOSE))
+        assert of_one[0] == ("landed", f"{10 * (runs - 1)}")
 
 
 def test_an_empty_ledger_says_what_will_appear(browser):

@@ -16,6 +16,7 @@ from airflow_provider_crm.queries import changes as changes_module
 from airflow_provider_crm.queries.changes import RecordChanges, RunChanges, Search
 from airflow_provider_crm.queries.database import LedgerReader, read_only
 from airflow_provider_crm.queries.plans import PlanRows
+from airflow_provider_crm.queries.run_filter import RunFilter
 from airflow_provider_crm.queries.runs import Runs
 
 from .conftest import CLOSE, NOW, RAZE
@@ -32,16 +33,18 @@ def test_runs_come_newest_first_by_pages_and_accounts(log, reading):
     log.run("other/t/0", outcomes={"updated": 1})
     found = Runs(reading, DAGS)
     assert [run.key.run_id for run in found.latest(limit=2, offset=1)] == ["1", "2"]
-    assert [run.key.run_id for run in found.latest(limit=9, account=CLOSE)] == ["1", "3"]
+    assert [run.key.run_id for run in found.latest(limit=9, wanted=RunFilter(account=CLOSE))] == ["1", "3"]
     assert [(one.name, one.runs) for one in found.accounts()] == [(RAZE, 3), (CLOSE, 2)]
-    since = found.since(NOW - dt.timedelta(hours=2, minutes=1))
+    since = found.alike(RunFilter(since=NOW - dt.timedelta(hours=2, minutes=1)))
     assert sorted((alike.account, alike.number, alike.counts.landed) for alike in since) == [
         (CLOSE, 1, 1),
         (RAZE, 1, 0),
         (RAZE, 1, 2),
     ]
     log.run("sales/t/5", account=RAZE, ago=dt.timedelta(hours=1), outcomes={"updated": 2})
-    assert (RAZE, 2) in [(alike.account, alike.number) for alike in found.since(NOW - dt.timedelta(hours=3))]
+    assert (RAZE, 2) in [
+        (alike.account, alike.number) for alike in found.alike(RunFilter(since=NOW - dt.timedelta(hours=3)))
+    ]
 
 
 def test_the_runs_of_a_dag_run_are_distinguished_from_similar_ones(log, reading):

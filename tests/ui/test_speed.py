@@ -37,6 +37,8 @@ BUDGET = {
 }
 GUARDRAILS = [{"limit": name, "measured": "120", "allowed": "5000", "unit": "rows"} for name in ("max_rows", "other")]
 
+COUNTS = ({"updated": 250}, {"updated": 224, "rejected": 25, "ignored": 1})
+
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})"
 KEY = "'sales_sync/task_' || ({number} % 20) || '/run_' || {number}"
 FIELD = "CASE i % 4 WHEN 0 THEN 'value' WHEN 1 THEN 'note' WHEN 2 THEN 'confidence' ELSE 'status_id' END"
@@ -59,10 +61,24 @@ PLANNED = f"""
     {NUMBERS.format(count=PLAN_ROWS * len(FIELDS))} SELECT 'large', i / 4, {FIELD}, 'oppo_' || (i / 4), 'update',
         CAST(i AS TEXT), CAST(i * 7919 % 1000003 AS TEXT), :now, '', '' FROM n
 """
+REJECTS = 50_000
+# Each record of the log's first lines was refused five times, for one of seven reasons.
+REJECT = f"""
+    INSERT INTO crm_rejects
+        (account, record_id, fingerprint, outcome, code, reason, rests, attempts, first_at, last_at)
+    {NUMBERS.format(count=REJECTS)} SELECT :account, 'oppo_' || (i * 5 / 2), 'f', 'rejected', 'BAD_' || (i * 10 % 7),
+        'The CRM did not like it', i >= 0, 5, :now, :now FROM n
+"""
 PAGES = {
     "overview": ("", {}),
     "overview, page 300": ("", {"page": 300}),
     "overview of an account": ("", {"account": CLOSE}),
+    "overview of thirty days": ("", {"range": "30d"}),
+    "overview of all time": ("", {"range": "custom"}),
+    "overview by Dag and outcome": ("", {"range": "30d", "dag": "sales_sync", "outcome": "ignored"}),
+    "overview by verdict": ("", {"range": "30d", "verdict": "refused", "account": CLOSE}),
+    "overview of some days": ("", {"from": f"{NOW - 20 * 24 * _HOUR:%Y-%m-%d}", "to": f"{NOW:%Y-%m-%d}"}),
+    "what runs": ("running", {}),
     "Dag run": ("dag-run", {"dag_id": "sales_sync", "run_id": "run_77"}),
     "run": ("run", {"run_key": "sales_sync/task_17/run_77"}),
     "large run, refused": ("run", {"run_key": "sales_sync/task_0/run_0", "show": "refused"}),
@@ -79,7 +95,7 @@ def fill(engine):
     """Generate the rows inside the database."""
     Database(engine).open()
     with engine.begin() as connection:
-        for statement in (CHANGE, STATE, PLANNED):
+        for statement in (CHANGE, STATE, PLANNED, REJECT):
             moment = NOW.replace(tzinfo=None).isoformat(" ", "microseconds") if engine.dialect.name == "sqlite" else NOW
             known = {"now": moment, "account": CLOSE}
             connection.execute(sa.text(statement), {name: known[name] for name in known if f":{name}" in statement})
@@ -98,12 +114,14 @@ def add_runs(log):
             "tries": 2 if number == 0 else 1,
             "started_at": NOW - number // 20 * _HOUR,
             "finished_at": NOW,
+            "outcomes": json.dumps(COUNTS[number % 5 == 0]),
+            "verdict": "refused" if number % 5 == 0 else "landed",
             "report": json.dumps(
                 {
                     "rows": 250,
                     "calls": 260,
                     "seconds": 9.5,
-                    "outcomes": {"updated": 225, "rejected": 25} if number % 5 == 0 else {"updated": 250},
+                    "outcomes": COUNTS[number % 5 == 0],
                     "rejects": rejects if number % 5 == 0 else [],
                     "budget": BUDGET,
                     "guardrails": GUARDRAILS,

@@ -1,58 +1,124 @@
-"""Serve the overview."""
+"""Serve the overview: what needs a person, what happened, and all refusals of a time as a file."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 
+from airflow_provider_crm.queries.attention import AttentionItem, attention
 from airflow_provider_crm.queries.budgets import of_accounts, windows
-from airflow_provider_crm.queries.run_counts import AlikeRuns
-from airflow_provider_crm.queries.runs import Runs
+from airflow_provider_crm.queries.changes import RunChanges
+from airflow_provider_crm.queries.run_filter import RunFilter
+from airflow_provider_crm.queries.runs import Run, Runs
+from airflow_provider_crm.queries.task_states import with_task_states
 from airflow_provider_crm.queries.totals import Total
-from airflow_provider_crm.ui.access import ReaderDep
+from airflow_provider_crm.queries.trends import trends
+from airflow_provider_crm.ui.access import PageReader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
-from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
+from airflow_provider_crm.ui.filters import RANGES, FilterDep, PageFilter
+from airflow_provider_crm.ui.pages import PageMaker
+from airflow_provider_crm.ui.parameters import PageNumber, PagesDep
+from airflow_provider_crm.ui.refused_file import refused_in_runs
+from airflow_provider_crm.ui.sparkline import sparkline
 from airflow_provider_crm.ui.threads import in_page_thread
+
+if TYPE_CHECKING:
+    from airflow_provider_crm.queries.run_counts import AlikeRuns
 
 router = APIRouter()
 
 _RUNS_ON_A_PAGE = 25
 _BARS = 60
-_PERIODS = {"24 hours": dt.timedelta(hours=24), "7 days": dt.timedelta(days=7)}
-_LONGEST_PERIOD = max(_PERIODS, key=lambda name: _PERIODS[name])
+_DOWNLOAD_SECONDS = 300.0
+_WEEK, _MONTH = dt.timedelta(days=7), dt.timedelta(days=30)
+_RUNNING_SINCE = dt.timedelta(days=3)
 
 
 @router.get("/")
 @in_page_thread
-def overview(pages: PagesDep, reader: ReaderDep, *, account: Text = "", page: PageNumber = 1) -> HTMLResponse:
-    """Show accounts, the sums of the last days, and the last runs."""
-    now = pages.pages.clock.now()
+def overview(
+    pages: PagesDep, reader: ReaderDep, chosen: FilterDep, *, user: GetUserDep, page: PageNumber = 1
+) -> HTMLResponse:
+    """Show what needs a person, what runs, the sums, trends and runs of a time, the budgets and the accounts."""
+    now, offset = pages.pages.clock.now(), (page - 1) * _RUNS_ON_A_PAGE
+    wanted, month = chosen.runs(now), RunFilter(since=now - _MONTH)
+    asks = frozenset(dag_id for dag_id in reader.dags if may_read_answers(user, dag_id))
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
         accounts = runs.accounts()
-        since = {name: runs.since(now - age) for name, age in _PERIODS.items()}
-        offset = (page - 1) * _RUNS_ON_A_PAGE
-        latest = runs.latest(limit=_RUNS_ON_A_PAGE, offset=offset, account=account or None)
-        charted = runs.latest(limit=_BARS, account=account or None)
-        used = of_accounts(runs.last_of_accounts(now - _PERIODS[_LONGEST_PERIOD]), windows(connection, now), now)
+        counts, of_week = runs.alike(wanted), runs.alike(RunFilter(since=now - _WEEK))
+        latest = runs.latest(
+            limit=max(_BARS, _RUNS_ON_A_PAGE) if page == 1 else _RUNS_ON_A_PAGE, offset=offset, wanted=wanted
+        )
+        items = attention(connection, reader.dags, now, asks=asks)
+        used = of_accounts(runs.last_of_accounts(now - _WEEK), windows(connection, now), now)
+        by_day = trends(
+            connection, reader.dags, RunFilter(since=month.since, dag_id=wanted.dag_id, account=wanted.account)
+        )
+        running = _running(runs, now)
+    charted = latest[:_BARS] if page == 1 else []
     return pages.page(
         "overview.html",
-        accounts=[(one, _total(since[_LONGEST_PERIOD], one.name)) for one in accounts],
-        periods={name: _total(found, account) for name, found in since.items()},
+        accounts=[(one, _total(of_week, one.name)) for one in accounts],
+        total=_total(counts),
+        items=_of_filter(items, chosen),
+        running=running,
         bars=bars(charted[::-1]),
         highest=max((sum(run.outcomes.values()) for run in charted), default=0),
         size=(WIDTH, HEIGHT),
-        runs=latest,
-        budgets=[one for one in used if not account or one.run.account == account],
-        total=sum(one.runs for one in accounts if not account or one.name == account),
+        trends=[(one, days) for one in by_day if (days := sparkline(one, now.date()))],
+        runs=with_task_states(latest[:_RUNS_ON_A_PAGE]),
+        budgets=[one for one in used if chosen.account in ("", one.run.account)],
         page=page,
         page_size=_RUNS_ON_A_PAGE,
-        account=account,
+        chosen=chosen,
+        ranges=RANGES,
+        dags=sorted({one.dag_id for one in by_day} | {chosen.dag} - {""}),
     )
 
 
-def _total(runs: list[AlikeRuns], account: str) -> Total:
+def _total(runs: Sequence[AlikeRuns], account: str = "") -> Total:
     """Return the sum of the counts of one account, or of all if it has no name."""
     return Total.from_runs([alike for alike in runs if account in ("", alike.account)])
+
+
+def _of_filter(items: Sequence[AttentionItem], chosen: PageFilter) -> list[AttentionItem]:
+    """Return the items about the account that the reader chose; time and outcome do not hide what needs a person."""
+    return [item for item in items if chosen.account in ("", item.account)]
+
+
+def _running(runs: Runs, now: dt.datetime) -> list[Run]:
+    return [run for run in with_task_states(runs.running(now - _RUNNING_SINCE)) if run.alive]
+
+
+@router.get("/running")
+@in_page_thread
+def running_now(pages: PagesDep, reader: ReaderDep) -> HTMLResponse:
+    """Show the progress of the runs that go on: a part of the overview, which its script fetches again and again."""
+    with pages.pages.ledger.connection() as connection:
+        found = _running(Runs(connection, reader.dags), pages.pages.clock.now())
+    return pages.page("running.html", running=found)
+
+
+@router.get("/refused.csv")
+@in_page_thread
+def refused_csv(pages: PagesDep, reader: ReaderDep, chosen: FilterDep) -> StreamingResponse:
+    """Serve all refused rows of the runs that match the filters, as a file."""
+    wanted = chosen.runs(pages.pages.clock.now())
+    return StreamingResponse(
+        pages.pages.threads.iterate(_file(pages, reader, wanted)),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="refused.csv"'},
+    )
+
+
+def _file(pages: PageMaker, reader: PageReader, wanted: RunFilter) -> Iterator[str]:
+    with pages.pages.ledger.connection(_DOWNLOAD_SECONDS) as connection:
+        found = Runs(connection, reader.dags).with_failures(wanted)
+        parts = ((key, at, RunChanges(connection, key, retried=retried).all_refused()) for key, at, retried in found)
+        yield from refused_in_runs(parts, outcome=wanted.outcome, account=wanted.account)
