@@ -21,13 +21,17 @@ def get_crm_commands() -> list[CLICommand]:
     commands = (
         _account(),
         _doctor(),
+        _export(),
         _fence(),
+        _import(),
+        _prune(),
+        _rotate_fernet_key(),
     )
     text = "Look into the CRM provider's ledger, and look after it"
     return [GroupCommand(name="crm", help=text, subcommands=commands)]
 
 
-def _arg(*flags: str, **more: str) -> Arg:
+def _arg(*flags: str, **more: object) -> Arg:
     return Arg(flags, **more)  # type: ignore[no-untyped-call]  # of Airflow
 
 
@@ -78,7 +82,27 @@ def _account() -> GroupCommand:
             "before writes nothing until this was run. crm_accounts records who confirmed it and when."
         ),
     )
-    return GroupCommand(name="account", help="Names of accounts", subcommands=(confirm,))
+    rename = _command(
+        "rename",
+        "account.rename",
+        "Give an account another name, in all tables",
+        _arg("old", help="Its name, as in reports: vendor:host:organization"),
+        _arg("new", help="Its new name, of the same form"),
+        _LEDGER,
+        description="The new name must not be there yet, and no run may be writing to the account.",
+    )
+    forget = _command(
+        "forget",
+        "account.forget",
+        "Count all values of an account as unknown",
+        _arg("account", help="Name of the account, as in reports: vendor:host:organization"),
+        _LEDGER,
+        description=(
+            "After the CRM, or the ledger, was restored from a backup: each run then sends what it wants once more. "
+            "Data times stay, so that older data stays out."
+        ),
+    )
+    return GroupCommand(name="account", help="Names of accounts", subcommands=(confirm, forget, rename))
 
 
 def _doctor() -> ActionCommand:
@@ -92,4 +116,57 @@ def _doctor() -> ActionCommand:
             "Checks versions, vendors, options, ledger, Fernet key, clocks and page, and a connection if one is named. "
             "It changes nothing; only a renewed OAuth token is stored. The exit code is 1 if there is a problem."
         ),
+    )
+
+
+def _prune() -> ActionCommand:
+    return _command(
+        "prune",
+        "prune.old_changes",
+        "Delete changes that are older than some days",
+        _arg("--older-than-days", type=int, help="Number of days. Default: [crm] keep_changes_days"),
+        _arg("--batch-rows", type=int, help="Rows of one transaction, at most. Default: 10,000"),
+        _arg("--dry-run", action="store_true", help="Count them, and delete nothing"),
+        _LEDGER,
+        description=(
+            "Runs may write at the same time. A run's changes and tries go once all of them are old; the run itself "
+            "stays, with its report, and can no longer be undone. Rows of plans that were applied, reads of plans that "
+            "were never completed, and refusals of rows that no run has had since go, too. Values of fields, and plans "
+            "that were not applied, always stay."
+        ),
+    )
+
+
+def _export() -> ActionCommand:
+    return _command(
+        "export",
+        "ledger_file.export_file",
+        "Write the whole ledger into one file",
+        _arg("file", help="A new file, such as crm_ledger.jsonl.gz"),
+        _LEDGER,
+        description=(
+            "Runs may write at the same time: the file has what was stored at one moment. It is gzipped JSON, a line "
+            "for each row, and only its owner may read it. Tokens in it stay encrypted with Airflow's Fernet key."
+        ),
+    )
+
+
+def _import() -> ActionCommand:
+    return _command(
+        "import",
+        "ledger_file.import_file",
+        "Read a file of `airflow crm export` into an empty ledger",
+        _arg("file", help="The file"),
+        _LEDGER,
+        description="All of it or nothing: a file that was cut, and a ledger that has rows, change nothing.",
+    )
+
+
+def _rotate_fernet_key() -> ActionCommand:
+    return _command(
+        "rotate-fernet-key",
+        "fernet_key.rotate",
+        "Encrypt the tokens in the ledger with the first of Airflow's Fernet keys",
+        _LEDGER,
+        description="The old key has to stand behind the new one in [core] fernet_key until this was run.",
     )

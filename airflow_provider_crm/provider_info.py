@@ -21,6 +21,8 @@ _HOOKS = {
 }
 """The hook classes of the package's own vendors."""
 
+_OPERATORS = tuple(f"airflow_provider_crm.operators.{name}" for name in ("opportunity", "plan", "ledger"))
+
 _OPTIONS = {
     "ledger_conn_id": {
         "description": "Connection to the PostgreSQL or SQLite database of the ledger. "
@@ -45,6 +47,14 @@ _OPTIONS = {
         "type": "float",
         "example": "0.8",
         "default": "0.5",
+    },
+    "keep_changes_days": {
+        "description": "Number of days after which `airflow crm prune` and PruneLedgerOperator delete the changes of "
+        "runs from the ledger. If empty, changes are kept for ever.",
+        "version_added": None,
+        "type": "integer",
+        "example": "365",
+        "default": "",
     },
     "ledger_hash_fields": {
         "description": "Fields, separated by commas, whose values the ledger stores only as hashes. "
@@ -80,7 +90,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": title,
-                "python-modules": ["airflow_provider_crm.operators.opportunity", "airflow_provider_crm.operators.plan"],
+                "python-modules": list(_OPERATORS),
             }
             for title in titles
         ],

@@ -53,6 +53,30 @@ class Cipher(Protocol):
         ...
 
 
+def encrypt_again(database: Database, cipher: Cipher) -> int:
+    """Encrypt all stored tokens with the cipher's first key; return the number of rows.
+
+    A worker that refreshes a token at the same time waits, or is waited for.
+
+    Args:
+        database: Where they are stored.
+        cipher: Decrypts them with any of its keys.
+
+    Raises:
+        ConfigurationError: A token was encrypted with a key that the cipher does not have; those before it are done.
+        LedgerUnavailableError: The database cannot be used.
+    """
+    with database.transaction() as connection:
+        names = connection.execute(sa.select(tokens.c.name).order_by(tokens.c.name)).scalars().all()
+    for name in names:
+        with database.transaction(lock=name) as connection:
+            row = connection.execute(sa.select(tokens).where(tokens.c.name == name)).one()
+            stored = {"access_token": row.access_token, "refresh_token": row.refresh_token}
+            again = {key: text and cipher.encrypt(cipher.decrypt(text)) for key, text in stored.items()}
+            connection.execute(sa.update(tokens).where(tokens.c.name == name).values(again))
+    return len(names)
+
+
 class StoredTokens:
     """The access token of one connection, refreshed by the worker that first needs it.
 

@@ -82,6 +82,7 @@ class Dialect(ABC):
         reads_columns: Whether texts travel faster as one text for each column, see `text_columns`.
         updates_apart: Number of transactions in which rows that were stored side by side are updated.
         after_create: Statements that follow the creation of the tables.
+        byte_order: The collation that sorts texts byte by byte.
     """
 
     is_file: ClassVar[bool] = False
@@ -90,6 +91,7 @@ class Dialect(ABC):
     reads_columns: ClassVar[bool] = False
     updates_apart: ClassVar[int] = 1
     after_create: ClassVar[tuple[str, ...]] = ()
+    byte_order: ClassVar[str]
 
     @abstractmethod
     def prepare(self, engine: Engine) -> None:
@@ -126,6 +128,14 @@ class Dialect(ABC):
     @abstractmethod
     def plan_for_all_rows(self, connection: Connection) -> None:
         """Let the database plan each statement of this transaction for a result that is read to its end."""
+
+    @abstractmethod
+    def begin_snapshot(self, connection: Connection) -> None:
+        """Let all queries of this reading transaction see what was stored when it began."""
+
+    @abstractmethod
+    def continue_ids(self, connection: Connection, table: sa.Table) -> None:
+        """Let the numbers that the database counts up go on after the largest one, where rows came with theirs."""
 
     @abstractmethod
     def now(self, connection: Connection) -> dt.datetime | None:
@@ -187,6 +197,14 @@ class Dialect(ABC):
         """Return the day of a moment in UTC, as `YYYY-MM-DD`."""
 
     @abstractmethod
+    def text_after(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
+        """Return the part of a text after the first separator; all of it if there is none."""
+
+    @abstractmethod
+    def replace_view(self, name: str, query: str) -> tuple[str, ...]:
+        """Return the statements that create a view, or replace it by one with the same columns first."""
+
+    @abstractmethod
     def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
         """Return a member of a JSON object that is stored as text: as text, or as a number where texts have no type."""
 
@@ -202,6 +220,7 @@ class Sqlite(Dialect):
     updates_by_row = True
     takes_parameters = True
     locks_rows = False
+    byte_order = "BINARY"
 
     def prepare(self, engine: Engine) -> None:
         """Take the write lock when a transaction begins, and wait for it, instead of failing half-way."""
@@ -240,6 +259,13 @@ class Sqlite(Dialect):
 
     def plan_for_all_rows(self, connection: Connection) -> None:
         """Do nothing: SQLite has no other plans."""
+
+    def begin_snapshot(self, connection: Connection) -> None:
+        """Begin a transaction that only reads: the driver begins one before a write only."""
+        connection.exec_driver_sql("BEGIN")
+
+    def continue_ids(self, connection: Connection, table: sa.Table) -> None:
+        """Do nothing: SQLite looks for the largest number itself."""
 
     def now(self, connection: Connection) -> dt.datetime | None:  # noqa: ARG002 - the others ask the database
         """Return None: the file is on this machine."""
@@ -281,6 +307,14 @@ class Sqlite(Dialect):
         """Cut the text."""
         return sa.func.substr(sa.type_coerce(column, sa.Text), 1, 10, type_=sa.Text)
 
+    def text_after(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
+        """Cut the text after the separator's index, which is 0 if there is none."""
+        return sa.func.substr(column, sa.func.instr(column, separator) + 1)
+
+    def replace_view(self, name: str, query: str) -> tuple[str, ...]:
+        """Drop it first: views that depend on it stay."""
+        return (f"DROP VIEW IF EXISTS {name}", f"CREATE VIEW {name} AS {query}")
+
     def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
         """Extract the member."""
         return sa.func.json_extract(column, f"$.{key}")
@@ -298,6 +332,7 @@ class Postgresql(Dialect):
 
     locks_rows = True
     reads_columns = True
+    byte_order = "C"
     # A new version of a row goes into its own page, and into no index, as long as there is room. The room that earlier
     # versions took is free once their transaction has ended. So a page has to be filled in several of them.
     updates_apart = 4
@@ -352,6 +387,18 @@ class Postgresql(Dialect):
     def plan_for_all_rows(self, connection: Connection) -> None:
         """Expect of no cursor that it ends after the first tenth of its rows, which makes the whole slow."""
         connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
+
+    def begin_snapshot(self, connection: Connection) -> None:
+        """Read what the first query sees."""
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+    def continue_ids(self, connection: Connection, table: sa.Table) -> None:
+        """Set the sequence behind the number."""
+        column = table.autoincrement_column
+        if column is not None and isinstance(column.type, sa.BigInteger):
+            sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+            largest = sa.select(sa.func.max(column)).scalar_subquery()
+            connection.execute(sa.select(sa.func.setval(sequence, largest)).where(largest.is_not(None)))
 
     def now(self, connection: Connection) -> dt.datetime | None:
         """Return the server's time at this moment, not that of the transaction's beginning."""
@@ -408,6 +455,14 @@ class Postgresql(Dialect):
     def day_of(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         """Write the moment in UTC."""
         return sa.func.to_char(sa.func.timezone("UTC", column), "YYYY-MM-DD", type_=sa.Text)
+
+    def text_after(self, column: sa.ColumnElement[str], separator: str) -> sa.ColumnElement[Any]:
+        """Cut the text after the separator's index, which is 0 if there is none."""
+        return sa.func.substr(column, sa.func.strpos(column, separator) + 1)
+
+    def replace_view(self, name: str, query: str) -> tuple[str, ...]:
+        """Replace it in place: views of users may depend on it."""
+        return (f"CREATE OR REPLACE VIEW {name} AS {query}",)
 
     def json_member(self, column: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
         """Read the member as text."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 5
+VERSION = 6
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -48,6 +48,7 @@ runs = sa.Table(
     sa.Column("outcomes", sa.Text, comment="JSON: rows by outcome word, from the report; null without one."),
     sa.Column("verdict", sa.Text, comment="One word for the run's end, such as landed; null while it runs."),
     sa.Column("progress", sa.Text, comment="JSON: how far the run was a moment ago; null once it has ended."),
+    sa.Column("pruned_at", UtcDateTime, comment="When its changes and tries were pruned; null while they are kept."),
     sa.Index("crm_runs_started", "started_at", "account", "run_key", "verdict", "outcomes"),
     comment="One row per run and account.",
 )
@@ -103,7 +104,7 @@ changes = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="The same as a sentence; else empty."),
     sa.Column("at", UtcDateTime, nullable=False, comment="When the outcome was recorded."),
     sa.Index("crm_changes_run", "run_key", "outcome", "id"),
-    sa.Index("crm_changes_record", "account", "record_id", "id"),
+    sa.Index("crm_changes_record", "record_id", "id"),
     comment="One row per field that a run sent, or row that it refused.",
 )
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import REVISIONS, VERSION, metadata, revisions, schema_version
+from airflow_provider_crm.database.views import create_views, drop_views
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def migrate(engine: Engine) -> None:
             connection.execute(sa.insert(schema_version).values(version=VERSION))
             for statement in dialect.after_create:
                 connection.exec_driver_sql(statement)
+            create_views(connection)
             return
         refuse_newer(version)
         if version < VERSION:
@@ -83,6 +85,7 @@ def _run_scripts(connection: Connection, version: int, to: int = VERSION) -> Non
     from alembic import command
     from alembic.config import Config
 
+    drop_views(connection)
     revisions.create(connection, checkfirst=True)
     connection.execute(sa.delete(revisions))
     if version:
@@ -93,6 +96,7 @@ def _run_scripts(connection: Connection, version: int, to: int = VERSION) -> Non
     with _ALEMBIC:
         command.upgrade(config, _revision(to))
     if to == VERSION:
+        create_views(connection)
         _store_comments(connection)
     connection.execute(sa.update(schema_version).values(version=to))
 

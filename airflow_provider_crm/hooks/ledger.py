@@ -55,6 +55,24 @@ def ledger_database(ledger_conn_id: str | None) -> Database | None:
     return _database_of(ledger_conn_id) if ledger_conn_id else Database.at(_file_of_this_machine())
 
 
+def keep_changes_days() -> int | None:
+    """Return the number of days for which the change log is kept: `[crm] keep_changes_days`; None for ever.
+
+    Raises:
+        ConfigurationError: The setting is no whole number from 1.
+    """
+    text = (conf.get("crm", "keep_changes_days", fallback="") or "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        msg = (
+            f"[crm] keep_changes_days is {text!r}; set it to a whole number of days, 1 or more, or leave it empty to "
+            "keep all changes. Nothing was deleted."
+        )
+        raise ConfigurationError(msg)
+    return int(text)
+
+
 def hashed_fields() -> frozenset[str]:
     """Return the fields whose values the ledger stores as hashes only: `[crm] ledger_hash_fields`."""
     names = conf.get("crm", "ledger_hash_fields", fallback="") or ""
@@ -146,6 +164,18 @@ def token_cipher(name: str) -> Cipher:
         ConfigurationError: If Airflow has no valid Fernet key.
     """
     return _Fernet(name)
+
+
+def encrypt_tokens_again(database: Database) -> int:
+    """Encrypt all tokens in the ledger with the first of Airflow's Fernet keys; return the number of rows.
+
+    Raises:
+        ConfigurationError: Airflow has no valid key, or a token was encrypted with none of its keys.
+        LedgerUnavailableError: The database cannot be used.
+    """
+    from airflow_provider_crm.client.oauth import encrypt_again
+
+    return encrypt_again(database, _Fernet("The ledger"))
 
 
 class _Fernet:

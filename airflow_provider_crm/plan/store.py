@@ -182,7 +182,7 @@ class PlanStore:
         """Read what a run wrote, or may have written, by record; the database is locked until all of it is read.
 
         Raises:
-            ConfigurationError: If the ledger knows no such run of that account.
+            ConfigurationError: If the ledger knows no such run of that account, or has pruned its changes.
         """
         of_run = (changes.c.run_key == run_key, changes.c.account == account)
         query = (
@@ -191,13 +191,12 @@ class PlanStore:
             .order_by(changes.c.record_id, changes.c.id)
         )
         with self._database.transaction() as connection:
-            if (
-                connection.execute(
-                    sa.select(runs.c.run_key).where(runs.c.run_key == run_key, runs.c.account == account)
-                ).first()
-                is None
-            ):
+            stored = sa.select(runs.c.pruned_at).where(runs.c.run_key == run_key, runs.c.account == account)
+            run = connection.execute(stored).first()
+            if run is None:
                 raise ConfigurationError(self._unknown_run(connection, run_key, account))
+            if run.pruned_at is not None:
+                raise ConfigurationError(_pruned(run_key, run.pruned_at))
             found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
             for record_id, rows in groupby(found, key=lambda row: row.record_id):
                 yield WrittenRecord(record_id, _written(rows))
@@ -210,6 +209,13 @@ class PlanStore:
             f"The ledger has no run {run_key!r} of account {account!r}; a run key is 'dag/task/run', as in the "
             f"task's report. The latest: {known}."
         )
+
+
+def _pruned(run_key: str, pruned_at: dt.datetime) -> str:
+    return (
+        f"The changes of run {run_key!r} were pruned on {pruned_at:%Y-%m-%d}, so that it cannot be undone; "
+        "[crm] keep_changes_days says for how many days changes are kept."
+    )
 
 
 def _written(rows: Iterable[Row[Any]]) -> tuple[WrittenField, ...]:

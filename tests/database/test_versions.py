@@ -31,7 +31,10 @@ from airflow_provider_crm.vendors.limits import Limits
 from . import version_1
 
 RENAMED = {"crm_tries": {"number": "try_number"}}
-ADDED = {"crm_field_states": {"claim_value": None}, "crm_runs": {"verdict": None, "progress": None}}
+ADDED = {
+    "crm_field_states": {"claim_value": None},
+    "crm_runs": {"verdict": None, "progress": None, "pruned_at": None},
+}
 OLD_REFUSAL = "The ledger is of version {found}, this package knows up to 1; upgrade airflow-provider-crm."
 OPEN = """
 import sys

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.database import views as ledger_views
 from airflow_provider_crm.database.schema import metadata
 from airflow_provider_crm.provider_info import get_provider_info
 from tests.docs.pages import DOCS
@@ -25,13 +26,22 @@ def tables() -> str:
     return "".join(f"\n### `{table.name}`\n\n{table.comment}\n\n{_columns(table)}" for table in _in_order()) + "\n"
 
 
+def views() -> str:
+    """Return a section for each view on the ledger, with its columns."""
+    found = ledger_views.metadata.tables.values()
+    return "".join(f"\n### `{view.name}`\n\n{view.comment}\n\n{_columns(view, of_view=True)}" for view in found) + "\n"
+
+
 def _in_order() -> list[sa.Table]:
     """Return the tables in the order of the schema, and those of its version at the end."""
     return sorted(metadata.tables.values(), key=lambda table: table.name.endswith("_version"))
 
 
-def _columns(table: sa.Table) -> str:
-    rows = [f"| `{column.name}` | {_kind(column)} | {_cell(column.comment or '')} |\n" for column in table.columns]
+def _columns(table: sa.Table, *, of_view: bool = False) -> str:
+    def kind(column: sa.Column[object]) -> str:
+        return _kind(column).removesuffix(", or null") if of_view else _kind(column)
+
+    rows = [f"| `{column.name}` | {kind(column)} | {_cell(column.comment or '')} |\n" for column in table.columns]
     return "| column | type | |\n|---|---|---|\n" + "".join(rows)
 
 
@@ -66,7 +76,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-PARTS = {"tables": tables, "settings": settings, "arrows": arrows}
+PARTS = {"tables": tables, "views": views, "settings": settings, "arrows": arrows}
 
 
 def renewed(text: str) -> str:

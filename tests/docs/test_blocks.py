@@ -38,6 +38,7 @@ OPERATORS = {
 RUN_ELSEWHERE = {
     "README.md": "the demo and the tests are run by .ci/run, the DAG by tests/docs/test_readme.py",
     "quickstart.md": "typed by tests/docs/test_quickstart.py",
+    "operations.md": "typed by tests/docs/test_operations.py",
     "hubspot.md": "typed by tests/test_hubspot_page.py",
 }
 NOT_RUN = {

@@ -25,6 +25,22 @@ RUNS = (
     ("hubspot_scores", "2026-03-11T00:00:00-04:00"),
 )
 SHARDED = range(100, 140)
+OLD_RUN = "close_daily_sql/deal_values/scheduled__2020-03-08T05:00:00+00:00"
+
+
+def add_old_run(path):
+    """A run of six years ago, with one line in the change log."""
+    moment, account = "2020-03-08 05:00:00.000000", "close:api.close.com:orga_old"
+    with closing(sqlite3.connect(path)) as ledger, ledger:
+        ledger.execute(
+            "INSERT INTO crm_runs (run_key, account, tries, started_at, finished_at, report) VALUES (?, ?, 1, ?, ?, ?)",
+            (OLD_RUN, account, moment, moment, "{}"),
+        )
+        ledger.execute(
+            "INSERT INTO crm_changes (run_key, account, record_id, field, before_known, outcome, code, reason, at) "
+            "VALUES (?, ?, 'oppo_1', 'value', false, 'updated', '', '', ?)",
+            (OLD_RUN, account, moment),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +70,8 @@ def ran(world, row):
         edit(made.sandbox, "oppo_11", {"value": 7_700})
         conf = {"run_key": later.reports["deal_values"]["run_key"]}
         runs["crm_undo", "2026-03-12"] = process.run("crm_undo", "2026-03-12T02:00:00-04:00", conf=conf)
+        add_old_run(made.home.root / "crm_ledger.db")
+        runs["crm_maintenance", "2026-03-15"] = process.run("crm_maintenance", "2026-03-15T05:30:00-04:00")
     return made, runs
 
 
@@ -175,3 +193,13 @@ def test_undo_leaves_alone_what_somebody_changed_since(ran):
     assert (undo.state, report["outcomes"]) == ("failed", {"updated": 1, "rejected": 1})
     assert [(reject["record_id"], reject["code"]) for reject in report["rejects"]] == [("oppo_11", "CONFLICT")]
     assert made.sandbox.close.opportunity("oppo_11")["value"] == 7_700
+
+
+def test_maintenance_prunes_old_runs_and_keeps_those_of_today(ran):
+    """What a run of six years ago wrote is gone, and its report stays; every run of the other examples is whole."""
+    made, runs = ran
+    assert runs["crm_maintenance", "2026-03-15"].state == "success"
+    with closing(sqlite3.connect(made.home.root / "crm_ledger.db")) as ledger:
+        assert ledger.execute("SELECT run_key FROM crm_runs WHERE pruned_at IS NOT NULL").fetchall() == [(OLD_RUN,)]
+        assert ledger.execute("SELECT count(*) FROM crm_changes WHERE run_key = ?", (OLD_RUN,)).fetchone() == (0,)
+        assert ledger.execute("SELECT count(DISTINCT run_key) FROM crm_changes").fetchone()[0] > len(SHARDED) / 8
