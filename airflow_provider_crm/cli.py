@@ -5,6 +5,10 @@ Airflow imports this whenever its command line starts, so a command's module in 
 
 from __future__ import annotations
 
+import datetime as dt
+from argparse import ArgumentTypeError
+from typing import Any
+
 from airflow.cli.cli_config import (
     ARG_OUTPUT,
     ARG_VERBOSE,
@@ -26,17 +30,37 @@ def get_crm_commands() -> list[CLICommand]:
         _import(),
         _prune(),
         _rotate_fernet_key(),
+        _plan(),
+        _record(),
+        _runs(),
+        _status(),
+        _vendors(),
     )
     text = "Look into the CRM provider's ledger, and look after it"
     return [GroupCommand(name="crm", help=text, subcommands=commands)]
 
 
-def _arg(*flags: str, **more: object) -> Arg:
+def _arg(*flags: str, **more: Any) -> Arg:
     return Arg(flags, **more)  # type: ignore[no-untyped-call]  # of Airflow
 
 
 _LEDGER = _arg("--ledger-conn-id", help="Connection to the ledger's database. Default: the one that tasks use, too.")
+_ACCOUNT = _arg("--account", help="Name of the account, as in reports: vendor:host:organization")
 _READING = (_LEDGER, ARG_OUTPUT, ARG_VERBOSE)
+
+
+def _limit(number: int, what: str) -> Arg:
+    return _arg("--limit", type=int, default=number, help=f"Maximum number of {what}. Default: {number}")
+
+
+def _moment(text: str) -> dt.datetime:
+    """Read a point in time, or the beginning of a date, in UTC if it names no offset."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as err:
+        msg = f"{text!r} is no date or time such as 2026-11-30 or 2026-11-30T08:00:00+01:00"
+        raise ArgumentTypeError(msg) from err
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _command(name: str, function: str, text: str, *args: Arg, description: str | None = None) -> ActionCommand:
@@ -169,4 +193,56 @@ def _rotate_fernet_key() -> ActionCommand:
         "Encrypt the tokens in the ledger with the first of Airflow's Fernet keys",
         _LEDGER,
         description="The old key has to stand behind the new one in [core] fernet_key until this was run.",
+    )
+
+
+def _plan() -> GroupCommand:
+    show = _command(
+        "show",
+        "plan.show",
+        "Show a plan: counts, sums, and its rows, the largest amounts first",
+        _arg("plan_id", help="Id of the plan, as in the report of the run that made it"),
+        _arg("--verdict", default="changes", help="Show the rows of this verdict. Default: all that would be written"),
+        _limit(50, "rows"),
+        *_READING,
+    )
+    return GroupCommand(name="plan", help="Plans: the difference before it is written", subcommands=(show,))
+
+
+def _record() -> ActionCommand:
+    return _command(
+        "record",
+        "record.record",
+        "Show the values of one opportunity as the ledger knows them, and its history",
+        _arg("record_id", help="The CRM's id of the opportunity"),
+        _ACCOUNT,
+        _limit(50, "changes"),
+        *_READING,
+    )
+
+
+def _runs() -> ActionCommand:
+    return _command(
+        "runs",
+        "runs.runs",
+        "List the runs that began last, and what became of each",
+        _ACCOUNT,
+        _arg("--dag-id", help="Id of the Dag"),
+        _arg("--since", type=_moment, help="Runs that began at this time or later; ISO 8601, UTC without an offset"),
+        _limit(25, "runs"),
+        *_READING,
+    )
+
+
+def _vendors() -> ActionCommand:
+    return _command("vendors", "vendors.vendors", "List the installed vendors", ARG_OUTPUT, ARG_VERBOSE)
+
+
+def _status() -> ActionCommand:
+    return _command(
+        "status",
+        "status.status",
+        "Show what needs attention, the accounts, and the last runs",
+        _limit(10, "last runs"),
+        *_READING,
     )

@@ -46,7 +46,7 @@ ARROWS = {
     "transfers": {"rows", "hooks", "sync", "operators"},
     "queries": {"values", "vendors", "database", "budget", "report", "plan", "hooks"},
     "ui": {"values", "vendors", "report", "plan", "hooks", "queries"},
-    "commands": {"vendors", "database", "ledger", "client", "hooks", "queries", "provider_info"},
+    "commands": {"vendors", "database", "ledger", "client", "plan", "hooks", "queries", "provider_info"},
     "cli": set(),
     "provider_info": {"vendors"},
     "sandbox": set(),

@@ -16,6 +16,11 @@ from airflow.cli.simple_table import AirflowConsole
 _FOR_PROGRAMS = ("json", "yaml")
 
 
+def is_for_programs(output: str) -> bool:
+    """Return whether a format keeps the types of values."""
+    return output in _FOR_PROGRAMS
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str, columns: Sequence[str] | None = None) -> None:
     """Print rows that have the same keys.
 
@@ -24,7 +29,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str, columns: Sequence
         output: json, yaml, table or plain.
         columns: The keys that a table shows; None for all.
     """
-    if output in _FOR_PROGRAMS:
+    if is_for_programs(output):
         print_object([dict(row) for row in rows], output)
         return
     cells = [{name: _cell(row[name]) for name in columns or row} for row in rows]
@@ -43,10 +48,9 @@ def print_object(content: Any, output: str) -> None:  # noqa: ANN401 - any JSON
         console.print_as_yaml(plain)
 
 
-def print_title(text: str, output: str) -> None:
-    """Print the title of a table; programs get none."""
-    if output not in _FOR_PROGRAMS:
-        print(f"\n{text}")
+def print_title(text: str) -> None:
+    """Print the title of a table."""
+    print(f"\n{text}\n")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -38,16 +38,20 @@ _NONE_YET = (
 )
 
 
-def configured_ledger() -> Engine:
-    """Return the ledger that tasks use by default, for reading only.
+def configured_ledger(ledger_conn_id: str = DEFAULT_LEDGER) -> Engine:
+    """Return a ledger for reading only.
+
+    Args:
+        ledger_conn_id: Connection to its database; by default the ledger that tasks use by default.
 
     Raises:
         ConfigurationError: There is no such ledger, or the API server cannot open it.
     """
     try:
-        database = ledger_database(DEFAULT_LEDGER)
+        database = ledger_database(ledger_conn_id)
     except AirflowException as err:
-        msg = f"The ledger's connection, which [crm] ledger_conn_id names, cannot be read: {err}."
+        named = ", which [crm] ledger_conn_id names," if ledger_conn_id == DEFAULT_LEDGER else ""
+        msg = f"The ledger's connection{named} cannot be read: {err}."
         raise ConfigurationError(msg) from err
     if database is None:
         raise ConfigurationError(_NONE_YET)
@@ -116,7 +120,7 @@ class LedgerReader:
         with ExitStack() as otherwise:
             found = self._find()
             otherwise.callback(found.dispose)
-            _check(found)
+            check_version(found)
             otherwise.pop_all()
         with self._lock:
             if self._engine is None:
@@ -158,8 +162,12 @@ def _cut_after(seconds: float, engine: Engine) -> Iterator[Connection]:
         connection.close()
 
 
-def _check(engine: Engine) -> None:
-    """Refuse a database without the ledger's tables, or with those of another version."""
+def check_version(engine: Engine) -> None:
+    """Refuse a database without the ledger's tables, or with those of another version.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
     with _cut_after(ANSWER_SECONDS, engine) as connection:
         found = stored_version(connection)
     if found is None:
