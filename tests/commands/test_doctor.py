@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 from airflow_provider_crm.database.mounts import network_file_system
 from airflow_provider_crm.database.schema import VERSION, metadata
 from airflow_provider_crm.sandbox.hubspot.tokens import READ_DEALS, READ_SCHEMA, WRITE_DEALS
-from tests.outside_vendor.distributions import install, variant
+from tests.outside_vendor.distributions import ACME, install, variant
 
 NETWORK = """
 /dev/sda1 / ext4 rw 0 0
@@ -37,7 +37,7 @@ def doctor(crm):
         results = json.loads(ended.out)
         assert all(set(one) == {"check", "state", "sentence", "cure"} for one in results)
         assert all(bool(one["cure"]) == (one["state"] != "ok") for one in results)
-        found = {one["check"]: (one["state"], one["sentence"], one["cure"]) for one in results if one["state"] != "ok"}
+        found = not_ok(results)
         assert ended.code == any(one["state"] == "problem" for one in results)
         return ended.code, found
 
@@ -247,33 +247,51 @@ def test_a_required_package_that_is_too_old(doctor, monkeypatch, tmp_path):
     assert "pip install 'pandas>=2.2.2'" in found["requirements"][2]
 
 
-def in_another_interpreter(*paths, without=""):
-    """The results that are not ok in an interpreter that finds these folders first, and lacks a package."""
+def in_another_interpreter(*paths, without="", words=("doctor",)):
+    """What a command prints as JSON, and its exit code, in an interpreter that finds folders first and lacks one."""
     code = f"""
 import sys
 sys.path[:0] = {[str(path) for path in paths]}
 sys.path[:] = [path for path in sys.path if path != {without!r}]
 from airflow.cli import cli_parser
-args = cli_parser.get_parser().parse_args(["crm", "doctor", "-o", "json"])
+args = cli_parser.get_parser().parse_args(["crm", *{list(words)}, "-o", "json"])
 args.func(args)
 """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    results = json.loads(done.stdout)
-    found = {one["check"]: (one["state"], one["sentence"], one["cure"]) for one in results if one["state"] != "ok"}
-    return done.returncode, found
+    return done.returncode, json.loads(done.stdout)
+
+
+def not_ok(results):
+    """The results that are not ok: state, sentence and cure by check."""
+    return {one["check"]: (one["state"], one["sentence"], one["cure"]) for one in results if one["state"] != "ok"}
 
 
 def test_a_vendor_of_another_distribution_that_cannot_be_used(tmp_path):
     """15: it is named with its distribution; the package's own vendors are fine."""
     site = tmp_path / "site"
     install(variant(tmp_path / "newer", "bolt", "api_version = 1", "api_version = 2"), site)
-    code, found = in_another_interpreter(site)
+    code, results = in_another_interpreter(site)
+    found = not_ok(results)
     assert (code, list(found)) == (1, ["vendors"])
     state, sentence, cure = found["vendors"]
     assert (state, cure) == ("problem", "Upgrade airflow-provider-crm.")
     assert "of the distribution airflow-provider-bolt 1.0.0 was written for API version 2" in sentence
+
+
+def test_vendors_of_other_distributions_are_listed(tmp_path):
+    """One that can be used has its fields; one that cannot has the reason. Both have their distribution."""
+    site = tmp_path / "site"
+    install(ACME, site)
+    install(variant(tmp_path / "newer", "bolt", "api_version = 1", "api_version = 2"), site)
+    code, rows = in_another_interpreter(site, words=["vendors"])
+    found = {row["connection_type"]: row for row in rows}
+    assert (code, found["close"]["is_own"], found["acme"]["is_own"]) == (0, True, False)
+    assert found["acme"]["distribution"].startswith("airflow-provider-acme ")
+    assert found["acme"]["fields"]
+    assert found["bolt"]["distribution"] == "airflow-provider-bolt 1.0.0"
+    assert "Upgrade airflow-provider-crm." in found["bolt"]["problem"]
 
 
 def test_an_environment_without_pyarrow(tmp_path):
@@ -282,7 +300,8 @@ def test_an_environment_without_pyarrow(tmp_path):
     for path in site.iterdir():
         if not path.name.startswith("pyarrow"):
             (tmp_path / path.name).symlink_to(path)
-    code, found = in_another_interpreter(tmp_path, without=str(site))
+    code, results = in_another_interpreter(tmp_path, without=str(site))
+    found = not_ok(results)
     assert (code, list(found)) == (0, ["pyarrow"])
     assert "Parquet files" in found["pyarrow"][1]
     assert "pip install 'airflow-provider-crm[parquet]'" in found["pyarrow"][2]

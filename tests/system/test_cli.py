@@ -67,3 +67,27 @@ def test_a_new_key_is_confirmed_from_the_command_line(airflow):
     assert code == 1
     assert "The ledger knows no account 'close:nobody:here'" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.long
+def test_the_commands_of_a_shell(airflow):
+    """Nothing but JSON on the standard output, one sentence on the standard error, and the exit code."""
+    code, told = airflow("crm", "doctor", "writer", "-o", "json", "--ledger-conn-id", "nowhere")
+    assert code == 1
+    assert "AIRFLOW_CONN_NOWHERE" in told
+    code, told = airflow("crm", "runs", "--since", "yesterday")
+    assert code == 2
+    assert "'yesterday' is no date or time such as 2026-11-30" in told
+    code, told = airflow("crm", "plan", "show", "plan-9")
+    assert code == 1
+    assert "Traceback" not in told
+
+
+@pytest.mark.long
+def test_json_is_for_pipes(crm_sandbox, airflow_db, tmp_path):
+    """The log goes elsewhere, as with Airflow's own commands."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "airflow", "crm", "doctor", "close_default", "-o", "json", "-v"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    found = {one["check"]: one["state"] for one in json.loads(done.stdout)}
+    assert (done.returncode, found["authentication"]) == (0, "ok")
