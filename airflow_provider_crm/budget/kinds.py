@@ -187,10 +187,13 @@ class Limit:
     def _wait_by_windows(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         strictest = self.states[0]
         wait = strictest.wait(now, traffic, cost, ahead)
-        if self.settled or not strictest.limit:
+        if not strictest.limit:
             return wait
         if wait <= 0:
-            return self._one_by_one(now, traffic)
+            one_by_one = 0.0 if self.settled else self._one_by_one(now, traffic)
+            return one_by_one or self._until_look(now, traffic, cost)
+        if self.settled:
+            return wait
         if traffic.in_flight:
             return min(wait, POLL)
         if wait < self.length * _WORTH_ASKING or (self.share < 1 and self.length):
@@ -236,10 +239,13 @@ class Limit:
             for state in self.states
         ]
         states, doubts = [], []
+        # A kind that no answer speaks against is the likelier one: of the others nothing is forgiven.
+        forgives = self.settled or min(self.doubts) > 0
         wrong = self.asked if not cost and sent_at >= self.found_at else ()
         for old, (state, agreement), doubt in zip(self.states, found, self.doubts, strict=True):
-            after = max(doubt + _DOUBTS[agreement], 0.0) if state.kind not in wrong else _OUT
-            if not cost and old.limit == limit and old.free(now, traffic) > 0:
+            change = _DOUBTS[agreement] if forgives else max(_DOUBTS[agreement], 0.0)
+            after = max(doubt + change, 0.0) if state.kind not in wrong else _OUT
+            if not cost and not remaining and old.limit == limit and old.free(now, traffic) > 0:
                 after += _REFUSED
             if after < _OUT:
                 states.append(state)
@@ -294,8 +300,10 @@ class Limit:
         if self.finding >= most or length > _LONGEST_FINDING:
             return 0.0
         free = self.states[0].free(now, traffic)
+        strictest = self.states[0]
+        room = strictest.room_of_others if isinstance(strictest, SlidingWindow) else 0
         windows = (state for state in self.states if not isinstance(state, TokenBucket))
-        if free > kept or any(state.free(now, traffic) > kept for state in windows):
+        if free > kept or any(state.free(now, traffic) > kept + room for state in windows):
             return 0.0
         if not length:
             return max(traffic.last_sent + 0.25 * 2.0 ** (kept - free) - now, 0.0)
@@ -308,6 +316,13 @@ class Limit:
         # last units are not waited for when more are back.
         short = self.share == 1 and length <= _SHORT
         return wait if short else min(wait, self.states[0].wait(now, traffic, kept + 1, 0))
+
+    def _until_look(self, now: float, traffic: Traffic, cost: int) -> float:
+        """Return the seconds for which the last call waits to see whether other programs have called."""
+        if self.states[0].free(now, traffic) != cost or units_of_share(self.share, self.units) == 1:
+            return 0.0
+        windows = (state for state in self.states if isinstance(state, AlignedWindow | FirstCallWindow))
+        return min((state.until_look(now, traffic) for state in windows), default=0.0)
 
     def _differ_until(self, traffic: Traffic) -> float:
         """Return until when units of one kind may be back that are not of another, for the answer to show it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-_DEVIATIONS = 3.0
+_DEVIATIONS = 3.5
 _ON_THE_WAY = 1.0
 # Part of a limit that is left at most to others that may come.
 _MOST = 0.8

@@ -107,19 +107,16 @@ class SlidingWindow:
         """Learn from an answer: what other programs have used, and whether units came back too early."""
         state = self if seen.limit == self.limit else changed(self, limit=seen.limit, others=0)
         length = seen.length if seen.is_named else max(seen.length, state.length)
-        crossed = traffic.crossed(seen.sent_at)
-        certain = possible = 0
-        for slot in state.slots:
-            if not length or slot.sent_at + _CERTAINLY * length > seen.received_at:
-                certain += slot.units
-            if not length or slot.received_at + length > seen.sent_at:
-                possible += slot.units
-        certain = max(certain - crossed, 0) + seen.cost
-        possible += seen.cost + traffic.in_flight
+        certain, possible = state.counted(length, seen, traffic)
         agreement = _agreement(certain - seen.used, certain)
+        if agreement is not Agreement.AGREES and length > seen.length > 0:
+            # Units of others were taken for older ones of ours, as if these counted for longer.
+            shorter = state.counted(seen.length, seen, traffic)
+            if _agreement(shorter[0] - seen.used, shorter[0]) is Agreement.AGREES:
+                length, (certain, possible), agreement = seen.length, shorter, Agreement.AGREES
         least, most = max(seen.used - possible, 0), max(seen.used - certain, 0)
-        if least > max(room_for(state.others_expected), state.others) and not seen.is_named:
-            length, least = state.longer(length, least, seen)
+        if least > state.others and not state.others_expected and not seen.is_named:
+            length, least = state.longer(length, least, seen, traffic.in_flight)
         others = nearest(state.others, least, most)
         expected = state.others_then(others, seen.received_at)
         return changed(
@@ -132,6 +129,22 @@ class SlidingWindow:
             others_at=seen.received_at,
             more_at=seen.latest_end,
         ), agreement
+
+    @property
+    def room_of_others(self) -> int:
+        """Units that are left to other programs, those that they have used included."""
+        return math.ceil(max(room_within(self.limit, self.others_expected), self.others, self.most_others))
+
+    def counted(self, length: float, seen: Seen, traffic: Traffic) -> tuple[int, int]:
+        """Return how many units of our own an answer certainly counts, and how many at most, in so many seconds."""
+        certain = possible = 0
+        for slot in self.slots:
+            if not length or slot.sent_at + _CERTAINLY * length > seen.received_at:
+                certain += slot.units
+            if not length or slot.received_at + length > seen.sent_at:
+                possible += slot.units
+        certain = max(certain - traffic.crossed(seen.sent_at), 0) + seen.cost
+        return certain, possible + seen.cost + traffic.in_flight
 
     def unanswered(self, sent_at: float, now: float, cost: int) -> SlidingWindow:
         """Count a call as used."""
@@ -147,9 +160,7 @@ class SlidingWindow:
 
     def _free(self, cap: int, own: int, traffic: Traffic) -> int:
         used = own + traffic.in_flight
-        foreseen = room_within(self.limit, self.others_expected)
-        room = max(foreseen, self.others, self.most_others)
-        return min(cap - used, self.limit - math.ceil(room) - used)
+        return min(cap - used, self.limit - self.room_of_others - used)
 
     def _delays(self, need: int, ahead: int, now: float, free: int, traffic: Traffic) -> bool:
         """Return whether a call now would delay one that waits: its units come back later than all that count now.
@@ -163,10 +174,15 @@ class SlidingWindow:
             free += units
         return ahead <= free < need + ahead
 
-    def longer(self, length: float, surplus: int, seen: Seen) -> tuple[float, int]:
-        """Return the length if calls of our own that were thought to count no more explain a surplus, and its rest."""
+    def longer(self, length: float, surplus: int, seen: Seen, uncertain: int) -> tuple[float, int]:
+        """Return the length if calls of our own that were thought to count no more explain a surplus, and its rest.
+
+        Calls of which the surplus would be only a part do not explain it: all of them would count.
+        """
         for slot in reversed(self.slots):
-            if slot.received_at + length <= seen.sent_at and surplus > 0:
+            if slot.received_at + length <= seen.sent_at:
+                if surplus <= 0 or slot.units > surplus + uncertain:
+                    break
                 length, surplus = max(length, seen.received_at - slot.sent_at), surplus - slot.units
         return length, max(surplus, 0)
 

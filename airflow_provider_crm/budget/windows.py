@@ -30,12 +30,14 @@ _DRIFT = 0.0005
 _PARTLY, _SMALL, _FEW = 0.2, 8, 2
 # Ends that came as foreseen, after which the calls of a window leave together and not after the first one's answer.
 _TRUSTED = 2
-# Of the calls of others, how much each window changes what is expected of them.
-_WEIGHT, _FADES = 0.5, 0.7
+# Of the calls of others, how much a window with more of them than expected changes that, or one with none; and one with
+# fewer, as they show only as far as we leave them room.
+_CHANGES, _SINKS, _FADES = 0.5, 0.25, 0.7
 # Until so many calls of others are expected, no call asks how many there were; nor after less than a part of a window.
 _ASKS, _SHORTEST_ASK = 0.25, 1 / 64
-# In one of so many short windows the last call waits for their end: it sees others, whose calls come all the time.
-_LOOKS, _LONGEST_LOOK, _BEFORE_END = 4, 2.0, 0.01
+# In one of so many windows that are not long the last call waits for their end: it sees others, whose calls come all
+# the time, and find room only there where we use the whole limit.
+_LOOKS, _LONGEST_LOOK, _BEFORE_END = 4, 15.0, 0.01
 # Before a window that one call needs whole, no other leaves for so many seconds: what lands late would take a part.
 _DRAINED = 2.0
 
@@ -109,7 +111,7 @@ class _LimitWindow:
             return POLL  # the first call shows whether the window has begun
         if self.others_rate:
             return self._until_room(now, traffic, room)
-        return self._until_look(now, traffic) if used + need == cap > 1 else 0.0
+        return 0.0
 
     def free(self, now: float, traffic: Traffic) -> int:  # noqa: ARG002 - as others have it
         """Return the units that may be sent now."""
@@ -173,9 +175,9 @@ class _LimitWindow:
         end = self.ends_before if math.isfinite(self.ends_before) else self.begun_before + self.length
         return max(min(end - now, self.length), 0.0) if math.isfinite(end) else self.length
 
-    def _until_look(self, now: float, traffic: Traffic) -> float:
+    def until_look(self, now: float, traffic: Traffic) -> float:
         """Return the seconds for which the last call of a window waits to see whether others have called in it."""
-        if self.number % _LOOKS != _LOOKS - 1 or self.length > _LONGEST_LOOK:
+        if self.others_rate or self.number % _LOOKS != _LOOKS - 1 or self.length > _LONGEST_LOOK:
             return 0.0
         return max(self.ends_after - traffic.latency - _BEFORE_END - now, 0.0)
 
@@ -206,10 +208,11 @@ class _LimitWindow:
             return self.others_rate
         rate = self.others_rate
         if seen_for >= self.length / 4:
-            rate += _WEIGHT * (self.others / seen_for - rate)
+            more = self.others / seen_for - rate
+            rate += (_SINKS if more < 0 < self.others else _CHANGES) * more
         elif not self.others:  # too little was seen to say how many they are, unless they are none
             rate *= _FADES
-        return rate if rate * self.length > _WEIGHT else 0.0
+        return rate if rate * self.length > _SINKS else 0.0
 
 
 class AlignedWindow(_LimitWindow):

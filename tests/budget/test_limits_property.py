@@ -1,4 +1,4 @@
-"""For any limit, latency and clock, pacing neither overdraws a limit nor forgets to use it.
+"""For any limit, latency, clock and other program, pacing neither overdraws a limit nor forgets to use it.
 
 The vendor is a limiter of `limiters`, and the clock is virtual. The bounds are the following.
 
@@ -118,6 +118,18 @@ def test_one_worker_keeps_both_bounds(scene):
     arrivals = ground.run(seconds)
     assert judge(scene, arrivals, seconds) == (0, 0.0)
     assert most_refused(arrivals, seconds) <= scene.most_refused
+
+
+@pytest.mark.long
+@settings(derandomize=True, max_examples=12)
+@given(scene=scenes(), part=st.floats(0.05, 0.4), begins=st.floats(0, 4), lasts=st.floats(1, 8))
+def test_other_programs_do_not_stop_a_worker(scene, part, begins, lasts):
+    """Another program comes and goes, at random times within."""
+    ground, seconds = scene.ground(), WINDOWS * scene.rule.seconds
+    length = scene.rule.seconds
+    ground.other_program(part * scene.rule.limit / length, begins=begins * length, ends=(begins + lasts) * length)
+    ground.worker(threads=scene.threads, share=scene.share)
+    assert judge(scene, ground.run(seconds), seconds) == (0, 0.0)
 
 
 @pytest.mark.long
