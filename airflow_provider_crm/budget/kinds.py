@@ -300,8 +300,7 @@ class Limit:
         if self.finding >= most or length > _LONGEST_FINDING:
             return 0.0
         free = self.states[0].free(now, traffic)
-        strictest = self.states[0]
-        room = strictest.room_of_others if isinstance(strictest, SlidingWindow) else 0
+        room = self._room_of_others()
         windows = (state for state in self.states if not isinstance(state, TokenBucket))
         if free > kept or any(state.free(now, traffic) > kept + room for state in windows):
             return 0.0
@@ -318,11 +317,20 @@ class Limit:
         return wait if short else min(wait, self.states[0].wait(now, traffic, kept + 1, 0))
 
     def _until_look(self, now: float, traffic: Traffic, cost: int) -> float:
-        """Return the seconds for which the last call waits to see whether other programs have called."""
+        """Return the seconds for which the last call of a window waits to see whether other programs have called."""
         if self.states[0].free(now, traffic) != cost or units_of_share(self.share, self.units) == 1:
             return 0.0
-        windows = (state for state in self.states if isinstance(state, AlignedWindow | FirstCallWindow))
+        windows = [state for state in self.states if isinstance(state, AlignedWindow | FirstCallWindow)]
+        if any(state.free(now, traffic) > cost + self._room_of_others() for state in windows):
+            return 0.0
+        if self.settled and any(state.others_rate for state in windows):
+            return 0.0  # its calls ask for the others all the time
         return min((state.until_look(now, traffic) for state in windows), default=0.0)
+
+    def _room_of_others(self) -> int:
+        """Return the units that the strictest kind leaves to other programs where windows do not."""
+        strictest = self.states[0]
+        return strictest.room_of_others if isinstance(strictest, SlidingWindow) else 0
 
     def _differ_until(self, traffic: Traffic) -> float:
         """Return until when units of one kind may be back that are not of another, for the answer to show it."""

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import math
 
-_DEVIATIONS = 3.5
+# A window leaves its room until it ends, so that each moment of it is a chance to exceed it.
+_DEVIATIONS, _IN_A_WINDOW = 3.0, 4.0
 _ON_THE_WAY = 1.0
 # Part of a limit that is left at most to others that may come.
 _MOST = 0.8
 
 
-def room_for(expected: float) -> float:
+def room_for(expected: float, deviations: float = _DEVIATIONS) -> float:
     """Return the units to leave free where so many of other programs are expected."""
-    return expected + _DEVIATIONS * math.sqrt(expected) + _ON_THE_WAY if expected > 0 else 0.0
+    return expected + deviations * math.sqrt(expected) + _ON_THE_WAY if expected > 0 else 0.0
 
 
 def room_within(limit: int, expected: float) -> float:
-    """Return the same, but never all of the limit: what others do shows only where we call."""
-    return min(room_for(expected), _MOST * limit)
+    """Return the same for a window, but never all of the limit: what others do shows only where we call."""
+    return min(room_for(expected, _IN_A_WINDOW), _MOST * limit)
 
 
 def expected_in(room: float) -> float:
-    """Return the mean number of units for which this much room is enough."""
+    """Return the mean number of units for which this much room of a window is enough."""
     left = room - _ON_THE_WAY
-    return 0.0 if left <= 0 else ((math.sqrt(_DEVIATIONS**2 + 4 * left) - _DEVIATIONS) / 2) ** 2
+    return 0.0 if left <= 0 else ((math.sqrt(_IN_A_WINDOW**2 + 4 * left) - _IN_A_WINDOW) / 2) ** 2

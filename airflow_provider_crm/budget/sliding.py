@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest, units_of_share
-from airflow_provider_crm.budget.others import room_for, room_within
+from airflow_provider_crm.budget.others import room_within
 
 # Calls are put together whose answers came within so small a part of the length.
 _SLOTS = 128

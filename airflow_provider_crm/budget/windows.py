@@ -25,6 +25,8 @@ from airflow_provider_crm.budget.others import expected_in, room_for, room_withi
 
 _TOLERANCE = 0.004
 _DRIFT = 0.0005
+# Part of its length for which a window is taken to last beyond its end: clocks run apart, and long resets are rounded.
+_LASTS = 1e-5
 # A part of the units that were used before a window ended, and of more than some at least a few: if more are still used
 # after it, it was no end.
 _PARTLY, _SMALL, _FEW = 0.2, 8, 2
@@ -93,14 +95,19 @@ class _LimitWindow:
 
     def at(self, now: float) -> Self:
         """Return the window at this moment: the next one if this one is surely over."""
-        return self if now < self.ends_before else self.following(self.ends_after, self.ends_before, now)
+        return self if now < self.over_at else self.following(self.ends_after, self.ends_before, now)
+
+    @property
+    def over_at(self) -> float:
+        """When calls land in the next window in any case; infinite while the end is not known."""
+        return self.ends_before + _LASTS * self.length
 
     def wait(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until a call may be sent; 0 for now."""
         asks = POLL if traffic.in_flight else 0.0
         if not self.limit:
             return asks
-        cap, used, left = units_of_share(self.share, self.limit), self.own + traffic.in_flight, self.ends_before - now
+        cap, used, left = units_of_share(self.share, self.limit), self.own + traffic.in_flight, self.over_at - now
         need = min(cost, cap) + (ahead if used + ahead <= cap and ahead < cap else 0)
         room = self.limit - self.others - used - need
         drains = ahead >= cap and used > 0 and 0 < left <= _DRAINED
@@ -177,7 +184,7 @@ class _LimitWindow:
 
     def until_look(self, now: float, traffic: Traffic) -> float:
         """Return the seconds for which the last call of a window waits to see whether others have called in it."""
-        if self.others_rate or self.number % _LOOKS != _LOOKS - 1 or self.length > _LONGEST_LOOK:
+        if self.number % _LOOKS != _LOOKS - 1 or self.length > _LONGEST_LOOK:
             return 0.0
         return max(self.ends_after - traffic.latency - _BEFORE_END - now, 0.0)
 

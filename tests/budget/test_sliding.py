@@ -6,7 +6,9 @@ from collections import deque
 
 import pytest
 
+from airflow_provider_crm.budget.limit_state import Agreement, Seen, Traffic
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
+from airflow_provider_crm.budget.sliding import SlidingWindow
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.vendors.limits import Limits
 
@@ -111,3 +113,26 @@ def test_calls_on_their_way_count(server):
     assert call(pacer, server)
     out = [pacer.acquire() for _ in range(LIMIT + 5)]
     assert sum(isinstance(one, Reservation) for one in out) == LIMIT - 1 - KEPT
+
+
+def seen_at(now, *, used, cost=1):
+    """Return an answer that came at once, of a limit whose length was named once by the seconds until there is more."""
+    return Seen(now, now, LIMIT * 5, LIMIT * 5 - used, 1.0, LENGTH, 1.0, cost)
+
+
+def test_units_of_another_program_are_not_taken_for_older_calls_of_ours():
+    """Eighty calls do not explain why seven units more are used than the calls of the last ten seconds."""
+    window = SlidingWindow(1.0)
+    window, _ = window.observe(seen_at(0.0, used=80, cost=80), Traffic())
+    window, _ = window.observe(seen_at(11.0, used=8), Traffic())
+    assert (window.length, window.others) == (LENGTH, 7)
+
+
+def test_a_length_that_older_calls_seemed_to_show_is_given_up():
+    """Three calls explain three units, and the window seems longer; once they are gone earlier, it is as before."""
+    window = SlidingWindow(1.0)
+    window, _ = window.observe(seen_at(0.0, used=3, cost=3), Traffic())
+    window, _ = window.observe(seen_at(11.0, used=4), Traffic())
+    assert window.length == pytest.approx(11.0)
+    window, agreement = window.observe(seen_at(20.5, used=1), Traffic())
+    assert (window.length, agreement) == (LENGTH, Agreement.AGREES)
