@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, nearest, units_of_share
-from airflow_provider_crm.budget.others import room_within
+from airflow_provider_crm.budget.others import room_for, room_within
 
 # Calls are put together whose answers came within so small a part of the length.
 _SLOTS = 128
@@ -21,6 +21,8 @@ _CERTAINLY = 0.9
 # units below which nothing is expected of them.
 _LENGTHS, _WEIGHT, _NONE = 2.0, 0.05, 0.2
 _SMALLEST_WAIT = 0.001
+# Seconds that show a length are that many times as long as what they are rounded to, and not as short as a token takes.
+_GRAINS, _SHORT = 3, 1.0
 
 
 class Slot(NamedTuple):
@@ -51,6 +53,7 @@ class SlidingWindow:
         others_expected: Units of other programs within the length, over some lengths.
         others_at: When they were counted last.
         more_at: When there is more, by the latest answer; infinite if it does not say.
+        shows_length: Whether an answer has shown the whole length.
     """
 
     kind: ClassVar[str] = "sliding"
@@ -64,6 +67,7 @@ class SlidingWindow:
     others_expected: float = 0.0
     others_at: float = -math.inf
     more_at: float = math.inf
+    shows_length: bool = False
 
     def at(self, now: float) -> SlidingWindow:
         """Return the state without the calls that count no more."""
@@ -115,7 +119,8 @@ class SlidingWindow:
             if _agreement(shorter[0] - seen.used, shorter[0]) is Agreement.AGREES:
                 length, (certain, possible), agreement = seen.length, shorter, Agreement.AGREES
         least, most = max(seen.used - possible, 0), max(seen.used - certain, 0)
-        if least > state.others and not state.others_expected and not seen.is_named:
+        shows_length = state.shows_length or _shows_length(seen)
+        if least > max(room_for(state.others_expected), state.others) and not shows_length:
             length, least = state.longer(length, least, seen, traffic.in_flight)
         others = nearest(state.others, least, most)
         expected = state.others_then(others, seen.received_at)
@@ -128,6 +133,7 @@ class SlidingWindow:
             others_expected=expected,
             others_at=seen.received_at,
             more_at=seen.latest_end,
+            shows_length=shows_length,
         ), agreement
 
     @property
@@ -206,6 +212,15 @@ class SlidingWindow:
             last = self.slots[-1]
             return (*self.slots[:-1], Slot(min(last.sent_at, sent_at), now, last.units + units))
         return (*self.slots, Slot(sent_at, now, units))
+
+
+def _shows_length(seen: Seen) -> bool:
+    """Return whether an answer names the whole length: also the one to a call that is alone in it.
+
+    Of a bucket the same answer may name the time of a token, which is mostly short.
+    """
+    alone = 0 < seen.used == seen.cost
+    return seen.is_named or (alone and (seen.reset or 0.0) >= max(_GRAINS * seen.grain, _SHORT))
 
 
 def _agreement(missing: int, certain: int) -> Agreement:
