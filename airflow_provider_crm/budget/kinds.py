@@ -34,6 +34,8 @@ from airflow_provider_crm.budget.sliding import SlidingWindow, Slot
 from airflow_provider_crm.budget.windows import AlignedWindow, FirstCallWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_crm.vendors.limits import Limits
 
 _DAY = 86_400.0
@@ -238,25 +240,15 @@ class Limit:
             state.observe(seen if state.kind != TokenBucket.kind else seen._replace(length=named), traffic)
             for state in self.states
         ]
-        states, doubts = [], []
-        # A kind that no answer speaks against is the likelier one: of the others nothing is forgiven.
-        forgives = self.settled or min(self.doubts) > 0
         wrong = self.asked if not cost and sent_at >= self.found_at else ()
-        for old, (state, agreement), doubt in zip(self.states, found, self.doubts, strict=True):
-            change = _DOUBTS[agreement] if forgives else max(_DOUBTS[agreement], 0.0)
-            after = max(doubt + change, 0.0) if state.kind not in wrong else _OUT
-            if not cost and not remaining and old.limit == limit and old.free(now, traffic) > 0:
-                after += _REFUSED
-            if after < _OUT:
-                states.append(state)
-                doubts.append(after)
-        if not states:
+        kept = self._kept_kinds(found, wrong, refused=not cost and not remaining, now=now, traffic=traffic)
+        if not kept:
             fresh = Limit.unknown(self.share)
             return changed(fresh, grain=grain, named_length=named).observe(sent_at, now, traffic, shown, cost)
         return changed(
             self,
-            states=tuple(states),
-            doubts=tuple(doubts),
+            states=tuple(state for state, _ in kept),
+            doubts=tuple(doubt for _, doubt in kept),
             grain=grain,
             longest_reset=longest,
             named_length=named,
@@ -265,6 +257,36 @@ class Limit:
             seen_at=now,
             asked=() if sent_at >= self.found_at else self.asked,
         )
+
+    def _kept_kinds(
+        self,
+        found: Sequence[tuple[LimitState, Agreement]],
+        wrong: Sequence[str],
+        *,
+        refused: bool,
+        now: float,
+        traffic: Traffic,
+    ) -> list[tuple[LimitState, float]]:
+        """Return the kinds that are still possible after an answer, each with what speaks against it.
+
+        Args:
+            found: What each kind has learned from the answer.
+            wrong: The kinds that the answer disproves.
+            refused: Whether it is a refusal because nothing was left.
+            now: When it came.
+            traffic: Without its call.
+        """
+        # A kind that no answer speaks against is the likelier one: of the others nothing is forgiven.
+        forgives = self.settled or min(self.doubts) > 0
+        kept = []
+        for old, (state, agreement), doubt in zip(self.states, found, self.doubts, strict=True):
+            change = _DOUBTS[agreement] if forgives else max(_DOUBTS[agreement], 0.0)
+            after = max(doubt + change, 0.0) if state.kind not in wrong else _OUT
+            if refused and old.limit == state.limit and old.free(now, traffic) > 0:
+                after += _REFUSED
+            if after < _OUT:
+                kept.append((state, after))
+        return kept
 
     def unanswered(self, sent_at: float, now: float, cost: int) -> Limit:
         """Count a call as used: it got no answer, or one that does not name the limit."""
