@@ -102,16 +102,16 @@ class Ledger:
             now = self._database.now(connection)
             self._try = begin_try(connection, self._run_key, self._account, as_of=as_of, now=now, resumed=resumed)
 
-    def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> None:
-        """Store the report of this try, and the one of the run.
+    def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> Mapping[str, Any]:
+        """Store the report of this try, and the one of the run, which is returned.
 
         Args:
-            report: Of this try.
             deferred: Whether the try goes on later.
         """
         with self._transaction() as connection:
             now = None if deferred else self._database.now(connection)
-            end_try(connection, self._run_key, self._account, self._try, report=report, combine=self._combine, now=now)
+            key = (self._run_key, self._account, self._try)
+            return end_try(connection, *key, report=report, combine=self._combine, now=now)
 
     def claim(
         self, desired_rows: Sequence[DesiredRow], *, changes_only: bool = True, retry_rejected: bool = False

@@ -76,8 +76,8 @@ def end_try(
     report: Mapping[str, Any],
     combine: CombineReports,
     now: dt.datetime | None,
-) -> None:
-    """Store the report of a try, and the one of its run.
+) -> Mapping[str, Any]:
+    """Store the report of a try, and the one of its run, which is returned.
 
     Args:
         connection: In a transaction.
@@ -106,6 +106,7 @@ def end_try(
             progress=None,
         )
     )
+    return whole
 
 
 def _from_change_log(connection: Connection, run_key: str, account: str, since: dt.datetime) -> str:

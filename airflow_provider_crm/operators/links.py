@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
 
-from airflow.sdk import BaseOperatorLink, conf
+from airflow.sdk import BaseOperatorLink
 
-from airflow_provider_crm.hooks.page import page_is_on
+from airflow_provider_crm.hooks.page import run_page
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -25,14 +24,4 @@ class CrmRunLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's interface
         """Return the address of the run's page."""
-        if not page_is_on():
-            return ""
-        base = conf.get("api", "base_url", fallback="/").rstrip("/")
-        task = {
-            "dag_id": ti_key.dag_id,
-            "run_id": ti_key.run_id,
-            "task_id": ti_key.task_id,
-            "map_index": -1 if ti_key.map_index is None else ti_key.map_index,
-        }
-        # Airflow's page shows in its frame any address after `plugin/crm`, including the path prefix of a proxy.
-        return f"{base}/plugin/crm{urlsplit(base).path}/crm/task?{urlencode(task)}"
+        return run_page(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)

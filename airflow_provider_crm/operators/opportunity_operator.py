@@ -223,8 +223,7 @@ class OpportunityOperator(SegmentedOperator):
         with closing(self.source(run.segment)) as source, self.session_for(run.segment.account) as session:
             result = row_run.write(source, session)
         if result.wait is not None:
-            why = f"{result.report.summary()}; {result.stopped or 'the CRM is down.'}"
-            self._defer(why, result.wait, result.deferral)
+            self._defer(run, str(result.stopped or "The CRM is down."), result.wait, result.deferral)
         self._conclude(run, result)
         return result.report.to_dict()
 
@@ -251,7 +250,6 @@ class OpportunityOperator(SegmentedOperator):
                     "warnings": list(report.warnings),
                 },
             )
-        self.log.info("%s in %.1f s with %d calls.", report.summary(), report.seconds, report.calls)
 
     def _budget(self) -> Budget:
         """Return the part of the vendor's rate limit that the run may use."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, TransientError
 
@@ -105,6 +105,7 @@ class SegmentedOperator(BaseOperator):
         from airflow_provider_crm.operators.failures import airflow_error
         from airflow_provider_crm.sync.gc_tuning import freeze_imports
         from airflow_provider_crm.sync.ledger_access import LedgerAccess
+        from airflow_provider_crm.sync.run_end import log_end
         from airflow_provider_crm.sync.spans import span
         from airflow_provider_crm.sync.task_run import Segment, TaskRun
 
@@ -115,14 +116,24 @@ class SegmentedOperator(BaseOperator):
             try:
                 self._writing = True
                 with freeze_imports(), span("crm.run"):
-                    return self.perform(run)
+                    result = self.perform(run)
             # The sentence is sufficient: a second traceback above Airflow's own would only hide it.
             except CrmError as err:
                 wait = run.wait_for(err) if isinstance(err, TransientError) else None
                 if wait is None:
                     run.report_earlier(err)
-                    raise airflow_error(err, self.crm_conn_id) from None
-                self._defer(str(err), *wait)
+                    failure = airflow_error(err, self.crm_conn_id)
+                    log_end(run, failure, err)
+                    raise failure from None
+                self._defer(run, str(err), *wait)
+            except TaskDeferred:
+                raise
+            except BaseException as err:
+                log_end(run, err)
+                raise
+            else:
+                log_end(run)
+                return result
             finally:
                 self._writing = False
 
@@ -141,10 +152,12 @@ class SegmentedOperator(BaseOperator):
         for name, value in accepted.items():
             setattr(self, name, value)
 
-    def _defer(self, why: str, seconds: float, deferral: DeferralState) -> NoReturn:
+    def _defer(self, run: TaskRun, why: str, seconds: float, deferral: DeferralState) -> NoReturn:
         """Free the worker slot until the vendor can be asked again."""
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
-        self.log.info("%s The task is deferred for %.0f seconds.", why, seconds)
+        from airflow_provider_crm.sync.run_end import log_deferral
+
+        log_deferral(run, why, seconds)
         delay = timedelta(seconds=min(seconds, _LONGEST_DEFERRAL))
         self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", kwargs=deferral.resume_arguments())

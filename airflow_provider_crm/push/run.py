@@ -126,14 +126,17 @@ class Push:
         """Check every row and make its calls, and send none; see `RowPreparer.rehearse`."""
         return self._preparer.rehearse(rows)
 
-    def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> None:
+    def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> Mapping[str, Any] | None:
         """Store the report of the run in the ledger; a database that fails now stops the run, too.
 
         Args:
             report: What became of the rows.
             deferred: Whether the run goes on later.
+
+        Returns:
+            The report of the run with all its tries; None where no ledger has it.
         """
-        self._ledger.close(report, deferred=deferred)
+        return self._ledger.close(report, deferred=deferred)
 
     def _paused(self, pause: Pause) -> Iterator[Outcome]:
         """Let some time pass; first put rows of this run on record, as they may be the ones in the way."""

@@ -144,11 +144,12 @@ class RunLedger:
         except TransientError as err:
             self._stops.add(err)
 
-    def close(self, report: Mapping[str, Any], *, deferred: bool) -> None:
-        """Store the report of the run."""
+    def close(self, report: Mapping[str, Any], *, deferred: bool) -> Mapping[str, Any] | None:
+        """Store the report of the run; return the one of all its tries, or None where no ledger has it."""
         if self._ledger is None or self._stops.ledger_failed:
-            return
+            return None
         try:
-            self._ledger.close(report, deferred=deferred)
+            return self._ledger.close(report, deferred=deferred)
         except TransientError as err:
             self._stops.add(err)
+            return None

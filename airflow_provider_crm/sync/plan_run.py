@@ -63,7 +63,7 @@ class PlanRun:
                 raise
             if plan.rows == 0:
                 run.warnings.add("Nothing to plan: 0 rows.")
-            result = self._result(plan, run_context)
+            run.result = result = self._result(plan, run_context)
             if run_context.ledger is not None:
                 run_context.ledger.close(result)
         attributes = {name: result[name] for name in ("plan_id", "account", "run_key", "rows", "calls")}
@@ -116,7 +116,8 @@ class PlanRun:
                     warnings=tuple(run_context.warnings),
                     ended_early=str(err),
                 )
-                run_context.ledger.close(report.to_dict())
+                self._run.result = report.to_dict()
+                run_context.ledger.close(self._run.result)
             raise
 
     def _result(self, plan: Plan, run_context: RunContext) -> dict[str, Any]:

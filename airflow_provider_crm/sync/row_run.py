@@ -13,6 +13,7 @@ from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.push.prepare import shown_payload
 from airflow_provider_crm.push.run import Push
+from airflow_provider_crm.report.closing_lines import rows_of_all_tries
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.report.progress import Progress, Reading
 from airflow_provider_crm.report.report import SyncReport
@@ -71,6 +72,7 @@ class RowRun:
             CrmError: Not even the first row could be tried.
         """
         self._rereads_all_rows = self._can_reread_all_rows(source)
+        self._run.applies_plan = source.inspects
         keep_rejects = self._segment.resumed and not self._rereads_all_rows
         with (
             open_rejects(self._settings.rejects_path, resumed=keep_rejects) as write,
@@ -119,18 +121,20 @@ class RowRun:
         report = self._report(run_context, tally, ended_early=None if broke is None else str(broke))
         if wait is None:
             report = self._with_warnings(report, tally)
-        push.close(report.to_dict(), deferred=wait is not None)
+        run_report = push.close(report.to_dict(), deferred=wait is not None)
+        self._run.result, self._run.all_tries = report.to_dict(), rows_of_all_tries(report.outcomes, run_report)
         deferral = self._deferral(report, push, resends_failed_rows=len(retryable) > 0)
-        return RunResult(report, push.stopped or broke, wait, deferral)
+        self._run.stopped = push.stopped or broke
+        return RunResult(report, self._run.stopped, wait, deferral)
 
     def _report_end(
         self, err: BaseException, run_context: RunContext, push: Push | None, tally: Tally, retryable: Spool[Outcome]
     ) -> None:
-        """Report the rows of a task that ends before its last row: in the log, the ledger and XCom."""
+        """Report the rows of a task that ends before its last row: in the ledger, in XCom, and for the log."""
         for outcome in (*retryable, *(() if push is None else push.unreported)):
             self._count(outcome, tally)
         report = self._report(run_context, tally, ended_early=ending(err))
-        self._segment.log.error("%s %s.", report.ended_early, report.summary())
+        self._run.result = report.to_dict()
         if push is not None:
             push.close(report.to_dict())
         self._run.push_last_report(report.to_dict())

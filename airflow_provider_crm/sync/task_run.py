@@ -133,10 +133,20 @@ class TaskRun:
     Attributes:
         segment: The same.
         warnings: Sentences that a person should read; any part of the run adds some.
+        result: What the segment has reported so far: the report of its rows, or its plan.
+        all_tries: Rows by outcome of the whole run, where earlier tries had a part in it.
+        applies_plan: Whether it applies a plan, or takes a run back.
+        stopped: The error that ended the segment before its last row, or None.
+        in_ledger: Whether the ledger knows the run.
     """
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
+        self.result: Mapping[str, Any] = {}
+        self.all_tries: Mapping[str, int] | None = None
+        self.applies_plan = False
+        self.stopped: Exception | None = None
+        self.in_ledger = False
         self.warnings = Warnings(segment.log.warning, segment.deferral.report.get("warnings", ()))
         self._started = time.monotonic()
         self._session: Session | None = None
@@ -187,6 +197,7 @@ class TaskRun:
             return
         ledger = ledger_access.open_ledger(session, catalogue, account, run_key)
         ledger.open(segment.data_time.as_of, resumed=segment.resumed)
+        self.in_ledger = True
         keys = {key for name in source.names if name in catalogue.fields for key in catalogue.fields[name].keys}
         reads = ledger_access.plan_reads(account, run_key, catalogue, keys, resumed=segment.resumed)
         self._keeps_reads = reads.lasting
@@ -198,7 +209,9 @@ class TaskRun:
     def report_earlier(self, err: CrmError) -> None:
         """Store in XCom the report from before a deferral, if the resumed task ends before it has its rows."""
         if not self._reported and "outcomes" in self.segment.deferral.report:
-            self.push_last_report({**self.state_so_far().report, "ended_early": ending(err)})
+            self.in_ledger = self.segment.settings.sends and self.segment.ledger.database is not None
+            self.result = {**self.state_so_far().report, "ended_early": ending(err)}
+            self.push_last_report(self.result)
 
     def push_report(self, report: Mapping[str, Any]) -> None:
         """Store a report in XCom now, as Airflow does not for a task that fails; not with `do_xcom_push=False`."""

@@ -124,5 +124,7 @@ def test_a_batch_has_one_line_at_most(deals, update, capsys, caplog):
     assert run.outcomes == {"updated": 630, "invalid": 100, "rejected": 270}
     lines = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\[(info|warning|error)", line)]
     lines = [line for line in lines if "outside of the Task Runner" not in line]
-    assert len(lines) + len(caplog.records) <= 5
-    assert "1000 rows: 630 updated, 100 invalid, 270 rejected" in lines[-1]
+    closing = next(number for number, line in enumerate(lines) if "Verdict: " in line)
+    assert closing + len(caplog.records) <= 4
+    assert "Rows: 1,000 (630 updated, 100 invalid, 270 rejected)" in lines[closing + 1]
+    assert len(lines) - closing == 8  # verdict, counts, two reasons with their cures, next step, page
