@@ -1,4 +1,4 @@
-"""Describe a failed task in a short text, for callbacks and for the templates of notifiers."""
+"""Describe in a short text a task that failed, warns or recovered, for callbacks and templates of notifiers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException
 from jinja2 import pass_context
 
+from airflow_provider_crm.hooks.page import run_page
 from airflow_provider_crm.report.report import SyncReport
 
 
@@ -28,12 +29,56 @@ def failure_text(context: Mapping[str, Any]) -> str:
         context: Airflow's context of a task that failed, or that is to be retried.
 
     Returns:
-        Some lines of plain text. If the task ended before it had a report, the text is Airflow's error.
+        Some lines of plain text, the last of them the address of the run on the CRM page. If the
+        task ended before it had a report, the text is Airflow's error.
     """
     ti = context["ti"]
+    return _text(context, f"run {ti.run_id}, try {ti.try_number}:", _reason(context))
+
+
+@pass_context
+def warning_text(context: Mapping[str, Any]) -> str:
+    """Return the task's name, its warnings, and the counts and commonest reasons of its rows.
+
+    Args:
+        context: Airflow's context of a task that succeeded.
+    """
+    return _text(context, f"warns, run {context['ti'].run_id}:", _report_text(context))
+
+
+@pass_context
+def recovered_text(context: Mapping[str, Any]) -> str:
+    """Return the task's name and the counts of its rows.
+
+    Args:
+        context: Airflow's context of a task that succeeded after a failure or a warning.
+    """
+    return _text(context, f"recovered, run {context['ti'].run_id}:", _report_text(context))
+
+
+def run_address(context: Mapping[str, Any]) -> str:
+    """Return the address of the run on the CRM page, which begins with `[api] base_url`; empty without the page.
+
+    Args:
+        context: Airflow's context of the task.
+    """
+    ti = context["ti"]
+    return run_page(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+
+
+def _text(context: Mapping[str, Any], what: str, lines: str) -> str:
+    ti = context["ti"]
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
-    title = f"{ti.dag_id}.{ti.task_id}{index}, run {ti.run_id}, try {ti.try_number}:"
-    return f"{title}\n{_reason(context)}"
+    page = run_address(context)
+    return f"{ti.dag_id}.{ti.task_id}{index}, {what}\n{lines}" + (f"\n{page}" if page else "")
+
+
+def _report_text(context: Mapping[str, Any]) -> str:
+    """Return the report of a task that succeeded; one that pushes none has no more to say."""
+    report = context["ti"].xcom_pull(key="return_value")
+    if isinstance(report, Mapping) and "outcomes" in report:
+        return SyncReport.from_dict(report).text()
+    return "The task succeeded; its log says more."
 
 
 def _reason(context: Mapping[str, Any]) -> str:

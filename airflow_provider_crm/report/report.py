@@ -136,7 +136,13 @@ class SyncReport:
 
         It says why the run ended early, and has counts, a row for each of the three commonest causes, and the warnings.
         """
-        title = self.ended_early or ("Not every row landed." if self.count(*FAILURES) else "")
+        return self._text(self.ended_early or ("Not every row landed." if self.count(*FAILURES) else ""))
+
+    def text(self) -> str:
+        """Return the text about a task that succeeded: counts, commonest causes, and warnings."""
+        return self._text("")
+
+    def _text(self, title: str) -> str:
         lines = [f"{title} {self.summary()}.".strip(), *map(str, self.causes[:_CAUSES_SHOWN])]
         lines += (f"Warning: {warning}" for warning in self.warnings)
         if self.rejects_path is not None:

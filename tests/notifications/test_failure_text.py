@@ -40,7 +40,9 @@ def test_a_callback_without_the_error_reads_the_report(deals, update):
         "dag.task, run run, try 1:",
         "Not every row landed. 5 rows: 1 updated, 3 invalid, 1 rejected.",
     ]
-    assert len(text.splitlines()) == 5
+    assert len(text.splitlines()) == 6
+    page = "https://airflow.example.com/plugin/crm/crm/task?dag_id=dag&run_id=run&task_id=task&map_index=-1"
+    assert text.splitlines()[-1] == page
 
 
 def test_the_commonest_reasons_of_all_rows_are_in_the_text(deals, update):
@@ -49,7 +51,7 @@ def test_the_commonest_reasons_of_all_rows_are_in_the_text(deals, update):
     rows += [{"id": f"oppo_gone_{number}", "arr": 1} for number in range(30)]
     rows += [{"id": f"oppo_text_{number}", "arr": "x"} for number in range(40)]
     rows += [{"id": None, "arr": 1}]
-    _, counts, *reasons = failure_text(context_of(update(rows))).splitlines()
+    _, counts, *reasons, _ = failure_text(context_of(update(rows))).splitlines()
     assert counts == "Not every row landed. 96 rows: 66 invalid, 30 rejected."
     assert [line.split(":")[0] for line in reasons] == [
         "40 invalid NOT_A_NUMBER, such as record 'oppo_text_0'",
@@ -76,5 +78,6 @@ def test_a_task_without_a_report_shows_the_error():
     """A timeout or a killed worker leaves no report: the text is the error, or says where to look."""
     ti = SimpleNamespace(dag_id="d", task_id="t", map_index=3, run_id="r", try_number=2, xcom_pull=lambda key: None)
     title = "d.t[3], run r, try 2:\n"
-    assert failure_text({"ti": ti, "exception": AirflowTaskTimeout()}) == f"{title}AirflowTaskTimeout"
-    assert failure_text({"ti": ti}) == f"{title}The task ended before it could report; its log says more."
+    page = "\nhttps://airflow.example.com/plugin/crm/crm/task?dag_id=d&run_id=r&task_id=t&map_index=3"
+    assert failure_text({"ti": ti, "exception": AirflowTaskTimeout()}) == f"{title}AirflowTaskTimeout{page}"
+    assert failure_text({"ti": ti}) == f"{title}The task ended before it could report; its log says more.{page}"
