@@ -5,10 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -165,21 +161,6 @@ def wrong_key(sync):
     return sync([5, 6, 7], crm_conn_id="wrong")
 
 
-def killed(sync):
-    """The worker dies while the fourth row of six is on its way, and the task is run again."""
-    for number in range(3, 6):
-        sync.sandbox.close.add_opportunity(f"oppo_{number}", value=100, note="n")
-    sync.sandbox.set(slow_seconds=20.0)
-    sync.sandbox.script(vendor="close", method="PUT", path="/api/v1/opportunity/oppo_3/", faults=["slow"])
-    process = subprocess.Popen([sys.executable, "-m", "tests.operators.killed_task"], cwd=PAGE.parents[1])
-    until = time.monotonic() + 600
-    while sync.sandbox.audit.count(method="PUT") < 4 and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    return sync([5, 6, 7, 8, 9, 10], kind=UpdateOpportunityOperator, try_number=2)
-
-
 def guardrail(sync):
     """The source has more rows than a guardrail allows."""
     return sync([5, 6, 7], guardrails=Guardrails(max_rows=2))
@@ -235,11 +216,3 @@ def test_the_manual_shows_the_log_as_it_is_printed(sync, heading):
     """Each verdict, made by the sandbox: its lines stand on the page, but for times, hosts and ids."""
     printed = SCENARIOS[heading](sync)
     assert printed == shown().get(heading)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
-def test_the_manual_shows_the_log_after_a_kill(sync):
-    """A worker killed by SIGKILL leaves no line; the next try says what it wrote and what the run has in all."""
-    printed = killed(sync)
-    assert printed == shown().get("Killed and resumed")
