@@ -36,7 +36,7 @@ class SyncChange:
 
     @property
     def title(self) -> str:
-        """Return the change in a few words: `deals/values on close_default: failed`."""
+        """Return the change in a few words: `deals/values on crm_default: failed`."""
         word = "recovered" if self.state is SyncState.OK else self.state.value
         return f"{self.sync}: {word}"
 
