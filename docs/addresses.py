@@ -19,6 +19,8 @@ LINK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 """A link or picture of Markdown; or code or a comment, in which there is none."""
+_EMPTY_TABLE = re.compile(r"^\|.*\|\n\|[ :|-]*-[ :|-]*\|\n(?:\n|\Z)", re.MULTILINE)
+"""A table with a head and no rows, as is left of one that showed pictures."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
@@ -77,7 +79,7 @@ def long_description(readme: str, address: str) -> str:
         left_out = empty or (left_out and re.fullmatch(r"[| :]*-[-| :]*", line) is not None)  # and the rule below it
         if not left_out:
             lines.append(line)
-    return "\n".join(lines)
+    return _EMPTY_TABLE.sub("", "\n".join(lines))
 
 
 def links_out_of(manual: str, text: str, folder: str) -> Iterator[tuple[re.Match[str], str, str]]:

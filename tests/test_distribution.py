@@ -230,6 +230,10 @@ README = """\
 |---|---|
 | ![Three](tests/3.png) | words |
 
+| before | after |
+|---|---|
+| ![Four](tests/4.png) | ![Five](tests/5.png) |
+
 ```python
 print("[no link](x.md)")
 ```
@@ -244,7 +248,7 @@ def test_links_and_pictures_have_whole_addresses():
 
 
 def test_links_are_words_and_pictures_are_left_out_while_there_is_no_address():
-    """The text of a link stays, a picture goes, and so does a row of pictures."""
+    """The text of a link stays, a picture goes, and so does a row of pictures, or a table of them."""
     assert (
         long_description(README, "")
         == """\
