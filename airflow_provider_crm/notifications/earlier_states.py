@@ -29,7 +29,7 @@ class RunOfSync:
         run_key: Its name in the ledger.
         run_id: The Dag run, with which the name ends.
         as_of: Its data time.
-        tries_before: Its tries before somebody cleared it; 0 for a run that was never cleared.
+        tries_before: Its tries before a user cleared it; 0 for a run that was never cleared.
         tolerance: How many rows may fail before the task does.
     """
 

@@ -1,6 +1,6 @@
 """Say in a few words, and in one sentence, what became of a run.
 
-Only `invalid`, `rejected` and `ignored` rows are refused by somebody's decision. Rows that are `failed`, `unknown` or
+Only `invalid`, `rejected` and `ignored` rows are refused by a decision. Rows that are `failed`, `unknown` or
 `not_sent` met an outage or the end of the run: they are never called refused.
 """
 
