@@ -49,7 +49,7 @@ CURES: Mapping[str, str] = {
     "UNKNOWN_FIELD": "Correct the field's name in the mapping, or restore the field in the CRM.",
     # The ledger's order.
     "NEWER_DATA": "Nothing to correct: newer data was written. Make a new plan if an approved change did not land.",
-    "OVERTAKEN": "Nothing to correct: a later run has written the field; look at the record if the earlier value matters.",
+    "OVERTAKEN": "Nothing to correct: a later run has written the field, after the lost one.",
     "CLAIM_CLEARED": "Look at the record in the CRM: the cleared value may have been written there.",
     "NOTHING_TO_WRITE": "Nothing to do: every mapped value of the row is empty.",
     "DRY_RUN": "Nothing was sent; run the task without dry_run to write the row.",
