@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow.sdk._shared.module_loading import _get_grouped_entry_points
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
-from airflow_provider_crm.ui import values
+from airflow_provider_crm.queries import values
 from airflow_provider_crm.vendors import VENDORS
 from tests.operators.conftest import ledger_conn_id, stored, task
 from tests.outside_vendor.distributions import ACME, write_metadata
