@@ -149,7 +149,7 @@ def _refused_v1(dialect: Dialect) -> sa.Select[Any]:
     columns = {
         **failed.c,
         "dag_id": _dag_id(dialect, failed.c.run_key),
-        "fields": sa.func.aggregate_strings(failed.c.field, ","),
+        "fields": sa.func.aggregate_strings(failed.c.field, sa.literal_column("','")),
         "at": sa.func.min(failed.c.at),
     }
     # Rows without an id differ only in the ids of their lines.
