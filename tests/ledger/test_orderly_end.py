@@ -31,6 +31,8 @@ from airflow_provider_crm.vendors.credentials import Credentials
 from .conftest import DAY, desired
 
 ROWS = 300
+SHORTEST_PAUSE = 0.05
+"""Seconds that a run lets pass at least where a claim is in its way; the rate limit asks for less, until answers name it."""
 
 
 class Run:
@@ -104,14 +106,14 @@ def test_who_reads_no_more_outcomes_leaves_no_claims(crm, ledger, engine):
     run.end()
     check(run, engine, crm)
     landed = len(crm.audit.writes)
-    waited = []
+    slept = []
     crm.reset_switches()
-    following = Run(crm, ledger("two"), clock=Clock(sleep=waited.append), day=1, concurrency=64)
+    following = Run(crm, ledger("two"), clock=Clock(sleep=slept.append), day=1, concurrency=64)
     following.go()
     following.end()
     assert {one.word for one in following.seen} == {OutcomeWord.UPDATED}
     assert len(crm.audit.writes) == landed + ROWS
-    assert waited == []
+    assert [seconds for seconds in slept if seconds >= SHORTEST_PAUSE] == []
 
 
 @contextlib.contextmanager
