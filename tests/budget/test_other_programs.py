@@ -11,6 +11,8 @@ import pytest
 from .limiters import MILLISECONDS, WHOLE_SECONDS, LimitedVendor, LimiterRule
 from .proving_ground import OTHER_PROGRAM, ProvingGround
 
+pytestmark = pytest.mark.long
+
 ITS_PART = 0.3
 LIMITS = [
     ("aligned", 100, 1),

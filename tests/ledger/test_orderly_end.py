@@ -32,7 +32,7 @@ from .conftest import DAY, desired
 
 ROWS = 300
 SHORTEST_PAUSE = 0.05
-"""Seconds that a run lets pass at least where a claim is in its way; the rate limit asks for less, until answers name it."""
+"""Seconds that a run lets pass at least for a claim in its way; calls that wait for the first answers wait for less."""
 
 
 class Run:
