@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.sandbox.close.account import CloseAccount
     from airflow_provider_crm.sandbox.hubspot.account import HubSpotAccount
     from airflow_provider_crm.sandbox.raze.account import RazeAccount
+    from airflow_provider_crm.sandbox.salesforce.account import SalesforceAccount
 
 
 def own_apis() -> tuple[SandboxApi[Any], ...]:
@@ -18,8 +19,9 @@ def own_apis() -> tuple[SandboxApi[Any], ...]:
     from airflow_provider_crm.sandbox.close.api import CLOSE
     from airflow_provider_crm.sandbox.hubspot.api import HUBSPOT
     from airflow_provider_crm.sandbox.raze.api import RAZE
+    from airflow_provider_crm.sandbox.salesforce.api import SALESFORCE
 
-    return CLOSE, RAZE, HUBSPOT
+    return CLOSE, RAZE, HUBSPOT, SALESFORCE
 
 
 class OwnAccounts(SandboxState):
@@ -53,4 +55,14 @@ class OwnAccounts(SandboxState):
             LookupError: the sandbox doesn't serve HubSpot.
         """
         account: HubSpotAccount = self.account("hubspot")
+        return account
+
+    @property
+    def salesforce(self) -> SalesforceAccount:
+        """Return the Salesforce org: sessions, fields, stages, currencies and opportunities.
+
+        Raises:
+            LookupError: the sandbox doesn't serve Salesforce.
+        """
+        account: SalesforceAccount = self.account("salesforce")
         return account

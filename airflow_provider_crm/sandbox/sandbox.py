@@ -102,10 +102,8 @@ class Sandbox(OwnAccounts):
         Args:
             timezone: the IANA zone that the connections name in their extra.
         """
-        return {
-            f"{name}_default": json.dumps(api.connection(self.url, timezone=timezone))
-            for name, api in self._served.items()
-        }
+        connections = [api.connection(self.url, timezone=timezone) for api in self._served.values()]
+        return {f"{one['conn_type']}_default": json.dumps(one) for one in connections}
 
     def _count_connection(self) -> None:
         self.audit.connections += 1

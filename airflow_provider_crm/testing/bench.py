@@ -55,7 +55,7 @@ class Bench:
 
     def connect(self, **changes: Json) -> Session:
         """Make a session from the connection to the sandbox, with some of its parts changed."""
-        name = f"{self.subject.sandbox_api.name}_default"
+        name = f"{self.vendor.name}_default"
         connection = json.loads(self.sandbox.connection_uris(timezone=self.subject.timezone)[name])
         self._monkeypatch.setenv(f"AIRFLOW_CONN_{CONNECTION.upper()}", json.dumps(connection | changes))
         clock, now = self.sandbox.clock, self.sandbox.clock.now

@@ -88,7 +88,7 @@ def environment(tmp_path_factory):
 def acme(environment):
     """The variables that lead to a sandbox with Acme in it, as the command prints them, and a reader of its deals."""
     with environment.started("airflow_provider_crm.sandbox", "--port", "0", "--opportunities", "3") as process:
-        lines = [process.stdout.readline() for _ in range(7)]
+        lines = [process.stdout.readline() for _ in range(8)]
         exported = [shlex.split(line)[1].partition("=") for line in lines if line.startswith("export ")]
         variables = {name: value for name, _, value in exported}
         connection = json.loads(variables["AIRFLOW_CONN_ACME_DEFAULT"])

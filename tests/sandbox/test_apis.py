@@ -64,7 +64,7 @@ def test_a_call_that_writes_several_records_is_audited_record_by_record(sandbox,
 def test_an_account_is_found_by_name(sandbox):
     """`account` returns the account of every API; an unknown name lists those that are served."""
     assert (sandbox.account("close"), sandbox.account("raze")) == (sandbox.close, sandbox.raze)
-    with pytest.raises(LookupError, match="no API 'acne'; it serves close, raze, hubspot, acme"):
+    with pytest.raises(LookupError, match="no API 'acne'; it serves close, raze, hubspot, salesforce, acme"):
         sandbox.account("acne")
 
 
@@ -176,7 +176,7 @@ def test_control_routes_reach_it(anyone, sandbox):
     shown = anyone.get("/sandbox/").json()
     assert anyone.get("/sandbox/acme/opportunities/b").json() == {"id": "b", "amount": 3}
     assert shown["acme"] == {"url": f"{sandbox.url}/acme/deals/", "opportunities": 3}
-    assert shown["name"] == "A local Close, Raze, HubSpot and Acme"
+    assert shown["name"] == "A local Close, Raze, HubSpot, Salesforce and Acme"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,10 +47,10 @@ def test_an_installed_api_is_served_by_the_command(install):
     install({"acme": "tests.sandbox.acme:ACME"})
     command = [sys.executable, "-m", "airflow_provider_crm.sandbox", "--port", "0", "--opportunities", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        lines = [process.stdout.readline() for _ in range(9)]
+        lines = [process.stdout.readline() for _ in range(11)]
         process.kill()
-    assert lines[0].startswith("# Close, Raze, HubSpot and Acme are at http://127.0.0.1:")
-    assert (lines[4].split("=")[0], lines[8]) == (
+    assert lines[0].startswith("# Close, Raze, HubSpot, Salesforce and Acme are at http://127.0.0.1:")
+    assert (lines[5].split("=")[0], lines[10]) == (
         "export AIRFLOW_CONN_ACME_DEFAULT",
         "# Acme opportunities: deal_1, deal_2\n",
     )
@@ -82,7 +82,7 @@ def test_an_api_that_cannot_be_loaded_is_left_out_with_a_warning(install, caplog
     install({"acme": "tests.sandbox.acme:ACME", "broken": value}, broken_acme=UNBUILDABLE)
     with caplog.at_level(logging.WARNING, "airflow_provider_crm.sandbox"):
         apis = installed_apis()
-    assert [api.name for api in apis] == ["close", "raze", "hubspot", "acme"]
+    assert [api.name for api in apis] == ["close", "raze", "hubspot", "salesforce", "acme"]
     [record] = caplog.records
     message = record.getMessage()
     assert message.startswith(f"The sandbox does not serve broken ({value}): ")

@@ -71,7 +71,12 @@ def test_url_needs_a_running_sandbox():
 def test_connections_are_airflow_json(sandbox):
     """The connections name type, key, URL and zone in Airflow's JSON form."""
     uris = sandbox.connection_uris(timezone="Asia/Kolkata")
-    keys = {"close": sandbox.close.api_key, "raze": sandbox.raze.api_key, "hubspot": sandbox.hubspot.access_token}
+    keys = {
+        "close": sandbox.close.api_key,
+        "raze": sandbox.raze.api_key,
+        "hubspot": sandbox.hubspot.access_token,
+        "crm_salesforce": sandbox.salesforce.access_token,
+    }
     assert {name: json.loads(value) for name, value in uris.items()} == {
         f"{vendor}_default": {
             "conn_type": vendor,

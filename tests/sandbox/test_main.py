@@ -46,7 +46,7 @@ def served():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            yield process, [process.stdout.readline().strip() for _ in range(7)]
+            yield process, [process.stdout.readline().strip() for _ in range(9)]
             process.kill()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -61,8 +61,8 @@ def connection(line):
 def test_prints_connections_that_work(served):
     """The printed connections and record ids lead to the served records."""
     _, lines = served
-    close, raze, hubspot = map(connection, lines[1:4])
-    first_close, first_raze, first_hubspot = (line.partition(": ")[2].split(", ")[0] for line in lines[4:])
+    close, raze, hubspot, salesforce = map(connection, lines[1:5])
+    first_close, first_raze, first_hubspot, first = (line.partition(": ")[2].split(", ")[0] for line in lines[5:])
     answers = [
         requests.get(f"{close['host']}/api/v1/opportunity/{first_close}/", auth=(close["password"], ""), timeout=5),
         requests.get(
@@ -73,8 +73,13 @@ def test_prints_connections_that_work(served):
             headers={"Authorization": f"Bearer {hubspot['password']}"},
             timeout=5,
         ),
+        requests.get(
+            f"{salesforce['host']}/services/data/v62.0/sobjects/Opportunity/{first}",
+            headers={"Authorization": f"Bearer {salesforce['password']}"},
+            timeout=5,
+        ),
     ]
-    assert [answer.status_code for answer in answers] == [200] * 3
+    assert [answer.status_code for answer in answers] == [200] * 4
 
 
 def test_ctrl_c_ends_it_quietly(served):
