@@ -146,10 +146,11 @@ def _refused_v1(dialect: Dialect) -> sa.Select[Any]:
         .where(*same, later.c.record_id != "", later.c.id > failed.c.id)
         .where(sa.or_(later.c.field == failed.c.field, whole_row))
     )
+    comma: Any = sa.literal_column("','")  # which the annotations of SQLAlchemy 2.1 do not expect
     columns = {
         **failed.c,
         "dag_id": _dag_id(dialect, failed.c.run_key),
-        "fields": sa.func.aggregate_strings(failed.c.field, sa.literal_column("','")),
+        "fields": sa.func.aggregate_strings(failed.c.field, comma),
         "at": sa.func.min(failed.c.at),
     }
     # Rows without an id differ only in the ids of their lines.
