@@ -118,7 +118,8 @@ def test_the_wheel_holds_the_package_and_the_examples_only(wheel):
         for path in (ROOT / "airflow_provider_crm").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    examples = {f"airflow_provider_crm/example_dags/{path.name}" for path in (ROOT / "example_dags").glob("*.py")}
+    files = (ROOT / "example_dags").rglob("*.py")
+    examples = {f"airflow_provider_crm/{path.relative_to(ROOT)}" for path in files}
     assert names == package | examples
     assert "airflow_provider_crm/py.typed" in names
 

@@ -116,7 +116,8 @@ class AirflowHome:
     Args:
         root: An empty folder.
         connections: The value of `AIRFLOW_CONN_<ID>` by connection id.
-        dags: Folder whose DAG files are copied into it; default: the example DAGs.
+        dags: Folder whose DAG files are copied into it; default: the example DAGs. Files of folders in it are left out,
+            as those examples need providers that are not installed everywhere.
     """
 
     def __init__(self, root: Path, *, connections: Mapping[str, str], dags: Path | None = None) -> None:
@@ -126,7 +127,9 @@ class AirflowHome:
         self.dag_ids: tuple[str, ...] = ()
         """The DAGs that Airflow found in the files, known after the first run."""
         self._connections = connections
-        shutil.copytree(dags or example_dags(), self.dags, ignore=shutil.ignore_patterns("__pycache__", "__init__.py"))
+        self.dags.mkdir()
+        for file in (dags or example_dags()).glob("*.py"):
+            shutil.copy(file, self.dags)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -128,7 +128,7 @@ def _argument(context: Mapping[str, Any], name: str, default: object) -> Any:  #
 
 def _state_of(context: Mapping[str, Any]) -> SyncState:
     """Return the state of a sync after the run."""
-    if context.get("exception") is not None or str(getattr(context["ti"], "state", "")) != "success":
+    if context.get("exception") is not None or getattr(context["ti"], "state", None) != "success":
         return SyncState.FAILED
     report = context["ti"].xcom_pull(key="return_value")
     warned = isinstance(report, Mapping) and report.get("warnings")

@@ -22,7 +22,8 @@ from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator, 
 from airflow_provider_crm.provider_info import get_provider_info
 from airflow_provider_crm.transfers.sql_to_opportunity import SqlToOpportunityOperator
 from airflow_provider_crm.vendors import VENDORS
-from tests.docs.pages import DOCS, PAGES, all_blocks, blocks_of
+from tests.docs.pages import DOCS, PAGES, ROOT, all_blocks, blocks_of
+from tests.outside_vendor.quotes import quoted
 
 BLOCKS = [block for block in all_blocks() if block.page != "write-a-vendor.md"]  # quoted from files that are run
 OPERATORS = {
@@ -88,6 +89,12 @@ def test_python_compiles(block):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow"):
             module = import_module(node.module)
             assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+@pytest.mark.parametrize("block", [one for one in BLOCKS if (one.reference or "").startswith("example_dags/")], ids=str)
+def test_quotes_of_examples_are_theirs(block):
+    """A block that quotes an example DAG, which runs as a test, is as it stands there."""
+    assert block.code == quoted(block.reference, ROOT)
 
 
 @of("python")

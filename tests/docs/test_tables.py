@@ -171,8 +171,9 @@ def test_versions_of_the_tables_are_listed():
 
 def test_example_dags_are_listed():
     """The page about the demo names each example, by its id and its file."""
-    files = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "example_dags").glob("*.py")}
-    ids = {(re.search(r"dag_id=\"(\w+)\"", text)[1], f"../example_dags/{name}") for name, text in files.items()}
+    files = (ROOT / "example_dags").rglob("*.py")
+    texts = {f"../{path.relative_to(ROOT)}": path.read_text(encoding="utf-8") for path in files}
+    ids = {(re.search(r"dag_id=\"(\w+)\"", text)[1], name) for name, text in texts.items()}
     table = section(text_of("demo.md"), "The example DAGs")
     assert set(re.findall(r"^\| \[`(\w+)`\]\(([^)]+)\)", table, re.MULTILINE)) == ids
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.operators.conftest import deals, ledger_conn_id, task, update
+from tests.system.mail_server import MailServer
+from tests.system.webhooks import SlackServer
 
 __all__ = ["deals", "ledger_conn_id", "task", "update"]
 
@@ -13,3 +15,19 @@ __all__ = ["deals", "ledger_conn_id", "task", "update"]
 def address(monkeypatch):
     """The address of Airflow, with which links begin."""
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+
+
+@pytest.fixture
+def slack(monkeypatch):
+    """Stands for Slack's webhook."""
+    with SlackServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK_DEFAULT", server.connection)
+        yield server
+
+
+@pytest.fixture
+def mails(monkeypatch):
+    """The mails that were sent."""
+    with MailServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        yield server.mails

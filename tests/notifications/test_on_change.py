@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk import TaskInstanceState
 
 from airflow_provider_crm.notifications.on_change import on_change
 from tests.operators.conftest import Impatient
-from tests.system.mail_server import MailServer
 
 pytestmark = pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 GOOD, BAD = {"id": "oppo_0", "arr": 5}, {"id": "oppo_1", "arr": "x"}
-
-
-class Receiver(BaseHTTPRequestHandler):
-    """Stands for Slack's webhook."""
-
-    def do_POST(self):
-        """Keep what comes."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.received.append((self.path, body))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        """Print nothing."""
-
-
-@pytest.fixture
-def receiver(monkeypatch):
-    """The server, with Airflow's connections to it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server, MailServer() as mails:
-        server.received = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        slack = {"conn_type": "slackwebhook", "host": f"{url}/services", "password": "T00/B00/token"}
-        monkeypatch.setenv("AIRFLOW_CONN_SLACK_DEFAULT", json.dumps(slack))
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mails.connection)
-        server.mails = mails.mails
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture
@@ -68,7 +34,8 @@ def night(deals, task, changes):
         as_of = DAY + dt.timedelta(days=day)
         end = task(Impatient, run_id=f"night_{day}", as_of=as_of, try_number=number, **defaults)
         ti = end.context["ti"]
-        ti.state, ti.max_tries = ("success" if end.error is None else "failed"), cleared
+        ti.state = TaskInstanceState.SUCCESS if end.error is None else TaskInstanceState.FAILED
+        ti.max_tries = cleared
         ti.xcom_pull = lambda key: end.report
         operator = Impatient(
             task_id="task", crm_conn_id="close_default", **{**defaults, "ledger_conn_id": "crm_ledger", **arguments}
@@ -142,7 +109,7 @@ def test_a_notifier_that_fails_does_not_keep_the_others_from_it(night, changes):
     assert titles(changes) == ["failed"]
 
 
-def test_slack_and_mail_get_text_and_link(night, receiver, changes):
+def test_slack_and_mail_get_text_and_link(night, slack, mails, changes):
     """Airflow's own notifiers, over HTTP and SMTP; the words for an alert are those of its beginning and its end."""
     callback = on_change(
         notifiers=[
@@ -158,17 +125,16 @@ def test_slack_and_mail_get_text_and_link(night, receiver, changes):
     )
     night([{"id": "oppo_1", "arr": "<@U1>&"}], 0, callback=callback)
     night([GOOD], 1, callback=callback)
-    slack = [body["text"] for _, body in receiver.received]
     page = "https://airflow.example.com/plugin/crm/crm/task?dag_id=dag&amp;run_id=night_0&amp;task_id=task&amp;map_index=-1"
-    assert slack[0].startswith("*dag/task on close_default: failed*\n```\n")
-    assert f"<{page}|Run on the CRM page>" in slack[0]
-    assert "<@U1>" not in slack[0]
-    assert slack[1].startswith("*dag/task on close_default: recovered*")
+    assert slack.texts[0].startswith("*dag/task on close_default: failed*\n```\n")
+    assert f"<{page}|Run on the CRM page>" in slack.texts[0]
+    assert "<@U1>" not in slack.texts[0]
+    assert slack.texts[1].startswith("*dag/task on close_default: recovered*")
     assert [(change.action, change.severity) for change in changes] == [("trigger", "error"), ("resolve", "info")]
-    assert [mail["Subject"] for mail in receiver.mails] == [
+    assert [mail["Subject"] for mail in mails] == [
         "dag/task on close_default: failed",
         "dag/task on close_default: recovered",
     ]
-    content = receiver.mails[0].get_body(("html",)).get_content()
+    content = mails[0].get_body(("html",)).get_content()
     assert f'<a href="{page}">' in content
     assert "<@U1>" not in content

@@ -48,7 +48,7 @@ def test_east_of_greenwich_it_is_a_day_earlier():
     assert day_read(berlin, pendulum.datetime(2026, 11, 27, tz="Europe/Berlin"))[0] == dt.date(2026, 11, 25)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "example_dags").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "example_dags").rglob("*.py")), ids=lambda path: path.stem)
 def test_examples_read_days_that_have_ended(path):
     """In every example that reads by `ds`."""
     if not re.search(r"\bds\b", path.read_text().split('"""', 2)[2]):

@@ -20,10 +20,10 @@ BLOCK = re.compile(
 )
 
 
-def quoted(reference):
-    """Return the text that a reference stands for."""
+def quoted(reference, folder=ACME):
+    """Return the text that a reference stands for; its path begins in the folder."""
     path, _, names = reference.partition(" # ")
-    text = (ACME / path).read_text(encoding="utf-8")
+    text = (folder / path).read_text(encoding="utf-8")
     if not names:
         return text
     parts = [_part(text, name) for name in names.split(", ")]
