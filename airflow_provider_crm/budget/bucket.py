@@ -19,6 +19,8 @@ _SPARE = 1.0
 # As long as that many tokens of a bucket have come since, an earlier answer is compared with the present one.
 _COMPARED = 2.0
 _WEIGHT = 0.05
+# Where so many tokens came at least, others leave some of them.
+_SURELY_SOME = 3.0
 # Rates that differ by less are one; those that differ by more are none of one bucket.
 _ROUGHLY, _FAR = 1.02, 1.3
 # Seconds of a whole bucket that differ by less are alike.
@@ -202,7 +204,8 @@ class TokenBucket:
         most = gained + taken + traffic.in_flight + reference.crossing + 1
         between = seen.received_at - reference.sent_at  # none by a clock that has not moved
         slowest = max(least / between, 0.0) if between > 0 else 0.0
-        full = seen.remaining >= self.limit - max(seen.cost, 1) or reference.remaining >= self.limit - 1
+        is_full, was_full = seen.remaining >= self.limit - max(seen.cost, 1), reference.remaining >= self.limit - 1
+        full = is_full or was_full
         apart = seen.sent_at - reference.received_at
         # What others took in between shows as a slower rate.
         fastest = max(most / apart, 0.0) if apart > 0 and not full and not self.others_expected else math.inf
@@ -213,8 +216,13 @@ class TokenBucket:
             if slowest > self.fastest:  # no other program gives tokens back
                 agreement = Agreement.REFUTES if slowest > _FAR * self.fastest else Agreement.CONTRADICTS
             low, high = slowest, max(fastest, slowest)
+        elif not crossing + reference.crossing and gained + taken <= 0 and 0 < seen.remaining < self.limit:
+            # Other programs do not take each token that comes, and no more.
+            agreement = Agreement.DOUBTFUL if low * apart > _SURELY_SOME and not was_full else agreement
         state = changed(self, slowest=low, fastest=max(high, low))
-        if full or apart * max(state.rate, 1e-9) > _COMPARED * self.limit:
+        # A full bucket loses tokens, so that it shows no fastest rate; calls that crossed an answer blur what it shows.
+        shows_more = is_full or (not crossing and (was_full or reference.crossing > 0))
+        if shows_more or apart * max(state.rate, 1e-9) > _COMPARED * self.limit:
             now_reference = Reference(seen.sent_at, seen.received_at, seen.remaining, self.taken, crossing)
             state = changed(state, reference=now_reference)
         return state, agreement
