@@ -11,6 +11,7 @@ import requests
 
 from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.values.hidden_values import sent_values, without_values
+from airflow_provider_crm.values.url_credentials import HIDDEN_SECRET, bytes_without_credentials, without_credentials
 from airflow_provider_crm.vendors.answers import body_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.calls import Call
     from airflow_provider_crm.vendors.records import Json
 
-_HIDDEN = "***"
 _T = TypeVar("_T")
 
 
@@ -77,10 +77,10 @@ class Redactor:
 
 
 def hidden(text: str, secrets: Sequence[str]) -> str:
-    """Return a text without the secrets."""
+    """Return a text without the secrets, and without the user and password of any address."""
     for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
-    return text
+        text = text.replace(secret, HIDDEN_SECRET)
+    return without_credentials(text)
 
 
 def redacted(response: requests.Response, secrets: Sequence[str]) -> requests.Response:
@@ -90,7 +90,8 @@ def redacted(response: requests.Response, secrets: Sequence[str]) -> requests.Re
     if body is not None:
         content = json.dumps(_without(body, secrets)).encode()
     for secret in secrets:
-        content = content.replace(secret.encode(), _HIDDEN.encode())
+        content = content.replace(secret.encode(), HIDDEN_SECRET.encode())
+    content = bytes_without_credentials(content)
     copy = requests.Response()
     copy.status_code, copy.reason, copy.url = response.status_code, response.reason, response.url
     copy.encoding = response.encoding if body is None else "utf-8"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_crm.exceptions import ConfigurationError, CrmError, LedgerUnavailableError, SourceUnreadableError
+from airflow_provider_crm.values.url_credentials import without_credentials
 
 _OF_THE_DATA = frozenset({"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"})
 """Classes of PEP 249, which drivers share by name only: the statement or its data is wrong. Others are temporary."""
@@ -35,7 +36,7 @@ def source_error(err: Exception, rows: int) -> Exception:
         else f"The source broke after {rows:,} rows, the last that were read"
     )
     # Only the first line of a database's message: the others may show values of the row.
-    message = next(iter(str(err).strip().splitlines()), "")
+    message = without_credentials(next(iter(str(err).strip().splitlines()), ""))
     if not isinstance(err, CrmError):
         message = f"{type(err).__name__}: {message}" if message else type(err).__name__
     code = err.code if isinstance(err, CrmError) else ""
