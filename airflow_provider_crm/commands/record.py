@@ -84,5 +84,6 @@ def _change_row(values: Values, change: Change) -> dict[str, Any]:
         "after_kind": after.kind,
         "code": change.code,
         "reason": change.reason,
+        "source": {one.field: values.source(change.account, one).text for one in change.source},
         "run_key": change.run_key,
     }

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 6
+VERSION = 7
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -103,6 +103,7 @@ changes = sa.Table(
     sa.Column("code", sa.Text, nullable=False, comment="Why it is a failure, to group by; else empty."),
     sa.Column("reason", sa.Text, nullable=False, comment="The same as a sentence; else empty."),
     sa.Column("at", UtcDateTime, nullable=False, comment="When the outcome was recorded."),
+    sa.Column("source", sa.Text, comment="JSON: of a refused row, its values in the source, by field; else null."),
     sa.Index("crm_changes_run", "run_key", "outcome", "id"),
     sa.Index("crm_changes_record", "record_id", "id"),
     comment="One row per field that a run sent, or row that it refused.",

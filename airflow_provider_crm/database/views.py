@@ -63,6 +63,7 @@ refused_v1 = sa.Table(
     sa.Column("reason", sa.Text, comment="The same as a sentence."),
     sa.Column("fields", sa.Text, comment="The vendor's names of the fields, with commas; empty for the whole row."),
     sa.Column("at", UtcDateTime, comment="When the first of them was recorded."),
+    sa.Column("source", sa.Text, comment="JSON: the values of the row in the source, by field; null if not kept."),
     comment="One row per run and row that did not land, unless a later try of the run has landed or refused it again.",
 )
 
@@ -82,6 +83,7 @@ changes_v1 = sa.Table(
     sa.Column("outcome", sa.Text, comment="The outcome of the field: updated, or why not."),
     sa.Column("code", sa.Text, comment="Why it is a failure, to group by; else empty."),
     sa.Column("reason", sa.Text, comment="The same as a sentence; else empty."),
+    sa.Column("source", sa.Text, comment="JSON: of a refused row, its values in the source, by field; else null."),
     comment="One row per field that a run sent, or row that it refused.",
 )
 
@@ -152,6 +154,7 @@ def _refused_v1(dialect: Dialect) -> sa.Select[Any]:
         "dag_id": _dag_id(dialect, failed.c.run_key),
         "fields": sa.func.aggregate_strings(failed.c.field, comma),
         "at": sa.func.min(failed.c.at),
+        "source": sa.func.max(failed.c.source),
     }
     # Rows without an id differ only in the ids of their lines.
     own = sa.case((failed.c.record_id == "", failed.c.id), else_=0)

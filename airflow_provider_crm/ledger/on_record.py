@@ -23,8 +23,9 @@ from airflow_provider_crm.ledger.statements import (
     select_states,
 )
 from airflow_provider_crm.ledger.states import EndedRow, PastRejection, StateOnRecord
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, SourceValue
 from airflow_provider_crm.values.record_ids import LONGEST_RECORD_ID
+from airflow_provider_crm.values.source_values import to_json
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -145,6 +146,7 @@ def _ended(
         outcome=word.value,
         code="" if stands else storable(outcome.code),
         reason="" if stands else storable(outcome.reason),
+        source=None if stands else stored_source(outcome),
     )
 
 
@@ -217,4 +219,10 @@ def log_line(run_key: str, account: str, outcome: Outcome, key: str, now: dt.dat
         "code": storable(outcome.code),
         "reason": storable(outcome.reason),
         "at": now,
+        "source": stored_source(outcome),
     }
+
+
+def stored_source(outcome: Outcome) -> str | None:
+    """Return the source's values of a refused row as the change log has them."""
+    return to_json(SourceValue(one.field, one.text and storable(one.text)) for one in outcome.source)

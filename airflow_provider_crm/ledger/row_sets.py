@@ -43,7 +43,7 @@ _DATED = (*FIELD_KEY, ("as_of", "timestamptz"))
 _ENDED = (*_DATED, ("after", "text"))
 _CLAIMED = _ENDED
 _LOGGED = (*FIELD_KEY, ("before", "text"), ("after", "text"))
-_CAUSED = (*_LOGGED, ("code", "text"), ("reason", "text"))
+_CAUSED = (*_LOGGED, ("code", "text"), ("reason", "text"), ("source", "text"))
 
 
 def confirm(connection: Connection, account: str, data_times: Mapping[FieldKey, dt.datetime]) -> None:
@@ -123,9 +123,16 @@ def end_claims(
 
 
 def _log(connection: Connection, rows: Sequence[EndedRow], **values: object) -> None:
-    """Log fields that ended in the same way; causes travel only with those that have some."""
+    """Log fields that ended in the same way; causes travel only with those that have some.
+
+    The first field of a row has the source's values of all.
+    """
     if [row for row in rows if row.code or row.reason]:
-        causes = [(row.record_id, *field, row.code, row.reason) for row in rows for field in row.fields]
+        causes = [
+            (row.record_id, *field, row.code, row.reason, None if number else row.source)
+            for row in rows
+            for number, field in enumerate(row.fields)
+        ]
         write_rows(connection, LOG_FIELDS, _CAUSED, causes, **values)
     else:
         lines = [(row.record_id, *field) for row in rows for field in row.fields]

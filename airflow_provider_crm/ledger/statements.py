@@ -128,11 +128,11 @@ END_CLAIMS_OF_FIELDS = """
 """
 LOG_FIELDS = """
     INSERT INTO crm_changes
-        (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, at)
-    SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, :outcome, code, reason, :now
+        (run_key, account, record_id, field, before, before_known, after, outcome, code, reason, source, at)
+    SELECT :run_key, :account, record_id, field, before, before IS NOT NULL, after, :outcome, code, reason, source, :now
     FROM ({rows}) AS w WHERE true
 """
-LOG_FIELDS_WITHOUT_CAUSE = LOG_FIELDS.replace("code, reason, :now", "'', '', :now")
+LOG_FIELDS_WITHOUT_CAUSE = LOG_FIELDS.replace("code, reason, source, :now", "'', '', NULL, :now")
 UNCHANGED = "s.record_id = w.record_id AND s.known AND s.claim_token IS NULL AND s.value = CASE s.field {wanted} END"
 # OFFSET hides from PostgreSQL that there is one account only: else, while it knows nothing about states, it may take
 # them for a handful, and look through the rows for each of them.

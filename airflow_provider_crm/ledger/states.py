@@ -80,6 +80,7 @@ class EndedRow(NamedTuple):
         outcome: The fields' own word.
         code: Cause of a failure.
         reason: The same as a sentence.
+        source: Of a refused row: JSON of its values as the source had them.
     """
 
     record_id: str
@@ -90,3 +91,4 @@ class EndedRow(NamedTuple):
     outcome: str
     code: str
     reason: str
+    source: str | None = None

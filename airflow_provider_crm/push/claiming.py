@@ -6,6 +6,7 @@ Here a batch is some rows that the ledger sees together, whatever calls send the
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -24,6 +25,7 @@ from airflow_provider_crm.push.prepare import (
     desired_rows,
 )
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.source_values import source_of
 from airflow_provider_crm.vendors.encoding import calls_of_all
 from airflow_provider_crm.vendors.win_dates import with_date_key
 
@@ -161,7 +163,7 @@ class RowClaimer:
     def _note_refused(self, rows: Sequence[PreparedRow], claims: Sequence[Claim | None]) -> None:
         """Note the rows that rest: the change log of this run would otherwise not name them."""
         self._ledger.note(
-            claim_outcome(update, claim)
+            replace(claim_outcome(update, claim), source=source_of(update.fields, self._catalogue.fields))
             for (update, _), claim in zip(rows, claims, strict=True)
             if claim is not None
             and claim.verdict is not Verdict.SEND
@@ -199,7 +201,7 @@ class RowClaimer:
         try:
             check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
         except InvalidValueError as err:
-            outcome = invalid(update, err)
+            outcome = invalid(update, err, self._catalogue.fields)
             self._ledger.settle([RowResult(job, outcome, cause=err)])
             return outcome
         return job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -20,8 +20,10 @@ from airflow_provider_crm.exceptions import (
 )
 from airflow_provider_crm.ledger.claims import Claim, Verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.source_values import source_of
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.values.opportunity import Field
     from airflow_provider_crm.vendors.protocol import Vendor
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _ABOUT_VALUES = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
+_REFUSED = frozenset({OutcomeWord.INVALID, OutcomeWord.REJECTED})
 _WORDS: tuple[tuple[type[CrmError], OutcomeWord], ...] = (
     (InvalidValueError, OutcomeWord.INVALID),
     (IgnoredError, OutcomeWord.IGNORED),
@@ -53,9 +56,16 @@ def all_unchanged(updates: Sequence[Update]) -> Iterator[Outcome]:
     return map(Outcome, rows, record_ids, repeat(OutcomeWord.UNCHANGED))
 
 
-def invalid(update: Update, err: InvalidValueError) -> Outcome:
-    """Return the outcome of a row that is refused before it is sent."""
-    return Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err))
+def invalid(update: Update, err: InvalidValueError, fields: Mapping[str, Field]) -> Outcome:
+    """Return the outcome of a row that is refused before it is sent.
+
+    Args:
+        update: The row.
+        err: Why.
+        fields: The account's catalogue, by field name.
+    """
+    source = source_of(update.fields, fields, err.field_errors)
+    return Outcome(update.row, update.record_id, OutcomeWord.INVALID, err.code, str(err), source=source)
 
 
 def claim_outcome(update: Update, claim: Claim) -> Outcome:
@@ -93,10 +103,17 @@ def outdated_approval(update: Update, claim: Claim, applied: tuple[str, ...] = (
     return Outcome(update.row, update.record_id, OutcomeWord.REJECTED, "NEWER_DATA", reason, applied)
 
 
-def failure(update: Update, err: CrmError) -> Outcome:
-    """Return the outcome of a row of which a call failed."""
+def failure(update: Update, err: CrmError, fields: Mapping[str, Field]) -> Outcome:
+    """Return the outcome of a row of which a call failed.
+
+    Args:
+        update: The row.
+        err: Why.
+        fields: The account's catalogue, by field name.
+    """
     word = next(word for kind, word in _WORDS if isinstance(err, kind))
-    return Outcome(update.row, update.record_id, word, err.code, _reason(err, err.applied), err.applied)
+    source = source_of(update.fields, fields, err.field_errors) if word in _REFUSED else ()
+    return Outcome(update.row, update.record_id, word, err.code, _reason(err, err.applied), err.applied, source)
 
 
 def not_sent(update: Update, reason: CrmError, applied: tuple[str, ...] = ()) -> Outcome:

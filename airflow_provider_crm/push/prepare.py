@@ -193,12 +193,12 @@ class RowPreparer:
                 check_won_date(update, self._vendor, self._catalogue, self._rules, self._clock.now())
             path_segment(update.record_id)  # an id that cannot be in a path must not reach the ledger, either
         except InvalidValueError as err:
-            return invalid(row, err)
+            return invalid(row, err, self._catalogue.fields)
         return update
 
     def _wanted(self, update: Update, writes: Writes | InvalidValueError) -> Outcome | PreparedRow:
         if isinstance(writes, InvalidValueError):
-            return invalid(update, writes)
+            return invalid(update, writes, self._catalogue.fields)
         if not writes.columns.names:
             return Outcome(update.row, update.record_id, OutcomeWord.UNCHANGED, "NOTHING_TO_WRITE")
         return update if update.as_of is not None else replace(update, as_of=self._clock.now()), writes

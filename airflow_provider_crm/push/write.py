@@ -212,7 +212,7 @@ class Results:
             reason = self._stops.add(err)
             outcome = not_sent(job.update, reason, err.applied)
             return RowResult(job, outcome, self._targets(outcome), doubtful=doubtful, cause=reason)
-        outcome = failure(job.update, err)
+        outcome = failure(job.update, err, self._catalogue.fields)
         return RowResult(
             job,
             outcome,

@@ -6,7 +6,7 @@ Over 300 lines because the pages of runs and records read the same lines.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,12 +16,15 @@ from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import changes, field_states
 from airflow_provider_crm.queries.causes import CountedReason, ReasonGroup, is_of_group
 from airflow_provider_crm.queries.expressions import count_up_to, of_dags
-from airflow_provider_crm.queries.row_values import LineValue, line_values
+from airflow_provider_crm.queries.row_values import NO_VALUES, LineValues, RowValues
 from airflow_provider_crm.values.opportunity import OutcomeWord
+from airflow_provider_crm.values.source_values import from_json
 from airflow_provider_crm.vendors import VENDORS
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
+
+    from airflow_provider_crm.values.opportunity import SourceValue
 
 T = TypeVar("T")
 
@@ -58,7 +61,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """One row that did not land, with the values that were sent, if they were read."""
+    """One row that did not land, with its values; a file reads those of the source only."""
 
     account: str
     record_id: str
@@ -66,7 +69,7 @@ class RefusedRow:
     code: str
     reason: str
     fields: tuple[str, ...]
-    values: tuple[LineValue, ...] = ()
+    values: RowValues = NO_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Change:
     code: str
     reason: str
     at: dt.datetime
+    source: tuple[SourceValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,8 @@ class RunChanges:
             query = query.where(sa.or_(sa.false(), *(is_of_group(found.c, group) for group in groups)))
         rows = self._connection.execute(query.limit(search.size).offset(search.offset)).all()
         lines = [[int(line) for line in row.lines.split(",")] for row in rows]
-        values = line_values(self._connection, [line for some in lines for line in some])
-        shown = (_refused(row, map(values.get, some)) for row, some in zip(rows, lines, strict=True))
+        values = LineValues(self._connection, [line for some in lines for line in some])
+        shown = (_refused(row, values.of(some)) for row, some in zip(rows, lines, strict=True))
         return Page(tuple(shown), rows[0].total if rows else 0, capped=self.capped)
 
     def all_refused(self) -> Iterator[RefusedRow]:
@@ -163,7 +167,7 @@ class RunChanges:
         # An option of this statement only: the connection may read the rows of other runs afterwards.
         ordered = sa.select(found).order_by(found.c.first)
         for row in self._connection.execute(ordered, execution_options={"yield_per": _AT_ONCE}):
-            yield _refused(row)
+            yield _refused(row, RowValues(source=from_json(row.source)))
 
     def written(self, search: Search) -> Page[Change]:
         """Return one page of the fields that were written, in the order of writing."""
@@ -199,8 +203,11 @@ class RunChanges:
         row = (failed.c.record_id, failed.c.outcome, failed.c.code, failed.c.reason, failed.c.account)
         # Rows without an id differ only in the ids of their lines.
         own = sa.case((failed.c.record_id == "", failed.c.id), else_=0)
+        # A page reads the source's values of its own rows only.
+        whole = [sa.func.max(failed.c.source).label("source")] if bound is None else []
         query = sa.select(
             *row,
+            *whole,
             sa.func.min(failed.c.id).label("first"),
             sa.func.aggregate_strings(failed.c.field, ",").label("fields"),
             sa.func.aggregate_strings(sa.cast(failed.c.id, sa.Text), ",").label("lines"),
@@ -281,10 +288,9 @@ class RecordChanges:
         )
 
 
-def _refused(row: Row[Any], values: Iterable[LineValue | None] = ()) -> RefusedRow:
+def _refused(row: Row[Any], values: RowValues) -> RefusedRow:
     fields = tuple(sorted(set(filter(None, row.fields.split(",")))))
-    sent = tuple(sorted((value for value in values if value is not None), key=lambda value: value.field))
-    return RefusedRow(row.account, row.record_id, row.outcome, row.code, row.reason, fields, sent)
+    return RefusedRow(row.account, row.record_id, row.outcome, row.code, row.reason, fields, values)
 
 
 def _change(row: Row[Any]) -> Change:
@@ -299,4 +305,5 @@ def _change(row: Row[Any]) -> Change:
         code=row.code,
         reason=row.reason,
         at=row.at,
+        source=from_json(row.source),
     )

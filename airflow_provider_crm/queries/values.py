@@ -10,12 +10,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.database.field_hashes import is_hash
+from airflow_provider_crm.values.hidden_values import HIDDEN as HIDDEN_TEXT
 from airflow_provider_crm.values.hidden_values import named_keys
 from airflow_provider_crm.values.opportunity import CANONICAL_FIELDS, Field
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.amounts import amount_of, money_fields
 
 if TYPE_CHECKING:
+    from airflow_provider_crm.values.opportunity import SourceValue
     from airflow_provider_crm.vendors.records import Json
 
 _EMPTY = ("null", '""', "[]")
@@ -75,6 +77,13 @@ class Values:
         if money is not None:
             return ShownValue(f"{money:,.2f}", "money")
         return ShownValue(value if isinstance(value, str) else text)
+
+    def source(self, account: str, value: SourceValue) -> ShownValue:
+        """Return a value of the source for people."""
+        names = {value.field, self.label(account, value.field).key}
+        if value.text == HIDDEN_TEXT or any(self._hides(account, name) for name in names):
+            return HIDDEN
+        return EMPTY if value.text in (None, "") else ShownValue(value.text)
 
     def label(self, account: str, field: str) -> FieldLabel:
         """Return the names of a field, by its canonical name or the vendor's."""

@@ -8,10 +8,11 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import InvalidValueError
-from airflow_provider_crm.rows.cells import Mark, RefusedCell
+from airflow_provider_crm.rows.cells import Mark, RefusedCell, cells_of
 from airflow_provider_crm.rows.problems import Problems, RowProblem
 from airflow_provider_crm.values.conversion import COLUMN_KINDS, ValueRules
-from airflow_provider_crm.values.opportunity import Field, FieldValue, Row
+from airflow_provider_crm.values.opportunity import Field, FieldValue, Row, SourceValue
+from airflow_provider_crm.values.source_values import SourceCell, source_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,24 @@ class FieldColumns:
             return _without_skipped(columns, skipping, len(part))
         return map(Row, repeat(columns), range(len(part)))
 
+    def source_values(self, part: pd.DataFrame, problems: Problems) -> Mapping[int, tuple[SourceValue, ...]]:
+        """Return the values of the refused rows as the source has them, by their index.
+
+        Args:
+            part: Some rows.
+            problems: The problems of each refused row.
+        """
+        refused = sorted(problems)
+        rows = part.iloc[refused]
+        columns = [(field, cells_of(rows[column])) for column, field in self._fields.items()]
+        return {
+            index: source_values(
+                [SourceCell(field, _seen(cells[row])) for field, cells in columns if cells[row] is not Mark.ABSENT],
+                {problem.field for problem in problems[index]},
+            )
+            for row, index in enumerate(refused)
+        }
+
     def _column(self, column: str, cells: list[object], problems: Problems) -> tuple[list[Any], bool]:
         field = self._fields[column]
         prefix = "" if column == field.name else f"column {column!r}: "
@@ -70,7 +89,7 @@ class FieldColumns:
             fitted: FieldValue | RowProblem = fit_value(self._values, field, prefix, cell)
             if isinstance(fitted, tuple) and field.multiple and self._null_texts.among(fitted):
                 text = "takes a list without empty (null) values; leave those out"
-                return RowProblem("NULL", f"{prefix}{field.name} {text}, or pass other null_values.")
+                return RowProblem("NULL", f"{prefix}{field.name} {text}, or pass other null_values.", field.name)
             return fitted
 
         whole = self._whole_column(field, cells, value)
@@ -92,14 +111,20 @@ class FieldColumns:
         return [null if cell is None else next(rest) for cell in cells], null is Mark.SKIP
 
 
+def _seen(cell: object) -> object:
+    """Return a cell as a person sees it: of one that cannot be read, what it is."""
+    return cell.text.removeprefix("the row has ") if isinstance(cell, RefusedCell) else cell
+
+
 def _null(field: Field, prefix: str, column: str, rule: str) -> FieldValue | Mark | RowProblem:
     if rule == "skip":
         return Mark.SKIP
     hint = f"fill it, or pass nulls={{{column!r}: 'skip'}} to leave the field alone."
     if rule == "error":
-        return RowProblem("NULL", f"{prefix}{field.name} is empty (null), and nulls is 'error'; {hint}")
+        return RowProblem("NULL", f"{prefix}{field.name} is empty (null), and nulls is 'error'; {hint}", field.name)
     if not field.clearable:
-        return RowProblem("NOT_CLEARABLE", f"{prefix}{field.name} is empty (null), and cannot be cleared; {hint}")
+        reason = f"{prefix}{field.name} is empty (null), and cannot be cleared; {hint}"
+        return RowProblem("NOT_CLEARABLE", reason, field.name)
     return None
 
 
@@ -145,8 +170,8 @@ def fit_cells(cells: list[object], fit: Callable[[object], Any], problems: Probl
 def fit_value(rules: ValueRules, field: Field, prefix: str, cell: object) -> Any:  # noqa: ANN401 - of the field's kind
     """Return the value of one cell for a field, or a `RowProblem` whose reason begins with the prefix."""
     if isinstance(cell, RefusedCell):
-        return RowProblem(cell.code, f"{prefix}{field.name} takes {field.kind.value}, {cell.text}.")
+        return RowProblem(cell.code, f"{prefix}{field.name} takes {field.kind.value}, {cell.text}.", field.name)
     try:
         return rules.value(field, cell)
     except InvalidValueError as err:
-        return RowProblem(err.code, f"{prefix}{err}")
+        return RowProblem(err.code, f"{prefix}{err}", field.name)

@@ -19,7 +19,7 @@ from airflow_provider_crm.rows.field_columns import FieldColumns
 from airflow_provider_crm.rows.null_texts import NullTexts
 from airflow_provider_crm.rows.problems import Problems, RowProblem
 from airflow_provider_crm.rows.rules import ColumnRules
-from airflow_provider_crm.values.opportunity import Field, Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.opportunity import Field, Outcome, OutcomeWord, SourceValue, Update
 from airflow_provider_crm.values.record_ids import TemporaryIdTable, are_plain_ids, path_segment
 
 if TYPE_CHECKING:
@@ -100,13 +100,14 @@ class FrameReader:
             if not refused and not superseded:
                 yield from map(Update, count(first + start), ids, fields, times)
                 continue
+            sources = self._fields.source_values(part, refused)
             for index, record_id, present, time in zip(indexes, ids, fields, times, strict=True):
                 if index in superseded:
                     later = first + superseded[index]
                     reason = f"Row {later} has the same id {record_id!r}, comes later and is taken instead."
                     yield Outcome(first + index, record_id, OutcomeWord.STALE, "SUPERSEDED", reason)
                 elif index - start in refused:
-                    yield _invalid(first + index, record_id, refused[index - start])
+                    yield _invalid(first + index, record_id, refused[index - start], sources[index - start])
                 else:
                     yield Update(first + index, record_id, present, time)
 
@@ -117,9 +118,9 @@ class FrameReader:
         return self._times.of_cells(self._null_texts.cells(column, part[column]), problems)
 
 
-def _invalid(row: int, record_id: str, problems: list[RowProblem]) -> Outcome:
+def _invalid(row: int, record_id: str, problems: list[RowProblem], source: tuple[SourceValue, ...]) -> Outcome:
     reasons = " ".join(problem.reason for problem in problems)
-    return Outcome(row, record_id, OutcomeWord.INVALID, problems[0].code, reasons)
+    return Outcome(row, record_id, OutcomeWord.INVALID, problems[0].code, reasons, source=source)
 
 
 def record_id_of(cell: object, limit: int) -> tuple[str, RefusedCell | None]:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.ui.csv_file import csv_file
 from airflow_provider_crm.values.opportunity import OutcomeKind, OutcomeWord
 
 if TYPE_CHECKING:
     from airflow_provider_crm.queries.changes import RefusedRow
+    from airflow_provider_crm.queries.values import Values
 
-COLUMNS = ("record_id", "outcome", "code", "reason", "fields")
+COLUMNS = ("record_id", "outcome", "code", "reason", "fields", "source_values")
 _REFUSALS = frozenset(word.value for word in OutcomeWord if word.kind is OutcomeKind.PERMANENT)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
-def refused_file(rows: Iterable[RefusedRow]) -> Iterator[str]:
+def refused_file(rows: Iterable[RefusedRow], values: Values) -> Iterator[str]:
     """Yield the file of one run, some kilobytes at a time."""
-    return csv_file(COLUMNS, map(_cells, rows))
+    return csv_file(COLUMNS, (_cells(row, values) for row in rows))
 
 
 def refused_in_runs(
     parts: Iterable[tuple[str, dt.datetime, Iterable[RefusedRow]]],
+    values: Values,
     *,
     outcome: OutcomeWord | None = None,
     account: str | None = None,
@@ -33,12 +33,13 @@ def refused_in_runs(
 
     Args:
         parts: Key and start of each run, and its rows that did not land.
+        values: Shows values of the source.
         outcome: The outcome of the wanted rows; default: all refusals, but no row that met an outage.
         account: Their account; default: any.
     """
     words = _REFUSALS if outcome is None else {outcome.value}
     cells = (
-        (started_at.astimezone(dt.UTC).isoformat(timespec="seconds"), row.account, key, *_cells(row))
+        (started_at.astimezone(dt.UTC).isoformat(timespec="seconds"), row.account, key, *_cells(row, values))
         for key, started_at, rows in parts
         for row in rows
         if row.outcome in words and account in (None, row.account)
@@ -46,27 +47,6 @@ def refused_in_runs(
     return csv_file(("started_at", "account", "run", *COLUMNS), cells)
 
 
-def _cells(row: RefusedRow) -> tuple[str, ...]:
-    return row.record_id, row.outcome, row.code, row.reason, " ".join(row.fields)
-
-
-def csv_file(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield a file, some kilobytes at a time.
-
-    A cell that a spreadsheet could run gets an apostrophe in front, as OWASP advises ("CSV Injection"), and each is in
-    quotes: some programs read semicolons and tabs as separators, and would begin a new cell behind one.
-    """
-    text = io.StringIO()
-    table = csv.writer(text, quoting=csv.QUOTE_ALL)
-    table.writerow(columns)
-    for row in rows:
-        table.writerow(map(_harmless, row))
-        if text.tell() > io.DEFAULT_BUFFER_SIZE:
-            yield text.getvalue()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+def _cells(row: RefusedRow, values: Values) -> tuple[str, ...]:
+    source = (f"{one.field}: {values.source(row.account, one).text}" for one in row.values.source)
+    return row.record_id, row.outcome, row.code, row.reason, " ".join(row.fields), "; ".join(source)

@@ -11,7 +11,7 @@ import enum
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 CANONICAL_FIELDS = ("deal_value", "deal_currency", "stage", "date_won", "notes", "responsible_user_id")
 NULL_VALUES = ("", "nan", "NaN", "NaT", "None", "<NA>", "\\N", "#N/A")
@@ -174,6 +174,13 @@ FAILURES = frozenset(word for word in OutcomeWord if word.is_failure)
 TRANSIENT_FAILURES = frozenset(word for word in OutcomeWord if word.is_transient)
 
 
+class SourceValue(NamedTuple):
+    """The name of a field, and its value as the source of the rows had it; None for a missing one."""
+
+    field: str
+    text: str | None
+
+
 @dataclass(slots=True)
 class Outcome:
     """The outcome of one row; like an `Update` it is never changed, and there is one for each row.
@@ -185,6 +192,7 @@ class Outcome:
         code: Machine-readable cause: the vendor's, else ours; empty for success.
         reason: One sentence for a person; empty for success.
         applied: Fields that were written although the row failed as a whole (a half-applied row).
+        source: Of a refused row: its values as the source had them, those at fault first.
     """
 
     row: int
@@ -193,6 +201,7 @@ class Outcome:
     code: str = ""
     reason: str = ""
     applied: tuple[str, ...] = ()
+    source: tuple[SourceValue, ...] = ()
 
 
 _T = TypeVar("_T")

@@ -25,6 +25,7 @@ from airflow_provider_crm.ledger.claims import ClaimedRow, DesiredRow, Settlemen
 from airflow_provider_crm.ledger.ledger import Ledger
 from airflow_provider_crm.plan.store import PlanStore
 from airflow_provider_crm.report.combined import combined
+from airflow_provider_crm.report.verdict import RunFacts, run_verdict
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.vendors.limits import Limits
 
@@ -33,7 +34,8 @@ from . import version_1
 RENAMED = {"crm_tries": {"number": "try_number"}}
 ADDED = {
     "crm_field_states": {"claim_value": None},
-    "crm_runs": {"verdict": None, "progress": None, "pruned_at": None},
+    "crm_runs": {"progress": None, "pruned_at": None},
+    "crm_changes": {"source": None},
 }
 OLD_REFUSAL = "The ledger is of version {found}, this package knows up to 1; upgrade airflow-provider-crm."
 OPEN = """
@@ -85,6 +87,8 @@ def test_every_row_is_kept(old, database):
     for row in after["crm_runs"]:
         counts, report = row.pop("outcomes"), json.loads(row["report"] or "{}")
         assert (None if counts is None else json.loads(counts)) == report.get("outcomes")
+        ended = row["finished_at"] is not None and row["report"] is not None
+        assert row.pop("verdict") == (run_verdict(RunFacts.from_report(report)).word.value if ended else None)
     for name, old_rows in before.items():
         new = RENAMED.get(name, {})
         wanted = [

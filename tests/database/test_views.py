@@ -48,6 +48,7 @@ PROMISED = {
         "reason": TEXT,
         "fields": TEXT,
         "at": TIME,
+        "source": TEXT,
     },
     "crm_changes_v1": {
         "id": LONG,
@@ -63,6 +64,7 @@ PROMISED = {
         "outcome": TEXT,
         "code": TEXT,
         "reason": TEXT,
+        "source": TEXT,
     },
 }
 """What dashboards rely on. Columns may be added at the end; nothing here may be changed."""
@@ -110,7 +112,8 @@ def test_columns_and_types_are_those_promised(filled):
     """PostgreSQL has them in its catalogue; SQLite stores no types of views, so the values have them."""
     fill, query, database = filled
     report = json.dumps(REPORT)
-    fill([run(finished_at=NOON, report=report)], [line(before="0", before_known=True), line("2", outcome="rejected")])
+    lines = [line(before="0", before_known=True, source="{}"), line("2", outcome="rejected", source="{}")]
+    fill([run(finished_at=NOON, report=report)], lines)
     for name, columns in PROMISED.items():
         stored = sa.inspect(database.engine).get_columns(name)
         assert [column["name"] for column in stored][: len(columns)] == list(columns)

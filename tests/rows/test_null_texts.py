@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_crm.rows import ColumnRules, FrameReader, frame_of_rows, frames
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, SourceValue, Update
 
 from .reading import CATALOGUE, RUN, D, arrow, read
 
@@ -33,6 +33,7 @@ def test_nulls_follow_the_rule_of_their_column() -> None:
         "NULL",
         "column 'y': deal_value is empty (null), and nulls is 'error'; "
         "fill it, or pass nulls={'y': 'skip'} to leave the field alone.",
+        source=tuple(SourceValue(name, None) for name in ("deal_value", "notes", "date_won")),
     )
     (row,) = read(frame, fields={"x": "deal_currency"}, nulls="clear")
     assert row == Outcome(
@@ -42,6 +43,7 @@ def test_nulls_follow_the_rule_of_their_column() -> None:
         "NOT_CLEARABLE",
         "column 'x': deal_currency is empty (null), and cannot be cleared; "
         "fill it, or pass nulls={'x': 'skip'} to leave the field alone.",
+        source=(SourceValue("deal_currency", None),),
     )
 
 

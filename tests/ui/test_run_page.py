@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 import re
 
 import pytest
 
-from .conftest import NOW, RAZE
+from airflow_provider_crm.queries.database import LedgerReader, read_only
+
+from .conftest import NOW, RAZE, Browser, mounted
 
 KEY = "sales_sync/t/r"
 NUMBER = "deal_value takes an amount of money, the row has {!r}."
@@ -22,7 +25,8 @@ def refused(log):
     log.run(KEY, outcomes={"updated": 1, "invalid": 4, "rejected": 3})
     for number in range(4):
         reason = NUMBER.format(f"{number},5 €")
-        row = {"outcome": "invalid", "code": "NOT_A_NUMBER", "reason": reason}
+        source = json.dumps({"deal_value": f"{number},5 €", "notes": None, "phone": "(hidden)", "owner": "ann@x.test"})
+        row = {"outcome": "invalid", "code": "NOT_A_NUMBER", "reason": reason, "source": source}
         log.change(KEY, f"oppo_{number}", "", **row)
     for number, reason in enumerate(
         ("It answered 400: too long.", "It answered 400: too long.", "It answered 400: 17.")
@@ -84,6 +88,32 @@ def test_the_values_of_a_row_stand_beside_the_reason(browser, refused):
     """They are those that were sent, with amounts in major units."""
     found = {row[0].split()[0]: row[4] for row in rows_of(browser("anna").text("run", run_key=KEY), "Refused rows")}
     assert found["oppo_10"] == "stage status_id stat_1 deal_value value 12,500.50"
+
+
+def test_the_values_of_the_source_stand_beside_the_reason(browser, refused):
+    """The one at fault is the first, as the source had it; hidden ones say so. The file has them in one cell."""
+    anna = browser("anna")
+    found = {row[0].split()[0]: row[4] for row in rows_of(anna.text("run", run_key=KEY), "Refused rows")}
+    assert found["oppo_2"] == "deal_value value 2,5 € notes note empty phone hidden owner ann@x.test"
+    lines = csv.DictReader(io.StringIO(anna.get("run.csv", run_key=KEY).text))
+    assert {line["record_id"]: line["source_values"] for line in lines}["oppo_2"] == (
+        "deal_value: 2,5 €; notes: empty; phone: hidden; owner: ann@x.test"
+    )
+    assert "2,5 €" in rows_of(anna.text("record", record_id="oppo_2"), "History in close:api.close.com:orga_1")[0][3]
+
+
+def test_source_values_of_fields_that_are_hashed_are_hidden(database, airflow_with_teams, log, refused):
+    """A field that `[crm] ledger_hash_fields` names now hides also what was kept before, under any of its names."""
+    from airflow_provider_crm.ui.app import make_app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CRM__LEDGER_HASH_FIELDS", "value")
+        engine = read_only(database)
+        with mounted(make_app(LedgerReader(lambda: engine))) as url:
+            anna = Browser(url, "anna")
+            found = {row[0].split()[0]: row[4] for row in rows_of(anna.text("run", run_key=KEY), "Refused rows")}
+        engine.dispose()
+    assert found["oppo_2"].startswith("deal_value value hidden notes")
 
 
 def test_the_file_of_written_fields(browser, refused):

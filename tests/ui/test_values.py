@@ -158,7 +158,7 @@ def test_no_cell_of_the_file_is_a_formula():
     """A cell that a spreadsheet would run begins with an apostrophe; quotes and line ends survive."""
     evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", 'a "b"\nc']
     rows = [RefusedRow(CLOSE, text, "rejected", text, text, ("value",)) for text in evil]
-    read = list(csv.reader(io.StringIO("".join(refused_file(rows)), newline="")))
+    read = list(csv.reader(io.StringIO("".join(refused_file(rows, VALUES)), newline="")))
     assert read[0] == list(COLUMNS)
     assert [line[0] for line in read[1:]] == [f"'{text}" for text in evil[:-1]] + evil[-1:]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for line in read for cell in line)
@@ -167,8 +167,8 @@ def test_no_cell_of_the_file_is_a_formula():
 def test_no_cell_of_the_file_begins_inside_another():
     """A spreadsheet that takes semicolons or tabs for separators finds the same cells: each is in quotes."""
     rows = [RefusedRow(CLOSE, "a;=1", "rejected", "b\t=1", "c,=1", ("value",))]
-    line = "".join(refused_file(rows)).splitlines()[1]
-    assert line == '"a;=1","rejected","b\t=1","c,=1","value"'
+    line = "".join(refused_file(rows, VALUES)).splitlines()[1]
+    assert line == '"a;=1","rejected","b\t=1","c,=1","value",""'
 
 
 def run_of(outcomes):

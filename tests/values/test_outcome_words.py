@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_crm.openlineage import run_lineage
 from airflow_provider_crm.queries.changes import RefusedRow
+from airflow_provider_crm.queries.values import Values
 from airflow_provider_crm.report import SyncReport
 from airflow_provider_crm.report.combined import combined
 from airflow_provider_crm.report.rejects import Reject
@@ -24,6 +25,7 @@ from airflow_provider_crm.ui.refused_file import refused_file
 from airflow_provider_crm.ui.rendering import environment, static_file
 from airflow_provider_crm.values.opportunity import FAILURES, TRANSIENT_FAILURES, Outcome, OutcomeKind, OutcomeWord
 
+VALUES = Values(frozenset())
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 every_word = pytest.mark.parametrize("word", OutcomeWord)
 
@@ -118,7 +120,7 @@ def test_the_csv_files_have_it(word, tmp_path):
     """The rejects file and the page's file of refused rows name it."""
     with rejects_file(tmp_path / "rejects.csv") as write:
         write(Reject.from_outcome(Outcome(0, "oppo_0", word, "CODE", "A reason.")))
-    page = "".join(refused_file([RefusedRow("close:host:orga", "oppo_0", word.value, "CODE", "A reason.", ())]))
+    page = "".join(refused_file([RefusedRow("close:host:orga", "oppo_0", word.value, "CODE", "A reason.", ())], VALUES))
     for text in ((tmp_path / "rejects.csv").read_text(), page):
         (row,) = csv.DictReader(io.StringIO(text))
         assert row["outcome"] == word.value

@@ -121,4 +121,4 @@ def _file(pages: PageMaker, reader: PageReader, wanted: RunFilter) -> Iterator[s
     with pages.pages.ledger.connection(_DOWNLOAD_SECONDS) as connection:
         found = Runs(connection, reader.dags).with_failures(wanted)
         parts = ((key, at, RunChanges(connection, key, retried=retried).all_refused()) for key, at, retried in found)
-        yield from refused_in_runs(parts, outcome=wanted.outcome, account=wanted.account)
+        yield from refused_in_runs(parts, pages.pages.values, outcome=wanted.outcome, account=wanted.account)

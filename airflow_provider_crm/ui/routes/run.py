@@ -160,7 +160,7 @@ def _changes(connection: Connection, runs: list[Run]) -> RunChanges:
 def _refused(pages: PageMaker, runs: list[Run], only: RowFilter) -> Iterator[str]:
     with pages.pages.ledger.connection(DOWNLOAD_SECONDS) as connection:
         rows = _changes(connection, runs).all_refused()
-        yield from refused_file(row for row in rows if only.takes(row))
+        yield from refused_file((row for row in rows if only.takes(row)), pages.pages.values)
 
 
 def _written(pages: PageMaker, runs: list[Run]) -> Iterator[str]:
