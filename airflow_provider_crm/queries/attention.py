@@ -17,6 +17,7 @@ from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.queries.schedules import DagSchedule, schedules
 from airflow_provider_crm.queries.syncs import syncs
 from airflow_provider_crm.queries.task_states import with_task_states
+from airflow_provider_crm.queries.values import field_label
 from airflow_provider_crm.report.cures import cure
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _drift(connection: Connection, dags: Collection[str], now: dt.datetime) -> I
     for one in drift(connection, dags, now - RECENT):
         yield AttentionItem(
             kind=AttentionKind.DRIFT,
-            subject=one.field or "whole rows",
+            subject=field_label(one.account, one.field).name or "whole rows",
             text=f"The CRM accepted {one.values:,} values in seven days, and shows others. {cure('NOT_WRITTEN')}",
             account=one.account,
             at=one.last_at,

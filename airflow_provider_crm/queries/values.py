@@ -87,8 +87,7 @@ class Values:
 
     def label(self, account: str, field: str) -> FieldLabel:
         """Return the names of a field, by its canonical name or the vendor's."""
-        names = _names(account.partition(":")[0])
-        return next((one for one in names if field in (one.name, one.key)), FieldLabel(field, field))
+        return field_label(account, field)
 
     def _hides(self, account: str, field: str) -> bool:
         keys = _keys(self.hidden, account.partition(":")[0])
@@ -118,6 +117,12 @@ def _keys(names: frozenset[str], vendor: str) -> frozenset[str]:
 def amount(account: str, field: str, value: Json) -> Decimal | None:
     """Return the amount in major units that a vendor's value stands for; None if it is no money."""
     return amount_of(field, value, _money(account.partition(":")[0]))
+
+
+def field_label(account: str, field: str) -> FieldLabel:
+    """Return the names of a field, by its canonical name or the vendor's."""
+    names = _names(account.partition(":")[0])
+    return next((one for one in names if field in (one.name, one.key)), FieldLabel(field, field))
 
 
 @lru_cache(maxsize=16)

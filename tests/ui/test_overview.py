@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import html
 import re
+from urllib.parse import quote
 
 import pytest
 
@@ -237,4 +238,17 @@ def test_a_run_that_airflow_does_not_run_is_killed(month_browser, month):
     """The run without a report of 18 days ago is called killed, and is not among those that run."""
     anna = month_browser("anna")
     assert "killed, no report" in section(anna.text("", **{"from": "2026-11-12", "to": "2026-11-12"}), "runs")
+def test_the_page_of_a_running_sync_shows_its_progress(month_browser, month):
+    """Rows of all, rate and time left, also at an address of their own, until the run ends; other teams see none."""
+    anna = month_browser("anna")
+    shown = anna.text("run", run_key=month.running)
+    address = f"run-progress?run_key={quote(month.running, safe='')}"
+    assert f'data-refresh="/crm/{address}"' in shown
+    for text in (shown, part := anna.text("run-progress", run_key=month.running)):
+        assert "1,300 of 3,000 rows, 2.2 rows per second; about 13 min 5 s left" in text
+    assert "<html" not in part
+    assert "data-running" not in anna.text("run-progress", run_key=month.deals(18))
+    assert month_browser("ben").get("run-progress", run_key=month.running).status_code == 404
+
+
     assert month.deals(18) not in anna.text("running")

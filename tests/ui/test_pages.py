@@ -78,9 +78,11 @@ def test_the_tab_of_a_mapped_task_shows_its_own_run(browser, log):
 
 
 def test_a_run_without_a_report_is_explained(browser, log):
-    """A run that goes on, was killed or was stopped before it wrote has a page that says so."""
+    """Airflow knows no task that still runs it: its page says so, and waits for no progress."""
     log.run(KEY, finished=False)
-    assert "There is no report" in browser("anna").text("run", run_key=KEY)
+    shown = browser("anna").text("run", run_key=KEY)
+    assert "The task ended before it could report." in shown
+    assert "data-refresh" not in shown
 
 
 def test_rows_that_a_stopped_run_left_over_are_reported(browser, log):

@@ -68,6 +68,7 @@ def overview(
         total=_total(counts),
         items=_of_filter(items, chosen),
         running=running,
+        titled=True,
         bars=bars(charted[::-1]),
         highest=max((sum(run.outcomes.values()) for run in charted), default=0),
         size=(WIDTH, HEIGHT),
@@ -102,7 +103,7 @@ def running_now(pages: PagesDep, reader: ReaderDep) -> HTMLResponse:
     """Show the progress of the runs that go on: a part of the overview, which its script fetches again and again."""
     with pages.pages.ledger.connection() as connection:
         found = _running(Runs(connection, reader.dags), pages.pages.clock.now())
-    return pages.page("running.html", running=found)
+    return pages.page("running.html", running=found, titled=True)
 
 
 @router.get("/refused.csv")

@@ -17,6 +17,7 @@ from airflow_provider_crm.queries.changes import Page, RunChanges, Search
 from airflow_provider_crm.queries.currencies import Currencies
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.queries.runs import Run, Runs
+from airflow_provider_crm.queries.task_states import with_task_states
 from airflow_provider_crm.ui.access import PageReader, ReaderDep
 from airflow_provider_crm.ui.change_files import written_file
 from airflow_provider_crm.ui.downloads import DOWNLOAD_SECONDS, csv_response
@@ -90,7 +91,7 @@ def _run_page(
     now = pages.pages.clock.now()
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
-        found = runs.named(run_key)
+        found = with_task_states(runs.named(run_key))
         _exists(found)
         shown = show or ("refused" if only.is_set or _did_not_all_land(found) else "written")
         content = _rows(connection, found, shown, search, only)
@@ -99,6 +100,8 @@ def _run_page(
     return pages.page(
         "run.html",
         runs=found,
+        running=_going_on(found),
+        titled=False,
         budgets={one.account: of_run(one.budget, known, now) for one in found},
         key=found[0].key,
         tries=tries,
@@ -123,6 +126,16 @@ def _rows(connection: Connection, runs: list[Run], shown: str, search: Search, o
     return {"groups": groups, "rows": rows, "currencies": Currencies(connection, records)}
 
 
+@router.get("/run-progress")
+@in_page_thread
+def run_progress(pages: PagesDep, reader: ReaderDep, run_key: Text) -> HTMLResponse:
+    """Show the progress of one run: a part of its page, which its script fetches again and again."""
+    with pages.pages.ledger.connection() as connection:
+        found = Runs(connection, reader.dags).named(run_key)
+    _exists(found)
+    return pages.page("running.html", running=_going_on(with_task_states(found)), titled=False)
+
+
 @router.get("/run.csv")
 @in_page_thread
 def run_csv(
@@ -142,6 +155,10 @@ def run_csv(
     only = RowFilter(outcome, code, why)
     lines = _written(pages, found) if show == "written" else _refused(pages, found, only)
     return csv_response(pages, lines, show, run_key)
+
+
+def _going_on(found: list[Run]) -> list[Run]:
+    return [run for run in found if run.alive]
 
 
 def _exists(found: list[Run]) -> None:
