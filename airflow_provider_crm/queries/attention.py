@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.queries.approvals import open_questions
 from airflow_provider_crm.queries.budgets import of_accounts, windows
 from airflow_provider_crm.queries.plans import open_plans
-from airflow_provider_crm.queries.refusals import drift, returning_refusals
+from airflow_provider_crm.queries.refusals import drift, returning_invalid, returning_refusals
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.queries.schedules import DagSchedule, schedules
@@ -19,6 +19,7 @@ from airflow_provider_crm.queries.syncs import syncs
 from airflow_provider_crm.queries.task_states import with_task_states
 from airflow_provider_crm.queries.values import field_label
 from airflow_provider_crm.report.cures import cure
+from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -96,6 +97,7 @@ def attention(
         *_failed(latest),
         *_overdue(known, schedules(sync.dag_id for sync in known), now),
         *_refused(connection, dags),
+        *_invalid(connection, dags, latest),
         *_drift(connection, dags, now),
         *_budgets(of_accounts(runs.last_of_accounts(now - _BUDGET_WINDOW), windows(connection, now), now)),
     ]
@@ -158,6 +160,21 @@ def _refused(connection: Connection, dags: Collection[str]) -> Iterable[Attentio
             kind=AttentionKind.REFUSED,
             subject=one.code,
             text=f"{_rows(one.records)} with the same values refused up to {one.attempts} times. {one.reason} "
+            f"{cure(one.code)}",
+            account=one.account,
+            at=one.last_at,
+            run_key=one.run_key,
+            search=one.code,
+        )
+
+
+def _invalid(connection: Connection, dags: Collection[str], latest: Iterable[Run]) -> Iterable[AttentionItem]:
+    run_keys = [run.run_key for run in latest if run.outcomes.get(OutcomeWord.INVALID.value)]
+    for one in returning_invalid(connection, dags, run_keys):
+        yield AttentionItem(
+            kind=AttentionKind.REFUSED,
+            subject=one.code,
+            text=f"{_rows(one.records)} refused before sending, by up to {one.attempts} runs. {one.reason} "
             f"{cure(one.code)}",
             account=one.account,
             at=one.last_at,

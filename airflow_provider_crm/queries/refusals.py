@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ from airflow_provider_crm.queries.expressions import of_dags
 from airflow_provider_crm.values.opportunity import OutcomeWord
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
 _LATEST = 500
 """Refused records that are looked at, the latest first."""
+_HISTORY = 100
+"""Last lines of a record in which earlier refusals are looked for."""
 _LINES = 20_000
 _RUNS = 200
 _GROUPS = 10
@@ -25,13 +27,14 @@ _GROUPS = 10
 
 @dataclass(frozen=True, slots=True)
 class ReturningRefusal:
-    """Records that were refused for one reason again and again, with the same values.
+    """Records that were refused for one reason again and again.
 
     Attributes:
         account: The account.
         code: The cause.
         records: Number of records, of the latest `_LATEST`.
-        attempts: Largest number of times that one of them was refused.
+        attempts: Largest number of times that the CRM refused the same values of one of them; of rows that are refused
+            before they are sent, the largest number of runs that did.
         reason: Why, of one of them.
         last_at: When it was last refused.
         run_key: A run that refused it.
@@ -66,7 +69,7 @@ class DriftingField:
 
 
 def returning_refusals(connection: Connection, dags: Collection[str]) -> list[ReturningRefusal]:
-    """Return the refusals that come back, of records that a readable Dag's run refused for that reason."""
+    """Return the CRM's refusals that come back, of records that a readable Dag's run refused for that reason."""
     columns = (rejects.c.account, rejects.c.record_id, rejects.c.outcome, rejects.c.code, rejects.c.reason)
     again: sa.Select[Any] = sa.select(*columns, rejects.c.attempts, rejects.c.last_at)
     latest = again.where(rejects.c.attempts > 1).order_by(rejects.c.last_at.desc()).limit(_LATEST).subquery()
@@ -74,8 +77,43 @@ def returning_refusals(connection: Connection, dags: Collection[str]) -> list[Re
     refused_by = sa.select(changes.c.run_key).where(*same, of_dags(connection, changes.c.run_key, dags))
     refused_by = refused_by.order_by(changes.c.id.desc()).limit(1).correlate(latest)
     query: sa.Select[Any] = sa.select(*latest.c, refused_by.scalar_subquery().label("run_key"))
+    return _grouped(connection.execute(query.order_by(latest.c.last_at.desc())))
+
+
+def returning_invalid(
+    connection: Connection, dags: Collection[str], run_keys: Collection[str]
+) -> list[ReturningRefusal]:
+    """Return the rows that were refused before they were sent, by some runs and by earlier ones.
+
+    Args:
+        connection: To the ledger.
+        dags: Ids of the Dags that the reader may read.
+        run_keys: The last runs of syncs: what they no longer refuse has been mended.
+    """
+    if not run_keys:
+        return []
+    is_invalid = changes.c.outcome == OutcomeWord.INVALID.value
+    columns = (changes.c.account, changes.c.record_id, changes.c.code, changes.c.reason, changes.c.run_key)
+    lines: sa.Select[Any] = sa.select(*columns, changes.c.at.label("last_at"))
+    lines = lines.where(changes.c.run_key.in_(run_keys), is_invalid, changes.c.record_id != "")
+    latest = lines.limit(_LATEST).subquery()
+    earlier = changes.alias("earlier")
+    same = [earlier.c[name] == latest.c[name] for name in ("account", "record_id")]
+    history = sa.select(earlier.c.run_key, earlier.c.outcome, earlier.c.code).where(*same)
+    history = history.where(of_dags(connection, earlier.c.run_key, dags))
+    recent = history.order_by(earlier.c.id.desc()).limit(_HISTORY).correlate(latest).subquery()
+    refusals = sa.select(sa.func.count(recent.c.run_key.distinct())).where(
+        recent.c.outcome == OutcomeWord.INVALID.value, recent.c.code == latest.c.code
+    )
+    query: sa.Select[Any] = sa.select(*latest.c, refusals.correlate(latest).scalar_subquery().label("attempts"))
+    found = connection.execute(query.order_by(latest.c.last_at.desc()))
+    return _grouped(row for row in found if row.attempts > 1)
+
+
+def _grouped(rows: Iterable[Row[Any]]) -> list[ReturningRefusal]:
+    """Return the records by account and code; each row is of one record, the last refused one first."""
     groups: dict[tuple[str, str], ReturningRefusal] = {}
-    for row in connection.execute(query.order_by(latest.c.last_at.desc())):
+    for row in rows:
         if row.run_key is None:
             continue
         key = (row.account, row.code)

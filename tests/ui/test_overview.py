@@ -42,6 +42,7 @@ def test_each_thing_of_the_month_that_needs_a_person_is_found(reading, month):
         ("overdue", "health_scores / write"),
         ("refused again", "BAD_REQUEST"),
         ("refused again", "NOT_FOUND"),
+        ("refused again", "CURRENCY"),
         ("not kept by the CRM", "notes"),
         ("budget of the day", CLOSE),
     }
@@ -50,6 +51,9 @@ def test_each_thing_of_the_month_that_needs_a_person_is_found(reading, month):
     assert "3 days ago; one comes every 1 day" in found["overdue", "health_scores / write"].text
     again = found["refused again", "NOT_FOUND"]
     assert ("1 row with the same values refused up to 6 times" in again.text, again.run_key) == (True, month.deals(0))
+    before = found["refused again", "CURRENCY"]
+    assert before.text.startswith("1 row refused before sending, by up to 4 runs. deal_currency is EUR")
+    assert before.run_key == month.deals(0)
     assert "19 values" not in found["not kept by the CRM", "notes"].text
     assert found["budget of the day", CLOSE].text.startswith("320 of 10,000 calls")
 
@@ -234,10 +238,6 @@ def test_what_runs_is_a_part_that_is_fetched_again(month_browser, month):
     assert "data-running" not in month_browser("ben").text("running")
 
 
-def test_a_run_that_airflow_does_not_run_is_killed(month_browser, month):
-    """The run without a report of 18 days ago is called killed, and is not among those that run."""
-    anna = month_browser("anna")
-    assert "killed, no report" in section(anna.text("", **{"from": "2026-11-12", "to": "2026-11-12"}), "runs")
 def test_the_page_of_a_running_sync_shows_its_progress(month_browser, month):
     """Rows of all, rate and time left, also at an address of their own, until the run ends; other teams see none."""
     anna = month_browser("anna")
@@ -251,4 +251,8 @@ def test_the_page_of_a_running_sync_shows_its_progress(month_browser, month):
     assert month_browser("ben").get("run-progress", run_key=month.running).status_code == 404
 
 
+def test_a_run_that_airflow_does_not_run_is_killed(month_browser, month):
+    """The run without a report of 18 days ago is called killed, and is not among those that run."""
+    anna = month_browser("anna")
+    assert "killed, no report" in section(anna.text("", **{"from": "2026-11-12", "to": "2026-11-12"}), "runs")
     assert month.deals(18) not in anna.text("running")
