@@ -18,6 +18,7 @@ _HOOKS = {
     "close": "airflow_provider_crm.hooks.close.CloseHook",
     "raze": "airflow_provider_crm.hooks.raze.RazeHook",
     "hubspot": "airflow_provider_crm.hooks.hubspot.HubSpotHook",
+    "crm_salesforce": "airflow_provider_crm.hooks.salesforce.CrmSalesforceHook",
 }
 """The hook classes of the package's own vendors."""
 

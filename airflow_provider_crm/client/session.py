@@ -157,6 +157,7 @@ class Session:
         timezone: str | None = None,
         before_attempt: BeforeAttempt = always,
         attempts: int | None = None,
+        is_compared: bool = True,
     ) -> list[RowAnswer]:
         """Send the rows of several calls in one, until it is answered, and return what the answer says about each.
 
@@ -166,6 +167,7 @@ class Session:
             timezone: As for `write`.
             before_attempt: As for `write`.
             attempts: As for `write`.
+            is_compared: Whether the values are compared with what the records hold afterwards.
 
         Returns:
             For each row, in order: the record, or as much of it as the answer shows; the row's own error; None if the
@@ -174,7 +176,7 @@ class Session:
         Raises:
             CrmError: As for `write`, about the call as a whole; `maybe_written` if an attempt got no answer.
         """
-        shared = SharedCall(calls, record_ids, self.account.vendor, self._redactor)
+        shared = SharedCall(calls, record_ids, self.account.vendor, self._redactor, is_compared=is_compared)
         try:
             return self._answered(
                 shared.call,

@@ -45,20 +45,29 @@ class SharedCall:
         record_ids: The opportunity of each row; each occurs once.
         vendor: The vendor.
         redactor: Takes secrets out of answers.
+        is_compared: Whether the values are compared with what the records hold afterwards.
 
     Attributes:
         call: The call.
         maybe_written: Whether an attempt got no answer.
     """
 
-    def __init__(self, calls: Sequence[Call], record_ids: Sequence[str], vendor: Vendor, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        record_ids: Sequence[str],
+        vendor: Vendor,
+        redactor: Redactor,
+        *,
+        is_compared: bool = True,
+    ) -> None:
         route = calls[0].route
         if route is None or (batch := route.batch) is None:
             msg = "These rows share no call."
             raise ValueError(msg)
         self.maybe_written = False
         self._calls = calls
-        self._batch = batch
+        self._batch = batch = batch if is_compared else batch.unverified or batch
         self._rows = batch_rows(calls, record_ids)
         self._vendor = vendor
         self._redactor = redactor

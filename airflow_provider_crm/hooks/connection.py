@@ -106,7 +106,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     problems += vendor.authentication(credentials).problems
     problems += [
         f"{label} has characters that no HTTP header can contain"
-        for label, secret in (("the API key (password)", credentials.api_key), *credentials.extra.items())
+        for label, secret in (("the API key (password)", credentials.api_key), *_sent_in_headers(credentials, vendor))
         if secret and not re.fullmatch(r"[\x21-\x7e]+", secret)
     ]
     origin = _origin(connection, vendor, problems)
@@ -144,6 +144,10 @@ def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[
     return extra
 
 
+def _sent_in_headers(credentials: Credentials, vendor: Vendor) -> list[tuple[str, str]]:
+    return [(key, text) for key, text in credentials.extra.items() if vendor.extra[key].in_header]
+
+
 def _mask(credentials: Credentials) -> None:
     """Mask the secrets in logs, in every form in which they are sent."""
     for secret in credentials.secrets():
@@ -154,6 +158,8 @@ def _origin(connection: Connection, vendor: Vendor, problems: list[str]) -> str:
     """Return scheme, host and port; the vendor's own if the connection names no host."""
     host = (connection.host or "").strip().removesuffix("/")
     if not host:
+        if "{" in vendor.origin:  # each account has a host of its own
+            problems.append(f"its host is missing: write that of the account, in the form {vendor.origin}")
         return vendor.origin
     shown = _USER.sub(r"\1***@", host)
     try:

@@ -135,9 +135,12 @@ def with_tokens(account: Account, ledger_conn_id: str | None) -> Account:
     grant = account.vendor.authentication(account.credentials).grant
     if grant is None:
         return account
+    from airflow_provider_crm.client.fetched_tokens import FetchedTokens
     from airflow_provider_crm.client.oauth import StoredTokens
     from airflow_provider_crm.clock import Clock
 
+    if not grant.refresh_token:
+        return replace(account, tokens=FetchedTokens(account=account, grant=grant, clock=Clock(), hide=mask_secret))
     name = f"Connection {account.name!r} ({account.vendor.display_name})"
     no_ledger = (
         f"{name} signs in by OAuth, and its tokens, which are replaced at every use, are stored in the ledger: name a "

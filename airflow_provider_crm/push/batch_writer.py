@@ -160,6 +160,7 @@ class BatchWriter:
                 timezone=self._rules.timezone,
                 before_attempt=self._before_attempt(jobs, may_send, lost),
                 attempts=self._outages.attempts,
+                is_compared=self._rules.verify_echo,
             )
         except CrmError as err:
             self._session.label_fields(err)

@@ -63,6 +63,7 @@ class Subject:
         stages: A label of a stage, by its type: `won`, `lost` and `active`; empty without stages.
         won_on: Returns the date of the win that people see in a record, None if there is none; needed with stages.
         timezone: IANA zone of the people who use the account, west of UTC and with daylight saving time.
+        win_zone: IANA zone by which the vendor itself dates a win, if that is not the one of the people.
         limit_switches: Names of the sandbox API's switches for a limit of calls, and for the seconds of its window.
         batch_switches: Those for batches.
         spellings: Several spellings of one id, if the vendor has more than one; the first is the canonical one.
@@ -77,6 +78,7 @@ class Subject:
     stages: Mapping[str, str] = field(default_factory=dict)
     won_on: Callable[[SandboxAccount, str], dt.date | None] | None = None
     timezone: str = "America/New_York"
+    win_zone: str | None = None
     limit_switches: tuple[str, str] | None = None
     batch_switches: BatchSwitches | None = None
     spellings: tuple[str, ...] = ()

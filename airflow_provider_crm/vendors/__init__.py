@@ -31,6 +31,7 @@ GROUP = "airflow_provider_crm.vendors"
 """The group of the entry points that name vendors of other distributions."""
 
 _OWN = {name: f"airflow_provider_crm.vendors.{name}" for name in ("close", "raze", "hubspot")}
+_OWN["crm_salesforce"] = "airflow_provider_crm.vendors.salesforce"  # Airflow's own provider has the other name
 
 log = logging.getLogger(__name__)
 

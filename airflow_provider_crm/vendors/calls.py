@@ -51,6 +51,7 @@ class BatchCall:
         shows_values: Whether the answer shows the written values; else the records are read and compared afterwards.
         cost: Units of the vendor's rate limit that the call costs.
         cost_per_row: Units that each of its rows costs.
+        unverified: The call in its place where the values are not compared; None for the same call.
     """
 
     method: str
@@ -62,6 +63,7 @@ class BatchCall:
     shows_values: bool = True
     cost: int = 1
     cost_per_row: int = 0
+    unverified: BatchCall | None = None
 
 
 class RecordPage(NamedTuple):
@@ -95,6 +97,7 @@ class WriteCall:
             and compared where the answer, or that of the batch, leaves a value out.
         cost: Units of the vendor's rate limit that it costs.
         batch: How rows share a call; None for one row a call.
+        cause_of: Takes keys that the vendor accepted and did not write; returns a sentence about the likely cause.
     """
 
     method: str
@@ -107,6 +110,7 @@ class WriteCall:
     shows_unchanged: bool = True
     cost: int = 1
     batch: BatchCall | None = None
+    cause_of: Callable[[Sequence[str]], str] | None = None
 
 
 class Call(NamedTuple):

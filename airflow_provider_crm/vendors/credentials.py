@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExtraField:
-    """One allowed key of a connection's extra, as the connection form shows it."""
+    """One allowed key of a connection's extra, as the connection form shows it.
+
+    Attributes:
+        label: Its name in the form.
+        description: Its explanation in the form.
+        type: Its type in the form.
+        secret: Whether the form hides it.
+        in_header: Whether it has only characters that an HTTP header can contain; a key of several lines has others.
+    """
 
     label: str
     description: str
     type: str = "string"
     secret: bool = False
+    in_header: bool = True
 
 
 COMMON_EXTRA: Mapping[str, ExtraField] = {
@@ -84,8 +93,10 @@ class Grant:
         path: Of the token endpoint, on the account's origin.
         client_id: The OAuth application.
         form: The fields to post, without `refresh_token`.
-        refresh_token: The connection's: the first of the chain.
+        refresh_token: The connection's: the first of the chain. Empty if tokens are fetched without one.
         read: Takes the answer and the time; returns the tokens, or raises a `CrmError` without a secret.
+        assertion: Takes the time; returns further fields to post, made for each request; only without a
+            refresh token.
     """
 
     path: str
@@ -93,6 +104,7 @@ class Grant:
     form: Mapping[str, str] = field(repr=False)
     refresh_token: str = field(repr=False)
     read: Callable[[HttpResponse, dt.datetime], Tokens]
+    assertion: Callable[[dt.datetime], Mapping[str, str]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,8 @@ def check_echo(call: Call, record: Record, record_id: str, vendor: Vendor, catal
     if not is_record(record, record_id, vendor):
         unconfirmed.insert(0, vendor.id_key)
     if unconfirmed:
-        raise ignored_error(vendor, record_id, unconfirmed)
+        cause_of = None if call.route is None or vendor.id_key in unconfirmed else call.route.cause_of
+        raise ignored_error(vendor, record_id, unconfirmed, "" if cause_of is None else cause_of(unconfirmed))
 
 
 def leaves_values_out(call: Call, record: Record, vendor: Vendor, catalogue: Catalogue) -> bool:
@@ -210,9 +211,10 @@ def check_record_id(record: Record, record_id: str, vendor: Vendor) -> None:
         raise IgnoredError(msg, vendor=vendor.name, code="OTHER_RECORD", record_id=record_id, field_errors=fields)
 
 
-def ignored_error(vendor: Vendor, record_id: str, keys: Sequence[str]) -> IgnoredError:
-    """Return the error that names the keys which the vendor accepted and did not write."""
+def ignored_error(vendor: Vendor, record_id: str, keys: Sequence[str], cause: str = "") -> IgnoredError:
+    """Return the error that names the keys which the vendor accepted and did not write, and the likely cause."""
     msg = f"{vendor.display_name} answered success, but its record does not show what was sent for {', '.join(keys)}."
+    msg = f"{msg} {cause}" if cause else msg
     return IgnoredError(
         msg,
         vendor=vendor.name,

@@ -28,7 +28,8 @@ class Vendor(Protocol):
     display_name: str
     """Name for people, such as `Acme CRM`."""
     origin: str
-    """Scheme and host of the vendor's own service."""
+    """Scheme and host of the vendor's own service; where each account has a host of its own, the form of it, with the
+    part that differs in braces."""
     documentation: str
     """Address of the vendor's API documentation."""
     id_key: str

@@ -349,7 +349,7 @@ def test_plain_requests_may_take_their_time():
 def test_a_read_that_shows_another_record(vendor):
     """What is shown under another id is not the record that was asked for, and the message names both."""
     body = json.dumps(
-        {"success": True, "data": {"id": "opp_2", "notes": "x"}, "id": "opp_2", "properties": {}}
+        {"success": True, "data": {"id": "opp_2", "notes": "x"}, "id": "opp_2", "Id": "opp_2", "properties": {}}
     ).encode()
     with RawServer(http(body, JSON)) as server, session_with(server.url, vendor=vendor) as session:
         for call in (lambda: session.read("opp_1"), lambda: session.write(PUT, "opp_1")):

@@ -199,7 +199,10 @@ def test_a_connection_that_is_not_there(doctor, ledger):
     """The types that it can have are named, and where connections are."""
     code, found = doctor("missing")
     assert (code, found["connection"][0]) == (1, "problem")
-    assert "There is no connection 'missing'; create one of type close, raze or hubspot" in found["connection"][1]
+    assert (
+        "There is no connection 'missing'; create one of type close, raze, hubspot or crm_salesforce"
+        in found["connection"][1]
+    )
     assert "under Admin and Connections" in found["connection"][2]
 
 

@@ -200,7 +200,7 @@ def test_what_is_not_there_is_a_sentence(filled, crm, words, message):
 def test_the_vendors_of_the_package(crm_json):
     """With the fields that a mapping may name, and the keys of a connection's extra."""
     found = {one["connection_type"]: one for one in crm_json("vendors")}
-    assert {"close", "raze", "hubspot"} <= set(found)
+    assert {"close", "raze", "hubspot", "crm_salesforce"} <= set(found)
     assert all(one["is_own"] and one["problem"] is None for one in found.values())
     assert "deal_value" in found["close"]["fields"]
     assert "refresh_token" in found["close"]["extra_keys"]

@@ -41,6 +41,7 @@ RUN_ELSEWHERE = {
     "quickstart.md": "typed by tests/docs/test_quickstart.py",
     "operations.md": "typed by tests/docs/test_operations.py",
     "hubspot.md": "typed by tests/test_hubspot_page.py",
+    "salesforce.md": "needs the reader's org; tests/vendors/salesforce test its connection and its rows in the sandbox",
 }
 NOT_RUN = {
     "CONTRIBUTING.md": {"git clone": "needs the reader's fork"},

@@ -27,7 +27,7 @@ from tests.docs.generated import generated_pages, renewed
 from tests.docs.pages import DOCS, ROOT, blocks_of, first_cells, section, text_of
 
 PACKAGE = ROOT / "airflow_provider_crm"
-OWN_VENDORS = ("close", "hubspot", "raze")
+OWN_VENDORS = ("close", "hubspot", "raze", "salesforce")
 CANONICAL = {"deal_value", "deal_currency", "stage", "date_won", "notes", "responsible_user_id"}
 
 
@@ -128,9 +128,10 @@ def test_a_vendors_page_names_what_the_vendor_has(name):
     text = text_of(f"{name}.md")
     code = " ".join(re.findall(r"`([^`\n]+)`", text))
     named = set(re.findall(r"[\w.]+", code)) | set(re.findall(r'"(\w+)":', text))
-    assert {*VENDORS[name].extra} - named - {"access_token"} == set()
+    vendor = VENDORS[{"salesforce": "crm_salesforce"}.get(name, name)]
+    assert {*vendor.extra} - named - {"access_token"} == set()
     if name != "hubspot":  # its properties are the portal's
-        assert {field.name for field in VENDORS[name].documented_fields} - named == set()
+        assert {field.name for field in vendor.documented_fields} - named == set()
     assert set(first_cells(section(text, "Fields"))) >= CANONICAL
 
 

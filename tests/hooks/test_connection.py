@@ -14,9 +14,12 @@ from airflow_provider_crm.hooks.close import CloseHook
 from airflow_provider_crm.hooks.crm import CrmHook
 from airflow_provider_crm.hooks.hubspot import HubSpotHook
 from airflow_provider_crm.hooks.raze import RazeHook
+from airflow_provider_crm.hooks.salesforce import CrmSalesforceHook
 from airflow_provider_crm.vendors import VENDORS
 
-HOOKS = {"close": CloseHook, "raze": RazeHook, "hubspot": HubSpotHook}
+HOOKS = {"close": CloseHook, "raze": RazeHook, "hubspot": HubSpotHook, "crm_salesforce": CrmSalesforceHook}
+HOSTS = {"crm_salesforce": "https://acme.my.salesforce.com"}
+"""The host of a connection, where each account has one of its own."""
 EXTRA = "timezone, timeout, account, budget"
 
 
@@ -46,7 +49,8 @@ def account(connection):
     """The account of a connection."""
 
     def account(conn_type="close", **fields):
-        connection(conn_type=conn_type, **{"password": "k3y", **fields})
+        host = {"host": HOSTS[conn_type]} if conn_type in HOSTS else {}
+        connection(conn_type=conn_type, **{"password": "k3y", **host, **fields})
         return HOOKS[conn_type]("crm").account()
 
     return account
@@ -59,7 +63,8 @@ def account(connection):
 def test_a_key_is_enough(account, vendor):
     """A password alone makes a whole connection: the vendor's own host, UTC, 30 seconds, the connection's name."""
     made = account(vendor)
-    assert (made.vendor, made.origin, made.credentials.api_key) == (VENDORS[vendor], VENDORS[vendor].origin, "k3y")
+    origin = HOSTS.get(vendor, VENDORS[vendor].origin)
+    assert (made.vendor, made.origin, made.credentials.api_key) == (VENDORS[vendor], origin, "k3y")
     assert (made.timezone, made.timeout, made.name) == (None, 30.0, "crm")
 
 
@@ -265,7 +270,8 @@ def test_no_connection():
     with pytest.raises(ConfigurationError) as missing:
         CrmHook.for_connection("nowhere")
     assert str(missing.value) == (
-        "There is no connection 'nowhere'; create one of type close, raze or hubspot, or set AIRFLOW_CONN_NOWHERE."
+        "There is no connection 'nowhere'; create one of type close, raze, hubspot or crm_salesforce, or set "
+        "AIRFLOW_CONN_NOWHERE."
     )
 
 
@@ -275,8 +281,8 @@ def test_a_connection_of_another_kind(monkeypatch):
     with pytest.raises(ConfigurationError) as wrong:
         CrmHook.for_connection("crm")
     assert str(wrong.value) == (
-        "Connection 'crm' is of type 'postgres': an opportunity can be written to a connection of type close, raze or "
-        "hubspot."
+        "Connection 'crm' is of type 'postgres': an opportunity can be written to a connection of type close, raze, "
+        "hubspot or crm_salesforce."
     )
 
 

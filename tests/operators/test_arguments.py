@@ -61,7 +61,10 @@ WRONG = (
     ({"rejects_path": 5}, "rejects_path is 5; write a path as text"),
     ({"date_won_default": ["server"]}, "date_won_default is ['server']; write 'server' or 'as_of'"),
     ({"ledger_conn_id": ""}, "ledger_conn_id is ''; write the id of a connection"),
-    ({"crm_conn_id": None}, "crm_conn_id is None; write the id of a connection of type close, raze or hubspot."),
+    (
+        {"crm_conn_id": None},
+        "crm_conn_id is None; write the id of a connection of type close, raze, hubspot or crm_salesforce.",
+    ),
     ({"on_conflict": []}, "on_conflict is []; write one of fail, skip, overwrite."),
     ({"plan": ""}, "plan is ''; write the id of a plan"),
     ({"plan": 5}, "plan is 5; write the id of a plan"),

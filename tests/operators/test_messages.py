@@ -109,15 +109,16 @@ def test_a_connection_of_another_type_is_refused(refused, monkeypatch):
     """The message names the type there is and the types that fit."""
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "http", "host": "example.com"}))
     assert refused(crm_conn_id="other") == (
-        "Connection 'other' is of type 'http': an opportunity can be written to a connection of type close, raze or "
-        "hubspot."
+        "Connection 'other' is of type 'http': an opportunity can be written to a connection of type close, raze, "
+        "hubspot or crm_salesforce."
     )
 
 
 def test_a_missing_connection_is_named(refused):
     """A connection id that is not defined."""
     assert refused(crm_conn_id="nowhere") == (
-        "There is no connection 'nowhere'; create one of type close, raze or hubspot, or set AIRFLOW_CONN_NOWHERE."
+        "There is no connection 'nowhere'; create one of type close, raze, hubspot or crm_salesforce, or set "
+        "AIRFLOW_CONN_NOWHERE."
     )
 
 

@@ -23,6 +23,7 @@ def sandbox(crm_sandbox):
     crm_sandbox.close.add_opportunity("oppo_1", "lead_1", value=50_000, note="old")
     crm_sandbox.raze.add_opportunity("opp_1", name="Jane Roe", deal_value="10.00", notes="old")
     crm_sandbox.hubspot.add_opportunity("171591000001", dealname="Jane Roe", amount="10.00", description="old")
+    crm_sandbox.salesforce.add_opportunity("006ak00000OQ4Rx", Name="Jane Roe", Amount=10, Description="old")
     return crm_sandbox
 
 

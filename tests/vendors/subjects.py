@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 from airflow_provider_crm.hooks.close import CloseHook
 from airflow_provider_crm.hooks.hubspot import HubSpotHook
 from airflow_provider_crm.hooks.raze import RazeHook
+from airflow_provider_crm.hooks.salesforce import CrmSalesforceHook
 from airflow_provider_crm.sandbox.close.api import CLOSE as CLOSE_API
 from airflow_provider_crm.sandbox.hubspot.api import HUBSPOT as HUBSPOT_API
 from airflow_provider_crm.sandbox.raze.api import RAZE as RAZE_API
+from airflow_provider_crm.sandbox.salesforce.api import SALESFORCE as SALESFORCE_API
 from airflow_provider_crm.testing import BatchSwitches, Example, Subject
 from airflow_provider_crm.vendors import VENDORS
 
@@ -180,4 +182,72 @@ HUBSPOT = Subject(
         poisoned="hubspot_poisoned_ids", left_out="hubspot_left_out_ids", shuffled="hubspot_shuffled"
     ),
     spellings=("80001", "0080001", "00080001"),
+)  # fmt: skip
+
+
+def salesforce_won_on(account, record_id):
+    """Return `CloseDate`, which is a day to everybody."""
+    return dt.date.fromisoformat(account.opportunity(record_id)["CloseDate"])
+
+
+_NEW_OWNER = "005ak0000000002AAA"
+
+SALESFORCE = Subject(
+    vendor=VENDORS["crm_salesforce"],
+    hook=CrmSalesforceHook,
+    sandbox_api=SALESFORCE_API,
+    values={
+        "deal_value": Example("1234.56", {"Amount": Decimal("1234.56")}),
+        "deal_currency": Example("EUR", {"CurrencyIsoCode": "EUR"}),
+        "CurrencyIsoCode": Example("EUR", {"CurrencyIsoCode": "EUR"}),
+        "stage": Example("Proposal/Price Quote", {"StageName": "Proposal"}),
+        "date_won": Example("2026-03-01", {"CloseDate": "2026-03-01"}),
+        "notes": Example("new", {"Description": "new"}),
+        "responsible_user_id": Example("005ak0000000002", {"OwnerId": _NEW_OWNER}),
+        "Amount": Example("77.50", {"Amount": Decimal("77.50")}),
+        "StageName": Example("Closed Lost", {"StageName": "Closed Lost"}),
+        "CloseDate": Example("2026-03-02", {"CloseDate": "2026-03-02"}),
+        "Description": Example("newer", {"Description": "newer"}),
+        "OwnerId": Example(_NEW_OWNER, {"OwnerId": _NEW_OWNER}),
+        "AccountId": Example("001ak0000000002", {"AccountId": "001ak0000000002AAA"}),
+        "CampaignId": Example("701ak0000000002AAA", {"CampaignId": "701ak0000000002AAA"}),
+        "Name": Example("Jane", {"Name": "Jane"}),
+        "Probability": Example(33, {"Probability": 33}),
+        "Type": Example("New Customer", {"Type": "New Customer"}),
+        "NextStep": Example("Call", {"NextStep": "Call"}),
+        "LeadSource": Example("Web", {"LeadSource": "Web"}),
+        "ForecastCategoryName": Example("Commit", {"ForecastCategoryName": "Commit"}),
+        "Warehouse_Key__c": Example("new key", {"Warehouse_Key__c": "new key"}, is_unique=True),
+        "Health_Score__c": Example("7.555", {"Health_Score__c": Decimal("7.56")}),
+        "Seats__c": Example("12", {"Seats__c": 12}),
+        "Priority_Rank__c": Example(7, {"Priority_Rank__c": 7}),
+        "Discount__c": Example("12.5", {"Discount__c": Decimal("12.50")}),
+        "Cost__c": Example("9.99", {"Cost__c": Decimal("9.99")}),
+        "Tier__c": Example("Gold", {"Tier__c": "tier_1"}),
+        "Region__c": Example("North", {"Region__c": "North"}),
+        "Products__c": Example(["Training", "Core"], {"Products__c": "Core;Training"}),
+        "Renewal_Date__c": Example("2026-03-01", {"Renewal_Date__c": "2026-03-01"}),
+        "Last_Seen__c": Example("2026-03-01T12:00:00.25-05:00", {"Last_Seen__c": "2026-03-01T17:00:00.000+0000"}),
+        "Is_Active__c": Example("yes", {"Is_Active__c": True}),
+        "Support_Phone__c": Example("+1 212 555 0100", {"Support_Phone__c": "+1 212 555 0100"}, is_personal=True),
+        "Support_Email__c": Example("jane@example.com", {"Support_Email__c": "jane@example.com"}, is_personal=True),
+        "Website__c": Example("https://acme.example", {"Website__c": "https://acme.example"}),
+        "Score_Details__c": Example('{"a": 1}', {"Score_Details__c": '{"a": 1}'}),
+    },
+    record={
+        "Amount": 100, "Description": "old", "CloseDate": "2099-12-31", "AccountId": "001ak0000000001AAA",
+        "CampaignId": "701ak0000000001AAA", "Type": "Existing Customer - Upgrade", "NextStep": "Wait",
+        "LeadSource": "Phone Inquiry", "Warehouse_Key__c": "old key", "Health_Score__c": 1, "Seats__c": 1,
+        "Priority_Rank__c": 1, "Discount__c": 1, "Cost__c": 1, "Tier__c": "tier_2", "Region__c": "South",
+        "Products__c": "Support", "Renewal_Date__c": "2026-01-01", "Last_Seen__c": "2026-01-01T00:00:00.000+0000",
+        "Support_Phone__c": "+1 212 555 0199", "Support_Email__c": "john@example.com",
+        "Website__c": "https://old.example", "Score_Details__c": "{}",
+    },
+    refused={"Discount__c": "75"},
+    stages={"won": "Closed Won", "lost": "Closed Lost", "active": "Proposal"},
+    won_on=salesforce_won_on,
+    timezone=ZONE,
+    win_zone="UTC",
+    batch_switches=BatchSwitches(poisoned="salesforce_poisoned_ids"),
+    spellings=("006ak00000OQ4RxAAL", "006ak00000OQ4Rx", "006AK00000OQ4RXAAL", "006ak00000oq4rxaal"),
 )  # fmt: skip

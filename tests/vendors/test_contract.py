@@ -18,6 +18,12 @@ class TestRaze(VendorContract):
     subject = subjects.RAZE
 
 
+class TestSalesforce(VendorContract):
+    """Salesforce keeps the contract, batches included."""
+
+    subject = subjects.SALESFORCE
+
+
 class TestHubSpot(VendorContract):
     """HubSpot keeps the contract, batches included."""
 

@@ -32,12 +32,13 @@ from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 
 PACKAGE = Path(airflow_provider_crm.__file__).parent
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)
-RECORD = {"close": "oppo_1", "raze": "opp_1", "hubspot": "171591000001"}
-STAGES = {"close": "Sales/Proposal", "raze": "proposal", "hubspot": "Contract Sent"}
+RECORD = {"close": "oppo_1", "raze": "opp_1", "hubspot": "171591000001", "crm_salesforce": "006ak00000OQ4RxAAL"}
+STAGES = {"close": "Sales/Proposal", "raze": "proposal", "hubspot": "Contract Sent", "crm_salesforce": "Proposal"}
 AMOUNTS = {
     "close": "{value_formatted}",
     "raze": "{deal_currency} {deal_value}",
     "hubspot": "{properties[deal_currency_code]} {properties[amount]}",
+    "crm_salesforce": "{CurrencyIsoCode} {Amount}",
 }
 
 KEYS = [
@@ -80,8 +81,9 @@ def test_provider_form(vendor):
 @every_vendor
 def test_sandbox_has_the_vendor(vendor, crm_sandbox):
     """There is a sandbox of the vendor in a file of its own, and a connection that leads to it."""
-    assert (PACKAGE / "sandbox" / vendor / "api.py").is_file()
-    assert hasattr(crm_sandbox, vendor)
+    name = vendor.removeprefix("crm_")
+    assert (PACKAGE / "sandbox" / name / "api.py").is_file()
+    assert hasattr(crm_sandbox, name)
     assert json.loads(crm_sandbox.connection_uris()[f"{vendor}_default"])["conn_type"] == vendor
 
 
@@ -101,13 +103,14 @@ def test_probe(vendor):
     """The connection test writes nothing, and stays within the vendor's API."""
     probe = VENDORS[vendor].probe()
     assert (probe.method, probe.body, probe.writes) == ("GET", None, {})
-    assert probe.path.startswith(("/api/v1/", "/external/v1/", "/account-info/"))
+    assert probe.path.startswith(("/api/v1/", "/external/v1/", "/account-info/", "/services/data/"))
 
 
 @every_vendor
 def test_errors_carry_what_the_vendor_said(vendor, connect):
     """A rejected row has the vendor's message for exactly its fields, with status, code and record."""
     wrong = {"close": {"custom.cf_tier": "Platinum"}, "raze": {"email": "nobody"}, "hubspot": {"dealstage": "nowhere"}}
+    wrong["crm_salesforce"] = {"Discount__c": "75"}
     fields = wrong[vendor]
     with pytest.raises(RejectedError) as refused:
         connect(vendor).update_opportunity(RECORD[vendor], fields)
@@ -141,9 +144,9 @@ def test_one_row_serves_every_vendor(vendor, connect, sandbox):
     currency = {"close": "USD"}.get(vendor, "EUR")
     row = {"deal_value": "1234.56", "deal_currency": currency, "notes": "same", "stage": STAGES[vendor]}
     record = connect(vendor).update_opportunity(RECORD[vendor], row)
-    stored = getattr(sandbox, vendor).opportunity(RECORD[vendor])
+    stored = getattr(sandbox, vendor.removeprefix("crm_")).opportunity(RECORD[vendor])
     assert AMOUNTS[vendor].format(**stored) in {"$1,234.56", "EUR 1234.56"}
-    assert record["id"] == RECORD[vendor]
+    assert record[VENDORS[vendor].id_key] == RECORD[vendor]
 
 
 def calls_that_write(vendor, row, catalogue):
@@ -166,6 +169,7 @@ OWN_ERROR = {
     "close": {"error": "No."},
     "raze": {"success": False, "error": {"code": "X", "message": "No."}},
     "hubspot": {"status": "error", "message": "No.", "correlationId": "aeb5f871-7f07-4993-9211-075dc63e7cbf"},
+    "crm_salesforce": [{"message": "No.", "errorCode": "X"}],
 }
 
 

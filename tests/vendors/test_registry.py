@@ -96,8 +96,8 @@ def test_a_vendor_of_another_distribution_is_one_of_all(tmp_path):
     names = [VENDORS["acme"].display_name, *VENDORS, len(VENDORS), "acme" in VENDORS, "gone" in VENDORS]
     print(json.dumps([names, connection_types(), VENDORS["acme"] is VENDORS["acme"], problem_of("acme")]))
     """
-    names = ["Acme CRM", "close", "raze", "hubspot", "acme", 4, True, False]
-    expected = [names, "close, raze, hubspot or acme", True, None]
+    names = ["Acme CRM", "close", "raze", "hubspot", "crm_salesforce", "acme", 5, True, False]
+    expected = [names, "close, raze, hubspot, crm_salesforce or acme", True, None]
     assert run(tmp_path, code) == (expected, "")
 
 
@@ -116,7 +116,16 @@ def test_nothing_is_imported_until_it_is_asked_for(tmp_path):
         VENDORS.get("gone"), VENDORS.get("acme"), list(VENDORS)
     print(json.dumps([*seen, len(asked), "acme_crm" in sys.modules]))
     """
-    assert run(tmp_path, code)[0] == [["close", "raze", "hubspot"], "raze", True, None, 0, False, 1, True]
+    assert run(tmp_path, code)[0] == [
+        ["close", "raze", "hubspot", "crm_salesforce"],
+        "raze",
+        True,
+        None,
+        0,
+        False,
+        1,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -136,8 +145,8 @@ def test_a_vendor_that_cannot_be_used_breaks_nothing_else(tmp_path, fault):
     print(json.dumps([list(VENDORS), "acme" in VENDORS, connection_types(), page, types, problem_of("acme")]))
     """
     (*seen, problem), log = run(tmp_path, code)
-    own = ["close", "raze", "hubspot"]
-    assert seen == [[*own, "other"], False, "close, raze, hubspot or other", [None, "5"], own]
+    own = ["close", "raze", "hubspot", "crm_salesforce"]
+    assert seen == [[*own, "other"], False, "close, raze, hubspot, crm_salesforce or other", [None, "5"], own]
     text = rf"The vendor 'acme' \(acme_crm:{name}\) of the distribution acme-crm 1\.2 {MESSAGES[fault]}"
     assert re.fullmatch(text, problem), problem
     assert log == f"ERROR:airflow_provider_crm.vendors:{problem}\n"
@@ -151,7 +160,7 @@ def test_the_packages_own_vendors_win(tmp_path):
     print(json.dumps([list(VENDORS), type(VENDORS["raze"]).__module__, problem_of("raze")]))
     """
     seen, log = run(tmp_path, code)
-    assert seen == [["close", "raze", "hubspot"], "airflow_provider_crm.vendors.raze", None]
+    assert seen == [["close", "raze", "hubspot", "crm_salesforce"], "airflow_provider_crm.vendors.raze", None]
     assert "WARNING" in log
     assert "'raze' (evil_crm:VENDOR) of the distribution evil-crm 1.2 is ignored" in log
 
@@ -168,7 +177,7 @@ def test_two_vendors_of_one_name_are_both_left_out(tmp_path):
         "The distributions acme-crm and acme-fork have a vendor for connections of type 'acme' each: "
         "uninstall all but one."
     )
-    assert run(tmp_path, code)[0] == [["close", "raze", "hubspot"], problem]
+    assert run(tmp_path, code)[0] == [["close", "raze", "hubspot", "crm_salesforce"], problem]
 
 
 def test_tasks_and_connection_tests_say_why_a_vendor_cannot_be_used(tmp_path):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.sandbox.clock import SandboxClock
     from airflow_provider_crm.sandbox.salesforce.fields import OpportunityStage
+    from airflow_provider_crm.sandbox.salesforce.switches import SalesforceSwitches
 
 ORG_ID = "00Dak000000SBOXEA4"
 _HUNDRED = 100
@@ -132,20 +133,24 @@ class SalesforceAccount:
         """Let the running user read a field and not write it."""
         self.fields[name] = replace(self.fields[name], updateable=False)
 
-    def visible_fields(self, *, multi_currency: bool) -> dict[str, OpportunityField]:
+    def visible_fields(self, switches: SalesforceSwitches) -> dict[str, OpportunityField]:
         """Return the fields that the running user sees, by name."""
         fields = {name: one for name, one in self.fields.items() if one.visible}
         if "StageName" in fields:
-            choices = tuple(Choice(value=one.label, label=one.label, active=one.is_active) for one in self.stages)
+            by_label = switches.salesforce_stage_values == "label"
+            choices = tuple(
+                Choice(value=one.label if by_label else one.api_name, label=one.label, active=one.is_active)
+                for one in self.stages
+            )
             fields["StageName"] = replace(fields["StageName"], choices=choices)
-        if multi_currency:
+        if switches.salesforce_multi_currency:
             choices = tuple(Choice(value=code, label=code) for code in self.currencies)
             fields[CURRENCY.name] = replace(CURRENCY, choices=choices)
         return fields
 
     def stage(self, label: str | None) -> OpportunityStage | None:
         """Return a stage; None for a text that is none."""
-        return next((one for one in self.stages if one.label == label), None)
+        return next((one for one in self.stages if label in (one.label, one.api_name)), None)
 
     def value_of(self, name: str, stored: Fields) -> Any:  # noqa: ANN401 - any value
         """Return the value of a field of a record, as an answer has it."""

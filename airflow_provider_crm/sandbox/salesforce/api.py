@@ -200,7 +200,7 @@ class SalesforceApi:
             return json_response(refusal.status, refusal.payload)
 
     def _describe(self, _request: Request) -> Response:
-        visible = self.account.visible_fields(multi_currency=self._context.switches.salesforce_multi_currency)
+        visible = self.account.visible_fields(self._context.switches)
         body = {
             "name": OBJECT,
             "label": OBJECT,

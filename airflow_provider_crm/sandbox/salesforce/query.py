@@ -110,7 +110,7 @@ class Queries:
     def _names(self, fields: list[str]) -> list[str]:
         if fields == [_COUNT]:
             return []
-        if [one.replace(" ", "").upper() for one in fields] == ["FIELDS(STANDARD)"]:
+        if _is_standard(fields):
             return [name for name in self._view.names() if not name.endswith(_CUSTOM)]
         return self._view.names(fields)
 
@@ -137,8 +137,10 @@ class Queries:
                 for position, (code, places) in enumerate(account.currencies.items())
             ]
         if kind == "Organization":
-            currency = next(iter(account.currencies))
-            return [{"Id": account.org_id, "Name": "Sandbox", "IsSandbox": True, "DefaultCurrencyIsoCode": currency}]
+            org: Row = {"Id": account.org_id, "Name": "Sandbox", "IsSandbox": True}
+            if self._context.switches.salesforce_shows_currency:
+                org["DefaultCurrencyIsoCode"] = next(iter(account.currencies))
+            return [org]
         if kind == "User":
             return [{"Id": one, "Email": email, "IsActive": True} for one, email in account.users.items()]
         message = f"sObject type '{kind}' is not supported."
@@ -159,8 +161,14 @@ class Queries:
         }
 
 
+def _is_standard(fields: list[str]) -> bool:
+    return [one.replace(" ", "").upper() for one in fields] == ["FIELDS(STANDARD)"]
+
+
 def _known(fields: list[str], kind: str, rows: list[Row]) -> list[str]:
     known = {name.lower(): name for name in (rows[0] if rows else {})}
+    if _is_standard(fields):
+        return list(known.values())
     unknown = [name for name in fields if name != _COUNT and name.lower() not in known]
     if rows and unknown:
         message = f"No such column '{unknown[0]}' on entity '{kind}'."

@@ -39,7 +39,7 @@ class RecordView:
         Raises:
             RefusalError: 400, the user sees no such field.
         """
-        visible = self._account.visible_fields(multi_currency=self._context.switches.salesforce_multi_currency)
+        visible = self._account.visible_fields(self._context.switches)
         if wanted is None:
             return list(visible)
         by_name = {name.lower(): name for name in visible}

@@ -39,6 +39,8 @@ class SalesforceSwitches(Switches):
     | `salesforce_keeps_amount` | `Amount` of an opportunity with products stays as it is, without an error |
     | `salesforce_trims_text` | blanks around a text are cut off |
     | `salesforce_sorts_multipicklists` | the values of a multi-select picklist have the order of its definition |
+    | `salesforce_stage_values` | `StageName` holds the `label` of a stage, or its `api_name` |
+    | `salesforce_shows_currency` | the org shows its corporate currency |
     | `salesforce_multi_currency` | records have a currency of their own |
     """
 
@@ -63,4 +65,6 @@ class SalesforceSwitches(Switches):
     salesforce_keeps_amount: bool = True
     salesforce_trims_text: bool = True
     salesforce_sorts_multipicklists: bool = True
-    salesforce_multi_currency: bool = False
+    salesforce_stage_values: Literal["label", "api_name"] = "label"
+    salesforce_shows_currency: bool = True
+    salesforce_multi_currency: bool = True

@@ -77,7 +77,7 @@ class OpportunityWriter:
         """
         switches, values = self._context.switches, dict(stored["values"])
         accepted: dict[str, Any] = {}
-        visible = self._account.visible_fields(multi_currency=switches.salesforce_multi_currency)
+        visible = self._account.visible_fields(switches)
         for name, value in sent.items():
             field = visible.get(name)
             if field is None:

@@ -201,7 +201,7 @@ class ErrorClaims(Claims):
         calls = [*vendor.catalogue_calls(tuple(self.subject.values)), vendor.probe()]
         calls += [vendor.read_call(record_id, ()), vendor.list_call({}, None, ())]
         if vendor.batch_read is not None:
-            calls.append(vendor.batch_read.call([record_id, bench.missing()], sorted(bench.catalogue.fields)))
+            calls.append(vendor.batch_read.call([record_id, bench.missing()], _keys(bench)))
         return [bench.session.fetch(call) for call in calls]
 
     def _errors(self, bench: Bench) -> list[Any]:
@@ -212,6 +212,11 @@ class ErrorClaims(Claims):
             bench.script(f"http_{status}")
             bodies.append(_get(bench.session, bench).json())
         return bodies
+
+
+def _keys(bench: Bench) -> list[str]:
+    """Return the vendor's keys of all fields."""
+    return sorted({field.target for field in bench.catalogue.fields.values()})
 
 
 def _get(session: Session, bench: Bench) -> Any:  # noqa: ANN401 - a `requests.Response`, which only the client imports

@@ -45,7 +45,8 @@ class ObjectClaims(Claims):
         """Vendor, hook, sandbox and connection have one name."""
         vendor, hook = self.subject.vendor, self.subject.hook
         assert issubclass(hook, CrmHook)
-        assert (hook.conn_type, self.subject.sandbox_api.name) == (vendor.name, vendor.name)
+        (connection,) = bench.sandbox.connection_uris()
+        assert (hook.conn_type, connection) == (vendor.name, f"{vendor.name}_default")
         assert (hook.hook_name, hook.default_conn_name) == (vendor.display_name, f"{vendor.name}_default")
         assert bench.session.account.vendor is vendor
 

@@ -100,13 +100,18 @@ class StageClaims(Claims):
 
     @pytest.mark.parametrize("day", DAYS, ids=str)
     def test_the_date_of_a_win_without_one(self, bench: Bench, day: dt.date) -> None:
-        """A win gets the date of the call as people in the account's zone see it, late in their evening, too."""
+        """A win gets the date of the call as people in the account's zone see it, late in their evening, too.
+
+        A vendor that dates wins by a fixed zone gives the date there.
+        """
         self._types(bench)
         for hour in (0, 12, 22):
-            bench.sandbox.clock.set(dt.datetime.combine(day, dt.time(hour, 30), tzinfo=ZoneInfo(self.subject.timezone)))
+            now = dt.datetime.combine(day, dt.time(hour, 30), tzinfo=ZoneInfo(self.subject.timezone))
+            bench.sandbox.clock.set(now)
             record_id = bench.add()
             bench.write(record_id, {"stage": self.subject.stages["won"]})
-            assert self._won_on(bench, record_id) in (None, day)
+            expected = now.astimezone(ZoneInfo(self.subject.win_zone or self.subject.timezone)).date()
+            assert self._won_on(bench, record_id) in (None, expected)
 
     def test_without_stages(self, bench: Bench) -> None:
         """The vendor works with a catalogue that has no stage and no date of a win."""

@@ -212,9 +212,9 @@ def test_other_objects(salesforce, sandbox):
     assert org["DefaultCurrencyIsoCode"] == "USD"
     assert query(salesforce, "SELECT Id, Email FROM User").json()["totalSize"] == 2
     currencies = "SELECT IsoCode, IsCorporate FROM CurrencyType WHERE IsActive = true"
-    assert refusal(query(salesforce, currencies)) == (400, "INVALID_TYPE")
-    sandbox.set(salesforce_multi_currency=True)
     assert [one["IsoCode"] for one in query(salesforce, currencies).json()["records"]] == ["USD", "EUR", "JPY"]
+    sandbox.set(salesforce_multi_currency=False)
+    assert refusal(query(salesforce, currencies)) == (400, "INVALID_TYPE")
     shown = query(salesforce, "SELECT FIELDS(STANDARD) FROM Opportunity LIMIT 1").json()["records"][0]
     assert ("StageName" in shown, "Tier__c" in shown) == (True, False)
 

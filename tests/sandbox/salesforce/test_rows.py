@@ -117,10 +117,10 @@ def test_definitions(salesforce, sandbox):
     assert (amount["type"], amount["precision"], amount["scale"], fields["Name"]["length"]) == ("currency", 18, 2, 120)
     assert [one["active"] for one in fields["Tier__c"]["picklistValues"]] == [True, True, False]
     assert (fields["Tier__c"]["restrictedPicklist"], fields["Type"]["restrictedPicklist"]) == (True, False)
-    assert (fields["OwnerId"]["referenceTo"], "CurrencyIsoCode" in fields) == (["User"], False)
-    sandbox.set(salesforce_multi_currency=True)
+    assert (fields["OwnerId"]["referenceTo"], "CurrencyIsoCode" in fields) == (["User"], True)
+    sandbox.set(salesforce_multi_currency=False)
     names = [one["name"] for one in salesforce.get(f"{OBJECT}/describe").json()["fields"]]
-    assert "CurrencyIsoCode" in names
+    assert "CurrencyIsoCode" not in names
 
 
 def test_amount_with_products(salesforce, account, sandbox):
