@@ -26,6 +26,7 @@ def get_crm_commands() -> list[CLICommand]:
         _account(),
         _doctor(),
         _export(),
+        _exposures(),
         _fence(),
         _import(),
         _prune(),
@@ -172,6 +173,19 @@ def _export() -> ActionCommand:
             "Runs may write at the same time: the file has what was stored at one moment. It is gzipped JSON, a line "
             "for each row, and only its owner may read it. Tokens in it stay encrypted with Airflow's Fernet key."
         ),
+    )
+
+
+def _exposures() -> ActionCommand:
+    return _command(
+        "exposures",
+        "exposures.exposures",
+        "Print the syncs as exposures of dbt",
+        _arg("--manifest", help="The project's target/manifest.json, by which exposures name what a query reads"),
+        _arg("--days", type=int, default=90, help="Syncs that ran within so many days. Default: 90"),
+        _LEDGER,
+        ARG_VERBOSE,
+        description="YAML for a file such as models/crm_exposures.yml: one exposure for each task that has written.",
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from decimal import Decimal
 
 import pytest
+import yaml
 
 from airflow_provider_crm.demo.airflow_home import example_dags
 from airflow_provider_crm.demo.crm import edit
@@ -193,6 +197,34 @@ def test_undo_leaves_alone_what_somebody_changed_since(ran):
     assert (undo.state, report["outcomes"]) == ("failed", {"updated": 1, "rejected": 1})
     assert [(reject["record_id"], reject["code"]) for reject in report["rejects"]] == [("oppo_11", "CONFLICT")]
     assert made.sandbox.close.opportunity("oppo_11")["value"] == 7_700
+
+
+MANIFEST = {
+    "nodes": {
+        "model.shop.deals": {"resource_type": "model", "name": "deals", "alias": "deals", "schema": "marts"},
+        "test.shop.unique": {"resource_type": "test", "name": "unique", "schema": "marts"},
+    },
+    "sources": {},
+}
+
+
+def test_exposures_lead_from_models_to_the_crm(ran, tmp_path):
+    """`airflow crm exposures` knows each task that wrote, its owner, and the model that its query read."""
+    made, _ = ran
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    command = [sys.executable, "-m", "airflow", "crm", "exposures", "--days", "3650", "--manifest", "manifest.json"]
+    done = subprocess.run(command, cwd=tmp_path, env=made.home.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = yaml.safe_load(done.stdout)
+    found = {one["name"]: one for one in printed["exposures"]}
+    assert printed["version"] == 2
+    daily = found["crm_close_daily_sql_deal_values"]
+    assert daily["description"].startswith("Writes to close:127.0.0.1")
+    assert (daily["type"], daily["owner"]) == ("application", {"name": "airflow"})
+    assert daily["depends_on"] == ["ref('deals')"]
+    assert found["crm_crm_sharded_deal_values"]["depends_on"] == ["ref('deals')"]  # once, of eight indexes
+    assert "depends_on" not in found["crm_crm_undo_undo"]  # it reads no query
+    assert {"crm_both_crms_close", "crm_both_crms_raze"} < found.keys()
 
 
 def test_maintenance_prunes_old_runs_and_keeps_those_of_today(ran):
