@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_crm.rows import ColumnRules, FrameReader, frames
 from airflow_provider_crm.values.conversion import ValueRules
-from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
+from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, SourceValue, Update
 
 from .reading import CATALOGUE, DAY, INT64, RUN, Color, D, arrow, column, only, properties, read
 
@@ -25,6 +25,7 @@ def test_all_that_is_wrong_with_a_row_is_reported_at_once() -> None:
     """One reason names every wrong value, with its column where that has another name; the code is the first one's."""
     frame = pd.DataFrame({"id": ["a"], "arr": ["abc"], "deal_currency": ["dollars"], "won": [DAY]})
     fields = {"arr": "deal_value", "deal_currency": "deal_currency", "won": "date_won"}
+    values = {"deal_value": "abc", "deal_currency": "dollars", "date_won": DAY.isoformat()}
     assert read(frame, fields=fields) == [
         Outcome(
             0,
@@ -33,6 +34,7 @@ def test_all_that_is_wrong_with_a_row_is_reported_at_once() -> None:
             "NOT_A_NUMBER",
             "column 'arr': deal_value takes an amount of money, the row has 'abc'. "
             "deal_currency takes a currency code of three letters (ISO 4217), the row has 'dollars'.",
+            source=tuple(SourceValue(*one) for one in values.items()),
         )
     ]
     row = only(pd.Timedelta(1), "deal_value")
