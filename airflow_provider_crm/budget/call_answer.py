@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.limits import Limits
 
 
+_MOMENT = 0.05
+"""Seconds: a window may end between calls that leave further apart."""
+
+
 class CallAnswer(NamedTuple):
     """The answer to one call.
 
@@ -36,17 +40,26 @@ class CallAnswer(NamedTuple):
             for one in self.limits
         )
 
+    def is_old(self, now: float) -> bool:
+        """Return whether no answer that comes from now on is one of the same moment."""
+        return now > self.sent_at + _MOMENT
+
     def goes_with(self, earlier: CallAnswer) -> bool:
-        """Return whether both are ample answers about the same limits, so that they say as much together."""
-        if not self.is_ample or not earlier.is_ample:
+        """Return whether both are ample answers about the same limits at one moment: they say as much together."""
+        if not self.is_ample or not earlier.is_ample or earlier.is_old(self.sent_at):
             return False
         mine, its = ([(one.name, one.limit) for one in answer.limits or ()] for answer in (self, earlier))
-        return mine == its
+        follows = self.sent_at >= earlier.received_at
+        return mine == its and (not follows or self._left < earlier._left)  # else some units came back in between
+
+    @property
+    def _left(self) -> int:
+        """The fewest units that are left of a limit."""
+        return min((one.remaining or 0 for one in self.limits or ()), default=0)
 
     def with_earlier(self, earlier: CallAnswer) -> CallAnswer:
         """Return two ample answers as one; of their limits, those that were counted last: they leave the least."""
-        left = [min(one.remaining or 0 for one in answer.limits or ()) for answer in (earlier, self)]
-        last = earlier if left[0] < left[1] else self
+        last = earlier if earlier._left < self._left else self
         return CallAnswer(
             min(self.sent_at, earlier.sent_at),
             max(self.received_at, earlier.received_at),

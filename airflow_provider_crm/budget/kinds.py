@@ -65,6 +65,8 @@ _FIRST = 2
 _BEFORE_END = 0.01
 # Lengths are mostly whole: the largest reset falls short of one by the time that the first call of a window was late.
 _LATE, _STEP = 0.06, 0.5
+# Seconds after the end of a window in which an answer is of one of the first calls of the next.
+_FOLLOWS = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Limit:
         doubts: Of each, how much its answers speak against it.
         grain: To what the vendor rounds the seconds until there are more.
         longest_reset: The most seconds that an answer has named.
+        longest_at: When one named that many first.
+        length_is_sure: Whether another one has named as many since.
         named_length: The length that answers name; 0 if they do not.
         remaining: Units left by the latest answer.
         ends_at: When there are more by the latest answer; infinite if it does not say.
@@ -92,6 +96,8 @@ class Limit:
     doubts: tuple[float, ...]
     grain: float = 1.0
     longest_reset: float = 0.0
+    longest_at: float = -math.inf
+    length_is_sure: bool = False
     named_length: float = 0.0
     remaining: int = 0
     ends_at: float = math.inf
@@ -182,7 +188,7 @@ class Limit:
         if self.share == 1 or self.settled or not isinstance(last, TokenBucket) or not last.names_one_rate:
             return wait
         # The windows of a second that are told in whole seconds name one rate for ever.
-        if last.taken >= _FIRST * self.units and not isinstance(self.states[-2], SlidingWindow):
+        if self.grain == 1 and last.taken >= _FIRST * self.units and not isinstance(self.states[-2], SlidingWindow):
             return wait
         return max(wait, last.wait_of_share(now, traffic, cost, ahead))
 
@@ -229,13 +235,15 @@ class Limit:
         limit, remaining = shown.limit or 0, shown.remaining or 0
         if limit != self.units > 0 and not self.is_daily:  # another limit, which may be of another kind
             return changed(Limit.unknown(self.share), grain=self.grain).observe(sent_at, now, traffic, shown, cost)
-        grain, longest = self.grain, self.longest_reset
+        grain, (longest, longest_at, sure) = self.grain, (self.longest_reset, self.longest_at, self.length_is_sure)
         if reset is not None and reset > 0:
             grain = shown.grain or min(grain, grain_of(reset))
-            longest = max(longest, reset)
+            longest, longest_at, sure = self._longest(reset, grain, now)
         named = length or self.named_length
         known = named or _whole(longest, grain)
-        seen = Seen(sent_at, now, limit, remaining, reset, known, grain, cost, is_named=named > 0)
+        seen = Seen(
+            sent_at, now, limit, remaining, reset, known, grain, cost, is_named=named > 0, is_sure=named > 0 or sure
+        )
         found = [
             state.observe(seen if state.kind != TokenBucket.kind else seen._replace(length=named), traffic)
             for state in self.states
@@ -251,12 +259,28 @@ class Limit:
             doubts=tuple(doubt for _, doubt in kept),
             grain=grain,
             longest_reset=longest,
+            longest_at=longest_at,
+            length_is_sure=sure,
             named_length=named,
             remaining=remaining,
             ends_at=seen.latest_end,
             seen_at=now,
             asked=() if sent_at >= self.found_at else self.asked,
         )
+
+    def _longest(self, reset: float, grain: float, now: float) -> tuple[float, float, bool]:
+        """Return the longest reset with one more, when it was named first, and whether windows are surely as long.
+
+        Two windows may have been as far by chance; an answer right after the end of one shows the length of the next.
+        """
+        longest, longest_at, sure = max(self.longest_reset, reset), self.longest_at, self.length_is_sure
+        is_whole = (_whole(longest, grain) / _STEP).is_integer()
+        follows = 0 <= now - self.ends_at <= _FOLLOWS
+        if reset > self.longest_reset + _LATE:
+            return longest, now, is_whole and follows
+        if reset > self.longest_reset - _LATE and (follows or now > longest_at + longest / 2):
+            sure = is_whole
+        return longest, longest_at, sure
 
     def _kept_kinds(
         self,

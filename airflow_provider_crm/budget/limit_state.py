@@ -55,6 +55,7 @@ class Seen(NamedTuple):
         grain: To what the vendor rounds `reset` up, in seconds.
         cost: Units that the vendor counted for the call: 0 where it was refused.
         is_named: Whether an answer has named that length; else it is the longest time that one has named.
+        is_sure: Whether it is named, or another answer has named as long a time later.
     """
 
     sent_at: float
@@ -66,6 +67,7 @@ class Seen(NamedTuple):
     grain: float = _MILLISECONDS
     cost: int = 1
     is_named: bool = False
+    is_sure: bool = True
 
     @property
     def used(self) -> int:

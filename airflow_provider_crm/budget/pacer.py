@@ -117,7 +117,7 @@ class Pacer:
             ahead = self._waiting.ahead(now, cost)
             pace = self._pace.at(now)
             wait = pace.wait(now, cost, ahead)
-            if wait > 0 and self._ample is not None:
+            if self._ample is not None and (wait > 0 or self._ample.is_old(now)):
                 self._learn(self._ample)
                 self._ample = None
                 pace = self._pace.at(now)

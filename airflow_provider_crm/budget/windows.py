@@ -131,12 +131,15 @@ class _LimitWindow:
     def observe(self, seen: Seen, traffic: Traffic) -> tuple[Self, Agreement]:
         """Learn from an answer: which window it shows, when that ends, and what other programs have used of it."""
         state = self if seen.limit == self.limit else changed(self, limit=seen.limit, others=0)
+        is_longer = seen.length > state.length > 0 and not seen.is_named
         if seen.length != state.length:
             state = changed(state, length=seen.length)
         tolerance = _TOLERANCE + _DRIFT * (seen.reset or 0.0)
         if seen.received_at <= state.begun_after or _is_earlier(state, seen, traffic, tolerance):
             return state, Agreement.AGREES
         certain = max(state.certain - traffic.crossed(seen.sent_at), 0) + seen.cost
+        if is_longer and seen.used < certain:
+            return _seen_alone(state, seen, traffic), Agreement.AGREES  # what was foreseen went by a shorter length
         if seen.used < certain or seen.earliest_end > state.ends_before + tolerance:
             if seen.received_at < state.ends_after - tolerance:
                 fewer = seen.used < certain
@@ -176,6 +179,10 @@ class _LimitWindow:
     def foreseen_end(self) -> tuple[float, float]:
         """Return between which moments this window ends, by what is known besides its answers."""
         raise NotImplementedError
+
+    def may_have_ended(self, now: float) -> bool:  # noqa: ARG002 - as aligned windows have it
+        """Return whether a window without an answer of its own may have ended, so that another has begun."""
+        return False
 
     def _rest(self, now: float) -> float:
         """Return the seconds of this window that are left after a moment."""
@@ -242,6 +249,10 @@ class AlignedWindow(_LimitWindow):
             return -math.inf, math.inf
         return self.begun_after + self.length, self.begun_before + self.length
 
+    def may_have_ended(self, now: float) -> bool:
+        """Return whether the window that began first may have ended by then."""
+        return self.length > 0 and now > self.begun_after + self.length > -math.inf
+
 
 class FirstCallWindow(_LimitWindow):
     """A window that its first call has opened, whoever made it."""
@@ -283,6 +294,12 @@ def _restarted(window: _Kind, seen: Seen, begun_after: float, traffic: Traffic) 
     return _first(fresh, seen, traffic, early=True)[0]
 
 
+def _seen_alone(window: _Kind, seen: Seen, traffic: Traffic) -> _Kind:
+    """Return the window as one answer alone shows it, which is not the one that was foreseen."""
+    fresh = type(window)(window.share, window.limit, window.length, begun_before=seen.received_at, number=window.number)
+    return changed(_first(fresh, seen, traffic, early=True)[0], others_rate=window.others_rate, trusted=0)
+
+
 def _first(window: _Kind, seen: Seen, traffic: Traffic, *, early: bool) -> tuple[_Kind, Agreement]:
     """Learn from the first answer of a window when it ends, and what was counted before.
 
@@ -310,6 +327,7 @@ def _first(window: _Kind, seen: Seen, traffic: Traffic, *, early: bool) -> tuple
         rate = left_over / window.length
     state = changed(
         window,
+        begun_before=seen.received_at if window.may_have_ended(seen.received_at) else window.begun_before,
         own=own,
         certain=seen.cost,
         others=left_over,
@@ -320,7 +338,7 @@ def _first(window: _Kind, seen: Seen, traffic: Traffic, *, early: bool) -> tuple
         first_received_at=seen.received_at,
         ends_after=max(seen.earliest_end, window.begun_after),
         ends_before=seen.latest_end,
-        trusted=window.trusted + 1 if agreement is Agreement.CONFIRMS else 0,
+        trusted=window.trusted + 1 if agreement is Agreement.CONFIRMS and seen.is_sure else 0,
     )
     return _within(state, *state.foreseen_end(), seen, agreement)
 

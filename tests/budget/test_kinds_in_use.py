@@ -53,6 +53,21 @@ def test_after_a_pause_the_limit_is_used_at_once(kind, announcement):
     assert refused(arrivals) <= 0.005
 
 
+@pytest.mark.parametrize("announcement", [WHOLE_SECONDS, MILLISECONDS], ids=["s", "ms"])
+@pytest.mark.parametrize("threads", [16, 64])
+def test_a_window_that_a_call_opens_is_known_after_a_few(threads, announcement):
+    """From the fifth second on, a hundred calls leave in each second and the time that a call takes.
+
+    As long as it may be a bucket, a part of each window is kept for finding out, and the next one begins late.
+    """
+    ground = ProvingGround(LimitedVendor((rule("first_call", 100), announcement)), latency=(0.021, 0.03))
+    ground.worker(threads=threads)
+    learned = len(ground.run(4.0))
+    arrivals = ground.run(14.0)[learned:]
+    assert accepted(arrivals, 4.0, 14.0) >= 0.95 * 100 * 10
+    assert refused(ground.arrivals) == 0
+
+
 class ChangingVendor(LimitedVendor):
     """A vendor that counts by other rules from a moment on."""
 

@@ -313,13 +313,17 @@ def test_what_landed_is_what_was_told(runs, killed, told, deals, sandbox):
 
 
 def test_counts_of_runs_are_those_of_the_change_log(killed, reports, told):
-    """A run that was not killed reports as many rows as updated as it has records in the log."""
+    """A run that was not killed reports as many rows as updated as it has records in the log.
+
+    Unknown is only what a killed try had claimed, and a newer run took over.
+    """
     rows = defaultdict(set)
     for key, record, _ in told["updated"]:
         rows[key].add(record)
     for key in reports.keys() - killed:
         assert reports[key].get("updated", 0) == len(rows[key]), key
-    assert set(told) <= {"updated", "unchanged"}
+    assert set(told) <= {"updated", "unchanged", "unknown"}
+    assert {key for key, _, _ in told["unknown"]} <= killed
 
 
 def test_stale_is_said_only_of_rows_that_newer_data_has_overtaken(runs, reports, deals):
