@@ -16,7 +16,7 @@ from .crm_pages import CLEAN, DAILY, DIRTY, PLANNED, SHARDED, USER, every_page
 
 pytestmark = pytest.mark.long
 
-LIMIT = r"100 per (1 s|window)(\s+[a-z][a-z ]*)?"
+LIMIT = r"100 per (1 s|window)(\s+(sliding )?windows( \w+)*)?"
 """A limit, whose kind the few calls of a run may have shown."""
 
 
