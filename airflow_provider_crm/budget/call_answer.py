@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.limits import Limits
 
 
-_MOMENT = 0.05
-"""Seconds: a window may end between calls that leave further apart."""
+_MOMENT = 0.01
+"""Seconds: of answers that come further apart, each says more by itself, as a window may have ended in between."""
 
 
 class CallAnswer(NamedTuple):
@@ -41,12 +41,12 @@ class CallAnswer(NamedTuple):
         )
 
     def is_old(self, now: float) -> bool:
-        """Return whether no answer that comes from now on is one of the same moment."""
-        return now > self.sent_at + _MOMENT
+        """Return whether an answer that comes now is one of another moment."""
+        return now > self.received_at + _MOMENT
 
     def goes_with(self, earlier: CallAnswer) -> bool:
         """Return whether both are ample answers about the same limits at one moment: they say as much together."""
-        if not self.is_ample or not earlier.is_ample or earlier.is_old(self.sent_at):
+        if not self.is_ample or not earlier.is_ample or earlier.is_old(self.received_at):
             return False
         mine, its = ([(one.name, one.limit) for one in answer.limits or ()] for answer in (self, earlier))
         follows = self.sent_at >= earlier.received_at

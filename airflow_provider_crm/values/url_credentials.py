@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 HIDDEN_SECRET = "***"  # noqa: S105 - what stands in its place
-_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/?#\s\"'<>]+@")
+# A message of ours that says what an address looks like has these very words.
+_USER_AND_PASSWORD = re.compile(r"(?<=://)(?!user:password@)[^/?#\s\"'<>]+@")
 _IN_BYTES = re.compile(_USER_AND_PASSWORD.pattern.encode())
 
 

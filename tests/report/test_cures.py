@@ -25,6 +25,8 @@ NO_CODES = {
     "names of limits": {"DAILY", "SECONDLY"},
     "names that modules export": {"API_VERSION", "GROUP", "VENDOR", "VENDORS"},
     "the beginning of a code with a status": {"HTTP_"},
+    "of signed tokens": {"JWT", "RS256"},
+    "digits of a checksum": {"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"},
 }
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _WORD = re.compile(r"[A-Z][A-Z0-9_]+")

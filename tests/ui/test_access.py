@@ -12,6 +12,7 @@ ROUTES = {
     "task": {"dag_id": "sales_sync", "run_id": "r", "task_id": "t"},
     "run": {"run_key": "sales_sync/t/r"},
     "running": {},
+    "run-progress": {"run_key": "sales_sync/t/r"},
     "refused.csv": {},
     "run.csv": {"run_key": "sales_sync/t/r"},
     "record": {"record_id": "oppo_1"},

@@ -121,7 +121,7 @@ def test_needs_attention_stands_on_top_with_links(month_browser, month):
     run_id = question.split("/", 2)[2].replace(":", "%3A").replace("+", "%2B")
     assert f'href="/dags/{PLANS}/runs/{run_id}/tasks/approve/required_actions"' in page
     listed = re.findall(r"<li>(.*?)</li>", page.partition('class="attention"')[2].partition("</ul>")[0], re.DOTALL)
-    assert len(listed) == 9
+    assert len(listed) == 10
     assert all("<a href=" in item for item in listed)
 
 
