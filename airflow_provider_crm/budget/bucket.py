@@ -105,10 +105,12 @@ class TokenBucket:
         if not self.limit:
             return POLL if traffic.in_flight else 0.0
         spare = self._spare(traffic)
-        need = min(cost + ahead, max(self.limit - math.ceil(spare), 1)) + spare
-        missing = min(need, self.limit) - self.level_then(now) + traffic.in_flight
-        of_share = self.wait_of_share(now, traffic, cost, ahead)
-        return of_share if missing <= 0 else max(of_share, self._until_come(missing, self.rate, traffic))
+        most = max(self.limit - math.ceil(spare), 1)
+        missing = min(min(cost + ahead, most) + spare, self.limit) - self.level_then(now) + traffic.in_flight
+        wait = self.wait_of_share(now, traffic, cost, ahead)
+        if missing > 0:
+            wait = max(wait, self._until_come(missing, self.rate, traffic))
+        return max(wait, POLL) if ahead and cost + ahead > most else wait  # those ahead leave first: they take all
 
     def wait_of_share(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         """Return the seconds until our share has the tokens of a call, whatever the bucket holds; 0 for now."""

@@ -52,6 +52,8 @@ _DOUBTS = {
     Agreement.CONTRADICTS: 1.0,
     Agreement.REFUTES: _OUT,
 }
+# The doubt of one answer in what is known of a day.
+_OF_DAY = _OUT / 8
 # The doubt in a kind by which a call had room that was refused; another program may have taken it.
 _REFUSED = 0.4
 # Part of the limit, and the most units, that find out the kind of a limit; windows longer than that many seconds are
@@ -244,6 +246,8 @@ class Limit:
         seen = Seen(
             sent_at, now, limit, remaining, reset, known, grain, cost, is_named=named > 0, is_sure=named > 0 or sure
         )
+        if self.is_daily:
+            return self._observe_day(seen, traffic, shown)
         found = [
             state.observe(seen if state.kind != TokenBucket.kind else seen._replace(length=named), traffic)
             for state in self.states
@@ -266,6 +270,30 @@ class Limit:
             ends_at=seen.latest_end,
             seen_at=now,
             asked=() if sent_at >= self.found_at else self.asked,
+        )
+
+    def _observe_day(self, seen: Seen, traffic: Traffic, shown: Limits) -> Limit:
+        """Learn from an answer about the limit of a day, whose kind is known.
+
+        Workers report answers late and in an order of their own. So a single one that contradicts what the others have
+        shown only counts as a call; what is used of the day is forgotten when many in a row contradict it.
+        """
+        state, agreement = self.states[0].observe(seen, traffic)
+        is_wrong = agreement in {Agreement.CONTRADICTS, Agreement.REFUTES}
+        doubt = max(self.doubts[0] + (_OF_DAY if is_wrong else -_OF_DAY), 0.0)
+        if doubt >= _OUT:
+            fresh = Limit.daily(self.share, shown)
+            state, doubt = fresh.states[0].observe(seen, traffic)[0], 0.0
+        elif is_wrong:
+            state = self.states[0].unanswered(seen.sent_at, seen.received_at, seen.cost)
+        return changed(
+            self,
+            states=(state,),
+            doubts=(doubt,),
+            grain=seen.grain,
+            remaining=seen.remaining,
+            ends_at=seen.latest_end,
+            seen_at=seen.received_at,
         )
 
     def _longest(self, reset: float, grain: float, now: float) -> tuple[float, float, bool]:

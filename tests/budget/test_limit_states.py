@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,3 +58,20 @@ def test_all_that_is_known_can_be_stored():
         pace, _ = pace.sent(now).answered(now, now + 0.1, 1, shown, refused=refused)
         assert Pace.from_dict(json.loads(json.dumps(pace.to_dict()))) == pace
     assert [name for name, _ in pace.limits] == ["burst", "day"]
+
+
+def test_a_day_is_not_forgotten_for_one_answer():
+    """A late answer that contradicts the others counts as a call; many in a row show a new day."""
+    shown = Limits(limit=100, remaining=99, reset=80_000.0, is_daily=True)
+    limit, traffic, now = Limit.daily(0.5, shown), Traffic(), 10.0
+    for left in range(99, 69, -1):
+        limit = limit.observe(now, now + 0.01, traffic, replace(shown, remaining=left), 1)
+        traffic, now = traffic.answered(now, now + 0.01, 1, now + 0.01), now + 1.0
+    assert limit.free(now, traffic) == 50 - 30
+    late = limit.observe(now, now + 0.01, traffic, shown, 1)
+    assert (late.is_daily, late.free(now, traffic)) == (True, 50 - 31)
+    for _ in range(20):
+        now += 1.0
+        late = late.observe(now, now + 0.01, traffic, shown, 1)
+    assert late.is_daily
+    assert late.free(now, traffic) > 50 - 31
