@@ -18,7 +18,7 @@ from .limiters import KINDS, MILLISECONDS, WHOLE_SECONDS, LimitedVendor, Limiter
 from .paced_client import PacedClient
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-RUNS, VISITS = 40, 40
+RUNS, VISITS = 20, 40
 RIGHT = {
     "aligned": {"window", "aligned"},
     "first_call": {"window", "first_call"},
