@@ -35,10 +35,10 @@ class CallAnswer(NamedTuple):
         """Whether it shows limits of which at least half is left, so that it matters little which call it is of."""
         if self.refused or not self.limits:
             return False
-        return all(
-            one.limit is not None and one.remaining is not None and 2 * one.remaining >= one.limit
-            for one in self.limits
-        )
+        for one in self.limits:
+            if one.limit is None or one.remaining is None or 2 * one.remaining < one.limit:
+                return False
+        return True
 
     def is_old(self, now: float) -> bool:
         """Return whether an answer that comes now is one of another moment."""
@@ -46,16 +46,24 @@ class CallAnswer(NamedTuple):
 
     def goes_with(self, earlier: CallAnswer) -> bool:
         """Return whether both are ample answers about the same limits at one moment: they say as much together."""
-        if not self.is_ample or not earlier.is_ample or earlier.is_old(self.received_at):
+        if earlier.is_old(self.received_at) or not self.is_ample or not earlier.is_ample:
             return False
-        mine, its = ([(one.name, one.limit) for one in answer.limits or ()] for answer in (self, earlier))
-        follows = self.sent_at >= earlier.received_at
-        return mine == its and (not follows or self._left < earlier._left)  # else some units came back in between
+        mine, its = self.limits or (), earlier.limits or ()
+        if len(mine) != len(its):
+            return False
+        for one, other in zip(mine, its, strict=True):
+            if one.name != other.name or one.limit != other.limit:
+                return False
+        # Where a later call has left more, units came back in between.
+        return self.sent_at < earlier.received_at or self._left <= earlier._left
 
     @property
     def _left(self) -> int:
         """The fewest units that are left of a limit."""
-        return min((one.remaining or 0 for one in self.limits or ()), default=0)
+        limits = self.limits or ()
+        if len(limits) == 1:
+            return limits[0].remaining or 0
+        return min([one.remaining or 0 for one in limits], default=0)
 
     def with_earlier(self, earlier: CallAnswer) -> CallAnswer:
         """Return two ample answers as one; of their limits, those that were counted last: they leave the least."""

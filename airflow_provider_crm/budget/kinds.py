@@ -176,7 +176,7 @@ class Limit:
     def at(self, now: float) -> Limit:
         """Return the limit at this moment."""
         states = tuple(state.at(now) for state in self.states)
-        if all(new is old for new, old in zip(states, self.states, strict=True)):
+        if states == self.states:
             return self
         return changed(self, states=states)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.limits import Limits
 
 # Units of calls whose answers leave ample room, and are looked at together: until then these count as on their way.
-_MOST_AT_ONCE = 16
+_MOST_AT_ONCE = 24
 
 
 class Reservation(NamedTuple):
