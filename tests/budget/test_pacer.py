@@ -6,6 +6,7 @@ import threading
 import time as real_time
 
 import pytest
+import requests
 
 from airflow_provider_crm.budget.pacer import Pacer, Reservation
 from airflow_provider_crm.budget.stated import StatedLimit, check_share
@@ -197,13 +198,21 @@ def test_answers_count_more_than_what_was_stated(time):
 
 @pytest.mark.long
 def test_a_reservation_costs_microseconds():
-    """A reservation and its answer cost less than a tenth of the CPU of a row (0.6 ms), with 8 threads."""
+    """A reservation and its answer cost, with 8 threads, less than two thirds of the CPU to prepare a call by `requests`.
+
+    Of several measurements the best counts: what else the machine does only adds to them.
+    """
+    prepared = min(_cpu_of_a_prepared_call() for _ in range(5))
+    assert min(_cpu_of_a_reservation() for _ in range(5)) < prepared * 2 / 3
+
+
+def _cpu_of_a_reservation():
     pacer = Pacer(Clock())
     pacer.record_answer(pacer.acquire(), (Limits(limit=10_000_000, remaining=9_999_999, reset=1000.5),))
     limits = (Limits(limit=10_000_000, remaining=9_000_000, reset=900.5),)
 
     def work():
-        for _ in range(2_500):
+        for _ in range(500):
             pacer.record_answer(pacer.acquire(), limits)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -212,4 +221,13 @@ def test_a_reservation_costs_microseconds():
         thread.start()
     for thread in threads:
         thread.join()
-    assert (real_time.process_time() - started) / 20_000 < 60e-6
+    return (real_time.process_time() - started) / 4_000
+
+
+def _cpu_of_a_prepared_call():
+    session, calls = requests.Session(), 500
+    started = real_time.process_time()
+    for number in range(calls):
+        body = {"value": number, "note": "expected"}
+        session.prepare_request(requests.Request("PUT", f"https://crm.example/opportunity/oppo_{number}/", json=body))
+    return (real_time.process_time() - started) / calls
