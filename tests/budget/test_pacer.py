@@ -198,7 +198,7 @@ def test_answers_count_more_than_what_was_stated(time):
 
 @pytest.mark.long
 def test_a_reservation_costs_microseconds():
-    """A reservation and its answer cost, with 8 threads, less than two thirds of the CPU to prepare a call by `requests`.
+    """A reservation and its answer cost less than two thirds of the CPU to prepare a call, with 8 threads.
 
     Of several measurements the best counts: what else the machine does only adds to them.
     """
