@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.queries.approvals import open_questions
 from airflow_provider_crm.queries.budgets import of_accounts, windows
 from airflow_provider_crm.queries.plans import open_plans
-from airflow_provider_crm.queries.refusals import drift, returning_invalid, returning_refusals
+from airflow_provider_crm.queries.refusals import ReturningRefusal, drift, returning_invalid, returning_refusals
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.queries.schedules import DagSchedule, schedules
@@ -156,31 +156,25 @@ def _overdue(
 
 def _refused(connection: Connection, dags: Collection[str]) -> Iterable[AttentionItem]:
     for one in returning_refusals(connection, dags):
-        yield AttentionItem(
-            kind=AttentionKind.REFUSED,
-            subject=one.code,
-            text=f"{_rows(one.records)} with the same values refused up to {one.attempts} times. {one.reason} "
-            f"{cure(one.code)}",
-            account=one.account,
-            at=one.last_at,
-            run_key=one.run_key,
-            search=one.code,
-        )
+        yield _returning(one, f"{_rows(one.records)} with the same values refused up to {one.attempts} times.")
 
 
 def _invalid(connection: Connection, dags: Collection[str], latest: Iterable[Run]) -> Iterable[AttentionItem]:
     run_keys = [run.run_key for run in latest if run.outcomes.get(OutcomeWord.INVALID.value)]
     for one in returning_invalid(connection, dags, run_keys):
-        yield AttentionItem(
-            kind=AttentionKind.REFUSED,
-            subject=one.code,
-            text=f"{_rows(one.records)} refused before sending, by up to {one.attempts} runs. {one.reason} "
-            f"{cure(one.code)}",
-            account=one.account,
-            at=one.last_at,
-            run_key=one.run_key,
-            search=one.code,
-        )
+        yield _returning(one, f"{_rows(one.records)} refused before sending, by up to {one.attempts} runs.")
+
+
+def _returning(one: ReturningRefusal, what: str) -> AttentionItem:
+    return AttentionItem(
+        kind=AttentionKind.REFUSED,
+        subject=one.code,
+        text=f"{what} {one.reason} {cure(one.code)}",
+        account=one.account,
+        at=one.last_at,
+        run_key=one.run_key,
+        search=one.code,
+    )
 
 
 def _drift(connection: Connection, dags: Collection[str], now: dt.datetime) -> Iterable[AttentionItem]:
