@@ -120,7 +120,7 @@ class TokenBucket:
 
     def _until_come(self, missing: float, rate: float, traffic: Traffic) -> float:
         if not rate:
-            return POLL if traffic.in_flight else 1.0
+            return POLL if traffic.in_flight else math.inf
         return min(max(missing / rate, _SMALLEST_WAIT), self.length or self.period or _LONGEST_WAIT)
 
     def free(self, now: float, traffic: Traffic) -> int:

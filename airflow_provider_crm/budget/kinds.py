@@ -69,6 +69,8 @@ _BEFORE_END = 0.01
 _LATE, _STEP = 0.06, 0.5
 # Seconds after the end of a window in which an answer is of one of the first calls of the next.
 _FOLLOWS = 0.1
+# Seconds after which a call asks where no answer says when there is more: each time as many again, up to the longest.
+_SHORTEST_ASK, _LONGEST_ASK = 1.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Limit:
         remaining: Units left by the latest answer.
         ends_at: When there are more by the latest answer; infinite if it does not say.
         seen_at: When that came.
+        none_since: Since when nothing has been left; infinite while something is.
         found_at: When a call was sent last that had no room in the strictest kind.
         asked: The kinds that had room for it.
         finding: Calls that were sent one by one to find out the kind.
@@ -104,6 +107,7 @@ class Limit:
     remaining: int = 0
     ends_at: float = math.inf
     seen_at: float = -math.inf
+    none_since: float = math.inf
     found_at: float = -math.inf
     asked: tuple[str, ...] = ()
     finding: int = 0
@@ -197,13 +201,13 @@ class Limit:
     def _wait_by_windows(self, now: float, traffic: Traffic, cost: int, ahead: int) -> float:
         strictest = self.states[0]
         wait = strictest.wait(now, traffic, cost, ahead)
-        if not strictest.limit:
+        if math.isinf(wait):
+            return self._until_ask(now, traffic)
+        if not strictest.limit or (self.settled and wait > 0):
             return wait
         if wait <= 0:
             one_by_one = 0.0 if self.settled else self._one_by_one(now, traffic)
             return one_by_one or self._until_look(now, traffic, cost)
-        if self.settled:
-            return wait
         if traffic.in_flight:
             return min(wait, POLL)
         if wait < self.length * _WORTH_ASKING or (self.share < 1 and self.length):
@@ -269,8 +273,15 @@ class Limit:
             remaining=remaining,
             ends_at=seen.latest_end,
             seen_at=now,
+            none_since=self._none_since(remaining, cost, now),
             asked=() if sent_at >= self.found_at else self.asked,
         )
+
+    def _none_since(self, remaining: int, cost: int, now: float) -> float:
+        """Return since when nothing has been left, after an answer that shows so many units."""
+        if remaining:
+            return math.inf
+        return now if cost else min(self.none_since, now)
 
     def _observe_day(self, seen: Seen, traffic: Traffic, shown: Limits) -> Limit:
         """Learn from an answer about the limit of a day, whose kind is known.
@@ -356,6 +367,11 @@ class Limit:
         if isinstance(state, AlignedWindow | FirstCallWindow):
             return not state.observed and state.begun_before > self.seen_at
         return not self.length
+
+    def _until_ask(self, now: float, traffic: Traffic) -> float:
+        """Return the seconds until a call asks whether there is more, as no answer says when there will be."""
+        pause = min(max(self.seen_at - self.none_since, _SHORTEST_ASK), _LONGEST_ASK)
+        return max(max(self.seen_at, traffic.last_sent) + pause - now, 0.0)
 
     def _kept(self) -> int:
         """Return how many units of a window are sent one by one to find out the kind."""

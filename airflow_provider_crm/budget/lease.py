@@ -132,7 +132,7 @@ class LeasingPacer:
             now = self._clock.monotonic()
             self._count.add(cost)
             self._in_flight -= cost
-            shows = any(one.limit is not None and one.remaining is not None for one in limits or ())
+            shows = any(one.is_sufficient for one in limits or ())
             if refused or (shows and now < self._unbound_until):
                 self._unbound_until = -math.inf
                 self._leased.clear()
@@ -142,7 +142,7 @@ class LeasingPacer:
                 self._silent_units += cost
                 return 0.0
             self._note(CallAnswer(sent_at, now, cost, limits, refused))
-            if not refused or any(one.remaining is not None and one.remaining < cost for one in limits or ()):
+            if not refused or any(one.is_sufficient and (one.remaining or 0) < cost for one in limits or ()):
                 return 0.0  # a limit that is used up keeps all calls back
             named = max((one.wait for one in limits or () if one.wait), default=None)
             return _OWN_WAIT * (0.5 + self._clock.jitter() / 2) if named is None else named

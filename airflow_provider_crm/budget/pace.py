@@ -26,6 +26,8 @@ _STATED = "stated"
 _REFUSALS, _ACCEPTED = 3, 3
 # Seconds that a call waits whose refusal has no known reason, or all calls where its reason does not say for how long.
 _OWN_WAIT, _PAUSE = 0.25, 0.25
+# Seconds that sums of seconds since 1970 do not show: a clock that is asked after them has not moved.
+_SHORTEST_WAIT = 1e-6
 
 
 class Doubt(NamedTuple):
@@ -141,7 +143,7 @@ class Pace:
             wait = POLL  # one call finds out whether the vendor has opened again
         for _, limit in self.limits:
             wait = max(wait, limit.wait(now, self.traffic, cost, ahead))
-        return wait
+        return wait if wait > _SHORTEST_WAIT else 0.0
 
     def sent(self, now: float, cost: int = 1) -> Pace:
         """Return the pace with a call that leaves now."""
@@ -202,7 +204,11 @@ class Pace:
         self, sent_at: float, now: float, counted: int, traffic: Traffic, shown: Sequence[Limits] | None
     ) -> tuple[tuple[str, Limit], ...]:
         limits = dict(self.limits)
-        named = {one.name: one for one in reversed(shown or ()) if one.limit is not None and one.remaining is not None}
+        named = {
+            one.name: one
+            for one in reversed(shown or ())
+            if one.is_sufficient or (one.names_units and one.name in limits)
+        }
         for name, limit in self.limits:
             if name not in named:
                 limits[name] = limit.unanswered(sent_at, now, counted)
@@ -211,9 +217,15 @@ class Pace:
         for name, one in reversed(named.items()):
             known = limits.get(name)
             if known is None:
-                known = Limit.daily(self.daily_share, one) if one.is_daily else Limit.unknown(self.share)
+                known = Limit.daily(self.daily_share, one) if one.is_daily else self._begun(sent_at, one)
             limits[name] = known.observe(sent_at, now, traffic, one, counted)
         return tuple(limits.items())
+
+    def _begun(self, sent_at: float, shown: Limits) -> Limit:
+        """Return the limit that an answer names first: the calls until then were ours, as far as we made some."""
+        limit, used = Limit.unknown(self.share), (shown.limit or 0) - (shown.remaining or 0)
+        own, begun = min(self.discovered.accepted, used), self.discovered.begun
+        return limit if begun is None or own <= 0 else limit.unanswered(begun, sent_at, own)
 
     def after_success(self, sent_at: float, cost: int) -> Pace:
         """Return the pace after a call that was not refused."""

@@ -34,8 +34,18 @@ class Limits:
 
     @property
     def is_complete(self) -> bool:
-        """Whether calls can be paced by it: limit, remaining calls and reset are known."""
+        """Whether it says all: limit, remaining calls and reset."""
         return None not in (self.limit, self.remaining, self.reset)
+
+    @property
+    def names_units(self) -> bool:
+        """Whether it says how many calls there are, and how many are left."""
+        return None not in (self.limit, self.remaining)
+
+    @property
+    def is_sufficient(self) -> bool:
+        """Whether calls can be paced by it alone: it names units, and when there are more or how long a window is."""
+        return self.names_units and bool(self.is_daily or self.wait or self.reset or self.length)
 
 
 NO_LIMIT = Limits()

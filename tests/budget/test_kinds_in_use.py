@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from .limiters import BARE, KINDS, MILLISECONDS, WHOLE_SECONDS, LimitedVendor, LimiterRule
+from .limiters import BARE, KINDS, MILLISECONDS, WHOLE_SECONDS, Announcement, LimitedVendor, LimiterRule
 from .measures import measure
 from .proving_ground import OTHER_PROGRAM, ProvingGround
 
@@ -66,6 +66,19 @@ def test_a_window_that_a_call_opens_is_known_after_a_few(threads, announcement):
     arrivals = ground.run(14.0)[learned:]
     assert accepted(arrivals, 4.0, 14.0) >= 0.95 * 100 * 10
     assert refused(ground.arrivals) == 0
+
+
+@pytest.mark.parametrize("wait", ["seconds", "bare"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("limit", [2, 100])
+def test_a_limit_whose_answers_say_no_time_is_used(kind, wait, limit):
+    """Answers name the limit and what is left, and never until when: calls go on, with few refusals."""
+    named = rule(kind, limit, 10.0)
+    ground = ProvingGround(LimitedVendor((named, Announcement("none", wait))), latency=LATENCY)
+    ground.worker()
+    arrivals = ground.run(600.0)
+    assert accepted(arrivals, 100.0, 600.0) >= 0.89 * 50 * limit
+    assert sum(not one.accepted for one in arrivals if one.at >= 100.0) <= max(0.01 * 50 * limit, 50 * 2)
 
 
 class ChangingVendor(LimitedVendor):

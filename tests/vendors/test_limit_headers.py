@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,14 @@ def reserved(pacer, seconds):
     ]
 )
 @example(answers=[({"RateLimit": f"limit={MOST_CALLS}, remaining={MOST_CALLS}, reset={LONGEST_WAIT:.0f}"}, False)] * 3)
+@example(answers=[({"RateLimit-Limit": "1", "RateLimit-Remaining": "0"}, False)] * 3)
+@example(
+    answers=[
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "0", "RateLimit-Reset": "5"}, False),
+        ({"RateLimit-Limit": "20", "RateLimit-Remaining": "0"}, False),
+        ({"RateLimit-Limit": "20", "RateLimit-Remaining": "0"}, True),
+    ]
+)
 @pytest.mark.parametrize("vendor", list(VENDORS))
 @pytest.mark.parametrize("shared", [False, True])
 def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
@@ -118,7 +127,7 @@ def test_any_limit_that_is_read_can_be_obeyed(engine, vendor, shared, answers):
     seconds = [0.0]
     clock = Clock(monotonic=lambda: seconds[0], now=lambda: NOW + dt.timedelta(seconds=seconds[0]), jitter=lambda: 0.5)
     store = BudgetStore(Database(engine, clock=clock))
-    pacer = LeasingPacer(clock, store, repr(answers)[:200]) if shared else Pacer(clock)
+    pacer = LeasingPacer(clock, store, uuid.uuid4().hex) if shared else Pacer(clock)
     for headers, refused in answers:
         reservation = reserved(pacer, seconds)
         seconds[0] += 0.05
