@@ -57,6 +57,14 @@ _OPTIONS = {
         "example": "365",
         "default": "",
     },
+    "keep_deal_names": {
+        "description": "Whether the ledger keeps the names of opportunities, for the CRM page. A name that no answer "
+        "shows anyway is read once. When the option is set to False, the next run of an account deletes its names.",
+        "version_added": None,
+        "type": "boolean",
+        "example": "True",
+        "default": "False",
+    },
     "ledger_hash_fields": {
         "description": "Fields, separated by commas, whose values the ledger stores only as hashes. "
         "Their values appear in no message, log or page.",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 7
+VERSION = 8
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -125,6 +125,15 @@ rejects = sa.Table(
     comment="Rows that the CRM refused, until they land.",
 )
 
+record_names = sa.Table(
+    "crm_record_names",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("record_id", sa.Text, primary_key=True, comment="The vendor's id of the opportunity."),
+    sa.Column("name", sa.Text, comment="Its name for people; null if the CRM shows none."),
+    sa.Column("seen_at", UtcDateTime, nullable=False, comment="When the CRM showed it."),
+    comment="Names of opportunities, where [crm] keep_deal_names allows to keep them.",
+)
 
 tokens = sa.Table(
     "crm_tokens",

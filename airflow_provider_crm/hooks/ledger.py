@@ -73,6 +73,11 @@ def keep_changes_days() -> int | None:
     return int(text)
 
 
+def keeps_deal_names() -> bool:
+    """Return whether the ledger may keep the names of opportunities: `[crm] keep_deal_names`."""
+    return bool(conf.getboolean("crm", "keep_deal_names", fallback=False))
+
+
 def hashed_fields() -> frozenset[str]:
     """Return the fields whose values the ledger stores as hashes only: `[crm] ledger_hash_fields`."""
     names = conf.get("crm", "ledger_hash_fields", fallback="") or ""

@@ -305,6 +305,7 @@ class Settlement:
         gone: Whether an answer said that there is no such record, or showed another one: then nothing is known of any
             of its fields.
         rests: Of a refused row: whether the refusal was about its values, which are not sent again until they change.
+        name: Name of the record for people, if an answer showed one and names are kept.
     """
 
     row: ClaimedRow
@@ -315,3 +316,4 @@ class Settlement:
     disproved: frozenset[str] = frozenset()
     gone: bool = False
     rests: bool = True
+    name: str | None = None

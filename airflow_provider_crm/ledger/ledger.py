@@ -4,6 +4,8 @@ A field is **claimed** with a lease before it is sent, and **acknowledged** afte
 data time never gets past a newer one that was claimed or acknowledged. A value is stored only when it is acknowledged.
 Where no acknowledgement came (a killed worker, a lost answer), the value counts as unknown and is sent again. So does a
 value that an answer disproves: the CRM does not find the record, or shows another value.
+
+Over 300 lines because each transaction of a run has its method here: runs need no other way into the database.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from airflow_provider_crm.ledger.on_record import (
     store_rejections,
 )
 from airflow_provider_crm.ledger.overtaken import log_overtaken
+from airflow_provider_crm.ledger.record_names import forget_names, store_names, unnamed_records
 from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, release, renew
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
@@ -68,6 +71,11 @@ class Ledger:
         clock: Time.
         combine: Makes the report of a run from the reports of its tries.
         hashes: Which fields are stored as hashes only, and with which key.
+        keeps_names: Whether the names of records are kept, for the pages.
+
+    Attributes:
+        hashes: The same.
+        keeps_names: The same.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Ledger:
         clock: Clock,
         combine: CombineReports,
         hashes: FieldHashes | None = None,
+        keeps_names: bool = False,
     ) -> None:
         self._database = database
         self._account = account
@@ -88,6 +97,7 @@ class Ledger:
         self._clock = clock
         self._combine = combine
         self.hashes = hashes or FieldHashes()
+        self.keeps_names = keeps_names
         self._token = uuid.uuid4().hex
         self._try = 1
 
@@ -101,6 +111,8 @@ class Ledger:
         with self._transaction() as connection:
             now = self._database.now(connection)
             self._try = begin_try(connection, self._run_key, self._account, as_of=as_of, now=now, resumed=resumed)
+            if not self.keeps_names:
+                forget_names(connection, self._account)
 
     def close(self, report: Mapping[str, Any], *, deferred: bool = False) -> Mapping[str, Any]:
         """Store the report of this try, and the one of the run, which is returned.
@@ -219,6 +231,19 @@ class Ledger:
             end_claims(connection, self._account, rows, token=self._token, run_key=self._run_key, now=now)
             store_rejections(connection, self._account, batch, self.hashes, now)
             forget(connection, self._account, gone, disproved)
+            if self.keeps_names:
+                names = {one.row.record_id: one.name for one in batch if one.name is not None}
+                store_names(connection, self._account, names, now)
+
+    def name_records(self, names: Mapping[str, str | None]) -> None:
+        """Keep the names of some records, at most some hundreds; None for one that has none."""
+        with self._transaction() as connection:
+            store_names(connection, self._account, names, self._database.now(connection))
+
+    def unnamed_records(self) -> Iterator[str]:
+        """Yield the records of this run whose names were never asked for; the database is read until the last one."""
+        with self._transaction() as connection:
+            yield from unnamed_records(connection, self._account, self._run_key)
 
     def forget(self, records: Iterable[str]) -> None:
         """Count all values of these records as unknown: the CRM answered that it has no such records.

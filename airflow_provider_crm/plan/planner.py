@@ -16,6 +16,7 @@ from airflow_provider_crm.plan.records_now import CurrentRecords, batches
 from airflow_provider_crm.push.prepare import check_won_date, dated
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.vendors.comparison import matching_keys, stored_values
+from airflow_provider_crm.vendors.deal_names import deal_name
 from airflow_provider_crm.vendors.encoding import calls_of, writes_of
 from airflow_provider_crm.vendors.win_dates import with_date_key
 
@@ -77,6 +78,8 @@ class Planner:
         """
         fields = {name for row in rows if isinstance(row, Update) for name in row.fields}
         keys = {key for name in fields for key in self._catalogue.fields[name].keys}
+        if self._ledger.keeps_names and self._catalogue.name_key is not None:
+            keys.add(self._catalogue.name_key)
         numbers = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
         with self._current.reader(keys, numbers) as (last_rows, reader):
             for batch in batches(rows):
@@ -86,6 +89,7 @@ class Planner:
     def _planned(self, batch: Sequence[PlanRow | _Writable], reader: RecordReader) -> Iterator[PlanRow]:
         ids = [item.update.record_id for item in batch if not isinstance(item, PlanRow)]
         records, states = self._current.read(reader, ids), self._ledger.states(ids)
+        self._keep_names(records)
         for item in batch:
             if isinstance(item, PlanRow):
                 yield item
@@ -95,6 +99,13 @@ class Planner:
             if self._resumed and self._is_outdated(record, item, states):
                 record = reader.read_again(record_id)
             yield from self._fields(item, record, states)
+
+    def _keep_names(self, records: Mapping[str, Record | RejectedError | None]) -> None:
+        if self._ledger.keeps_names:
+            shown = {record_id: record for record_id, record in records.items() if isinstance(record, dict)}
+            self._ledger.name_records(
+                {record_id: deal_name(record, self._vendor, self._catalogue) for record_id, record in shown.items()}
+            )
 
     def _is_outdated(
         self, record: Record | RejectedError | None, item: _Writable, states: Mapping[tuple[str, str], FieldState]

@@ -61,6 +61,7 @@ class BatchWriter:
         outages: Says how often a call is tried.
         stops: Why the run ends.
         resumed: Whether an earlier try may have written rows, of which no ledger knows.
+        keeps_names: Whether results have the names of their records.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of one push
@@ -74,13 +75,14 @@ class BatchWriter:
         stops: Stops,
         *,
         resumed: bool,
+        keeps_names: bool,
     ) -> None:
         self._session = session
         self._catalogue = catalogue
         self._rules = rules
         self._renewer = renewer
         self._inspection = Inspection(session, catalogue, rules, inspect)
-        self._results = Results(session, catalogue, rules, stops)
+        self._results = Results(session, catalogue, rules, stops, keeps_names=keeps_names)
         self._outages = outages
         self._stops = stops
         self._resumed = resumed

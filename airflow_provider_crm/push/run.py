@@ -74,7 +74,15 @@ class Push:
         )
         resumed = rules.resumed and ledger is None
         writer = BatchWriter(
-            session, catalogue, rules, self._ledger.renewer, inspect, self._outages, stops, resumed=resumed
+            session,
+            catalogue,
+            rules,
+            self._ledger.renewer,
+            inspect,
+            self._outages,
+            stops,
+            resumed=resumed,
+            keeps_names=ledger is not None and ledger.keeps_names,
         )
         self._batches = Batches()
         self._in_flight = InFlight(writer.write, rules.concurrency, session.waiting)

@@ -19,6 +19,7 @@ from airflow_provider_crm.push.outcomes import (
 from airflow_provider_crm.push.prepare import RowResult
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.vendors.comparison import is_written, repeated, still_shows
+from airflow_provider_crm.vendors.deal_names import deal_name
 from airflow_provider_crm.vendors.encoding import check_echo, leaves_values_out
 
 if TYPE_CHECKING:
@@ -140,14 +141,18 @@ class Results:
         catalogue: What the account offers.
         rules: How rows are written.
         stops: Why the run ends.
+        keeps_names: Whether results have the names of their records.
     """
 
-    def __init__(self, session: Session, catalogue: Catalogue, rules: PushRules, stops: Stops) -> None:
+    def __init__(
+        self, session: Session, catalogue: Catalogue, rules: PushRules, stops: Stops, *, keeps_names: bool
+    ) -> None:
         self._session = session
         self._vendor = session.account.vendor
         self._catalogue = catalogue
         self._rules = rules
         self._stops = stops
+        self._keeps_names = keeps_names
         self._unexpected = UnexpectedErrors()
 
     def all_answered(self, jobs: Sequence[Job], records: Sequence[Record]) -> list[RowResult]:
@@ -157,7 +162,12 @@ class Results:
         if jobs and self._rules.verify_echo:
             known = repeated([job.calls[0] for job in jobs], record_ids, records, self._vendor)
         return [
-            RowResult(job, Outcome(job.update.row, job.update.record_id, OutcomeWord.UPDATED), job.claim.fields)
+            RowResult(
+                job,
+                Outcome(job.update.row, job.update.record_id, OutcomeWord.UPDATED),
+                job.claim.fields,
+                name=self._name(record),
+            )
             if is_known and len(job.desired.values) == len(job.claim.fields)
             else self.answered(job, record, is_known=is_known)
             for job, record, is_known in zip(jobs, records, known, strict=True)
@@ -197,7 +207,7 @@ class Results:
         if outdated is not None:
             return RowResult(job, outdated, self._targets(outdated), sent=False, disproved=disproved)
         outcome = Outcome(update.row, update.record_id, OutcomeWord.UPDATED)
-        return RowResult(job, outcome, claim.fields, disproved=disproved)
+        return RowResult(job, outcome, claim.fields, disproved=disproved, name=self._name(record))
 
     def failed(self, job: Job, err: CrmError, *, tried: bool = True) -> RowResult:
         """Return the result of a row of which a call failed.
@@ -231,6 +241,9 @@ class Results:
     def unexpected(self, job: Job, err: Exception) -> RowResult:
         """Return the result of a row that met an exception from outside this package."""
         return RowResult(job, self._unexpected.outcome(job.update, err), doubtful=True, cause=err)
+
+    def _name(self, record: Record) -> str | None:
+        return deal_name(record, self._vendor, self._catalogue) if self._keeps_names else None
 
     def _targets(self, outcome: Outcome) -> frozenset[str]:
         """Return the keys that were written although the row failed."""

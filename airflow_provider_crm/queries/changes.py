@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import dialect_of
-from airflow_provider_crm.database.schema import changes, field_states
+from airflow_provider_crm.database.schema import changes, field_states, record_names
 from airflow_provider_crm.queries.causes import CountedReason, ReasonGroup, is_of_group
 from airflow_provider_crm.queries.expressions import count_up_to, of_dags
 from airflow_provider_crm.queries.row_values import NO_VALUES, LineValues, RowValues
@@ -61,7 +61,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """One row that did not land, with its values; a file reads those of the source only."""
+    """One row that did not land, with its values; a file reads those of the source only, and the record's name."""
 
     account: str
     record_id: str
@@ -70,6 +70,7 @@ class RefusedRow:
     reason: str
     fields: tuple[str, ...]
     values: RowValues = NO_VALUES
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,13 @@ class RunChanges:
         found = query.subquery()
         dialect_of(self._connection).plan_for_all_rows(self._connection)
         # An option of this statement only: the connection may read the rows of other runs afterwards.
-        ordered = sa.select(found).order_by(found.c.first)
+        named = found.outerjoin(
+            record_names,
+            sa.and_(record_names.c.account == found.c.account, record_names.c.record_id == found.c.record_id),
+        )
+        ordered = sa.select(found, record_names.c.name).select_from(named).order_by(found.c.first)
         for row in self._connection.execute(ordered, execution_options={"yield_per": _AT_ONCE}):
-            yield _refused(row, RowValues(source=from_json(row.source)))
+            yield replace(_refused(row, RowValues(source=from_json(row.source))), name=row.name or "")
 
     def written(self, search: Search) -> Page[Change]:
         """Return one page of the fields that were written, in the order of writing."""
@@ -247,7 +252,7 @@ class RecordChanges:
         self._dags = dags
         self._record_id = record_id
 
-    def _id_in(self, account: str) -> str:
+    def id_in(self, account: str) -> str:
         """Return the id as the ledger of an account has it."""
         vendor = VENDORS.get(account.partition(":")[0])
         return self._record_id if vendor is None else vendor.canonical_id(self._record_id)
@@ -271,7 +276,7 @@ class RecordChanges:
         query = sa.select(table.field, table.value, table.known, table.as_of, table.run_key, table.acknowledged_at)
         query = query.where(
             table.account == account,
-            table.record_id == self._id_in(account),
+            table.record_id == self.id_in(account),
             of_dags(self._connection, table.run_key, self._dags),
         )
         found = sorted(self._connection.execute(query), key=lambda row: row.field)
@@ -283,7 +288,7 @@ class RecordChanges:
     def _query(self, account: str) -> sa.Select[Any]:
         return sa.select(changes).where(
             changes.c.account == account,
-            changes.c.record_id == self._id_in(account),
+            changes.c.record_id == self.id_in(account),
             of_dags(self._connection, changes.c.run_key, self._dags),
         )
 

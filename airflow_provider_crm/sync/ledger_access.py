@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
 from airflow_provider_crm.guardrails.limits import COMPARING
-from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, ledger_database
+from airflow_provider_crm.hooks.ledger import field_hashes, hashed_keys, keeps_deal_names, ledger_database
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -120,6 +120,8 @@ class LedgerAccess:
         from airflow_provider_crm.ledger.ledger import Ledger
         from airflow_provider_crm.report.combined import with_verdict
 
+        hashes = field_hashes(catalogue.fields)
+        has_name = catalogue.name_key is not None and catalogue.name_key not in hashes.fields
         return Ledger(
             self.required(),
             combine=with_verdict,
@@ -127,7 +129,8 @@ class LedgerAccess:
             run_key=run_key,
             lease=2 * session.account.timeout + _LEASE_MARGIN,
             clock=session.clock,
-            hashes=field_hashes(catalogue.fields),
+            hashes=hashes,
+            keeps_names=has_name and keeps_deal_names(),
         )
 
     def has_seen_host(self, account: Account) -> bool:

@@ -19,6 +19,7 @@ from airflow_provider_crm.report.progress import Progress, Reading
 from airflow_provider_crm.report.report import SyncReport
 from airflow_provider_crm.report.tally import Tally
 from airflow_provider_crm.report.warnings import landing_warning
+from airflow_provider_crm.sync.deal_names import read_missing_names
 from airflow_provider_crm.sync.deferral import DeferralState
 from airflow_provider_crm.sync.ends import ending, source_error
 from airflow_provider_crm.sync.finished_rows import FinishedRows
@@ -116,6 +117,8 @@ class RowRun:
         """Report the rows of a source that has ended, or broke."""
         broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
         wait = self._wait(push, retryable, run_context.session)
+        if wait is None and push.stopped is None:
+            read_missing_names(run_context, self._segment.log)
         for outcome in retryable if wait is None else ():
             self._count(outcome, tally)
         report = self._report(run_context, tally, ended_early=None if broke is None else str(broke))

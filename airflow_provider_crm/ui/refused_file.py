@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.queries.changes import RefusedRow
     from airflow_provider_crm.queries.values import Values
 
-COLUMNS = ("record_id", "outcome", "code", "reason", "fields", "source_values")
+COLUMNS = ("record_id", "name", "outcome", "code", "reason", "fields", "source_values")
 _REFUSALS = frozenset(word.value for word in OutcomeWord if word.kind is OutcomeKind.PERMANENT)
 
 
@@ -49,4 +49,4 @@ def refused_in_runs(
 
 def _cells(row: RefusedRow, values: Values) -> tuple[str, ...]:
     source = (f"{one.field}: {values.source(row.account, one).text}" for one in row.values.source)
-    return row.record_id, row.outcome, row.code, row.reason, " ".join(row.fields), "; ".join(source)
+    return row.record_id, row.name, row.outcome, row.code, row.reason, " ".join(row.fields), "; ".join(source)

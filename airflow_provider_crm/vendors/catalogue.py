@@ -42,6 +42,7 @@ class Catalogue:
         custom_prefix: Beginning of the names of the account's own fields, such as `custom.`; empty if they have none.
         hints: Sentences, without the full stop, about fields that cannot be written and that users may expect, by name.
         timezone: IANA zone of the account's people, or None where the vendor does not show it.
+        name_key: The vendor's key of an opportunity's name for people, or None if it has none.
         facts: What only the vendor itself needs to know of the account. Nothing else reads it.
     """
 
@@ -53,6 +54,7 @@ class Catalogue:
     custom_prefix: str = ""
     hints: Mapping[str, str] = field(default_factory=dict)
     timezone: str | None = None
+    name_key: str | None = None
     facts: Mapping[str, Json] = field(default_factory=dict)
 
     @property

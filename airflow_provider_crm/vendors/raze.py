@@ -144,7 +144,7 @@ class Raze:
     ) -> Catalogue:
         """Return the documented fields and stages; the currency belongs to each record."""
         stages = tuple(Stage(id=status, label=status, type=_STATUS_TYPES.get(status, "active")) for status in _STATUSES)
-        return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages, hints=_HINTS)
+        return Catalogue(fields={field.name: field for field in _FIELDS}, stages=stages, hints=_HINTS, name_key="name")
 
     def to_vendor_values(
         self,

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_crm.database.schema import plan_reads, plan_rows, plans, runs
+from airflow_provider_crm.database.schema import VERSION, plan_reads, plan_rows, plans, runs
 from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.notifications.failure_text import failure_text
@@ -173,3 +173,17 @@ def test_a_state_of_another_version_ends_with_a_sentence(update, crm_sandbox, st
     assert "deferred by another version of airflow-provider-crm" in str(run.error)
     assert str(run.error).endswith("Its next try begins with the first row; if it has no more tries, clear the task.")
     assert crm_sandbox.audit.calls == []
+
+
+def test_a_count_of_what_prune_deletes_migrates_the_ledger(ledger_conn_id, crm_command):
+    """The moment of a migration is chosen as the manual says: the command migrates, and deletes nothing."""
+    engine = ledger_database(ledger_conn_id).engine
+    version_1.fill(engine)
+    before = version_1.rows(engine)
+    printed = crm_command("prune", "--dry-run", "--older-than-days", "36500")
+    assert printed.startswith("Would delete 0 changes and 0 tries of 0 runs")
+    after = version_1.rows(engine)
+    assert after["crm_schema_version"] == [{"version": VERSION}]
+    kept = ("crm_runs", "crm_tries", "crm_field_states", "crm_changes", "crm_plans", "crm_plan_rows", "crm_rejects")
+    assert {table: len(after[table]) for table in kept} == {table: len(before[table]) for table in kept}
+    engine.dispose()

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import closing
 from decimal import Decimal
 
+import jsonschema
 import pytest
 import yaml
 
@@ -208,6 +209,42 @@ MANIFEST = {
 }
 
 
+EXPOSURES = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["version", "exposures"],
+    "properties": {
+        "version": {"const": 2},
+        "exposures": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "type", "owner"],
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[A-Za-z0-9_]+$"},
+                    "label": {"type": "string"},
+                    "type": {"enum": ["dashboard", "notebook", "analysis", "ml", "application"]},
+                    "description": {"type": "string"},
+                    "url": {"type": "string", "pattern": "^https?://"},
+                    "owner": {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": False,
+                        "properties": {"name": {"type": "string"}, "email": {"type": "string"}},
+                    },
+                    "depends_on": {
+                        "type": "array",
+                        "items": {"type": "string", "pattern": r"^(ref|source|metric)\(.+\)$"},
+                    },
+                },
+            },
+        },
+    },
+}
+"""What dbt accepts of the exposures in a properties file, by its documentation."""
+
+
 def test_exposures_lead_from_models_to_the_crm(ran, tmp_path):
     """`airflow crm exposures` knows each task that wrote, its owner, and the model that its query read."""
     made, _ = ran
@@ -216,8 +253,9 @@ def test_exposures_lead_from_models_to_the_crm(ran, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=made.home.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     printed = yaml.safe_load(done.stdout[done.stdout.index("exposures:") :])  # Airflow 3.2 logs to the same output
+    jsonschema.validate(printed, EXPOSURES)
     found = {one["name"]: one for one in printed["exposures"]}
-    assert printed["version"] == 2
+    assert len(found) == len(printed["exposures"])
     daily = found["crm_close_daily_sql_deal_values"]
     assert daily["description"].startswith("Writes to close:127.0.0.1")
     assert (daily["type"], daily["owner"]) == ("application", {"name": "airflow"})

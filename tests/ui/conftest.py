@@ -18,6 +18,7 @@ from airflow_provider_crm.database.schema import (
     field_states,
     plan_rows,
     plans,
+    record_names,
     runs,
     tries,
 )
@@ -240,6 +241,10 @@ class Log:
             run_key=run_key,
             acknowledged_at=NOW,
         )
+
+    def name(self, record_id, name, account=CLOSE):
+        """The name of a deal."""
+        self._insert(record_names, account=account, record_id=record_id, name=name, seen_at=NOW)
 
     def plan(self, plan_id, run_key, rows, account=CLOSE, **known):
         """A plan; rows are record id, field, verdict, before and after."""

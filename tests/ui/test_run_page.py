@@ -164,3 +164,21 @@ def test_the_record_is_one_link_and_the_crm_another(browser, refused):
     assert link.endswith("/crm/record?account=close%3Aapi.close.com%3Aorga_1&record_id=oppo_99")
     assert outside == "https://app.close.com/opportunity/oppo_99/"
     assert "open in Close" in browser("anna").text("run", run_key=KEY, show="written")
+
+
+def test_a_deal_is_shown_by_its_name(browser, log):
+    """Where the ledger keeps names: on the pages of a run, a plan and the record, and in the file of refused rows."""
+    log.run(KEY, outcomes={"updated": 1, "rejected": 1}, plan_id="p")
+    log.change(KEY, before="100", after="12345")
+    log.change(KEY, record_id="oppo_2", outcome="rejected", code="NO", reason="no")
+    log.plan("p", KEY, [("oppo_1", "value", "update", "100", "250000")])
+    log.name("oppo_1", "Acme <Ltd>")
+    anna = browser("anna")
+    shown = anna.text("run", run_key=KEY, show="written")
+    assert rows_of(shown, "Written fields")[0][0].startswith("Acme <Ltd> oppo_1 Copy")
+    assert rows_of(anna.text("plan", plan_id="p"), "Planned fields")[0][0].startswith("Acme <Ltd> oppo_1 Copy")
+    assert "<h2>Acme &lt;Ltd&gt; " in anna.text("record", record_id="oppo_1")
+    assert rows_of(anna.text("run", run_key=KEY, show="refused"), "Refused rows")[0][0].startswith("oppo_2 Copy")
+    log.name("oppo_2", "Umbrella")
+    (refused,) = csv.DictReader(io.StringIO(anna.get("run.csv", run_key=KEY).text))
+    assert (refused["record_id"], refused["name"]) == ("oppo_2", "Umbrella")

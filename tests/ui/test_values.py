@@ -168,7 +168,7 @@ def test_no_cell_of_the_file_begins_inside_another():
     """A spreadsheet that takes semicolons or tabs for separators finds the same cells: each is in quotes."""
     rows = [RefusedRow(CLOSE, "a;=1", "rejected", "b\t=1", "c,=1", ("value",))]
     line = "".join(refused_file(rows, VALUES)).splitlines()[1]
-    assert line == '"a;=1","rejected","b\t=1","c,=1","value",""'
+    assert line == '"a;=1","","rejected","b\t=1","c,=1","value",""'
 
 
 def run_of(outcomes):

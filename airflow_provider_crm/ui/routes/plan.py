@@ -15,6 +15,7 @@ from airflow_provider_crm.queries.changes import Search
 from airflow_provider_crm.queries.currencies import Currencies
 from airflow_provider_crm.queries.plan_fields import all_fields
 from airflow_provider_crm.queries.plans import PlanRows
+from airflow_provider_crm.queries.record_names import RecordNames
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.ui.access import PageReader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.change_files import plan_file
@@ -44,7 +45,8 @@ def plan(
         found = _readable(stored_plan(connection, plan_id), reader)
         rows = PlanRows(connection, found, pages.pages.values.hidden)
         shown, money = rows.largest(show, search), rows.money()
-        currencies = Currencies(connection, {found.account: {row.record_id for row in shown.rows}})
+        records = {found.account: {row.record_id for row in shown.rows}}
+        currencies, names = Currencies(connection, records), RecordNames(connection, records)
     made_by = RunKey.parse(found.run_key)
     asked = answers(plan_id, made_by) if made_by and may_read_answers(user, made_by.dag_id) else []
     reverts, applied_by = (key if key and reader.may_read(key) else None for key in (found.reverts, found.applied_by))
@@ -57,6 +59,7 @@ def plan(
         applied_by=applied_by,
         money=money,
         currencies=currencies,
+        names=names,
         rows=shown,
         search=search,
         show=show,

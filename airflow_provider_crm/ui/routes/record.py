@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from airflow_provider_crm.queries.changes import RecordChanges, Search
 from airflow_provider_crm.queries.currencies import Currencies
+from airflow_provider_crm.queries.record_names import RecordNames
 from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.ui.access import ReaderDep
 from airflow_provider_crm.ui.parameters import PageNumber, PagesDep, Text
@@ -27,12 +28,14 @@ def record(
         accounts = [account] if account else [one.name for one in Runs(connection, reader.dags).accounts()]
         holding = changes.accounts(accounts)
         histories = {name: (changes.states(name), changes.history(name, search)) for name in holding}
-        currencies = Currencies(connection, {name: [record_id] for name in histories})
+        records = {name: [changes.id_in(name)] for name in histories}
+        currencies, names = Currencies(connection, records), RecordNames(connection, records)
     return pages.page(
         "record.html",
         record_id=record_id,
         histories=histories,
         currencies=currencies,
+        names={account: names.of(account, *ids) for account, ids in records.items()},
         page=page,
         page_size=search.size,
     )

@@ -15,6 +15,7 @@ from airflow_provider_crm.queries.budgets import of_run, windows
 from airflow_provider_crm.queries.causes import RowFilter, grouped, reported_causes
 from airflow_provider_crm.queries.changes import Page, RunChanges, Search
 from airflow_provider_crm.queries.currencies import Currencies
+from airflow_provider_crm.queries.record_names import RecordNames
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.queries.runs import Run, Runs
 from airflow_provider_crm.queries.task_states import with_task_states
@@ -123,7 +124,8 @@ def _rows(connection: Connection, runs: list[Run], shown: str, search: Search, o
     records: dict[str, set[str]] = {one.account: set() for one in runs}
     for row in rows.rows:
         records.setdefault(row.account, set()).add(row.record_id)
-    return {"groups": groups, "rows": rows, "currencies": Currencies(connection, records)}
+    shown_with = {"currencies": Currencies(connection, records), "names": RecordNames(connection, records)}
+    return {"groups": groups, "rows": rows, **shown_with}
 
 
 @router.get("/run-progress")

@@ -114,6 +114,7 @@ def read_catalogue(answers: Sequence[Json]) -> Catalogue:
         fields=fields,
         labels={name: label for name, label in labels.items() if label},
         custom_prefix=CUSTOM_PREFIX,
+        name_key="lead_name",
         organization=text_of(member(organization, "id")) or None,
         currency=text_of(member(organization, "currency")).upper() or None,
         stages=tuple(

@@ -67,6 +67,7 @@ def read_catalogue(answers: Sequence[Json], settings: Mapping[str, str]) -> Cata
         currency=None if CURRENCY in fields else next(iter(currencies), None),
         stages=tuple(_stages(pipelines)),
         hints=hints,
+        name_key="dealname",
         timezone=_timezone(account),
         facts={
             OPTIONS_FACT: {name: options for name, options in map(_options, definitions) if options},

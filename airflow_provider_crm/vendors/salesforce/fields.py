@@ -86,6 +86,7 @@ def read_catalogue(answers: Sequence[Json], settings: Mapping[str, str]) -> Cata
         stages=tuple(listed),
         labels={name: text_of(one.get("label")) for name, one in definitions.items() if name.endswith(_CUSTOM)},
         hints=hints,
+        name_key="Name",
         facts={
             UNWRITABLE_FACT: _unwritable(definitions),
             SIZES_FACT: {name: _sizes(one) for name, one in definitions.items()},
