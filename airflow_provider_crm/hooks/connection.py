@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import copy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.hooks.ledger import hashed_fields, with_tokens
 from airflow_provider_crm.values.time_zones import zone
 from airflow_provider_crm.vendors import VENDORS, connection_types, problem_of
+from airflow_provider_crm.vendors.adopted import ForeignConnection, adopted_types
 from airflow_provider_crm.vendors.credentials import COMMON_EXTRA, Credentials
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.client.account import Account
+    from airflow_provider_crm.vendors.adopted import Adopt
     from airflow_provider_crm.vendors.protocol import Vendor
 
 _HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -79,11 +82,16 @@ def vendor_of_type(conn_type: str) -> Vendor:
     Raises:
         ConfigurationError: No installed distribution has it, or the one that has it cannot be used.
     """
-    vendor = VENDORS.get(conn_type)
+    vendor = VENDORS.get(conn_type) or _adopting(conn_type)
     if vendor is None:
         msg = problem_of(conn_type) or f"an opportunity can be written to a connection of type {connection_types()}."
         raise ConfigurationError(msg)
     return vendor
+
+
+def _adopting(conn_type: str) -> Vendor | None:
+    """Return the vendor that can use connections of a type that another provider defines."""
+    return next((vendor for vendor in VENDORS.values() if conn_type in adopted_types(vendor)), None)
 
 
 def account_of(connection: Connection, vendor: Vendor) -> Account:
@@ -95,6 +103,8 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     from airflow_provider_crm.client.account import DEFAULT_TIMEOUT, Account
 
     problems: list[str] = []
+    if (adopt := adopted_types(vendor).get(connection.conn_type or "")) is not None:
+        connection = _in_own_form(connection, vendor, adopt, problems)
     if connection.conn_type != vendor.name:
         problems.append(f"its type is {connection.conn_type!r} instead of {vendor.name!r}")
     extra = _extra(connection, vendor, problems)
@@ -129,14 +139,37 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     )
 
 
-def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[str, Any]:
+def _in_own_form(connection: Connection, vendor: Vendor, adopt: Adopt, problems: list[str]) -> Connection:
+    """Return a connection of another provider's type as one of the vendor's own; keys of ours in its extra count."""
+    foreign = _json_object(connection, problems)
+    parts = ForeignConnection(connection.host or "", connection.login or "", connection.password or "", foreign)
+    own = adopt(parts)
+    problems += own.problems
+    extra = {key: foreign[key] for key in COMMON_EXTRA if key in foreign} | dict(own.extra)
+    made = copy(connection)
+    made.conn_type, made.host, made.password, made.extra = (
+        vendor.name,
+        own.host,
+        own.password or None,
+        json.dumps(extra),
+    )
+    return made
+
+
+def _json_object(connection: Connection, problems: list[str]) -> dict[str, Any]:
+    """Return the extra of a connection."""
     try:
         extra = json.loads(connection.extra or "{}")
     except ValueError:
         extra = None
-    if not isinstance(extra, dict):
-        problems.append('its extra is no JSON object such as {"timezone": "America/New_York"}')
-        return {}
+    if isinstance(extra, dict):
+        return extra
+    problems.append('its extra is no JSON object such as {"timezone": "America/New_York"}')
+    return {}
+
+
+def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[str, Any]:
+    extra = _json_object(connection, problems)
     known = {**COMMON_EXTRA, **vendor.extra}
     unknown = [key for key in extra if key not in known]
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from airflow.sdk import BaseHook
@@ -107,8 +108,10 @@ class CrmHook(BaseHook):
             ConfigurationError: If the connection is of another type, or its vendor cannot be used.
         """
         connection = read_connection(crm_conn_id)
-        vendor_of(connection)
-        hook: CrmHook = connection.get_hook()  # type: ignore[no-untyped-call]
+        # The type of another provider has a hook of that provider's.
+        own = copy(connection)
+        own.conn_type = vendor_of(connection).name
+        hook: CrmHook = own.get_hook()  # type: ignore[no-untyped-call]
         hook.ledger_conn_id = ledger_conn_id
         hook.budget_share, hook.daily_share = budget_share, daily_share
         return hook

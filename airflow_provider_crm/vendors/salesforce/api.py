@@ -17,7 +17,7 @@ from airflow_provider_crm.vendors.answers import body_of, member, objects_of, re
 from airflow_provider_crm.vendors.calls import BatchCall, BatchRead, Call, RecordPage, WriteCall
 from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
 from airflow_provider_crm.vendors.limits import Limits
-from airflow_provider_crm.vendors.salesforce import batches, ids, paths
+from airflow_provider_crm.vendors.salesforce import airflow_connection, batches, ids, paths
 from airflow_provider_crm.vendors.salesforce.errors import read_error
 from airflow_provider_crm.vendors.salesforce.fields import FREE_PICKLISTS, OWN_FIELDS, read_catalogue
 from airflow_provider_crm.vendors.salesforce.limits import read_limits
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_crm.exceptions import CrmError
+    from airflow_provider_crm.vendors.adopted import Adopt
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Json, Record
     from airflow_provider_crm.vendors.response import HttpResponse
@@ -68,6 +69,7 @@ class Salesforce:
         ),
     }
     stated_limits: Mapping[str, Limits] = {}
+    adopted: Mapping[str, Adopt] = {airflow_connection.TYPE: airflow_connection.adopted}
 
     def __init__(self) -> None:
         split, split_read = partial(batches.split_rows, self), partial(batches.split_rows_and_read, self)
