@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.client.shared_calls import checked_answer
+from airflow_provider_crm.client.transport_errors import TOO_LARGE
 from airflow_provider_crm.exceptions import CrmError, RejectedError, TransientError
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def records_of(
 ) -> dict[str, Record | RejectedError]:
     """Read some opportunities, as many in one call as the vendor can.
 
-    A call that is refused as a whole is halved, until each record has its own answer. A record of which an answer says
-    nothing, or which cannot be read at the moment, is read alone.
+    A call that is refused as a whole, or whose answer is too large, is halved until each record has its own answer. A
+    record of which an answer says nothing, or which cannot be read at the moment, is read alone.
 
     Args:
         record_ids: The opportunities.
@@ -64,7 +65,9 @@ def records_of(
     elif len(record_ids) > 1:
         try:
             answers = dict(zip(record_ids, read_together(record_ids), strict=True))
-        except RejectedError:
+        except (RejectedError, TransientError) as err:
+            if isinstance(err, TransientError) and err.code != TOO_LARGE:
+                raise
             half = len(record_ids) // 2
             parts = [record_ids[:half], record_ids[half:]]
         else:

@@ -30,6 +30,9 @@ from airflow_provider_crm.exceptions import ConfigurationError, CrmError, Transi
 NOT_SENT = "UNREACHABLE"
 """Code of an error with which surely nothing was sent."""
 
+TOO_LARGE = "TOO_LARGE"
+"""Code of an error with which the answer had more bytes than are read."""
+
 RAISED = (HTTPError, HTTPException, OSError, ValueError, AnswerTooLargeError)
 """Everything that `requests`, urllib3 and `http.client` raise for a request and its answer."""
 
@@ -108,7 +111,7 @@ def _lost_answer(root: Exception, seconds: str) -> tuple[str, str]:
     if isinstance(root, (TimeoutError, requests.Timeout, OSError)) and not isinstance(root, requests.ConnectionError):
         return "TIMEOUT", f"did not answer within {seconds}."
     if isinstance(root, AnswerTooLargeError):
-        return "TOO_LARGE", "sent an answer that is larger than any record or page of records."
+        return TOO_LARGE, "sent an answer that is larger than any record or page of records."
     if isinstance(root, (DecodeError, InvalidHeader, InvalidChunkLength)):
         return "NO_RECORD", "sent an answer that cannot be decoded."
     cause = root.args[1] if isinstance(root, ProtocolError) and len(root.args) > 1 else root

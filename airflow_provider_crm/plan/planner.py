@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.plan.records import RecordReader
     from airflow_provider_crm.plan.spool import Spool
     from airflow_provider_crm.push.rules import PushRules
-    from airflow_provider_crm.vendors.calls import Call
+    from airflow_provider_crm.vendors.calls import Call, WriteCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Record
 
@@ -78,11 +78,12 @@ class Planner:
         """
         fields = {name for row in rows if isinstance(row, Update) for name in row.fields}
         keys = {key for name in fields for key in self._catalogue.fields[name].keys}
+        keys |= {key for call in self._vendor.write_calls(tuple(sorted(keys))) for key in _rule_keys(call)}
         if self._ledger.keeps_names and self._catalogue.name_key is not None:
             keys.add(self._catalogue.name_key)
         numbers = ((row.record_id, row.row) for row in rows if isinstance(row, Update))
         with self._current.reader(keys, numbers) as (last_rows, reader):
-            for batch in batches(rows):
+            for batch in batches(rows, self._vendor):
                 last = last_rows.rows_of(row.record_id for row in batch if isinstance(row, Update))
                 yield from self._planned([self._prepared(row, last) for row in batch], reader)
 
@@ -165,6 +166,8 @@ class Planner:
                 yield replace(row, verdict=PlanVerdict.STALE, code="NEWER_DATA", reason=reason)
             elif key in matching:
                 yield replace(row, verdict=PlanVerdict.UNCHANGED)
+            elif held := _held(key, calls, readable):
+                yield replace(row, verdict=PlanVerdict.INVALID, code="NOT_TAKEN", reason=held)
             else:
                 yield self._checked(row, update, after, readable, state)
 
@@ -186,6 +189,16 @@ class Planner:
             reason = f"{row.field} was changed in the CRM since it was last written from here."
             return replace(row, verdict=PlanVerdict.CONFLICT, code="CONFLICT", reason=reason)
         return row
+
+
+def _rule_keys(call: WriteCall) -> tuple[str, ...]:
+    return () if call.record_rule is None else call.record_rule.keys
+
+
+def _held(key: str, calls: Sequence[Call], record: Record) -> str:
+    """Return why a record would keep its value of a key; empty if it would take another."""
+    rules = (call.route.record_rule for call in calls if call.route is not None)
+    return next((text for rule in rules if rule is not None and (text := rule.reason(key, record))), "")
 
 
 def _before(as_of: dt.datetime | None, newest: dt.datetime) -> bool:

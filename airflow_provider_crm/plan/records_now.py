@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.vendors.catalogue import Catalogue
+    from airflow_provider_crm.vendors.protocol import Vendor
     from airflow_provider_crm.vendors.records import Record
 
 
@@ -103,8 +104,10 @@ class CurrentRecords:
         return None
 
 
-def batches(items: Iterable[_T]) -> Iterator[Sequence[_T]]:
-    """Yield the items in batches whose records are read together."""
-    source = iter(items)
-    while batch := list(islice(source, _READ_AT_ONCE)):
+def batches(items: Iterable[_T], vendor: Vendor) -> Iterator[Sequence[_T]]:
+    """Yield the items in batches whose records are read together: as many as one call reads, or some hundreds."""
+    source, size = iter(items), _READ_AT_ONCE
+    if vendor.batch_read is not None:
+        size = max(size, vendor.batch_read.largest)
+    while batch := list(islice(source, size)):
         yield batch

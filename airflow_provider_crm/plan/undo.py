@@ -60,7 +60,7 @@ class UndoPlanner:
         numbers = ((record.record_id, number) for number, record in enumerate(written))
         number = -1
         with self._current.reader(keys, numbers) as (_, reader):
-            for batch in batches(written):
+            for batch in batches(written, self._vendor):
                 records = self._current.read(reader, [one.record_id for one in batch])
                 for one in batch:
                     number += 1

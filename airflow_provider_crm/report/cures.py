@@ -54,6 +54,7 @@ CURES: Mapping[str, str] = {
     "NOTHING_TO_WRITE": "Nothing to do: every mapped value of the row is empty.",
     "DRY_RUN": "Nothing was sent; run the task without dry_run to write the row.",
     # The vendor's answers.
+    "NOT_TAKEN": "Do what the reason says, or leave the value out: the record would keep its own.",
     "NOT_WRITTEN": "Look at the field in the CRM: a rule, a workflow or a permission there changed the value.",
     "OTHER_RECORD": "Correct the id in the source: the CRM answered with another record, such as after a merge.",
     "NOT_FOUND": "Correct the id in the source, or restore the record: the CRM has none of that id.",

@@ -81,6 +81,20 @@ class RecordPage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordRule:
+    """A rule by which some records keep their value of a key, whatever is written: a plan says so beforehand.
+
+    Attributes:
+        keys: The vendor's keys that show whether it holds for a record.
+        reason: Takes a key that is to be written, and the record; returns a sentence for a person, or an empty text if
+            the record takes the value.
+    """
+
+    keys: tuple[str, ...]
+    reason: Callable[[str, Record], str]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteCall:
     """A call that writes a part of a row, without the values that differ from row to row.
 
@@ -98,6 +112,7 @@ class WriteCall:
         cost: Units of the vendor's rate limit that it costs.
         batch: How rows share a call; None for one row a call.
         cause_of: Takes keys that the vendor accepted and did not write; returns a sentence about the likely cause.
+        record_rule: The rule by which some records do not take all values; None if each record takes all.
     """
 
     method: str
@@ -111,6 +126,7 @@ class WriteCall:
     cost: int = 1
     batch: BatchCall | None = None
     cause_of: Callable[[Sequence[str]], str] | None = None
+    record_rule: RecordRule | None = None
 
 
 class Call(NamedTuple):

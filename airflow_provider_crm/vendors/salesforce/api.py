@@ -19,10 +19,17 @@ from airflow_provider_crm.vendors.credentials import Authentication, Credentials
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.salesforce import airflow_connection, batches, ids, paths
 from airflow_provider_crm.vendors.salesforce.errors import read_error
-from airflow_provider_crm.vendors.salesforce.fields import FREE_PICKLISTS, OWN_FIELDS, read_catalogue
+from airflow_provider_crm.vendors.salesforce.fields import AMOUNT, FREE_PICKLISTS, OWN_FIELDS, read_catalogue
 from airflow_provider_crm.vendors.salesforce.limits import read_limits
 from airflow_provider_crm.vendors.salesforce.tokens import EXTRA, authentication
-from airflow_provider_crm.vendors.salesforce.values import cause_of, shown, shows, spell, vendor_values
+from airflow_provider_crm.vendors.salesforce.values import (
+    HELD_BY_PRODUCTS,
+    cause_of,
+    shown,
+    shows,
+    spell,
+    vendor_values,
+)
 from airflow_provider_crm.vendors.wins import WinRules
 
 if TYPE_CHECKING:
@@ -130,6 +137,7 @@ class Salesforce:
             shows_unchanged=False,
             batch=self._batch,
             cause_of=cause_of,
+            record_rule=HELD_BY_PRODUCTS if AMOUNT in keys else None,
         )
         return (call,)
 

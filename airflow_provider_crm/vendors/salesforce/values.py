@@ -14,6 +14,7 @@ from airflow_provider_crm.values.messages import shown_value
 from airflow_provider_crm.values.numbers import json_number
 from airflow_provider_crm.values.opportunity import Field, FieldValue, Kind
 from airflow_provider_crm.vendors.answers import items_of, member, text_of
+from airflow_provider_crm.vendors.calls import RecordRule
 from airflow_provider_crm.vendors.records import Json
 from airflow_provider_crm.vendors.salesforce.fields import (
     AMOUNT,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _MOST_CHOICES = 30
 _VENDOR = "crm_salesforce"
+_HAS_PRODUCTS = "HasOpportunityLineItem"
 
 
 def vendor_values(
@@ -94,6 +96,19 @@ def cause_of(keys: Sequence[str]) -> str:
     if not causes or set(keys) - {AMOUNT, CLOSE_DATE}:
         causes.append("a flow, trigger or workflow of the org may have changed it")
     return f"Likely cause: {'; '.join(causes)}."
+
+
+def _held(key: str, record: Record) -> str:
+    if key != AMOUNT or record.get(_HAS_PRODUCTS) is not True:
+        return ""
+    return (
+        "The opportunity has products, so that Salesforce would accept the Amount and keep the sum of the products. "
+        "Change the products, or leave the value out."
+    )
+
+
+HELD_BY_PRODUCTS = RecordRule((_HAS_PRODUCTS,), _held)
+"""Salesforce keeps the Amount of an opportunity that has products."""
 
 
 def _written(field: Field, value: FieldValue, catalogue: Catalogue) -> FieldValue:

@@ -188,3 +188,11 @@ def test_plans_read_two_thousand_records_a_call(opportunities):
     opportunities.sandbox.audit.clear()
     assert len(opportunities.session.read_many(ids, ("Amount",))) == 10_000
     assert len(opportunities.sent()) == 5
+
+
+def test_long_texts_are_read_in_parts(opportunities):
+    """Six hundred descriptions are more than is read of one answer, and are read in two; each is there."""
+    ids = [one for number in range(600) for one in opportunities.add(Description=f"{number} {'x' * 31_000}")]
+    read = opportunities.session.read_many(ids, ("Description",))
+    assert [read[one]["Description"].split()[0] for one in ids] == [str(number) for number in range(600)]
+    assert [call.path for call in opportunities.sent("POST")][-2:] == [paths.COLLECTION_READ] * 2
