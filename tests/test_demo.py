@@ -86,6 +86,17 @@ def test_the_demo_shows_that_hubspot_takes_many_rows_in_a_call(shown):
 
 
 @pytest.mark.long
+def test_the_demo_shows_that_salesforce_is_read_back(shown):
+    """Writes and reads of a day share a call, and an id of fifteen characters is one of eighteen."""
+    (line,) = [words.split() for words in shown[0].stdout.splitlines() if words.startswith("salesforce_amounts")]
+    assert line[1:3] == ["2026-03-08", "48"]
+    assert int(line[3]) < 12
+    assert line[4:6] == ["43", "updated,"]
+    (sample,) = [words.split() for words in shown[0].stdout.splitlines() if words.startswith("006Dm000")]
+    assert (len(sample[0]), sample[1:3]) == (18, ["Amount", "1,000.00"])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     "line",
     [

@@ -40,8 +40,11 @@ PLAN = (
     ("crm_backfill", "2026-10-29"),
     ("crm_backfill", "2026-10-28"),
     ("hubspot_scores", "2026-03-08"),
+    ("salesforce_amounts", "2026-03-08"),
 )
 """DAG and day of each run; the backfill has the latest day first."""
+
+_CRMS = "a Close, a Raze, a HubSpot and a Salesforce"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,7 +91,7 @@ class Demo:
         started = time.monotonic()
         screen = self._screen
         airflow = f"Airflow {version('apache-airflow')}"
-        screen.say(f"The example DAGs in {airflow}, with a Close, a Raze and a HubSpot on this machine.\n")
+        screen.say(f"The example DAGs in {airflow}, with {_CRMS} on this machine.\n")
         home = self._prepare()
         with ExitStack() as stack:
             with screen.timed("Airflow: a process that has read the example DAGs"):
@@ -108,7 +111,7 @@ class Demo:
         planted = f"{len(self._deals)} deals of {len(warehouse.DAYS)} days, {dirty} with a flaw"
         with self._screen.timed(f"warehouse: {planted}"):
             warehouse.write(self._warehouse, self._deals)
-        with self._screen.timed(f"sandbox: a Close, a Raze and a HubSpot at {self._sandbox.url}"):
+        with self._screen.timed(f"sandbox: {_CRMS} at {self._sandbox.url}"):
             crm.fill(self._sandbox, self._deals)
         connections = {
             **self._sandbox.connection_uris(timezone=warehouse.TIMEZONE),
@@ -158,7 +161,7 @@ class Demo:
         """Report opportunities that were created, such as from an unknown id."""
         known = [deal for deal in self._deals if deal.flaw is not warehouse.Flaw.UNKNOWN_ID]
         filled = {id_ for deal in known for id_ in deal.ids.values()}
-        there = {id_ for vendor in crm.BEFORE for id_ in self._sandbox.account(vendor).records.ids()}
+        there = {id_ for vendor in crm.BEFORE for id_ in crm.account_of(self._sandbox, vendor).records.ids()}
         return [f"Opportunity {id_} was created, which nothing may do." for id_ in sorted(there - filled)]
 
     def _samples(self) -> list[tuple[str, str, Any, Any, str]]:
@@ -180,6 +183,7 @@ class Demo:
             ("raze", euros, "deal_currency", "the same row: in Raze each record has its own"),
             ("close", empty, "value", "no value in the warehouse: left alone, not emptied"),
             ("hubspot", scored, "health_score", "one of the rows that share a call"),
+            ("crm_salesforce", scored, "Amount", f"id {scored.salesforce_id} in the warehouse"),
         )
         reader = crm.CrmReader(self._sandbox)
         samples = []

@@ -28,17 +28,24 @@ BEFORE: dict[str, Record] = {
     },
     "raze": {"deal_value": Decimal("1000.00"), "deal_currency": "BRL", "status": "new", "notes": None},
     "hubspot": {"amount": Decimal("1000.00"), "health_score": None},
+    "crm_salesforce": {"Amount": Decimal("1000.00"), "NextStep": None},
 }
 """The fields of each opportunity before the runs, by the vendor's keys: 1,000 in cents and in major units."""
 
+_ACCOUNTS = {"crm_salesforce": "salesforce"}
 _TIMEOUT = 10.0
+
+
+def account_of(sandbox: Sandbox, vendor: str) -> Any:  # noqa: ANN401 - each vendor has a class of its own
+    """Return the sandbox's account of a vendor."""
+    return sandbox.account(_ACCOUNTS.get(vendor, vendor))
 
 
 def fill(sandbox: Sandbox, deals: Iterable[Deal]) -> int:
     """Add every deal to all CRMs, except deals whose id no CRM knows, and return the number of opportunities."""
     ids = {one for deal in deals if deal.flaw is not Flaw.UNKNOWN_ID for one in deal.ids.items()}
     for vendor, record_id in sorted(ids):
-        sandbox.account(vendor).add_opportunity(record_id, **BEFORE[vendor])
+        account_of(sandbox, vendor).add_opportunity(record_id, **BEFORE[vendor])
     return len(ids)
 
 
@@ -67,6 +74,7 @@ class CrmReader:
         self._close_key = b64encode(f"{sandbox.close.api_key}:".encode()).decode()
         self._raze_key = sandbox.raze.api_key
         self._hubspot_token = sandbox.hubspot.access_token
+        self._salesforce_token = sandbox.salesforce.access_token
         self._opener = _opener()
 
     def read(self, vendor: str, record_id: str) -> Record:
@@ -78,6 +86,9 @@ class CrmReader:
             path = f"/crm/objects/2026-03/deals/{record_id}?properties={names}"
             properties = self._get(path, {"Authorization": f"Bearer {self._hubspot_token}"})["properties"]
             return {name: properties[name] and Decimal(properties[name]) for name in BEFORE["hubspot"]}
+        if vendor == "crm_salesforce":
+            path = f"/services/data/v62.0/sobjects/Opportunity/{record_id}?fields={','.join(BEFORE[vendor])}"
+            return self._get(path, {"Authorization": f"Bearer {self._salesforce_token}"})
         record: Record = self._get(f"/external/v1/opportunities/{record_id}", {"X-API-Key": self._raze_key})["data"]
         return record
 

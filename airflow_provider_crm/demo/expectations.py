@@ -45,6 +45,12 @@ _FATES: Mapping[str, Mapping[Flaw, tuple[str, str]]] = {
         Flaw.DUPLICATE: ("invalid", "DUPLICATE"),
         Flaw.NOT_A_NUMBER: ("invalid", "NOT_A_NUMBER"),
     },
+    "crm_salesforce": {
+        Flaw.EMPTY: ("unchanged", ""),
+        Flaw.UNKNOWN_ID: ("rejected", "ENTITY_IS_DELETED"),
+        Flaw.DUPLICATE: ("invalid", "DUPLICATE"),
+        Flaw.NOT_A_NUMBER: ("invalid", "NOT_A_NUMBER"),
+    },
 }
 """Outcome and code by CRM and flaw; what is not here lands. Euros are wrong only for Close, which keeps one currency;
 the stage is written only to Raze."""
@@ -55,7 +61,7 @@ class Mapped:
     """One writing task of an example DAG.
 
     Attributes:
-        vendor: `close`, `raze` or `hubspot`.
+        vendor: Connection type of the CRM.
         writes: The vendor's fields that a deal sets, None where it has no value.
     """
 
@@ -89,12 +95,17 @@ def _hubspot_scores(deal: Deal) -> Record:
     return {"amount": _major(deal), "health_score": deal.score and Decimal(deal.score)}
 
 
+def _salesforce_amounts(deal: Deal) -> Record:
+    return {"Amount": _major(deal), "NextStep": deal.note}
+
+
 TASKS: Mapping[str, Mapping[str, Mapped]] = {
     "close_daily_sql": {"deal_values": Mapped("close", _close_daily)},
     "raze_taskflow_stages": {"stages": Mapped("raze", _raze_stages)},
     "both_crms": {"close": Mapped("close", _close_both), "raze": Mapped("raze", _raze_both)},
     "crm_backfill": {"deal_values": Mapped("close", _close_backfill)},
     "hubspot_scores": {"scores": Mapped("hubspot", _hubspot_scores)},
+    "salesforce_amounts": {"amounts": Mapped("crm_salesforce", _salesforce_amounts)},
 }
 """The writing tasks by DAG id."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.demo.ledger_story import Played
 
-_TITLES = {"close": "Close", "raze": "Raze", "hubspot": "HubSpot"}
+_TITLES = {"close": "Close", "raze": "Raze", "hubspot": "HubSpot", "crm_salesforce": "Salesforce"}
 _NARROW, _WIDE = 60, 120
 
 CONNECT = """\
@@ -31,6 +31,8 @@ The same DAGs write to your own account as soon as the connections name it (the 
       --conn-extra '{"timezone": "America/New_York"}'
   airflow connections add raze_default --conn-type raze --conn-password "$RAZE_API_KEY"
   airflow connections add hubspot_default --conn-type hubspot --conn-password "$HUBSPOT_TOKEN"
+  airflow connections add crm_salesforce_default --conn-type crm_salesforce --conn-host "$SALESFORCE_MY_DOMAIN" \\
+      --conn-extra '{"client_id": "...", "client_secret": "..."}'
   airflow connections add warehouse --conn-uri 'postgres://user:password@host/database'
 
 Look before you write: dry_run=True on an operator makes every check, logs the calls and sends none.

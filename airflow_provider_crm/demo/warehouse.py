@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from airflow_provider_crm.sandbox.salesforce.ids import long_id
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -60,6 +62,7 @@ class Deal:
         close_id: Id in Close.
         raze_id: Id in Raze.
         hubspot_id: Id in HubSpot.
+        salesforce_id: Id in Salesforce, in fifteen characters, as reports have it.
         arr: Money, exact, as text.
         currency: ISO code.
         stage: Stage in Raze's words.
@@ -76,6 +79,7 @@ class Deal:
     close_id: str
     raze_id: str
     hubspot_id: str
+    salesforce_id: str
     arr: str | None
     currency: str | None
     stage: str | None
@@ -89,8 +93,13 @@ class Deal:
 
     @property
     def ids(self) -> dict[str, str]:
-        """Return its id in each CRM, by vendor."""
-        return {"close": self.close_id, "raze": self.raze_id, "hubspot": self.hubspot_id}
+        """Return its id in each CRM, by vendor, as the API has it."""
+        return {
+            "close": self.close_id,
+            "raze": self.raze_id,
+            "hubspot": self.hubspot_id,
+            "crm_salesforce": long_id(self.salesforce_id) or "",
+        }
 
 
 _STORED = tuple(field.name for field in fields(Deal) if field.name not in ("flaw", "won_on"))
@@ -157,6 +166,7 @@ def _deal(day: str, number: int, rng: random.Random) -> Deal:
         close_id=f"oppo_{key}",
         raze_id=f"opp_{key}",
         hubspot_id=_hubspot_id(day, number),
+        salesforce_id=_salesforce_id(day, number),
         arr=_money(rng),
         currency="USD",
         stage=rng.choice(("contacted", "qualified", "proposal", "negotiation")),
@@ -182,7 +192,12 @@ def _dirty(like: Deal, rng: random.Random) -> Iterator[Deal]:
     }
     for number, (flaw, change) in enumerate(changes.items(), start=900):
         key = f"{like.day[5:7]}{like.day[8:]}_{flaw.name.lower()}"
-        ids = {"close_id": f"oppo_{key}", "raze_id": f"opp_{key}", "hubspot_id": _hubspot_id(like.day, number)}
+        ids = {
+            "close_id": f"oppo_{key}",
+            "raze_id": f"opp_{key}",
+            "hubspot_id": _hubspot_id(like.day, number),
+            "salesforce_id": _salesforce_id(like.day, number),
+        }
         row = replace(like, flaw=flaw, **{**ids, "arr": _money(rng), **change})
         yield row
         if flaw is Flaw.DUPLICATE:
@@ -191,6 +206,10 @@ def _dirty(like: Deal, rng: random.Random) -> Iterator[Deal]:
 
 def _hubspot_id(day: str, number: int) -> str:
     return f"9{day[5:7]}{day[8:]}{number:03d}"
+
+
+def _salesforce_id(day: str, number: int) -> str:
+    return f"006Dm000{day[5:7]}{day[8:]}{number:03d}"
 
 
 def _money(rng: random.Random) -> str:

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_crm.demo.airflow_home import AirflowHome, example_dags
+from airflow_provider_crm.demo.crm import account_of
 from airflow_provider_crm.demo.warehouse import Deal, write
 from airflow_provider_crm.sandbox import Sandbox
 
@@ -31,11 +32,13 @@ class World:
 
 def deal(day, number, **changes):
     """One warehouse row; `number` ends each of its ids."""
+    digits = re.sub(r"\D", "", f"{day}{number}")
     row = {
         "day": day,
         "close_id": f"oppo_{number}",
         "raze_id": f"opp_{number}",
-        "hubspot_id": re.sub(r"\D", "", f"{day}{number}"),
+        "hubspot_id": digits,
+        "salesforce_id": f"006D{digits[-11:]:>011}",
         "arr": "12500.50",
         "currency": "USD",
         "stage": "proposal",
@@ -64,7 +67,7 @@ def world(tmp_path_factory, airflow_db):
         sandboxes.append(sandbox)
         for row in deals:
             for vendor, record_id in row.ids.items():
-                sandbox.account(vendor).add_opportunity(record_id)
+                account_of(sandbox, vendor).add_opportunity(record_id)
         source = folder / "source"
         source.mkdir()
         for file in example_dags().glob("*.py"):

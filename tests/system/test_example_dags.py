@@ -28,6 +28,7 @@ RUNS = (
     ("close_daily_sql", "2026-03-12T00:00:00-04:00"),
     ("crm_sharded", "2026-03-11T00:00:00-04:00"),
     ("hubspot_scores", "2026-03-11T00:00:00-04:00"),
+    ("salesforce_amounts", "2026-03-11T00:00:00-04:00"),
 )
 SHARDED = range(100, 140)
 OLD_RUN = "close_daily_sql/deal_values/scheduled__2020-03-08T05:00:00+00:00"
@@ -180,6 +181,17 @@ def test_scores_reach_hubspot_by_batches(ran):
     for number in SHARDED:
         shown = made.sandbox.hubspot.opportunity(f"20260311{number}")["properties"]
         assert (shown["health_score"], Decimal(shown["amount"])) == ("87.5", Decimal(f"{number}.50"))
+
+
+def test_amounts_reach_salesforce_by_batches(ran):
+    """Every deal of the day has the amount and the text of the table, its id came in fifteen characters."""
+    made, runs = ran
+    report = runs["salesforce_amounts", "2026-03-11"].reports["amounts"]
+    assert report["outcomes"] == {"updated": len(SHARDED)}
+    assert report["calls"] < len(SHARDED) / 4
+    for number in SHARDED:
+        shown = made.sandbox.salesforce.opportunity(f"006D20260311{number}")
+        assert (Decimal(str(shown["Amount"])), shown["NextStep"]) == (Decimal(f"{number}.50"), "From the warehouse")
 
 
 def test_undo_puts_back_what_the_run_found(ran):
