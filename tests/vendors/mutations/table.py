@@ -6,5 +6,6 @@ from tests.vendors.mutations.batchly_mutants import BATCHLY, BATCHLY_FLAT, BATCH
 from tests.vendors.mutations.close_mutants import CLOSE
 from tests.vendors.mutations.hubspot_mutants import HUBSPOT
 from tests.vendors.mutations.raze_mutants import RAZE
+from tests.vendors.mutations.salesforce_mutants import SALESFORCE
 
-MUTATED = (CLOSE, RAZE, HUBSPOT, BATCHLY, BATCHLY_MUTE, BATCHLY_FLAT)
+MUTATED = (CLOSE, RAZE, HUBSPOT, SALESFORCE, BATCHLY, BATCHLY_MUTE, BATCHLY_FLAT)

@@ -196,3 +196,12 @@ def test_long_texts_are_read_in_parts(opportunities):
     read = opportunities.session.read_many(ids, ("Description",))
     assert [read[one]["Description"].split()[0] for one in ids] == [str(number) for number in range(600)]
     assert [call.path for call in opportunities.sent("POST")][-2:] == [paths.COLLECTION_READ] * 2
+
+
+def test_a_list_of_two_pages(opportunities):
+    """A page has two thousand opportunities; the next one follows by its own address."""
+    ids = opportunities.add(2_001)
+    listed = [one["Id"] for one in opportunities.session.records({})]
+    assert set(ids) <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert len([call for call in opportunities.sent("GET") if call.path.startswith(paths.QUERY)]) >= 2
