@@ -16,6 +16,7 @@ from airflow_provider_crm.budget.limit_state import POLL
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
+from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from tests.commands.command_line import run_command
@@ -104,6 +105,15 @@ class Run:
     def rejects(self):
         """Outcome, code and reason by record id."""
         return {reject["record_id"]: (reject["outcome"], reject["code"]) for reject in self.report["rejects"]}
+
+
+def pass_the_lease(ledger_conn_id):
+    """Let the claims of a dead worker run out."""
+    engine = ledger_database(ledger_conn_id).engine
+    claimed = field_states.c.claimed_until.is_not(None)
+    with engine.begin() as connection:
+        connection.execute(sa.update(field_states).where(claimed).values(claimed_until=NOW - dt.timedelta(days=365)))
+    engine.dispose()
 
 
 @pytest.fixture

@@ -12,16 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.demo.crm import edit
 from airflow_provider_crm.guardrails.limits import Guardrails
-from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 
-from .conftest import Impatient
+from .conftest import Impatient, pass_the_lease
 
 PAGE = Path(__file__).parents[2] / "docs" / "task-log.md"
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -198,21 +195,13 @@ def killed(sync):
     """The worker of the first try dies while it waits for the third row, and Airflow retries the task."""
     sync.sandbox.script(vendor="close", faults=[None] * 3 + ["http_503"])
     rows = [{"id": f"oppo_{number}", "arr": number + 5} for number in range(3)]
-    task = {"data": rows, "concurrency": 1, **CLOSE, "crm_conn_id": "close_default", "ledger_conn_id": "crm_ledger"}
-    command = [sys.executable, "-m", "tests.operators.killed_task", json.dumps(task)]
+    connections = {"crm_conn_id": "close_default", "ledger_conn_id": "crm_ledger"}
+    task = {"task_id": "deal_values", "data": rows, "concurrency": 1, **CLOSE, **connections}
+    command = [sys.executable, "-m", "tests.operators.task_process", json.dumps(task), "1", "--dies"]
     ended = subprocess.run(command, check=False, capture_output=True, timeout=120)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    pass_the_lease()
+    pass_the_lease("crm_ledger")
     return sync([5, 6, 7], try_number=2)
-
-
-def pass_the_lease():
-    """Let the claims of the dead worker run out."""
-    engine = ledger_database("crm_ledger").engine
-    claimed = field_states.c.claimed_until.is_not(None)
-    with engine.begin() as connection:
-        connection.execute(sa.update(field_states).where(claimed).values(claimed_until=DAY))
-    engine.dispose()
 
 
 def source_broke(sync):

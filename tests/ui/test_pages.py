@@ -192,7 +192,7 @@ def test_the_file_is_a_download(browser, log):
     log.change(key, record_id="=1+1", outcome="rejected", code="NO", reason="no")
     answer = browser("anna").get("run.csv", run_key=key)
     assert answer.headers["content-disposition"] == 'attachment; filename="refused-sales-sync-t-r---.csv"'
-    assert answer.text.splitlines()[1] == '"\'=1+1","rejected","NO","no","value",""'
+    assert answer.text.splitlines()[1] == '"\'=1+1","","rejected","NO","no","value",""'
 
 
 @pytest.mark.parametrize("query", ["?page=0", "?page=x", "?page=99999999", "run?run_key=a/b/c&sort=password", "record"])

@@ -1,4 +1,9 @@
-"""A task in a process of its own, which is killed while it waits: no code of it runs then, as when a worker dies."""
+"""A task in a process of its own, which can be killed: prints its report, and the error that ended it.
+
+    python -m tests.operators.task_process '{"data": ...}' TRY_NUMBER [--dies]
+
+With `--dies` it kills itself at the first wait between two attempts, as when a worker dies there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from tests.operators.conftest import Run
 
 
-class Killed(UpdateOpportunityOperator):
+class Dying(UpdateOpportunityOperator):
     """The operator on a machine that dies at the first wait between two attempts."""
 
     def session_for(self, account):
@@ -26,9 +31,12 @@ class Killed(UpdateOpportunityOperator):
 
 def main() -> None:
     """Write the rows, as far as it gets."""
-    run = Run()
-    run.context["ti"].task_id = "deal_values"
-    Killed(task_id="deal_values", **json.loads(sys.argv[1])).execute(run.context)
+    arguments, try_number = json.loads(sys.argv[1]), int(sys.argv[2])
+    run = Run(try_number=try_number)
+    run.context["ti"].task_id = arguments["task_id"]
+    kind = Dying if "--dies" in sys.argv else UpdateOpportunityOperator
+    run.of(kind(**arguments).execute)
+    sys.stdout.write(json.dumps({"report": run.report, "error": str(run.error) if run.error else None}))
 
 
 if __name__ == "__main__":
