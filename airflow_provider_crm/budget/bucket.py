@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from airflow_provider_crm.budget.limit_state import POLL, Agreement, Seen, Traffic, changed, units_of_share
 from airflow_provider_crm.budget.others import room_for
@@ -46,6 +46,26 @@ class Reference:
     remaining: int
     taken: int
     crossing: int
+
+
+class _Evidence(NamedTuple):
+    """What two answers say about the rate of a bucket.
+
+    Attributes:
+        apart: Seconds between them.
+        slowest: Tokens per second that came at least.
+        fastest: Tokens per second that came at most; infinite if they do not say.
+        is_full: Whether the bucket is full.
+        was_full: Whether it was.
+        shows_none: Whether no token came in between, by answers that no call has crossed.
+    """
+
+    apart: float
+    slowest: float
+    fastest: float
+    is_full: bool
+    was_full: bool
+    shows_none: bool
 
 
 @dataclass(frozen=True)
@@ -194,40 +214,50 @@ class TokenBucket:
 
     def compared(self, seen: Seen, crossed: int, traffic: Traffic) -> tuple[TokenBucket, Agreement]:
         """Narrow the range of the rate by an earlier answer."""
-        crossing = crossed + traffic.in_flight
-        reference = self.reference
-        if reference is None or reference.received_at > seen.sent_at:
-            if reference is not None:
-                return self, Agreement.AGREES
-            now_reference = Reference(seen.sent_at, seen.received_at, seen.remaining, self.taken, crossing)
-            return changed(self, reference=now_reference), Agreement.AGREES
-        gained, taken = seen.remaining - reference.remaining, self.taken - reference.taken
-        least = gained + taken - crossed - reference.crossing - 1
-        most = gained + taken + traffic.in_flight + reference.crossing + 1
-        between = seen.received_at - reference.sent_at  # none by a clock that has not moved
-        slowest = max(least / between, 0.0) if between > 0 else 0.0
-        is_full, was_full = seen.remaining >= self.limit - max(seen.cost, 1), reference.remaining >= self.limit - 1
-        full = is_full or was_full
-        apart = seen.sent_at - reference.received_at
-        # What others took in between shows as a slower rate.
-        fastest = max(most / apart, 0.0) if apart > 0 and not full and not self.others_expected else math.inf
-        low, high = max(self.slowest, slowest), min(self.fastest, fastest)
+        crossing, reference = crossed + traffic.in_flight, self.reference
+        here = Reference(seen.sent_at, seen.received_at, seen.remaining, self.taken, crossing)
+        if reference is None:
+            return changed(self, reference=here), Agreement.AGREES
+        if reference.received_at > seen.sent_at:
+            return self, Agreement.AGREES
+        evidence = self._evidence(reference, seen, crossed, traffic)
+        low, high = max(self.slowest, evidence.slowest), min(self.fastest, evidence.fastest)
         agreement = Agreement.AGREES
         if low > high * _ROUGHLY:
             agreement = Agreement.DOUBTFUL
-            if slowest > self.fastest:  # no other program gives tokens back
-                agreement = Agreement.REFUTES if slowest > _FAR * self.fastest else Agreement.CONTRADICTS
-            low, high = slowest, max(fastest, slowest)
-        elif not crossing + reference.crossing and gained + taken <= 0 and 0 < seen.remaining < self.limit:
+            if evidence.slowest > self.fastest:  # no other program gives tokens back
+                far = evidence.slowest > _FAR * self.fastest
+                agreement = Agreement.REFUTES if far else Agreement.CONTRADICTS
+            low, high = evidence.slowest, max(evidence.fastest, evidence.slowest)
+        elif evidence.shows_none and low * evidence.apart > _SURELY_SOME and not evidence.was_full:
             # Other programs do not take each token that comes, and no more.
-            agreement = Agreement.DOUBTFUL if low * apart > _SURELY_SOME and not was_full else agreement
+            agreement = Agreement.DOUBTFUL
         state = changed(self, slowest=low, fastest=max(high, low))
         # A full bucket loses tokens, so that it shows no fastest rate; calls that crossed an answer blur what it shows.
-        shows_more = is_full or (not crossing and (was_full or reference.crossing > 0))
-        if shows_more or apart * max(state.rate, 1e-9) > _COMPARED * self.limit:
-            now_reference = Reference(seen.sent_at, seen.received_at, seen.remaining, self.taken, crossing)
-            state = changed(state, reference=now_reference)
+        shows_more = evidence.is_full or (not crossing and (evidence.was_full or reference.crossing > 0))
+        if shows_more or evidence.apart * max(state.rate, 1e-9) > _COMPARED * self.limit:
+            state = changed(state, reference=here)
         return state, agreement
+
+    def _evidence(self, reference: Reference, seen: Seen, crossed: int, traffic: Traffic) -> _Evidence:
+        """Return what two answers say about the rate."""
+        came = seen.remaining - reference.remaining + self.taken - reference.taken
+        least = came - crossed - reference.crossing - 1
+        most = came + traffic.in_flight + reference.crossing + 1
+        between = seen.received_at - reference.sent_at  # none by a clock that has not moved
+        apart = seen.sent_at - reference.received_at
+        is_full, was_full = seen.remaining >= self.limit - max(seen.cost, 1), reference.remaining >= self.limit - 1
+        # What others took in between shows as a slower rate.
+        shows_fastest = apart > 0 and not (is_full or was_full or self.others_expected)
+        blurred = crossed + traffic.in_flight + reference.crossing
+        return _Evidence(
+            apart,
+            slowest=max(least / between, 0.0) if between > 0 else 0.0,
+            fastest=max(most / apart, 0.0) if shows_fastest else math.inf,
+            is_full=is_full,
+            was_full=was_full,
+            shows_none=not blurred and came <= 0 and 0 < seen.remaining < self.limit,
+        )
 
 
 def _period(seen: Seen) -> float:
