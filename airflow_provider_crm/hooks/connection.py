@@ -147,12 +147,8 @@ def _in_own_form(connection: Connection, vendor: Vendor, adopt: Adopt, problems:
     problems += own.problems
     extra = {key: foreign[key] for key in COMMON_EXTRA if key in foreign} | dict(own.extra)
     made = copy(connection)
-    made.conn_type, made.host, made.password, made.extra = (
-        vendor.name,
-        own.host,
-        own.password or None,
-        json.dumps(extra),
-    )
+    made.conn_type, made.host, made.password = vendor.name, own.host, own.password or None
+    made.extra = json.dumps(extra)
     return made
 
 

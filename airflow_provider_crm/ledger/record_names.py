@@ -21,14 +21,14 @@ _AT_ONCE = 1_000
 
 
 def store_names(connection: Connection, account: str, names: Mapping[str, str | None], now: dt.datetime) -> None:
-    """Store the names of some records; None for one that has none."""
+    """Store the names of some records; None for one of which none was shown, which leaves a known one as it is."""
     if not names:
         return
     insert = dialect_of(connection).insert(record_names)
     upsert = insert.on_conflict_do_update(
         index_elements=[record_names.c.account, record_names.c.record_id],
         set_={"name": insert.excluded.name, "seen_at": insert.excluded.seen_at},
-        where=record_names.c.name.is_distinct_from(insert.excluded.name),
+        where=insert.excluded.name.is_not(None) & record_names.c.name.is_distinct_from(insert.excluded.name),
     )
     rows = [
         {

@@ -123,3 +123,12 @@ def test_a_name_that_cannot_be_read_ends_no_run(crm_sandbox, write, named, capsy
     assert run.error is None
     assert named() == {"oppo_0": "Deal 0"}
     assert "Some names of deals could not be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("vendor", ["hubspot"], indirect=True)
+def test_an_answer_without_a_name_takes_none_away(crm_sandbox, write, named):
+    """A deal whose name was emptied keeps the last one; so does one that a plan reads without it."""
+    write("low", 0, run_id="first")
+    crm_sandbox.hubspot.records.get("900")["properties"]["dealname"] = None
+    write("high", 0, kind=PlanOpportunityUpdatesOperator, run_id="plan", task_id="plan")
+    assert named() == {"900": "Deal 0"}
