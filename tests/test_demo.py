@@ -92,8 +92,8 @@ def test_the_demo_shows_that_salesforce_is_read_back(shown):
     assert line[1:3] == ["2026-03-08", "48"]
     assert int(line[3]) < 12
     assert line[4:6] == ["43", "updated,"]
-    (sample,) = [words.split() for words in shown[0].stdout.splitlines() if words.startswith("006Dm000")]
-    assert (len(sample[0]), sample[1:3]) == (18, ["Amount", "1,000.00"])
+    (sample,) = [words for words in map(str.split, shown[0].stdout.splitlines()) if words[1:2] == ["Amount"]]
+    assert (sample[0], sample[2]) == ("006Dm0000308001IAA", "1,000.00")
 
 
 @pytest.mark.long

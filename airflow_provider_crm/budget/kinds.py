@@ -240,7 +240,7 @@ class Limit:
         reset, length = shown.wait or shown.reset, shown.length
         limit, remaining = shown.limit or 0, shown.remaining or 0
         if limit != self.units > 0 and not self.is_daily:  # another limit, which may be of another kind
-            return changed(Limit.unknown(self.share), grain=self.grain).observe(sent_at, now, traffic, shown, cost)
+            return changed(self._begun_again(now), grain=self.grain).observe(sent_at, now, traffic, shown, cost)
         grain, (longest, longest_at, sure) = self.grain, (self.longest_reset, self.longest_at, self.length_is_sure)
         if reset is not None and reset > 0:
             grain = shown.grain or min(grain, grain_of(reset))
@@ -259,8 +259,8 @@ class Limit:
         wrong = self.asked if not cost and sent_at >= self.found_at else ()
         kept = self._kept_kinds(found, wrong, refused=not cost and not remaining, now=now, traffic=traffic)
         if not kept:
-            fresh = Limit.unknown(self.share)
-            return changed(fresh, grain=grain, named_length=named).observe(sent_at, now, traffic, shown, cost)
+            again = self._begun_again(now)
+            return changed(again, grain=grain, named_length=named).observe(sent_at, now, traffic, shown, cost)
         return changed(
             self,
             states=tuple(state for state, _ in kept),
@@ -276,6 +276,28 @@ class Limit:
             none_since=self._none_since(remaining, cost, now),
             asked=() if sent_at >= self.found_at else self.asked,
         )
+
+    def _begun_again(self, now: float) -> Limit:
+        """Return a limit whose kind is open again; what other programs use of it is known still."""
+        fresh, rate, length = Limit.unknown(self.share), self._others_rate, self.length
+        if not rate or not length:
+            return fresh
+        states: list[LimitState] = []
+        for state in fresh.states:
+            if isinstance(state, AlignedWindow | FirstCallWindow):
+                states.append(changed(state, others_rate=rate))
+            elif isinstance(state, SlidingWindow):
+                states.append(changed(state, others_expected=rate * length, others_at=now))
+            else:
+                states.append(state)
+        return changed(fresh, states=tuple(states))
+
+    @property
+    def _others_rate(self) -> float:
+        """Units of other programs per second, by the strictest kind that says so; 0 if none does."""
+        windows = [state.others_rate for state in self.states if isinstance(state, AlignedWindow | FirstCallWindow)]
+        sliding = [one.others_expected for one in self.states if isinstance(one, SlidingWindow)]
+        return max(windows, default=0.0) or (max(sliding, default=0.0) / self.length if self.length else 0.0)
 
     def _none_since(self, remaining: int, cost: int, now: float) -> float:
         """Return since when nothing has been left, after an answer that shows so many units."""

@@ -26,8 +26,6 @@ _STATED = "stated"
 _REFUSALS, _ACCEPTED = 3, 3
 # Seconds that a call waits whose refusal has no known reason, or all calls where its reason does not say for how long.
 _OWN_WAIT, _PAUSE = 0.25, 0.25
-# Seconds that sums of seconds since 1970 do not show: a clock that is asked after them has not moved.
-_SHORTEST_WAIT = 1e-6
 
 
 class Doubt(NamedTuple):
@@ -143,7 +141,7 @@ class Pace:
             wait = POLL  # one call finds out whether the vendor has opened again
         for _, limit in self.limits:
             wait = max(wait, limit.wait(now, self.traffic, cost, ahead))
-        return wait if wait > _SHORTEST_WAIT else 0.0
+        return wait if now + wait > now else 0.0  # a clock that is asked after less than that has not moved
 
     def sent(self, now: float, cost: int = 1) -> Pace:
         """Return the pace with a call that leaves now."""

@@ -111,7 +111,7 @@ class Demo:
         planted = f"{len(self._deals)} deals of {len(warehouse.DAYS)} days, {dirty} with a flaw"
         with self._screen.timed(f"warehouse: {planted}"):
             warehouse.write(self._warehouse, self._deals)
-        with self._screen.timed(f"sandbox: {_CRMS} at {self._sandbox.url}"):
+        with self._screen.timed(f"sandbox: the four CRMs at {self._sandbox.url}"):
             crm.fill(self._sandbox, self._deals)
         connections = {
             **self._sandbox.connection_uris(timezone=warehouse.TIMEZONE),

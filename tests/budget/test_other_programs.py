@@ -51,3 +51,10 @@ def test_another_program_finds_room(kind, limit, seconds, announced):
     theirs, ours, used = refused_beside_a_worker(kind, limit, seconds, announced)
     assert (theirs <= 0.005, ours <= 0.005) == (True, True), (theirs, ours)
     assert used >= (0.7 if kind == "sliding" else 0.93)
+
+
+@pytest.mark.parametrize("seed", [1, 8, 9])
+def test_what_is_known_of_it_outlives_the_kind(seed):
+    """Beside calls at any time windows look as if a call opened them: when that is contradicted, room is left still."""
+    theirs, ours, _ = refused_beside_a_worker("aligned", 100, 5, "ms", seed=seed)
+    assert (theirs <= 0.005, ours <= 0.005) == (True, True), (theirs, ours)
