@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _MOMENT = 0.01
 """Seconds: of answers that come further apart, each says more by itself, as a window may have ended in between."""
+_AS_FAR = 0.5
+"""Of two answers of one moment the end of a window is that part as far away by one as by the other, or they differ."""
 
 
 class CallAnswer(NamedTuple):
@@ -52,7 +54,7 @@ class CallAnswer(NamedTuple):
         if len(mine) != len(its):
             return False
         for one, other in zip(mine, its, strict=True):
-            if one.name != other.name or one.limit != other.limit:
+            if one.name != other.name or one.limit != other.limit or not _same_window(one, other):
                 return False
         # Where a later call has left more, units came back in between.
         return self.sent_at < earlier.received_at or self._left <= earlier._left
@@ -75,3 +77,11 @@ class CallAnswer(NamedTuple):
             last.limits,
             refused=False,
         )
+
+
+def _same_window(one: Limits, other: Limits) -> bool:
+    """Return whether two answers of one moment may be about one window: its end is as far away by both."""
+    if one.reset is None or other.reset is None:
+        return one.reset is other.reset
+    nearer, farther = sorted((one.reset, other.reset))
+    return nearer >= _AS_FAR * farther

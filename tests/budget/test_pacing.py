@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_crm.budget.stated import StatedLimit
@@ -45,6 +45,9 @@ def whole_windows(simulation):
     threads=st.integers(1, 32),
     seed=st.integers(0, 1000),
 )
+@example(
+    limit=46, window=1, phase=0.25, spelling="comma", latency=0.0625, spread=2.0, slow=0.0, threads=7, seed=1
+)  # answers of two windows come at one moment
 def test_no_window_is_overdrawn(limit, window, phase, spelling, latency, spread, slow, threads, seed):  # noqa: PLR0917 - hypothesis names them
     """For any limit, window, phase, spelling, latency and number of threads: with a header no call is refused."""
     server = CloseServer(limit, window, phase=phase * window, close_rate_limit_header=spelling)
