@@ -184,7 +184,7 @@ def test_the_file_of_a_large_run_comes_at_once(large):
             beginning = next(parts)
             times.append(time.perf_counter() - started)
             lines = beginning.count(b"\r\n") + sum(part.count(b"\r\n") for part in parts)
-        assert beginning.startswith(b'"record_id","outcome","code","reason","fields","source_values"\r\n')
+        assert beginning.startswith(b'"record_id","name","outcome","code","reason","fields","source_values"\r\n')
         assert lines == 1 + LARGE_RUN // 10
     LOG.info("first lines of the file: %.0f ms", min(times) * 1000)
     assert min(times) < FIRST_LINES
