@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,8 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     problems: list[str] = []
     if (adopt := adopted_types(vendor).get(connection.conn_type or "")) is not None:
         connection = _in_own_form(connection, vendor, adopt, problems)
+        if problems:  # what else is missing then follows from these
+            raise _wrong(connection, vendor, problems)
     if connection.conn_type != vendor.name:
         problems.append(f"its type is {connection.conn_type!r} instead of {vendor.name!r}")
     extra = _extra(connection, vendor, problems)
@@ -124,8 +126,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     timeout = _timeout(extra, DEFAULT_TIMEOUT, problems)
     stated = _stated(extra, problems)
     if problems:
-        msg = f"Connection {connection.conn_id!r} ({vendor.display_name}): {'; '.join(problems)}."
-        raise ConfigurationError(msg, vendor=vendor.name)
+        raise _wrong(connection, vendor, problems)
     return Account(
         vendor=vendor,
         origin=origin,
@@ -137,6 +138,11 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
         hidden=hashed_fields(),
         connection=str(connection.conn_id),
     )
+
+
+def _wrong(connection: Connection, vendor: Vendor, problems: Sequence[str]) -> ConfigurationError:
+    msg = f"Connection {connection.conn_id!r} ({vendor.display_name}): {'; '.join(problems)}."
+    return ConfigurationError(msg, vendor=vendor.name)
 
 
 def _in_own_form(connection: Connection, vendor: Vendor, adopt: Adopt, problems: list[str]) -> Connection:

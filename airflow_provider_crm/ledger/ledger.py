@@ -236,7 +236,7 @@ class Ledger:
                 store_names(connection, self._account, names, now)
 
     def name_records(self, names: Mapping[str, str | None]) -> None:
-        """Keep the names of some records, at most some hundreds; None for one that has none."""
+        """Keep the names of some records, at most some thousands; None for one that has none."""
         with self._transaction() as connection:
             store_names(connection, self._account, names, self._database.now(connection))
 

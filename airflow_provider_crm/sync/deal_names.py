@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import CrmError
+from airflow_provider_crm.plan.records_now import batches
 from airflow_provider_crm.plan.spool import Spool
 from airflow_provider_crm.vendors.deal_names import deal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from airflow.sdk.types import Logger
 
     from airflow_provider_crm.sync.run_context import RunContext
-
-_AT_ONCE = 500
 
 
 def read_missing_names(run_context: RunContext, log: Logger) -> None:
@@ -26,21 +24,16 @@ def read_missing_names(run_context: RunContext, log: Logger) -> None:
         return
     try:
         with Spool(ledger.unnamed_records()) as records:
-            for record_ids in _parts(iter(records)):
+            for record_ids in batches(records, run_context.session.account.vendor):
                 ledger.name_records(_names(run_context, record_ids))
     except CrmError as err:
         log.warning("Some names of deals could not be read, and their ids stand on the page instead: %s", err)
 
 
-def _names(run_context: RunContext, record_ids: list[str]) -> dict[str, str | None]:
+def _names(run_context: RunContext, record_ids: Sequence[str]) -> dict[str, str | None]:
     session, catalogue = run_context.session, run_context.catalogue
     keys = () if catalogue.name_key is None else (catalogue.name_key,)
     return {
         record_id: deal_name(shown, session.account.vendor, catalogue) if isinstance(shown, dict) else None
         for record_id, shown in session.read_many(record_ids, keys).items()
     }
-
-
-def _parts(record_ids: Iterator[str]) -> Iterator[list[str]]:
-    while part := list(islice(record_ids, _AT_ONCE)):
-        yield part

@@ -102,3 +102,4 @@ def test_a_connection_that_does_not_suffice_says_what_to_do(connection, extra, f
     assert str(wrong.value).startswith("Connection 'salesforce_default' (Salesforce): ")
     assert problem in str(wrong.value)
     assert "k3y" not in str(wrong.value)
+    assert "its host is missing" not in str(wrong.value)  # in the words of another form
