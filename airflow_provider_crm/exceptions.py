@@ -13,6 +13,7 @@
     │   ├── LedgerUnavailableError  the ledger's database cannot be used: the run stops
     │   ├── OutageError             the vendor is down: the run stops
     │   ├── ClaimLostError          another run took over this row's claim: the others go on
+    │   ├── UploadRunningError      the vendor is writing rows that were uploaded: the run goes on when it has ended
     │   └── NotReachedError         the run ended before this row was sent
     ├── RejectedError               this row cannot land as it is; the others go on
     │   ├── InvalidValueError       refused here, before anything was sent
@@ -47,6 +48,7 @@ __all__ = [
     "SourceUnreadableError",
     "TransientError",
     "UnknownFieldError",
+    "UploadRunningError",
 ]
 
 
@@ -146,6 +148,12 @@ class ClaimLostError(TransientError):
     """Another run took over this row's claim before it was sent; the other rows are not affected."""
 
     default_code = "TAKEN_OVER"
+
+
+class UploadRunningError(TransientError):
+    """The vendor is writing rows that were uploaded as one file; `retry_after` says when to ask again."""
+
+    default_code = "UPLOADED"
 
 
 class NotReachedError(TransientError):

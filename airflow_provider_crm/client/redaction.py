@@ -13,6 +13,7 @@ from airflow_provider_crm.exceptions import CrmError
 from airflow_provider_crm.values.hidden_values import sent_values, without_values
 from airflow_provider_crm.values.url_credentials import HIDDEN_SECRET, bytes_without_credentials, without_credentials
 from airflow_provider_crm.vendors.answers import body_of
+from airflow_provider_crm.vendors.calls import JSON
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.account import Account
@@ -67,7 +68,8 @@ class Redactor:
         text = hidden(str(err), secrets)
         err.field_errors = {name: hidden(message, secrets) for name, message in err.field_errors.items()}
         err.code = hidden(err.code, secrets)
-        if call is not None and (values := sent_values(call.body, self._hidden)):
+        is_json = call is not None and call.content_type == JSON  # a file has no hidden fields
+        if call is not None and is_json and (values := sent_values(call.body, self._hidden)):
             text = without_values(text, values)
             err.field_errors = {name: without_values(message, values) for name, message in err.field_errors.items()}
             err.code = without_values(err.code, values) if err.status is not None else err.code

@@ -253,7 +253,20 @@ class Session:
         Raises:
             CrmError: As for `write`.
         """
-        return self._answered(call, partial(json_of, self.account.vendor.display_name))
+        return self.answer(call, partial(json_of, self.account.vendor.display_name))
+
+    def answer(self, call: Call, read: Callable[[requests.Response], _T], *, attempts: int | None = None) -> _T:
+        """Send a call that writes no row, and return what its answer says.
+
+        Args:
+            call: The call.
+            read: Reads the answer; its errors are treated like refusals.
+            attempts: As for `write`.
+
+        Raises:
+            CrmError: As for `write`.
+        """
+        return self._answered(call, read, attempts=attempts)
 
     def _answered(
         self,
@@ -293,7 +306,7 @@ class Session:
             request.url = self._signature.origin + call.path
         if call.body is not None:
             request.body = call.body.encode()
-            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Type"] = call.content_type
             request.headers["Content-Length"] = str(len(request.body))
         return self._signature.sign(request, timezone)
 

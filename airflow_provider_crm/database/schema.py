@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 8
+VERSION = 9
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -133,6 +133,22 @@ record_names = sa.Table(
     sa.Column("name", sa.Text, comment="Its name for people; null if the CRM shows none."),
     sa.Column("seen_at", UtcDateTime, nullable=False, comment="When the CRM showed it."),
     comment="Names of opportunities, where [crm] keep_deal_names allows to keep them.",
+)
+
+uploads = sa.Table(
+    "crm_uploads",
+    metadata,
+    sa.Column("claim_token", sa.Text, primary_key=True, comment="The try that made it; it has claimed the rows."),
+    sa.Column("account", sa.Text, nullable=False, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("run_key", sa.Text, nullable=False, comment="The run."),
+    sa.Column("vendor_id", sa.Text, nullable=False, comment="The vendor's id of it."),
+    sa.Column("stage", sa.Text, nullable=False, comment="filling, sent, ended or abandoned."),
+    sa.Column("rows", sa.Integer, nullable=False, comment="Rows of the file."),
+    sa.Column("landed", sa.Integer, comment="Rows that the CRM was seen to hold afterwards; null before."),
+    sa.Column("opened_at", UtcDateTime, nullable=False, comment="When its first rows were claimed for it."),
+    sa.Column("touched_at", UtcDateTime, nullable=False, comment="When its run last worked on it, or asked for it."),
+    sa.Index("crm_uploads_stage", "account", "stage"),
+    comment="One row per file of rows that a vendor writes in its own time.",
 )
 
 tokens = sa.Table(

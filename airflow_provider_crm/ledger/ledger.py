@@ -10,6 +10,7 @@ Over 300 lines because each transaction of a run has its method here: runs need 
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import json
 import uuid
@@ -36,6 +37,7 @@ from airflow_provider_crm.ledger.on_record import (
     lock_claimed,
     log_line,
     of_records,
+    read_claimed,
     read_rejections,
     read_states,
     store_rejections,
@@ -47,6 +49,7 @@ from airflow_provider_crm.ledger.statements import LOG, forget, observe, release
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 from airflow_provider_crm.ledger.unchanged import confirm_unchanged, parts_to_compare
+from airflow_provider_crm.ledger.uploads import LONGEST, Uploads
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.clock import Clock
     from airflow_provider_crm.database.database import Database
     from airflow_provider_crm.ledger.tries import CombineReports
+    from airflow_provider_crm.ledger.uploads import Upload
     from airflow_provider_crm.values.opportunity import Outcome
 
 
@@ -76,6 +80,9 @@ class Ledger:
     Attributes:
         hashes: The same.
         keeps_names: The same.
+        run_key: The same.
+        token: Whose claims these are: another one for each try.
+        uploads: The uploads of the account.
     """
 
     def __init__(
@@ -92,13 +99,14 @@ class Ledger:
     ) -> None:
         self._database = database
         self._account = account
-        self._run_key = run_key
+        self.run_key = run_key
         self._lease = lease
         self._clock = clock
         self._combine = combine
         self.hashes = hashes or FieldHashes()
         self.keeps_names = keeps_names
-        self._token = uuid.uuid4().hex
+        self.token = uuid.uuid4().hex
+        self.uploads = Uploads(database, account)
         self._try = 1
 
     def open(self, as_of: dt.datetime | None, *, resumed: bool = False) -> None:
@@ -110,7 +118,7 @@ class Ledger:
         """
         with self._transaction() as connection:
             now = self._database.now(connection)
-            self._try = begin_try(connection, self._run_key, self._account, as_of=as_of, now=now, resumed=resumed)
+            self._try = begin_try(connection, self.run_key, self._account, as_of=as_of, now=now, resumed=resumed)
             if not self.keeps_names:
                 forget_names(connection, self._account)
 
@@ -122,7 +130,7 @@ class Ledger:
         """
         with self._transaction() as connection:
             now = None if deferred else self._database.now(connection)
-            key = (self._run_key, self._account, self._try)
+            key = (self.run_key, self._account, self._try)
             return end_try(connection, *key, report=report, combine=self._combine, now=now)
 
     def claim(
@@ -147,7 +155,7 @@ class Ledger:
             claims = batch.decide_all(
                 desired_rows, changes_only=changes_only, retry_rejected=retry_rejected, deadline=deadline
             )
-            holder, until = {"token": self._token, "run_key": self._run_key}, now + dt.timedelta(seconds=self._lease)
+            holder, until = {"token": self.token, "run_key": self.run_key}, now + dt.timedelta(seconds=self._lease)
             log_overtaken(connection, self._account, batch.overtaken, **holder, now=now)
             wanted = self.hashes.stored_rows(batch.wanted) if self.hashes.fields else batch.wanted
             claim(connection, self._account, batch.claimed, wanted, **holder, until=until)
@@ -178,17 +186,28 @@ class Ledger:
 
     def renew_all(self, rows: Sequence[ClaimedRow]) -> Renewed:
         """Extend the claims of some rows, at most some hundreds, that are about to be sent together."""
+        return self._renew(rows, self._lease)
+
+    def _renew(self, rows: Sequence[ClaimedRow], lease: float) -> Renewed:
         records = {row.record_id for row in rows}
         fields = [(row.record_id, key) for row in rows for key in row.claim.fields]
         with self._transaction() as connection:
-            lock_claimed(connection, self._account, self._token, records)
+            lock_claimed(connection, self._account, self.token, records)
             started = self._clock.monotonic()
-            until = self._database.now(connection) + dt.timedelta(seconds=self._lease)
-            ours = of_records(self._account, records, of_token=self._token, rows=json.dumps(fields), until=until)
+            until = self._database.now(connection) + dt.timedelta(seconds=lease)
+            ours = of_records(self._account, records, of_token=self.token, rows=json.dumps(fields), until=until)
             renewed = connection.execute(renew(connection.dialect.name), ours)
             held = {(record_id, key) for record_id, key in renewed}
         lost = frozenset(record_id for record_id, key in fields if (record_id, key) not in held)
-        return Renewed(started + self._lease, lost)
+        return Renewed(started + lease, lost)
+
+    def hold(self, rows: Sequence[ClaimedRow]) -> frozenset[str]:
+        """Extend the claims of some rows, at most some hundreds, until an upload has ended, or for a day.
+
+        Returns:
+            Record ids of the rows of which another run has taken over a field: they are not held.
+        """
+        return self._renew(rows, LONGEST.total_seconds()).lost
 
     def renew(self, desired: DesiredRow, claim: Claim) -> float | None:
         """Extend a claim; return the new deadline in monotonic seconds, or None if another run has taken it over."""
@@ -206,8 +225,8 @@ class Ledger:
         released = set(records)
         # Exclusive: a signal may have interrupted our own claim, which is then stored only now.
         with self._transaction(exclusive=True) as connection:
-            lock_claimed(connection, self._account, self._token, released)
-            ours = of_records(self._account, released, of_token=self._token)
+            lock_claimed(connection, self._account, self.token, released)
+            ours = of_records(self._account, released, of_token=self.token)
             connection.execute(release(connection.dialect.name), ours)
 
     def settle(self, batch: Sequence[Settlement], *, once_more: bool = False) -> None:
@@ -223,12 +242,12 @@ class Ledger:
         with self._transaction() as connection:
             records = {settlement.row.desired.record_id for settlement in batch}
             whole = gone | {record_id for record_id, _ in disproved}
-            lock_claimed(connection, self._account, self._token, records, whole=whole)
+            lock_claimed(connection, self._account, self.token, records, whole=whole)
             if once_more:
-                claimed = claimed_records(connection, self._account, self._token, records)
+                claimed = claimed_records(connection, self._account, self.token, records)
                 batch = [settlement for settlement in batch if settlement.row.record_id in claimed]
             now, rows = self._database.now(connection), ended_rows(batch, self.hashes)
-            end_claims(connection, self._account, rows, token=self._token, run_key=self._run_key, now=now)
+            end_claims(connection, self._account, rows, token=self.token, run_key=self.run_key, now=now)
             store_rejections(connection, self._account, batch, self.hashes, now)
             forget(connection, self._account, gone, disproved)
             if self.keeps_names:
@@ -243,7 +262,7 @@ class Ledger:
     def unnamed_records(self) -> Iterator[str]:
         """Yield the records of this run whose names were never asked for; the database is read until the last one."""
         with self._transaction() as connection:
-            yield from unnamed_records(connection, self._account, self._run_key)
+            yield from unnamed_records(connection, self._account, self.run_key)
 
     def forget(self, records: Iterable[str]) -> None:
         """Count all values of these records as unknown: the CRM answered that it has no such records.
@@ -253,7 +272,7 @@ class Ledger:
         gone = set(records)
         if gone:
             with self._transaction() as connection:
-                lock_claimed(connection, self._account, self._token, gone, whole=gone)
+                lock_claimed(connection, self._account, self.token, gone, whole=gone)
                 forget(connection, self._account, gone)
 
     def states(self, records: Iterable[str]) -> dict[FieldKey, FieldState]:
@@ -287,7 +306,7 @@ class Ledger:
                 "value": self.stored_form(key, value),
                 "known": True,
                 "as_of": row.as_of,
-                "run_key": self._run_key,
+                "run_key": self.run_key,
                 "acknowledged_at": seen_at,
             }
             for row in desired_rows
@@ -303,12 +322,28 @@ class Ledger:
         with self._transaction() as connection:
             now = self._database.now(connection)
             lines = [
-                log_line(self._run_key, self._account, outcome, key, now)
+                log_line(self.run_key, self._account, outcome, key, now)
                 for outcome, keys in outcomes
                 for key in tuple(keys) or ("",)
             ]
             if lines:
                 connection.execute(LOG, lines)
+
+    def holding(self, upload: Upload) -> Ledger:
+        """Return the same ledger as the try has it that made an upload."""
+        other = copy.copy(self)
+        other.token, other.run_key = upload.claim_token, upload.run_key
+        return other
+
+    def claimed_rows(self, after: str, at_once: int) -> list[ClaimedRow]:
+        """Return the next rows that this try has claimed, by record id, as they were claimed.
+
+        Args:
+            after: Record id of the last row before them; empty for the first ones.
+            at_once: Number of rows at most.
+        """
+        with self._transaction() as connection:
+            return read_claimed(connection, self._account, self.token, after, at_once, self.hashes)
 
     def stored_form(self, key: str, value: str) -> str:
         """Return the form in which a value is stored: a hash, for the fields that were named for it."""

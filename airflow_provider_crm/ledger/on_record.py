@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.field_hashes import FieldHashes
-from airflow_provider_crm.database.schema import rejects
-from airflow_provider_crm.ledger.claims import ClaimedRow, Settlement
+from airflow_provider_crm.database.schema import field_states, rejects
+from airflow_provider_crm.ledger.claims import Claim, ClaimedRow, DesiredRow, Settlement, Verdict
 from airflow_provider_crm.ledger.row_sets import storable
 from airflow_provider_crm.ledger.statements import (
     lock_states,
@@ -95,6 +95,39 @@ def claimed_records(connection: Connection, account: str, token: str, records: I
     """Return the records of which a field is claimed with this token."""
     query = select_claimed_records(connection.dialect.name)
     return frozenset(connection.execute(query, of_records(account, records, of_token=token)).scalars())
+
+
+def read_claimed(  # noqa: PLR0917 - a place in a list
+    connection: Connection, account: str, token: str, after: str, at_once: int, hashes: FieldHashes
+) -> list[ClaimedRow]:
+    """Read the next rows that are claimed with a token, in the order of their record ids.
+
+    Args:
+        connection: In a transaction.
+        account: Whose ledger.
+        token: Whose claims.
+        after: Record id of the last row before them.
+        at_once: Number of rows at most.
+        hashes: The form in which values are stored.
+    """
+    names = ("record_id", "field", "claim_value", "claim_as_of", "known", "value")
+    mine = (field_states.c.account == account) & (field_states.c.claim_token == token)
+    ids = sa.select(field_states.c.record_id).distinct().where(mine, field_states.c.record_id > after)
+    some = ids.order_by(field_states.c.record_id).limit(at_once).subquery()
+    query = sa.select(*(field_states.c[name] for name in names)).where(
+        mine, field_states.c.record_id.in_(sa.select(some))
+    )
+    by_record: dict[str, list[Any]] = {}
+    for row in connection.execute(query.order_by(field_states.c.record_id, field_states.c.field)):
+        by_record.setdefault(row.record_id, []).append(row)
+    return [_claimed_row(record_id, rows, hashes) for record_id, rows in by_record.items()]
+
+
+def _claimed_row(record_id: str, rows: Sequence[Any], hashes: FieldHashes) -> ClaimedRow:
+    values = {row.field: row.claim_value for row in rows}
+    before = {row.field: row.value for row in rows if row.known and row.value and hashes.comparable(row.value)}
+    claim = Claim(Verdict.SEND, fields=frozenset(values), before=before)
+    return ClaimedRow(DesiredRow(record_id, values, rows[0].claim_as_of), claim)
 
 
 _STANDS = frozenset({OutcomeWord.UPDATED, OutcomeWord.UNCHANGED})

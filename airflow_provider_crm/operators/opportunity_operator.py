@@ -70,6 +70,8 @@ class OpportunityOperator(SegmentedOperator):
         guardrails: Limits of the run, checked before the first call that writes.
         capture_before: Read a record before it is written for the first time (one call more), so that
             `RevertOpportunityUpdatesOperator` can restore the values it had.
+        upload_after: Changed rows that a run sends by ordinary calls before it sends the others as one file, where the
+            vendor takes files (Salesforce); None sends all rows by calls.
         budget_share: Part of the vendor's rate limit that all runs on one key together may use; the rest is left to
             people and other programs.
         backfill_budget_share: The part that a run of a backfill may use, so that the runs of today find calls left.
@@ -124,6 +126,7 @@ class OpportunityOperator(SegmentedOperator):
         ledger_conn_id: str | None = DEFAULT_LEDGER,
         guardrails: Guardrails | None = None,
         capture_before: Flag = False,
+        upload_after: int | None = 50_000,
         budget_share: float = 0.9,
         backfill_budget_share: float = 0.5,
         daily_share: float | None = None,
@@ -152,6 +155,7 @@ class OpportunityOperator(SegmentedOperator):
         self.ledger_conn_id = ledger_conn_id
         self.guardrails = guardrails
         self.capture_before = capture_before
+        self.upload_after = upload_after
         self.budget_share = budget_share
         self.backfill_budget_share = backfill_budget_share
         self.daily_share = daily_share

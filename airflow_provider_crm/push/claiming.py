@@ -5,6 +5,7 @@ Here a batch is some rows that the ledger sees together, whatever calls send the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -44,9 +45,15 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class Pause(NamedTuple):
-    """Time that has to pass before rows are claimed that other runs have claimed."""
+    """Time that has to pass before rows are claimed that other runs have claimed.
+
+    Attributes:
+        seconds: How long to wait until the rows are looked at again.
+        busy_seconds: How long the first of these claims still lasts, unless it is given back.
+    """
 
     seconds: float
+    busy_seconds: float
 
 
 class RowClaimer:
@@ -108,7 +115,7 @@ class RowClaimer:
             postponed, seconds = yield from self._claimed(postponed)
             yield None
             if postponed:
-                yield Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+                yield Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE), seconds)
 
     def _rows_at_once(self, rows: Sequence[PreparedRow]) -> int:
         """Return how many rows to claim at once: as many as fill some calls, if such rows share calls."""
@@ -143,7 +150,7 @@ class RowClaimer:
 
     def _claimed(self, ready: list[PreparedRow]) -> Generator[Outcome | Job, None, tuple[list[PreparedRow], float]]:
         """Claim prepared rows; return the rows that have to wait, and for how many seconds at least."""
-        postponed, shortest = [], _LONGEST_PAUSE
+        postponed, shortest = [], math.inf
         desired = all_desired(ready)
         claims = self._ledger.claim(desired)
         self._note_refused(ready, claims)

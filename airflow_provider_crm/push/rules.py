@@ -42,6 +42,8 @@ class PushRules:
         retry_rejected: With a ledger, send also the very values that the CRM has refused before.
         capture_before: Read a record before it is written for the first time, so that the change log knows what stood
             there.
+        upload_after: Changed rows that are sent by calls before the others go as one file, where the vendor takes some;
+            None sends all by calls.
         interval_end: The run's data time, if that is the end of an interval. As an `as_of` it is the first moment that
             is no longer part of the data, so the date of the data is the one before it.
     """
@@ -55,6 +57,7 @@ class PushRules:
     changes_only: bool = True
     retry_rejected: bool = False
     capture_before: bool = False
+    upload_after: int | None = None
 
     def __post_init__(self) -> None:
         """Check the words and numbers.
@@ -68,6 +71,11 @@ class PushRules:
         if type(self.concurrency) is not int or not 1 <= self.concurrency <= LARGEST_CONCURRENCY:
             msg = f"concurrency is {self.concurrency!r}; write a whole number from 1 to {LARGEST_CONCURRENCY}."
             raise ConfigurationError(msg)
+
+    @property
+    def may_upload(self) -> bool:
+        """Whether rows may be uploaded: none has to be read before it is written, and all are compared after."""
+        return self.verify_echo and not self.capture_before
 
     def day_of(self, as_of: dt.datetime) -> dt.date:
         """Return the date of the data, in the run's zone."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
 from airflow_provider_crm.push.batch_writer import BatchWriter
 from airflow_provider_crm.push.claiming import Pause, RowClaimer
+from airflow_provider_crm.push.ended_uploads import EndedUploads
 from airflow_provider_crm.push.in_flight import Batches, InFlight
 from airflow_provider_crm.push.outage import OutageWatch
 from airflow_provider_crm.push.prepare import Job, RowPreparer
 from airflow_provider_crm.push.run_ledger import RunLedger
 from airflow_provider_crm.push.stops import Stops
+from airflow_provider_crm.push.uploads import LONGEST_BUSY, RowUpload, others_upload
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Push:
             sent, and this function decides about the rest, whatever the ledger says.
         probing: Whether the vendor was down a while ago: then one row that fails, and one more call, show that it
             still is.
+        uploads: What became of the uploads of earlier segments and tries.
 
     Attributes:
         unreported: After a run that was ended from outside: outcomes of rows that were on their way, which `run` did
@@ -58,6 +61,7 @@ class Push:
         inspect: Inspect | None = None,
         *,
         probing: bool = False,
+        uploads: EndedUploads | None = None,
     ) -> None:
         self.unreported: list[Outcome] = []
         self.catalogue = catalogue
@@ -84,6 +88,12 @@ class Push:
             resumed=resumed,
             keeps_names=ledger is not None and ledger.keeps_names,
         )
+        uploads = uploads or EndedUploads()
+        # The ledger's hashes cannot be compared with a record.
+        may_upload = changes_only and ledger is not None and not ledger.hashes.fields and rules.may_upload
+        self._upload_after = (0 if uploads.any_sent else rules.upload_after) if may_upload else None
+        self._not_uploaded = uploads.not_written
+        self._upload: RowUpload | None = None
         self._batches = Batches()
         self._in_flight = InFlight(writer.write, rules.concurrency, session.waiting)
         self._recorded: deque[RowResult] = deque()
@@ -115,14 +125,14 @@ class Push:
         try:
             for item in self._claimer.jobs(iter(rows)):
                 if isinstance(item, Job):
-                    if batches := self._batches.add(item):
-                        yield from self._queued(batches)
+                    yield from self._taken(item)
                 elif isinstance(item, Outcome):
                     yield item
                 elif isinstance(item, Pause):
                     yield from self._paused(item)
                 else:
                     yield from self._queued(self._batches.rest())
+            yield from self._uploaded()
             while len(in_flight):
                 yield from self._ended()
         except BaseException as err:
@@ -146,10 +156,49 @@ class Push:
         """
         return self._ledger.close(report, deferred=deferred)
 
+    def _taken(self, job: Job) -> Iterator[Outcome]:
+        """Put a row into a call, or into the file of rows that are uploaded."""
+        upload = self._upload_for(job)
+        if upload is not None and upload.takes(job):
+            yield from self._by_calls(upload.add(job))
+        elif batches := self._batches.add(job):
+            yield from self._queued(batches)
+
+    def _upload_for(self, job: Job) -> RowUpload | None:
+        """Return what uploads rows; None if this one cannot be uploaded."""
+        route = job.calls[0].route
+        if self._upload_after is None or route is None or route.upload is None:
+            return None
+        if self._upload is None:
+            self._upload = RowUpload(
+                self._session, self._ledger, self._stops, after=self._upload_after, by_calls=self._not_uploaded
+            )
+        return self._upload
+
+    def _by_calls(self, items: Iterable[Job | Outcome]) -> Iterator[Outcome]:
+        """Yield outcomes; put rows that are not uploaded after all into calls."""
+        for item in items:
+            if isinstance(item, Outcome):
+                yield item
+            elif batches := self._batches.add(item):
+                yield from self._queued(batches)
+
+    def _uploaded(self) -> Iterator[Outcome]:
+        """Send the file of rows that are uploaded, as no further ones come."""
+        if self._upload is not None:
+            yield from self._by_calls(self._upload.end())
+            yield from self._queued(self._batches.rest())
+
     def _paused(self, pause: Pause) -> Iterator[Outcome]:
-        """Let some time pass; first put rows of this run on record, as they may be the ones in the way."""
+        """Let some time pass; first put rows of this run on record, as they may be the ones in the way.
+
+        Where another run's upload is in the way, this run ends until that may have ended.
+        """
+        yield from self._uploaded()
         if len(self._in_flight):
             yield from self._ended()
+        elif pause.busy_seconds > LONGEST_BUSY:
+            self._stops.add(others_upload(self._session))
         else:
             self._session.clock.sleep(pause.seconds)
 
@@ -196,7 +245,11 @@ class Push:
         land as long as that.
         """
         self._stops.add(NotReachedError("The run was ended before this row was sent."))
-        self._ledger.release(self._in_flight.end())
+        sent = self._in_flight.end()
+        if self._upload is not None:
+            self._upload.give_up()
+            sent |= self._upload.sent
+        self._ledger.release(sent)
         calls = 2 * self._session.account.timeout  # connecting and answering may take that long each
         results, unanswered = self._in_flight.wait(calls if isinstance(err, Exception) else _PATIENCE)
         self._settle(results, once_more=True)

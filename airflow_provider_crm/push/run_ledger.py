@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import LedgerUnavailableError, TransientError
@@ -107,6 +108,44 @@ class RunLedger:
 
         return renew
 
+    def begin_upload(self, vendor_id: str) -> bool:
+        """Note an upload before rows are claimed for it; False if that fails, which ends the run."""
+        return self._ledger is not None and self._tried(
+            partial(self._ledger.uploads.begin, self._ledger.token, self._ledger.run_key, vendor_id)
+        )
+
+    def hold(self, rows: Sequence[ClaimedRow]) -> frozenset[str]:
+        """Hold the claims of some rows until their upload has ended; return the records that others have taken over."""
+        if self._ledger is None:
+            return frozenset()
+        try:
+            self._ledger.uploads.touch(self._ledger.token)
+            return self._ledger.hold(rows)
+        except TransientError as err:
+            self._stops.add(err)
+            return frozenset(row.record_id for row in rows)
+
+    def send_upload(self, vendor_id: str, rows: int) -> bool:
+        """Note that the vendor is told to begin; False if it must not be told.
+
+        Raises:
+            LedgerUnavailableError: It could not be noted.
+        """
+        return self._ledger is not None and self._ledger.uploads.send(self._ledger.token, vendor_id, rows)
+
+    def abandon_upload(self) -> None:
+        """Note that the upload is never sent."""
+        if self._ledger is not None:
+            self._tried(partial(self._ledger.uploads.abandon, self._ledger.token))
+
+    def _tried(self, change: Callable[[], object]) -> bool:
+        try:
+            change()
+        except TransientError as err:
+            self._stops.add(err)
+            return False
+        return True
+
     def settle(self, settlements: Sequence[Settlement], *, once_more: bool = False) -> None:
         """Record what became of claimed rows. If that fails, the run stops, and a later run sends the rows again.
 
@@ -135,7 +174,10 @@ class RunLedger:
 
     def release(self, sent: frozenset[str]) -> None:
         """Give back the claims of all records but the ones that were sent."""
-        never_sent = sorted(self._claimed_records - sent)
+        self.give_back(sorted(self._claimed_records - sent))
+
+    def give_back(self, never_sent: Sequence[str]) -> None:
+        """Give back the claims of some records."""
         if self._ledger is None or self._stops.ledger_failed:
             return
         try:
@@ -143,6 +185,8 @@ class RunLedger:
                 self._ledger.release(never_sent[first : first + _RELEASED_AT_ONCE])
         except TransientError as err:
             self._stops.add(err)
+        else:
+            self._claimed_records.difference_update(never_sent)
 
     def close(self, report: Mapping[str, Any], *, deferred: bool) -> Mapping[str, Any] | None:
         """Store the report of the run; return the one of all its tries, or None where no ledger has it."""

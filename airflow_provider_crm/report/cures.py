@@ -125,6 +125,8 @@ CURES: Mapping[str, str] = {
     "OUTAGE": "Nothing to correct: the CRM was not reachable; the task's retry sends what is left.",
     "LEDGER": "Make the ledger's database reachable; the task's retry sends what is left.",
     "SOURCE": "Make the source readable; the task's retry reads it again.",
+    "UPLOADED": "Clear the task: it ended before the CRM had written the file with this row.",
+    "UPLOAD": "Read why the CRM did not take the file; upload_after=None sends all rows by ordinary calls.",
     "ENDED": "Clear the task: it ended before this row was sent.",
     "TAKEN_OVER": "Nothing to correct: another run wrote this record.",
     "UNEXPECTED": "Read the traceback in the task's log, and report it to the authors of the package.",

@@ -3,6 +3,8 @@
 Booleans are template fields, so that `params` can set them. A template renders to text, and any text is true in Python,
 so only `True` and `False` are read. Numbers and words that decide how rows are written are no templates: they are in
 the Dag file, where they can be reviewed.
+
+Over 300 lines because the checks and the arguments that they are for are read together.
 """
 
 from __future__ import annotations
@@ -125,6 +127,16 @@ def whole_number(least: int, most: int | None = None) -> Check:
             bounds = f"from {least} to {most}" if most is not None else f"from {least} on"
             raise _refused(name, value, f"a whole number {bounds}")
         return whole
+
+    return check
+
+
+def optional_whole_number(least: int) -> Check:
+    """Return the check of a whole number from `least` on, or None."""
+    given = whole_number(least)
+
+    def check(name: str, value: object) -> int | None:
+        return None if value is None else given(name, value)
 
     return check
 
@@ -261,6 +273,7 @@ WRITING: Mapping[str, Check | None] = {
     "ledger_conn_id": given_text("the id of a connection to PostgreSQL or SQLite, None to go without a ledger"),
     "guardrails": guardrails,
     "capture_before": boolean,
+    "upload_after": optional_whole_number(0),
     "budget_share": check_share,
     "backfill_budget_share": check_share,
     "daily_share": daily_share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +12,7 @@ from airflow_provider_crm.exceptions import OutageError
 from airflow_provider_crm.guardrails.limits import enforce
 from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
+from airflow_provider_crm.push.ended_uploads import EndedUploads, settle_uploads
 from airflow_provider_crm.push.prepare import shown_payload
 from airflow_provider_crm.push.run import Push
 from airflow_provider_crm.report.closing_lines import rows_of_all_tries
@@ -79,7 +81,8 @@ class RowRun:
             open_rejects(self._settings.rejects_path, resumed=keep_rejects) as write,
             self._run.open_context(source, session) as run_context,
         ):
-            result = self._written(source, run_context, self._tally(write))
+            uploads = self._ended_uploads(source, run_context)
+            result = self._written(source, run_context, self._tally(write, uploads), uploads)
         describe_run(result.report)
         record_waits(self._segment.context, result.report.vendor, self._run.waited_seconds)
         self._run.log_limits(session)
@@ -87,13 +90,23 @@ class RowRun:
             record_run(self._segment.context, result.report)
         return result
 
-    def _written(self, source: Source, run_context: RunContext, tally: Tally) -> RunResult:
+    def _ended_uploads(self, source: Source, run_context: RunContext) -> EndedUploads:
+        """Settle what was uploaded before; a plan that is applied uploads nothing."""
+        if run_context.ledger is None or source.inspects or not self._rereads_all_rows:
+            return EndedUploads()
+        session, catalogue = run_context.session, run_context.catalogue
+        fields = [catalogue.fields[name] for name in source.names if name in catalogue.fields]
+        keys = dict.fromkeys(key for field in fields for key in field.keys)
+        calls = [one.upload for one in session.account.vendor.write_calls(tuple(keys)) if one.upload is not None]
+        return settle_uploads(session, catalogue, calls[0], run_context.ledger) if calls else EndedUploads()
+
+    def _written(self, source: Source, run_context: RunContext, tally: Tally, uploads: EndedUploads) -> RunResult:
         """Write the rows; if an exception ends that, report them before it is raised."""
         with Spool[Outcome]() as retryable:
             push: Push | None = None
             try:
                 stream = source.rows(run_context)
-                push = self._push(stream, run_context)
+                push = self._push(stream, run_context, uploads)
                 rows = self._unfinished(stream, run_context, source)
                 with span("crm.write"), closing(self._outcomes(push, rows)) as outcomes:
                     for outcome in self._progress(stream, tally, run_context).watch(outcomes):
@@ -106,10 +119,18 @@ class RowRun:
                 stream.finish()
             return result
 
-    def _push(self, stream: RowStream, run_context: RunContext) -> Push:
+    def _push(self, stream: RowStream, run_context: RunContext, uploads: EndedUploads) -> Push:
         probing = self._segment.deferral.outages > 0
         session, ledger = run_context.session, run_context.ledger
-        return Push(session, run_context.catalogue, run_context.rules, ledger, stream.inspect, probing=probing)
+        return Push(
+            session,
+            run_context.catalogue,
+            run_context.rules,
+            ledger,
+            stream.inspect,
+            probing=probing,
+            uploads=uploads,
+        )
 
     def _result(
         self, run_context: RunContext, push: Push, stream: RowStream, tally: Tally, retryable: Spool[Outcome]
@@ -151,10 +172,12 @@ class RowRun:
         has_ledger = settings.sends and self._segment.ledger.database is not None
         return has_ledger and settings.changes_only and not settings.retry_rejected and not source.inspects
 
-    def _tally(self, write: WriteReject | None) -> Tally:
+    def _tally(self, write: WriteReject | None, uploads: EndedUploads) -> Tally:
         earlier = self._segment.deferral.report
         if self._rereads_all_rows:
-            return Tally(write, failures=self._settings.failures, landed=earlier.get("outcomes", {}))
+            landed = Counter(earlier.get("outcomes", {}))
+            landed[OutcomeWord.UPDATED.value] += uploads.landed
+            return Tally(write, failures=self._settings.failures, landed=landed)
         return Tally(write, failures=self._settings.failures, earlier=earlier)
 
     def _unfinished(self, stream: RowStream, run_context: RunContext, source: Source) -> Iterator[Update | Outcome]:

@@ -44,6 +44,7 @@ class Settings:
     ledger_conn_id: str | None
     guardrails: Guardrails | None
     capture_before: bool
+    upload_after: int | None
     budget_share: float
     backfill_budget_share: float
     daily_share: float

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
-from airflow_provider_crm.exceptions import LedgerUnavailableError, SourceUnreadableError
+from airflow_provider_crm.exceptions import LedgerUnavailableError, SourceUnreadableError, UploadRunningError
 from airflow_provider_crm.hooks.connection import crm_account
 from airflow_provider_crm.hooks.sessions import Account, Budget, budget_of
 from airflow_provider_crm.push.rules import PushRules
@@ -106,6 +106,7 @@ class Segment:
             changes_only=settings.changes_only,
             retry_rejected=settings.retry_rejected,
             capture_before=settings.capture_before,
+            upload_after=settings.upload_after,
         )
 
     def column_rules(self) -> ColumnRules:
@@ -244,7 +245,8 @@ class TaskRun:
         """
         if not self._keeps_reads or isinstance(err, (LedgerUnavailableError, SourceUnreadableError)):
             return None
-        if err.retry_after is not None and err.retry_after > self.segment.settings.defer_after:
+        waits = isinstance(err, UploadRunningError) or (err.retry_after or 0.0) > self.segment.settings.defer_after
+        if err.retry_after is not None and waits:
             return err.retry_after, replace(self.state_so_far(), outages=0)
         outages = self.segment.deferral.outages
         wait = self.outage_wait(outages)

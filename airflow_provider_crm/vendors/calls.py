@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from airflow_provider_crm.vendors.records import Json, Record
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.response import HttpResponse
 
+JSON = "application/json"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """The parameters and written values of most calls: none."""
 
@@ -113,6 +115,7 @@ class WriteCall:
         batch: How rows share a call; None for one row a call.
         cause_of: Takes keys that the vendor accepted and did not write; returns a sentence about the likely cause.
         record_rule: The rule by which some records do not take all values; None if each record takes all.
+        upload: How very many rows travel as one file; None if they cannot.
     """
 
     method: str
@@ -127,6 +130,7 @@ class WriteCall:
     batch: BatchCall | None = None
     cause_of: Callable[[Sequence[str]], str] | None = None
     record_rule: RecordRule | None = None
+    upload: UploadCalls | None = None
 
 
 class Call(NamedTuple):
@@ -136,7 +140,7 @@ class Call(NamedTuple):
         method: HTTP method.
         path: Absolute path on the vendor's origin, already percent-encoded.
         params: Query parameters.
-        body: JSON text to send, or None for no body.
+        body: Text to send, JSON unless `content_type` says otherwise; or None for no body.
         replayable: Whether sending it twice does no harm when the first answer was lost.
         writes: The values that the record must show afterwards, by key of the vendor's answer.
         fields: Names of the update's fields that this call carries.
@@ -144,6 +148,7 @@ class Call(NamedTuple):
         cost: Units of the vendor's rate limit that it costs.
         next_page: Takes the answer of a reading call, and returns the call for the page after it, or None after the
             last one; None for a call whose answer is whole. See `Vendor.catalogue`.
+        content_type: Media type of the body.
     """
 
     method: str
@@ -156,6 +161,7 @@ class Call(NamedTuple):
     route: WriteCall | None = None
     cost: int = 1
     next_page: Callable[[Json], Call | None] | None = None
+    content_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +178,61 @@ class BatchRead:
     largest: int
     call: Callable[[Sequence[str], Sequence[str]], Call]
     split: Callable[[HttpResponse, Sequence[str]], Sequence[RowAnswer]]
+
+
+class UploadState(enum.Enum):
+    """How far the vendor is with an upload."""
+
+    OPEN = "open"
+    """It waits for the file, or for the word to begin: no row is written."""
+    RUNNING = "running"
+    ENDED = "ended"
+    """No further row is written, whatever became of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    """The vendor's answer about an upload.
+
+    Attributes:
+        id: The vendor's id of it.
+        state: How far it is.
+        reason: Why it ended before its last row, in the vendor's words; else empty.
+    """
+
+    id: str
+    state: UploadState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCalls:
+    """A vendor's calls for uploads. Their rows are read back afterwards: no result of an upload is believed.
+
+    Attributes:
+        fewest: Rows for which an upload is worth its calls.
+        largest: Maximum number of rows.
+        largest_bytes: Maximum size of the file.
+        opening: The call that opens an upload.
+        status: Reads the answer of `opening`, `begin`, `ask` and `cancel`. It raises a `CrmError` for an answer that
+            has not the documented shape.
+        header: Takes the keys of the file's columns, and returns its first line, without its end.
+        line: Takes a record id, the JSON object of a row, and the keys of the columns so far, to which it adds those
+            that are new; returns the row's line, without its end. None for a row that a file cannot express.
+        file: Takes the vendor's id and the text of the file, and returns the call that sends it.
+        begin: Takes the vendor's id, and returns the call after which the vendor writes the rows.
+        ask: Takes the vendor's id, and returns the call that asks for the status.
+        cancel: Takes the vendor's id, and returns the call after which no further row is written.
+    """
+
+    fewest: int
+    largest: int
+    largest_bytes: int
+    opening: Call
+    status: Callable[[HttpResponse], UploadStatus]
+    header: Callable[[list[str]], str]
+    line: Callable[[str, str, list[str]], str | None]
+    file: Callable[[str, str], Call]
+    begin: Callable[[str], Call]
+    ask: Callable[[str], Call]
+    cancel: Callable[[str], Call]

@@ -35,7 +35,7 @@ from airflow_provider_crm.values.opportunity import (
 )
 from airflow_provider_crm.values.record_ids import path_segments
 from airflow_provider_crm.vendors.answers import text_of
-from airflow_provider_crm.vendors.calls import NOTHING, Call
+from airflow_provider_crm.vendors.calls import JSON, NOTHING, Call
 
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.calls import WriteCall
@@ -319,6 +319,7 @@ def _calls_of_write_call(
         repeat(write_call),
         repeat(write_call.cost),
         repeat(None),
+        repeat(JSON),
         strict=False,
     )
     return map(Call._make, rows)

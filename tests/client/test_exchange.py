@@ -22,6 +22,8 @@ PUT = Call("PUT", "/external/v1/opportunities/opp_1", body='{"notes": "x"}', wri
 READ = Call("GET", "/external/v1/opportunities/opp_1", params={"a": "b c"})
 LAYERS = ("requests.", "urllib3.", "http.", "email.")
 MOST_CALLS_OF_LAYERS = 60
+SECONDS = 0.6
+"""How long an answer is waited for that never ends."""
 
 
 class KeptServer:
@@ -89,9 +91,9 @@ def end_of(session):
 
 def ends_with(answer):
     """The ends of a call over a new connection, and of one over a connection that was used before."""
-    with KeptServer(answer) as server, session_with(server.url) as session:
+    with KeptServer(answer) as server, session_with(server.url, timeout=SECONDS) as session:
         new = end_of(session).__repr__().replace(server.url, "")
-    with KeptServer(GOOD, answer) as server, session_with(server.url) as session:
+    with KeptServer(GOOD, answer) as server, session_with(server.url, timeout=SECONDS) as session:
         session.write(PUT, "opp_1")
         used = end_of(session).__repr__().replace(server.url, "")
         assert server.connections == 1

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 
 from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.client.session import Session
@@ -36,6 +37,9 @@ def main() -> None:
     run.context["ti"].task_id = arguments["task_id"]
     kind = Dying if "--dies" in sys.argv else UpdateOpportunityOperator
     run.of(kind(**arguments).execute)
+    while run.deferred is not None:  # Airflow would wait
+        state, run.deferred = run.deferred.kwargs, None
+        run.of(partial(kind(**arguments).resume, **state))
     sys.stdout.write(json.dumps({"report": run.report, "error": str(run.error) if run.error else None}))
 
 

@@ -135,18 +135,22 @@ class SalesforceAccount:
 
     def visible_fields(self, switches: SalesforceSwitches) -> dict[str, OpportunityField]:
         """Return the fields that the running user sees, by name."""
-        fields = {name: one for name, one in self.fields.items() if one.visible}
-        if "StageName" in fields:
-            by_label = switches.salesforce_stage_values == "label"
-            choices = tuple(
-                Choice(value=one.label if by_label else one.api_name, label=one.label, active=one.is_active)
-                for one in self.stages
-            )
-            fields["StageName"] = replace(fields["StageName"], choices=choices)
-        if switches.salesforce_multi_currency:
-            choices = tuple(Choice(value=code, label=code) for code in self.currencies)
-            fields[CURRENCY.name] = replace(CURRENCY, choices=choices)
-        return fields
+        shown = ((name, self.visible_field(name, switches)) for name in (*self.fields, CURRENCY.name))
+        return {name: one for name, one in shown if one is not None}
+
+    def visible_field(self, name: str, switches: SalesforceSwitches) -> OpportunityField | None:
+        """Return a field with its choices; None if the running user sees no such field."""
+        field = self.fields.get(name)
+        if name == CURRENCY.name and switches.salesforce_multi_currency:
+            return replace(CURRENCY, choices=tuple(Choice(value=code, label=code) for code in self.currencies))
+        if field is None or not field.visible or name != "StageName":
+            return field if field is not None and field.visible else None
+        by_label = switches.salesforce_stage_values == "label"
+        choices = tuple(
+            Choice(value=one.label if by_label else one.api_name, label=one.label, active=one.is_active)
+            for one in self.stages
+        )
+        return replace(field, choices=choices)
 
     def stage(self, label: str | None) -> OpportunityStage | None:
         """Return a stage; None for a text that is none."""

@@ -7,6 +7,7 @@
 | several calls in one | `composite` |
 | definitions | `sobjects/Opportunity/describe` |
 | queries | `query`, `query/{locator}` |
+| jobs of Bulk API 2.0 | `jobs/ingest`, `jobs/ingest/{job}`, `.../batches`, `.../successfulResults` and its like |
 | limits | `limits` |
 
 `GET /services/data` needs no token and lists the versions.
@@ -16,6 +17,7 @@ Salesforce's documents say nothing about some cases, for which the sandbox makes
 - `/composite` has no references from one call to another, and does not roll calls back.
 - A call of `/composite` counts as one call, whatever is in it.
 - A flow changes a record in the transaction of the write, so that reads after it show the change.
+- The rows of a job are written when its state is asked for, `salesforce_job_rows` at a time.
 - All rows of a collection are checked before any of them is written.
 """
 
@@ -31,6 +33,7 @@ from urllib.parse import urlsplit
 from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi
 from airflow_provider_crm.sandbox.salesforce.account import SalesforceAccount
 from airflow_provider_crm.sandbox.salesforce.collection_calls import OpportunityCollections
+from airflow_provider_crm.sandbox.salesforce.ingest_jobs import IngestJobs
 from airflow_provider_crm.sandbox.salesforce.limits import SalesforceLimits
 from airflow_provider_crm.sandbox.salesforce.problems import malformed, refuse
 from airflow_provider_crm.sandbox.salesforce.query import Queries
@@ -83,6 +86,7 @@ class SalesforceApi:
         rows = SingleRows(self.account, writer, view)
         lists = OpportunityCollections(self.account, context, writer, view)
         queries = Queries(self.account, context, view)
+        jobs = IngestJobs(self.account, context, writer)
         self._routes: dict[tuple[str, ...], Route] = {
             ("GET", "limits"): self._all_limits,
             ("GET", "query"): queries.first,
@@ -99,6 +103,12 @@ class SalesforceApi:
             ("POST", "composite", "sobjects", OBJECT): lists.read,
             ("PATCH", "composite", "sobjects", OBJECT, "*"): lists.upsert,
             ("POST", "composite"): self._composite,
+            ("POST", "jobs", "ingest"): jobs.create,
+            ("GET", "jobs", "ingest", "*"): jobs.show,
+            ("PATCH", "jobs", "ingest", "*"): jobs.set_state,
+            ("DELETE", "jobs", "ingest", "*"): jobs.delete,
+            ("PUT", "jobs", "ingest", "*", "*"): jobs.upload,
+            ("GET", "jobs", "ingest", "*", "*"): jobs.results,
         }
 
     def connection(self, url: str, *, timezone: str) -> Mapping[str, Json]:

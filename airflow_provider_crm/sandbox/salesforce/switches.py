@@ -32,6 +32,12 @@ class SalesforceSwitches(Switches):
     | `salesforce_duplicate_ids` | records that a duplicate rule refuses, unless the header allows it |
     | `salesforce_storage_full` | no row is written, as the storage is used up |
 
+    | Salesforce: jobs | effect |
+    |---|---|
+    | `salesforce_allows_jobs` | jobs may be made; else they are refused |
+    | `salesforce_job_rows` | rows of a job that are written each time its state is asked for; None: all |
+    | `salesforce_job_failure` | with this message each job ends before its first row; empty: none does |
+
     | Salesforce: values | effect |
     |---|---|
     | `salesforce_restricted_stages` | `StageName` takes active stages only |
@@ -51,6 +57,9 @@ class SalesforceSwitches(Switches):
     salesforce_app_limit_headers: bool = False
     salesforce_limits_permission: bool = True
     salesforce_rotates_refresh_token: bool = False
+    salesforce_allows_jobs: bool = True
+    salesforce_job_rows: int | None = None
+    salesforce_job_failure: str = ""
     salesforce_type_errors: Literal["call", "row"] = "call"
     salesforce_same_id_twice: Literal["rows", "call", "in_order"] = "rows"
     salesforce_failed_ids: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.salesforce.ids import OPPORTUNITY, USER, long_id
@@ -77,9 +78,8 @@ class OpportunityWriter:
         """
         switches, values = self._context.switches, dict(stored["values"])
         accepted: dict[str, Any] = {}
-        visible = self._account.visible_fields(switches)
         for name, value in sent.items():
-            field = visible.get(name)
+            field = self._account.visible_field(name, switches)
             if field is None:
                 raise RefusedRowError("INVALID_FIELD", no_column(name))
             if not field.updateable:
@@ -182,6 +182,7 @@ class OpportunityWriter:
         return switches.salesforce_locked_until is None or request.at.timestamp() < switches.salesforce_locked_until
 
 
+@lru_cache(maxsize=16)
 def _long(ids: frozenset[str]) -> frozenset[str]:
     """Return the ids of a switch in eighteen characters."""
     return frozenset(long_id(one) or one for one in ids) if ids else ids

@@ -22,6 +22,7 @@ from airflow_provider_crm.vendors.salesforce.errors import read_error
 from airflow_provider_crm.vendors.salesforce.fields import AMOUNT, FREE_PICKLISTS, OWN_FIELDS, read_catalogue
 from airflow_provider_crm.vendors.salesforce.limits import read_limits
 from airflow_provider_crm.vendors.salesforce.tokens import EXTRA, authentication
+from airflow_provider_crm.vendors.salesforce.uploads import upload_calls
 from airflow_provider_crm.vendors.salesforce.values import (
     HELD_BY_PRODUCTS,
     cause_of,
@@ -86,6 +87,7 @@ class Salesforce:
         self._batch = BatchCall(
             "POST", paths.COMPOSITE, batches.LARGEST_WRITE, batches.join_rows_and_read, split_read, unverified=plain
         )
+        self._upload = upload_calls(self)
         self.batch_read: BatchRead | None = BatchRead(
             batches.LARGEST_READ, batches.read_records_call, partial(batches.split_records, self)
         )
@@ -138,6 +140,7 @@ class Salesforce:
             batch=self._batch,
             cause_of=cause_of,
             record_rule=HELD_BY_PRODUCTS if AMOUNT in keys else None,
+            upload=self._upload,
         )
         return (call,)
 

@@ -108,3 +108,13 @@ def test_the_limit_of_the_day(client):
     client.query("SELECT Id FROM Opportunity LIMIT 1")
     usage = client.api_usage["api-usage"]
     assert (usage.used, usage.total) == (1, 100_000)
+
+
+def test_updates_by_a_job(client, account):
+    """The client makes a job, sends its file, waits for its end, and reads which rows were refused."""
+    ids = [account.add_opportunity(Amount=1)["Id"] for _ in range(3)]
+    rows = [{"Id": one, "Amount": 20 + at, "Discount__c": 99 if at == 1 else 5} for at, one in enumerate(ids)]
+    (ended,) = client.bulk2.Opportunity.update(records=rows)
+    assert (ended["numberRecordsProcessed"], ended["numberRecordsFailed"]) == (3, 1)
+    assert "FIELD_CUSTOM_VALIDATION_EXCEPTION" in client.bulk2.Opportunity.get_failed_records(ended["job_id"])
+    assert [float(account.opportunity(one)["Amount"]) for one in ids] == [20, 1, 22]
