@@ -81,7 +81,6 @@ def test_what_stops_a_run_keeps_its_code():
         "NotReachedError": "ENDED",
         "OutageError": "OUTAGE",
         "SourceUnreadableError": "SOURCE",
-        "UploadRunningError": "UPLOADED",
     }
 
 
