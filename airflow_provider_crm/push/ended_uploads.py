@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import CrmError
+from airflow_provider_crm.exceptions import CrmError, RejectedError
 from airflow_provider_crm.ledger.claims import Settlement
 from airflow_provider_crm.ledger.uploads import UploadStage
+from airflow_provider_crm.push.outcomes import is_gone
 from airflow_provider_crm.push.uploads import running
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.vendors.calls import UploadState
@@ -103,9 +104,8 @@ class _Ending:
                 self._give_back()
             return False
         state = self._state()
-        if state is UploadState.OPEN:  # it was never told to begin, and is not any more
-            self._session.answer(self._calls.cancel(upload.vendor_id), self._calls.status)
-            state = self._state()
+        if state is UploadState.OPEN:
+            state = self._cancelled()
         if state is UploadState.RUNNING:
             self._uploads.touch(upload.claim_token)
             if waits:
@@ -119,10 +119,30 @@ class _Ending:
         return True
 
     def _state(self) -> UploadState:
-        status = self._session.answer(self._calls.ask(self._upload.vendor_id), self._calls.status)
+        """Ask the vendor; one that it has deleted by now has ended."""
+        try:
+            status = self._session.answer(self._calls.ask(self._upload.vendor_id), self._calls.status)
+        except RejectedError as err:
+            if not is_gone(err, self._session.account.vendor):
+                raise
+            return UploadState.ENDED
         if status.reason:
             log.warning("The upload %s ended early: %s", self._upload.vendor_id, status.reason)
         return status.state
+
+    def _cancelled(self) -> UploadState:
+        """Cancel an upload that the vendor was never told to begin, so that it never is; return what it is then.
+
+        Raises:
+            CrmError: It waits to begin as before: a process that was left behind may still tell the vendor.
+        """
+        try:
+            self._session.answer(self._calls.cancel(self._upload.vendor_id), self._calls.status)
+        except RejectedError:
+            if (state := self._state()) is UploadState.OPEN:
+                raise
+            return state
+        return self._state()
 
     def _claimed(self, at_once: int) -> Iterator[list[ClaimedRow]]:
         """Yield the rows whose claims have not ended."""

@@ -10,9 +10,11 @@ from functools import partial
 
 import pandas as pd
 import pytest
+import requests
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowException
 
+from airflow_provider_crm.client.retry import RetryRules
 from airflow_provider_crm.database.schema import changes, field_states, uploads
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.push.uploads import RowUpload
@@ -206,6 +208,27 @@ def test_a_worker_that_dies_before_the_file_is_sent(org, ledger_conn_id, monkeyp
         max(Counter(one.record_id for one in org.sandbox.audit.writes if one.record_id in org.ids[20:]).values()) == 1
     )
     assert sorted(one.stage for one in rows_of(uploads, ledger_conn_id)) == ["abandoned", "ended"]
+
+
+def test_a_job_that_is_never_begun(org, ledger_conn_id):
+    """The word to begin never arrives: the next segment cancels the job, and sends its rows by calls."""
+    org.sandbox.script(faults=["reset_before"] * RetryRules().attempts, method="PATCH", path=JOB)
+    runs = run_to_end(lambda: operator(org.frame(), ledger_conn_id=ledger_conn_id))
+    assert (len(runs), runs[-1].error, runs[-1].report["outcomes"]) == (2, None, {"updated": ROWS})
+    assert org.is_as_of(1)
+    assert len(org.calls("POST", "/composite")) > ROWS / 200
+
+
+def test_a_job_that_salesforce_has_deleted(org, ledger_conn_id):
+    """The records are read all the same."""
+    first = Run()
+    first.of(operator(org.frame(), ledger_conn_id=ledger_conn_id).execute)
+    headers = {"Authorization": f"Bearer {org.org.access_token}"}
+    assert requests.get(org.sandbox.url + JOB, headers=headers, timeout=60).json()["state"] == "JobComplete"
+    assert requests.delete(org.sandbox.url + JOB, headers=headers, timeout=60).ok
+    later = Run()
+    later.of(partial(operator(org.frame(), ledger_conn_id=ledger_conn_id).resume, **first.deferred.kwargs))
+    assert (later.error, later.report["outcomes"]) == (None, {"updated": ROWS})
 
 
 @pytest.mark.parametrize("kept_by", [{"capture_before": True}, {"verify_echo": False}, {"upload_after": None}])
