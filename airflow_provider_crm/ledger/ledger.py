@@ -37,7 +37,7 @@ from airflow_provider_crm.ledger.on_record import (
     lock_claimed,
     log_line,
     of_records,
-    read_claimed,
+    read_held,
     read_rejections,
     read_states,
     store_rejections,
@@ -49,7 +49,7 @@ from airflow_provider_crm.ledger.statements import LOG, forget, observe, release
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
 from airflow_provider_crm.ledger.tries import begin_try, end_try
 from airflow_provider_crm.ledger.unchanged import confirm_unchanged, parts_to_compare
-from airflow_provider_crm.ledger.uploads import LONGEST, Uploads
+from airflow_provider_crm.ledger.uploads import HELD, LONGEST, Uploads
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -335,15 +335,18 @@ class Ledger:
         other.token, other.run_key = upload.claim_token, upload.run_key
         return other
 
-    def claimed_rows(self, after: str, at_once: int) -> list[ClaimedRow]:
-        """Return the next rows that this try has claimed, by record id, as they were claimed.
+    def held_rows(self, after: str, at_once: int) -> list[ClaimedRow]:
+        """Return the next rows that are held for the upload of this try, by record id, as they were claimed.
+
+        Rows of calls that were on their way are not among them: these are left to their leases.
 
         Args:
             after: Record id of the last row before them; empty for the first ones.
             at_once: Number of rows at most.
         """
         with self._transaction() as connection:
-            return read_claimed(connection, self._account, self.token, after, at_once, self.hashes)
+            until = self._database.now(connection) + HELD
+            return read_held(connection, (self._account, self.token), after, at_once, until=until, hashes=self.hashes)
 
     def stored_form(self, key: str, value: str) -> str:
         """Return the form in which a value is stored: a hash, for the fields that were named for it."""

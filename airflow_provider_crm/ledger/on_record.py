@@ -97,21 +97,29 @@ def claimed_records(connection: Connection, account: str, token: str, records: I
     return frozenset(connection.execute(query, of_records(account, records, of_token=token)).scalars())
 
 
-def read_claimed(  # noqa: PLR0917 - a place in a list
-    connection: Connection, account: str, token: str, after: str, at_once: int, hashes: FieldHashes
+def read_held(
+    connection: Connection,
+    holder: tuple[str, str],
+    after: str,
+    at_once: int,
+    *,
+    until: dt.datetime,
+    hashes: FieldHashes,
 ) -> list[ClaimedRow]:
-    """Read the next rows that are claimed with a token, in the order of their record ids.
+    """Read the next rows that are claimed with a token for longer than a moment, in the order of their record ids.
 
     Args:
         connection: In a transaction.
-        account: Whose ledger.
-        token: Whose claims.
+        holder: Account and token.
         after: Record id of the last row before them.
         at_once: Number of rows at most.
+        until: The moment.
         hashes: The form in which values are stored.
     """
+    account, token = holder
     names = ("record_id", "field", "claim_value", "claim_as_of", "known", "value")
-    mine = (field_states.c.account == account) & (field_states.c.claim_token == token)
+    of_holder = (field_states.c.account == account) & (field_states.c.claim_token == token)
+    mine = of_holder & (field_states.c.claimed_until > until)
     ids = sa.select(field_states.c.record_id).distinct().where(mine, field_states.c.record_id > after)
     some = ids.order_by(field_states.c.record_id).limit(at_once).subquery()
     query = sa.select(*(field_states.c[name] for name in names)).where(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST = dt.timedelta(days=1)
 """How long the claims of an upload keep others away."""
+HELD = dt.timedelta(hours=1)
+"""A claim that lasts longer still is held for an upload: that of a call never does."""
 
 
 class UploadStage(enum.StrEnum):

@@ -112,7 +112,7 @@ class _Ending:
                 raise running(self._session, upload.vendor_id, upload.rows, upload.opened)
             return False
         batch = self._session.account.vendor.batch_read
-        for rows in self._claimed(_AT_ONCE if batch is None else batch.largest):
+        for rows in self._held(_AT_ONCE if batch is None else batch.largest):
             self._settle(rows)
         self._uploads.end(upload.claim_token, self.landed)
         log.info("Of %s rows that were uploaded, %s are in the CRM.", f"{upload.rows:,}", f"{self.landed:,}")
@@ -144,16 +144,16 @@ class _Ending:
             return state
         return self._state()
 
-    def _claimed(self, at_once: int) -> Iterator[list[ClaimedRow]]:
-        """Yield the rows whose claims have not ended."""
+    def _held(self, at_once: int) -> Iterator[list[ClaimedRow]]:
+        """Yield the rows that are held for the upload."""
         after = ""
-        while rows := self._ledger.claimed_rows(after, at_once):
+        while rows := self._ledger.held_rows(after, at_once):
             after = rows[-1].record_id
             yield rows
 
     def _give_back(self) -> None:
         """End the claims of rows of which none was sent."""
-        for rows in self._claimed(_AT_ONCE):
+        for rows in self._held(_AT_ONCE):
             self._ledger.release([row.record_id for row in rows])
 
     def _settle(self, rows: Sequence[ClaimedRow]) -> None:

@@ -18,6 +18,7 @@ from airflow_provider_crm.client.session import Session
 from airflow_provider_crm.clock import Clock
 from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.hooks.ledger import ledger_database
+from airflow_provider_crm.ledger.uploads import HELD
 from airflow_provider_crm.operators.opportunity import UpdateOpportunityOperator
 from tests.commands.command_line import run_command
 
@@ -108,9 +109,9 @@ class Run:
 
 
 def pass_the_lease(ledger_conn_id):
-    """Let the claims of a dead worker run out."""
+    """Let the claims of a dead worker run out, but for those of rows that are held for an upload."""
     engine = ledger_database(ledger_conn_id).engine
-    claimed = field_states.c.claimed_until.is_not(None)
+    claimed = field_states.c.claimed_until < dt.datetime.now(dt.UTC) + HELD
     with engine.begin() as connection:
         connection.execute(sa.update(field_states).where(claimed).values(claimed_until=NOW - dt.timedelta(days=365)))
     engine.dispose()
