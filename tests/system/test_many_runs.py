@@ -313,18 +313,22 @@ def test_what_landed_is_what_was_told(runs, killed, told, deals, sandbox):
     assert sum(beyond.values()) <= len(killed) * 64 * len(FIELDS)
 
 
-def test_counts_of_runs_are_those_of_the_change_log(killed, reports, told):
+def test_counts_of_runs_are_those_of_the_change_log(killed, ledger, reports, told):
     """A run that was not killed reports as many rows as updated as it has records in the log.
 
-    Unknown is only what a killed try had claimed, and a newer run took over.
+    Unknown is only what a killed try had claimed, and a newer run took over. Failed is only what another try of the run
+    took up again, as after a moment in which the machine was too busy to answer.
     """
     rows = defaultdict(set)
     for key, record, _ in told["updated"]:
         rows[key].add(record)
     for key in reports.keys() - killed:
         assert reports[key].get("updated", 0) == len(rows[key]), key
-    assert set(told) <= {"updated", "unchanged", "unknown"}
+    assert set(told) <= {"updated", "unchanged", "unknown", "failed"}
     assert {key for key, _, _ in told["unknown"]} <= killed
+    with ledger.connect() as connection:
+        retried = set(connection.execute(sa.text("SELECT run_key FROM crm_runs WHERE tries > 1")).scalars())
+    assert {key for key, _, _ in told["failed"]} <= retried
 
 
 def test_stale_is_said_only_of_rows_that_newer_data_has_overtaken(runs, reports, deals):
