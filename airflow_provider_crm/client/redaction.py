@@ -68,8 +68,8 @@ class Redactor:
         text = hidden(str(err), secrets)
         err.field_errors = {name: hidden(message, secrets) for name, message in err.field_errors.items()}
         err.code = hidden(err.code, secrets)
-        is_json = call is not None and call.content_type == JSON  # a file has no hidden fields
-        if call is not None and is_json and (values := sent_values(call.body, self._hidden)):
+        body = call.body if call is not None and call.content_type == JSON else None  # a file has no hidden fields
+        if values := sent_values(body, self._hidden):
             text = without_values(text, values)
             err.field_errors = {name: without_values(message, values) for name, message in err.field_errors.items()}
             err.code = without_values(err.code, values) if err.status is not None else err.code
