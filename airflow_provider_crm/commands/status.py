@@ -12,8 +12,9 @@ from airflow_provider_crm.commands.endings import one_sentence
 from airflow_provider_crm.commands.ledgers import dags_in, readable_ledger
 from airflow_provider_crm.commands.printing import is_for_programs, print_object, print_rows, print_title
 from airflow_provider_crm.commands.runs import RUN_COLUMNS, run_row, with_states
-from airflow_provider_crm.queries.attention import attention
+from airflow_provider_crm.queries.attention import RHYTHM, attention, used_budgets
 from airflow_provider_crm.queries.runs import Runs
+from airflow_provider_crm.queries.syncs import syncs
 
 if TYPE_CHECKING:
     from airflow_provider_crm.queries.attention import AttentionItem
@@ -25,10 +26,12 @@ _ATTENTION_COLUMNS = ("kind", "subject", "text", "account", "at")
 def status(args: Namespace) -> None:
     """Print what the overview of the page shows, for all Dags."""
     with one_sentence(), readable_ledger(args.ledger_conn_id) as connection:
-        dags = dags_in(connection)
+        dags, now = dags_in(connection), Clock().now()
         found = Runs(connection, dags)
+        known, used = syncs(connection, dags, now - RHYTHM), used_budgets(connection, dags, now)
+        items = attention(connection, dags, now, known=known, used=used)
         parts: dict[str, list[dict[str, Any]]] = {
-            "needs_attention": [_attention_row(item) for item in attention(connection, dags, Clock().now())],
+            "needs_attention": [_attention_row(item) for item in items],
             "accounts": [{"account": one.name, "runs": one.runs, "last_at": one.last_at} for one in found.accounts()],
             "last_runs": [run_row(run) for run in with_states(found.latest(limit=args.limit))],
         }

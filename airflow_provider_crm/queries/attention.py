@@ -15,7 +15,6 @@ from airflow_provider_crm.queries.refusals import ReturningRefusal, drift, retur
 from airflow_provider_crm.queries.run_keys import RunKey
 from airflow_provider_crm.queries.runs import Runs
 from airflow_provider_crm.queries.schedules import DagSchedule, schedules
-from airflow_provider_crm.queries.syncs import syncs
 from airflow_provider_crm.queries.task_states import with_task_states
 from airflow_provider_crm.queries.values import field_label
 from airflow_provider_crm.report.cures import cure
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 RHYTHM = dt.timedelta(days=30)
 RECENT = dt.timedelta(days=7)
-_BUDGET_WINDOW = dt.timedelta(days=2)
+_RECENT_USE = dt.timedelta(days=2)
 _LATE_INTERVALS = 2
 _LEAST_DELAY = dt.timedelta(hours=1)
 _NEARLY_USED = 0.9
@@ -78,8 +77,20 @@ class AttentionItem:
     plan_id: str | None = None
 
 
+def used_budgets(connection: Connection, dags: Collection[str], now: dt.datetime) -> list[AccountBudget]:
+    """Return the budgets of the accounts, as the runs of a week used them."""
+    latest = Runs(connection, dags).last_of_accounts(now - RECENT)
+    return of_accounts(latest, windows(connection, now), now)
+
+
 def attention(
-    connection: Connection, dags: Collection[str], now: dt.datetime, *, asks: Collection[str] | None = None
+    connection: Connection,
+    dags: Collection[str],
+    now: dt.datetime,
+    *,
+    known: Collection[Sync],
+    used: Iterable[AccountBudget],
+    asks: Collection[str] | None = None,
 ) -> list[AttentionItem]:
     """Return what needs a person, the most urgent kind first.
 
@@ -87,11 +98,11 @@ def attention(
         connection: To the ledger.
         dags: Ids of the Dags that the reader may read.
         now: The present.
+        known: The syncs that ran since `RHYTHM`.
+        used: The budgets of the accounts, from `used_budgets`.
         asks: Ids of the Dags whose questions the reader may see; default: all of `dags`.
     """
-    runs = Runs(connection, dags)
-    known = syncs(connection, dags, now - RHYTHM)
-    latest = with_task_states(runs.last_of(known))
+    latest = with_task_states(Runs(connection, dags).last_of(known))
     return [
         *_plans(connection, dags if asks is None else asks),
         *_failed(latest),
@@ -99,7 +110,7 @@ def attention(
         *_refused(connection, dags),
         *_invalid(connection, dags, latest),
         *_drift(connection, dags, now),
-        *_budgets(of_accounts(runs.last_of_accounts(now - _BUDGET_WINDOW), windows(connection, now), now)),
+        *_budgets(one for one in used if one.run.started_at >= now - _RECENT_USE),
     ]
 
 

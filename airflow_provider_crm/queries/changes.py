@@ -132,7 +132,8 @@ class RunChanges:
 
     def reasons(self) -> list[CountedReason]:
         """Return the reasons of the rows that did not land, with their numbers, as far as they are searched."""
-        found = self._refused_rows(bound=SEARCHED, text="").subquery()
+        rows = self._refused_rows(bound=SEARCHED, text="")
+        found = rows.with_only_columns(*(rows.selected_columns[name] for name in CountedReason._fields[:-1])).subquery()
         names = (found.c.outcome, found.c.code, found.c.reason)
         query = sa.select(*names, sa.func.count()).group_by(*names)
         return [CountedReason(*row) for row in self._connection.execute(query)]

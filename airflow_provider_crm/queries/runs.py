@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_crm.budget.usage import BudgetUse
-from airflow_provider_crm.database.dialects import dialect_of
 from airflow_provider_crm.database.schema import plans, runs, tries
 from airflow_provider_crm.queries.expressions import of_dags
 from airflow_provider_crm.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
@@ -27,19 +26,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.queries.syncs import Sync
 
-_REPORTED = (
-    "outcomes",
-    "rows",
-    "calls",
-    "seconds",
-    "plan_id",
-    "rejects_path",
-    "budget",
-    "guardrails",
-    "warnings",
-    "ended_early",
-    "causes",
-)
 _LAST_OF_AN_ACCOUNT = 20
 _RUNNING = 20
 ALL_RUNS = RunFilter()
@@ -161,7 +147,7 @@ class Runs:
         """Return the runs that began last, newest first."""
         order = (runs.c.started_at.desc(), runs.c.account.desc(), runs.c.run_key.desc())
         selected = sa.select(runs.c.run_key, runs.c.account).where(*self._conditions(wanted))
-        # Only the reports of this page are parsed: a database would else parse all of them before it sorts.
+        # Only the reports of this page are read: a database would else read all of them before it sorts.
         page = selected.order_by(*order).limit(limit).offset(offset).subquery()
         query = self._query().join(page, (page.c.run_key == runs.c.run_key) & (page.c.account == runs.c.account))
         return self._read(query.order_by(*order))
@@ -243,11 +229,9 @@ class Runs:
         return of_dags(self._connection, run_key, self._dags)
 
     def _query(self) -> sa.Select[Any]:
-        member = dialect_of(self._connection).json_member
-        parts = [member(runs.c.report, name).label(name) for name in _REPORTED]
-        names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at", "progress")
+        names = ("run_key", "account", "as_of", "tries", "started_at", "finished_at", "progress", "report")
         applies = sa.exists().where(plans.c.applied_by == runs.c.run_key).label("applies_plan")
-        return sa.select(*(runs.c[name] for name in names), *parts, applies).where(self._readable)
+        return sa.select(*(runs.c[name] for name in names), applies).where(self._readable)
 
     def _read(self, query: sa.Select[Any]) -> list[Run]:
         return [run for row in self._connection.execute(query) if (run := _run(row)) is not None]
@@ -257,6 +241,7 @@ def _run(row: Row[Any]) -> Run | None:
     key = RunKey.parse(row.run_key)
     if key is None:
         return None
+    report = json.loads(row.report or "{}")
     return Run(
         run_key=row.run_key,
         key=key,
@@ -265,17 +250,17 @@ def _run(row: Row[Any]) -> Run | None:
         tries=row.tries,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        outcomes=outcomes_of(json.loads(row.outcomes or "{}")),
-        rows=None if row.rows is None else int(row.rows),
-        calls=None if row.calls is None else int(row.calls),
-        seconds=None if row.seconds is None else float(row.seconds),
-        plan_id=row.plan_id,
-        rejects_path=row.rejects_path,
-        budget=None if row.budget is None else BudgetUse.from_dict(json.loads(row.budget)),
-        guardrails=tuple(map(GuardrailCheck.from_dict, json.loads(row.guardrails or "[]"))),
-        warnings=tuple(json.loads(row.warnings or "[]")),
-        ended_early=row.ended_early,
-        codes=frozenset(cause["code"] for cause in json.loads(row.causes or "[]")),
+        outcomes=outcomes_of(report.get("outcomes", {})),
+        rows=report.get("rows"),
+        calls=report.get("calls"),
+        seconds=report.get("seconds"),
+        plan_id=report.get("plan_id"),
+        rejects_path=report.get("rejects_path"),
+        budget=None if (budget := report.get("budget")) is None else BudgetUse.from_dict(budget),
+        guardrails=tuple(map(GuardrailCheck.from_dict, report.get("guardrails") or ())),
+        warnings=tuple(report.get("warnings") or ()),
+        ended_early=report.get("ended_early"),
+        codes=frozenset(cause["code"] for cause in report.get("causes") or ()),
         applies_plan=bool(row.applies_plan),
         progress=None if row.progress is None else RunProgress.from_dict(json.loads(row.progress)),
     )

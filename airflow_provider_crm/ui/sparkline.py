@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from airflow_provider_crm.queries.trends import DayCounts
-
-if TYPE_CHECKING:
-    from airflow_provider_crm.queries.trends import Trend
+from airflow_provider_crm.queries.syncs import DayCounts, Sync
 
 DAYS = 30
 STEP, HEIGHT = 6, 32
@@ -28,13 +24,13 @@ class DayBar:
     unanswered: float
 
 
-def sparkline(trend: Trend, today: dt.date) -> list[DayBar]:
+def sparkline(sync: Sync, today: dt.date) -> list[DayBar]:
     """Return a bar for each of the last 30 days with rows, the highest as high as the drawing."""
     found = []
-    highest = max((_rows(counts) for counts in trend.days.values()), default=0)
+    highest = max((_rows(counts) for counts in sync.days.values()), default=0)
     for number in range(DAYS):
         day = today - dt.timedelta(days=DAYS - 1 - number)
-        counts = trend.days.get(day)
+        counts = sync.days.get(day)
         if counts is not None and _rows(counts):
             parts = [counts.landed, counts.refused, counts.unanswered]
             heights = [max(rows / highest * HEIGHT, _LEAST) if rows else 0.0 for rows in parts]

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_crm.queries.attention import attention
+from airflow_provider_crm.queries.attention import RHYTHM, attention, used_budgets
+from airflow_provider_crm.queries.syncs import syncs
 from airflow_provider_crm.report.verdict import VerdictWord
 
 from .conftest import CLOSE, NOW
@@ -20,9 +21,15 @@ KEY = "sales_sync/t/r"
 DAY = dt.timedelta(days=1)
 
 
+def attention_now(reading, dags, now, asks=None):
+    """What needs a person, as the overview asks for it."""
+    known, used = syncs(reading, dags, now - RHYTHM), used_budgets(reading, dags, now)
+    return attention(reading, dags, now, known=known, used=used, asks=asks)
+
+
 def items(reading, month, dags=DAGS):
     """What needs a person at the end of the month, by kind and subject."""
-    return {(item.kind.value, item.subject): item for item in attention(reading, dags, month.now)}
+    return {(item.kind.value, item.subject): item for item in attention_now(reading, dags, month.now)}
 
 
 def section(page, name):
@@ -63,7 +70,7 @@ def test_only_dags_of_the_reader_need_them(reading, month):
     kinds = {key[0] for key in items(reading, month, {SCORES})}
     assert kinds == {"last run", "overdue", "not kept by the CRM"}
     assert items(reading, month, {"other"}) == {}
-    asked_nothing = attention(reading, DAGS, month.now, asks=())
+    asked_nothing = attention_now(reading, DAGS, month.now, asks=())
     assert "plan waits" not in {item.kind.value for item in asked_nothing}
 
 
@@ -105,7 +112,7 @@ def test_a_schedule_decides_before_the_rhythm_does(log, reading, airflow_with_te
         for name, value in (usual | known).items():
             setattr(session.get(DagModel, "sales_sync"), name, value)
     try:
-        found = {item.kind.value for item in attention(reading, {"sales_sync"}, NOW)}
+        found = {item.kind.value for item in attention_now(reading, {"sales_sync"}, NOW)}
         assert ("overdue" in found) is overdue
     finally:
         with create_session() as session:

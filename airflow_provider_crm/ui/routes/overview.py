@@ -10,14 +10,13 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from airflow_provider_crm.queries.attention import AttentionItem, attention
-from airflow_provider_crm.queries.budgets import of_accounts, windows
+from airflow_provider_crm.queries.attention import RHYTHM, AttentionItem, attention, used_budgets
 from airflow_provider_crm.queries.changes import RunChanges
 from airflow_provider_crm.queries.run_filter import RunFilter
 from airflow_provider_crm.queries.runs import Run, Runs
+from airflow_provider_crm.queries.syncs import Sync, syncs
 from airflow_provider_crm.queries.task_states import with_task_states
 from airflow_provider_crm.queries.totals import Total
-from airflow_provider_crm.queries.trends import trends
 from airflow_provider_crm.ui.access import PageReader, ReaderDep, may_read_answers
 from airflow_provider_crm.ui.chart import HEIGHT, WIDTH, bars
 from airflow_provider_crm.ui.filters import RANGES, FilterDep, PageFilter
@@ -35,7 +34,7 @@ router = APIRouter()
 _RUNS_ON_A_PAGE = 25
 _BARS = 60
 _DOWNLOAD_SECONDS = 300.0
-_WEEK, _MONTH = dt.timedelta(days=7), dt.timedelta(days=30)
+_WEEK = dt.timedelta(days=7)
 _RUNNING_SINCE = dt.timedelta(days=3)
 
 
@@ -46,7 +45,7 @@ def overview(
 ) -> HTMLResponse:
     """Show what needs a person, what runs, the sums, trends and runs of a time, the budgets and the accounts."""
     now, offset = pages.pages.clock.now(), (page - 1) * _RUNS_ON_A_PAGE
-    wanted, month = chosen.runs(now), RunFilter(since=now - _MONTH)
+    wanted = chosen.runs(now)
     asks = frozenset(dag_id for dag_id in reader.dags if may_read_answers(user, dag_id))
     with pages.pages.ledger.connection() as connection:
         runs = Runs(connection, reader.dags)
@@ -55,13 +54,11 @@ def overview(
         latest = runs.latest(
             limit=max(_BARS, _RUNS_ON_A_PAGE) if page == 1 else _RUNS_ON_A_PAGE, offset=offset, wanted=wanted
         )
-        items = attention(connection, reader.dags, now, asks=asks)
-        used = of_accounts(runs.last_of_accounts(now - _WEEK), windows(connection, now), now)
-        by_day = trends(
-            connection, reader.dags, RunFilter(since=month.since, dag_id=wanted.dag_id, account=wanted.account)
-        )
+        used = used_budgets(connection, reader.dags, now)
+        known = syncs(connection, reader.dags, now - RHYTHM)
+        items = attention(connection, reader.dags, now, known=known, used=used, asks=asks)
         running = _running(runs, now)
-    charted = latest[:_BARS] if page == 1 else []
+    charted, shown = latest[:_BARS] if page == 1 else [], _by_refusals(known, wanted)
     return pages.page(
         "overview.html",
         accounts=[(one, _total(of_week, one.name)) for one in accounts],
@@ -72,14 +69,14 @@ def overview(
         bars=bars(charted[::-1]),
         highest=max((sum(run.outcomes.values()) for run in charted), default=0),
         size=(WIDTH, HEIGHT),
-        trends=[(one, days) for one in by_day if (days := sparkline(one, now.date()))],
+        trends=[(one, days) for one in shown if (days := sparkline(one, now.date()))],
         runs=with_task_states(latest[:_RUNS_ON_A_PAGE]),
         budgets=[one for one in used if chosen.account in ("", one.run.account)],
         page=page,
         page_size=_RUNS_ON_A_PAGE,
         chosen=chosen,
         ranges=RANGES,
-        dags=sorted({one.dag_id for one in by_day} | {chosen.dag} - {""}),
+        dags=sorted({one.dag_id for one in shown} | {chosen.dag} - {""}),
     )
 
 
@@ -91,6 +88,12 @@ def _total(runs: Sequence[AlikeRuns], account: str = "") -> Total:
 def _of_filter(items: Sequence[AttentionItem], chosen: PageFilter) -> list[AttentionItem]:
     """Return the items about the account that the reader chose; time and outcome do not hide what needs a person."""
     return [item for item in items if chosen.account in ("", item.account)]
+
+
+def _by_refusals(known: Sequence[Sync], wanted: RunFilter) -> list[Sync]:
+    """Return the syncs of the Dag and the account that the reader chose, those with most refused rows first."""
+    chosen = [one for one in known if wanted.dag_id in (None, one.dag_id) and wanted.account in (None, one.account)]
+    return sorted(chosen, key=lambda one: (-one.refused, -one.landed, one.dag_id, one.task_id))
 
 
 def _running(runs: Runs, now: dt.datetime) -> list[Run]:
