@@ -170,7 +170,7 @@ def connection_type(vendor: Vendor, hook_class_name: str) -> dict[str, Any]:
     return {
         "connection-type": vendor.name,
         "hook-class-name": hook_class_name,
-        "hook-name": vendor.display_name,
+        "hook-name": f"{vendor.display_name} opportunities",  # other providers have types of the vendor's name
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "login", "port"],
             "relabeling": {"password": vendor.api_key_label, "host": "Host (optional)"},
@@ -184,4 +184,6 @@ def _form_field(field: ExtraField) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": [field.type, "null"]}
     if field.secret:
         schema["format"] = "password"
+    if field.header is not None:
+        schema["enum"] = [*field.header.values, None]
     return {"label": field.label, "description": field.description, "schema": schema}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_crm.budget.stated import StatedLimit
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.credentials import Credentials
@@ -58,6 +60,7 @@ class Account:
         stated: The vendor's limit as the connection states it, where pacing starts; None to start without one.
         hidden: Names of fields whose values are never shown, beside those that the vendor calls personal.
         connection: Id of the Airflow connection, for messages; empty if the account has no connection.
+        settings: What the connection says for the vendor's settings, by key of `Vendor.extra`.
     """
 
     vendor: Vendor
@@ -70,6 +73,13 @@ class Account:
     stated: StatedLimit | None = None
     hidden: frozenset[str] = frozenset()
     connection: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def option_headers(self) -> dict[str, str]:
+        """The headers of every call that the settings choose."""
+        chosen = ((self.vendor.extra[name].header, text) for name, text in self.settings.items())
+        return {header.name: header.values[text] for header, text in chosen if header is not None}
 
     @property
     def key_digest(self) -> str:

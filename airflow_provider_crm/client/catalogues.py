@@ -45,7 +45,7 @@ class Catalogues:
         try:
             if paths not in self._fetched:
                 answers = [self._answer(call) for call in calls]
-                self._fetched[paths] = self._marked(vendor.catalogue(answers, self._settings()))
+                self._fetched[paths] = self._marked(vendor.catalogue(answers, self._account.settings))
             return self._fetched[paths]
         except RejectedError as err:
             msg = f"{vendor.display_name} at {self._account.origin} does not show the fields of the account: {err}"
@@ -77,12 +77,6 @@ class Catalogues:
             pages.append(self._fetch(following))
             following = call.next_page(pages[-1])
         return pages
-
-    def _settings(self) -> dict[str, str]:
-        """Return what the connection says for the vendor's own keys that are no secrets."""
-        known = self._account.vendor.extra
-        given = self._account.credentials.extra
-        return {key: value for key, value in given.items() if key in known and not known[key].secret}
 
     def _marked(self, catalogue: Catalogue) -> Catalogue:
         """Mark the fields whose values are hidden."""

@@ -176,7 +176,14 @@ class Session:
         Raises:
             CrmError: As for `write`, about the call as a whole; `maybe_written` if an attempt got no answer.
         """
-        shared = SharedCall(calls, record_ids, self.account.vendor, self._redactor, is_compared=is_compared)
+        shared = SharedCall(
+            calls,
+            record_ids,
+            self.account.vendor,
+            self._redactor,
+            options=self.account.option_headers,
+            is_compared=is_compared,
+        )
         try:
             return self._answered(
                 shared.call,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.client.redaction import redacted
 from airflow_provider_crm.client.transport_errors import NOT_SENT
 from airflow_provider_crm.exceptions import CrmError, IgnoredError, TransientError
-from airflow_provider_crm.vendors.calls import BatchRow, Call
+from airflow_provider_crm.vendors.calls import NOTHING, BatchRow, Call
 from airflow_provider_crm.vendors.encoding import check_record_id
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class SharedCall:
         record_ids: The opportunity of each row; each occurs once.
         vendor: The vendor.
         redactor: Takes secrets out of answers.
+        options: The headers that the connection's settings choose.
         is_compared: Whether the values are compared with what the records hold afterwards.
 
     Attributes:
@@ -59,6 +60,7 @@ class SharedCall:
         vendor: Vendor,
         redactor: Redactor,
         *,
+        options: Mapping[str, str] = NOTHING,
         is_compared: bool = True,
     ) -> None:
         route = calls[0].route
@@ -71,10 +73,11 @@ class SharedCall:
         self._rows = batch_rows(calls, record_ids)
         self._vendor = vendor
         self._redactor = redactor
+        body = batch.join(self._rows)
         self.call = Call(
             batch.method,
             batch.path,
-            body=batch.join(self._rows),
+            body=batch.with_options(body, options) if options and batch.with_options is not None else body,
             fields=calls[0].fields,
             route=calls[0].route,
             cost=batch.cost + batch.cost_per_row * len(calls),

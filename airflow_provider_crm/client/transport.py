@@ -47,6 +47,7 @@ class Signature(AuthBase):
         self.origin = origin_of(account)
         self._own = f"{self.origin}/"
         self._authentication = account.vendor.authentication(account.credentials)
+        self._options = account.option_headers
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign a request that `requests` has prepared."""
@@ -69,7 +70,7 @@ class Signature(AuthBase):
         if self._account.tokens is not None:
             fetched = Credentials(extra={"access_token": self._account.tokens.token()})
             authentication = vendor.authentication(fetched)
-        for name, value in authentication.headers.items():
+        for name, value in (*self._options.items(), *authentication.headers.items()):
             request.headers[name] = value
         return request
 

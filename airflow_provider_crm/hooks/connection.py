@@ -112,8 +112,9 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
     extra = _extra(connection, vendor, problems)
     credentials = Credentials(
         api_key=connection.password or None,
-        extra={key: str(extra[key]) for key in vendor.extra if extra.get(key)},
+        extra={key: str(extra[key]) for key, one in vendor.extra.items() if extra.get(key) and not one.setting},
     )
+    settings = _settings(extra, vendor, problems)
     _mask(credentials)
     problems += vendor.authentication(credentials).problems
     problems += [
@@ -137,6 +138,7 @@ def account_of(connection: Connection, vendor: Vendor) -> Account:
         stated=stated,
         hidden=hashed_fields(),
         connection=str(connection.conn_id),
+        settings=settings,
     )
 
 
@@ -151,7 +153,8 @@ def _in_own_form(connection: Connection, vendor: Vendor, adopt: Adopt, problems:
     parts = ForeignConnection(connection.host or "", connection.login or "", connection.password or "", foreign)
     own = adopt(parts)
     problems += own.problems
-    extra = {key: foreign[key] for key in COMMON_EXTRA if key in foreign} | dict(own.extra)
+    ours = (*COMMON_EXTRA, *(key for key, one in vendor.extra.items() if one.setting))
+    extra = {key: foreign[key] for key in ours if key in foreign} | dict(own.extra)
     made = copy(connection)
     made.conn_type, made.host, made.password = vendor.name, own.host, own.password or None
     made.extra = json.dumps(extra)
@@ -177,6 +180,16 @@ def _extra(connection: Connection, vendor: Vendor, problems: list[str]) -> dict[
     if unknown:
         problems.append(f"its extra has unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
     return extra
+
+
+def _settings(extra: Mapping[str, Any], vendor: Vendor, problems: list[str]) -> dict[str, str]:
+    """Return what the connection says for the vendor's settings."""
+    settings = {key: str(extra[key]) for key, one in vendor.extra.items() if one.setting and extra.get(key)}
+    for key, text in settings.items():
+        header = vendor.extra[key].header
+        if header is not None and text not in header.values:
+            problems.append(f"extra.{key} is {text!r}; write {' or '.join(map(repr, header.values))}, or leave it out")
+    return settings
 
 
 def _sent_in_headers(credentials: Credentials, vendor: Vendor) -> list[tuple[str, str]]:

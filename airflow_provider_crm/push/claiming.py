@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_crm.push.rules import PushRules
     from airflow_provider_crm.push.run_ledger import RunLedger
     from airflow_provider_crm.push.stops import Stops
+    from airflow_provider_crm.vendors.calls import BatchCall
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.encoding import Writes
 
@@ -106,7 +107,10 @@ class RowClaimer:
             ready = [item for item in prepared if not isinstance(item, Outcome)] if known else prepared
             in_place, changed = self._compared(cast("list[PreparedRow]", ready))
             yield from all_unchanged(in_place)
-            at_once = self._rows_at_once(changed)
+            batch_call = batch_of(self._vendor.write_calls(tuple(changed[0][1].names))) if changed else None
+            at_once = self._rows_at_once(batch_call)
+            if batch_call is not None and batch_call.together is not None:
+                changed = _grouped(changed, batch_call.together)
             for first in range(0, len(changed), at_once):
                 postponed, _ = yield from self._claimed(postponed + changed[first : first + at_once])
                 yield None
@@ -117,9 +121,8 @@ class RowClaimer:
             if postponed:
                 yield Pause(min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE), seconds)
 
-    def _rows_at_once(self, rows: Sequence[PreparedRow]) -> int:
+    def _rows_at_once(self, batch: BatchCall | None) -> int:
         """Return how many rows to claim at once: as many as fill some calls, if such rows share calls."""
-        batch = batch_of(self._vendor.write_calls(tuple(rows[0][1].names))) if rows else None
         if batch is None:
             return ROWS_AT_ONCE if self._compares else 1
         return batch.largest * max(1, _SHARING_ROWS_AT_ONCE // batch.largest)
@@ -212,6 +215,21 @@ class RowClaimer:
             self._ledger.settle([RowResult(job, outcome, cause=err)])
             return outcome
         return job
+
+
+def _grouped(rows: list[PreparedRow], key: str) -> list[PreparedRow]:
+    """Return rows with the same value of a key side by side; the rows of a record keep their order."""
+    if not all(key in writes.names for _, writes in rows):
+        return rows
+    groups: dict[str, list[PreparedRow]] = {}
+    of_record: dict[str, list[PreparedRow]] = {}
+    for row in rows:
+        update, writes = row
+        group = of_record.get(update.record_id)
+        if group is None:
+            group = of_record[update.record_id] = groups.setdefault(writes.texts[key], [])
+        group.append(row)
+    return [row for group in groups.values() for row in group]
 
 
 def _is_outdated(update: Update, claim: Claim) -> bool:

@@ -227,9 +227,10 @@ class Batches:
 
     def _full(self, batch: BatchCall, jobs: list[Job]) -> Sequence[Batch]:
         """Return the calls of as many rows as fill them; rows that are too few for another one stay."""
-        calls = list(_fitting(batch, jobs))
+        complete = _complete(batch, jobs)
+        calls = list(_fitting(batch, jobs[:complete]))
         left = calls.pop() if len(calls) > 1 else ()
-        jobs[:] = left
+        jobs[:] = [*left, *jobs[complete:]]
         self._open_records.difference_update([job.update.record_id for sent in calls for job in sent])
         return calls
 
@@ -238,6 +239,17 @@ def sharing(jobs: Sequence[Job]) -> list[Batch]:
     """Return the calls of rows that were to share one, before the values that are in place were left out."""
     batches = Batches(first_alone=False)
     return [*(call for job in jobs for call in batches.add(job)), *batches.rest()]
+
+
+def _complete(batch: BatchCall, jobs: Sequence[Job]) -> int:
+    """Return how many of the first rows may go: the last ones wait for others that belong into their call."""
+    key = batch.together
+    if key is None or key not in jobs[-1].writes.names:
+        return len(jobs)
+    value, complete = jobs[-1].writes.texts[key], len(jobs) - 1
+    while complete and jobs[complete - 1].writes.texts.get(key) == value:
+        complete -= 1
+    return complete or len(jobs)
 
 
 def _fitting(batch: BatchCall, jobs: Sequence[Job]) -> Iterator[Batch]:

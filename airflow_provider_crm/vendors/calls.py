@@ -54,6 +54,10 @@ class BatchCall:
         cost: Units of the vendor's rate limit that the call costs.
         cost_per_row: Units that each of its rows costs.
         unverified: The call in its place where the values are not compared; None for the same call.
+        with_options: Takes the body and the headers that the connection's settings choose, and returns the body with
+            them in it. For a call whose parts do not inherit the headers of the call; None for every other one.
+        together: The key of which rows with the same value share a call, as far as they fit, because the vendor locks
+            more than the row itself; None if there is no such key.
     """
 
     method: str
@@ -66,6 +70,8 @@ class BatchCall:
     cost: int = 1
     cost_per_row: int = 0
     unverified: BatchCall | None = None
+    with_options: Callable[[str, Mapping[str, str]], str] | None = None
+    together: str | None = None
 
 
 class RecordPage(NamedTuple):

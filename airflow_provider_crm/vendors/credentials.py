@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class OptionHeader:
+    """A header of every call that a setting of the connection chooses.
+
+    Attributes:
+        name: Its name.
+        values: Its value for each text that the connection may say; no other is allowed.
+    """
+
+    name: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ExtraField:
     """One allowed key of a connection's extra, as the connection form shows it.
 
@@ -22,6 +35,8 @@ class ExtraField:
         type: Its type in the form.
         secret: Whether the form hides it.
         in_header: Whether it has only characters that an HTTP header can contain; a key of several lines has others.
+        setting: Whether it says how the account is used. All others are parts of the credentials, which no log shows.
+        header: The header that a setting chooses; None for none.
     """
 
     label: str
@@ -29,6 +44,8 @@ class ExtraField:
     type: str = "string"
     secret: bool = False
     in_header: bool = True
+    setting: bool = False
+    header: OptionHeader | None = None
 
 
 COMMON_EXTRA: Mapping[str, ExtraField] = {

@@ -80,7 +80,7 @@ class Vendor(Protocol):
         Args:
             answers: Body of each call of `catalogue_calls`, in order; of a call with `Call.next_page` a list with the
                 body of each page.
-            settings: What the connection says for the keys of `extra` that are no secrets.
+            settings: What the connection says for the keys of `extra` that are settings.
         """
         ...
 

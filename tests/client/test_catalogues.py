@@ -28,7 +28,7 @@ class Paged(type(VENDORS["raze"])):
     """A vendor whose people come in pages."""
 
     def __init__(self):
-        self.extra = {"owner": ExtraField("Owner", "."), "token": ExtraField("Token", ".", secret=True)}
+        self.extra = {"owner": ExtraField("Owner", ".", setting=True), "token": ExtraField("Token", ".", secret=True)}
 
     def catalogue_calls(self, names):
         """Ask for the account and for its people."""
@@ -42,7 +42,7 @@ class Paged(type(VENDORS["raze"])):
 def catalogues(pages):
     """Return the catalogues of an account that answers these pages, by cursor, and the calls that it gets."""
     calls = []
-    account = Account(Paged(), "https://crm.example", Credentials(extra={"owner": "ada", "token": "5ecret"}))
+    account = Account(Paged(), "https://crm.example", Credentials(extra={"token": "5ecret"}), settings={"owner": "ada"})
 
     def fetch(call):
         calls.append(call)

@@ -65,6 +65,7 @@ VERSIONS = {
     "68.0": "Winter '27",
 }
 _MOST_CALLS, _MOST_LARGE_CALLS = 25, 5
+_INHERITED = ("accept", "authorization")
 _CODES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "INVALID_OPERATION",
     HTTPStatus.UNAUTHORIZED: "INVALID_SESSION_ID",
@@ -189,7 +190,8 @@ class SalesforceApi:
     def _part(self, call: Mapping[str, Json], request: Request) -> Response:
         parts = urlsplit(str(call.get("url")))
         method = str(call.get("method"))
-        headers = {**request.headers, "content-type": "application/json"}
+        inherited = {name: request.headers[name] for name in _INHERITED if name in request.headers}
+        headers = {**inherited, "content-type": "application/json"}
         for name, value in (call.get("httpHeaders") or {}).items():
             headers[str(name).lower()] = str(value)
         inner = replace(

@@ -70,7 +70,9 @@ class HubSpot:
         "refresh_token": ExtraField(
             "OAuth refresh token", "The first one; its successors, if any, are stored in the ledger.", secret=True
         ),
-        NOTES_PROPERTY: ExtraField("Notes property", "The property that notes writes. Default: description."),
+        NOTES_PROPERTY: ExtraField(
+            "Notes property", "The property that notes writes. Default: description.", setting=True
+        ),
     }
 
     # Of all tokens together; answers to searches have no headers about limits.

@@ -15,11 +15,11 @@ from airflow_provider_crm.values.opportunity import Field, FieldValue
 from airflow_provider_crm.values.record_ids import path_segment
 from airflow_provider_crm.vendors.answers import body_of, member, objects_of, record_error
 from airflow_provider_crm.vendors.calls import BatchCall, BatchRead, Call, RecordPage, WriteCall
-from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField
+from airflow_provider_crm.vendors.credentials import Authentication, Credentials, ExtraField, OptionHeader
 from airflow_provider_crm.vendors.limits import Limits
 from airflow_provider_crm.vendors.salesforce import airflow_connection, batches, ids, paths
 from airflow_provider_crm.vendors.salesforce.errors import read_error
-from airflow_provider_crm.vendors.salesforce.fields import AMOUNT, FREE_PICKLISTS, OWN_FIELDS, read_catalogue
+from airflow_provider_crm.vendors.salesforce.fields import ACCOUNT, AMOUNT, FREE_PICKLISTS, OWN_FIELDS, read_catalogue
 from airflow_provider_crm.vendors.salesforce.limits import read_limits
 from airflow_provider_crm.vendors.salesforce.tokens import EXTRA, authentication
 from airflow_provider_crm.vendors.salesforce.uploads import upload_calls
@@ -73,7 +73,19 @@ class Salesforce:
         FREE_PICKLISTS: ExtraField(
             "Free picklists",
             "Names of picklists, with commas, that take values which they do not list. Restricted ones never do.",
-            in_header=False,
+            setting=True,
+        ),
+        "duplicate_rules": ExtraField(
+            "Duplicate rules",
+            "Write allow to save rows that a duplicate rule only warns of; without it they are refused.",
+            setting=True,
+            header=OptionHeader("Sforce-Duplicate-Rule-Header", {"allow": "allowSave=true"}),
+        ),
+        "assignment_rules": ExtraField(
+            "Assignment rules",
+            "Write off to let no assignment rule of the org change the owner of what a row writes.",
+            setting=True,
+            header=OptionHeader("Sforce-Auto-Assign", {"off": "FALSE"}),
         ),
     }
     stated_limits: Mapping[str, Limits] = {}
@@ -85,7 +97,14 @@ class Salesforce:
             "PATCH", paths.COLLECTION, batches.LARGEST_WRITE, batches.join_rows, split, shows_values=False
         )
         self._batch = BatchCall(
-            "POST", paths.COMPOSITE, batches.LARGEST_WRITE, batches.join_rows_and_read, split_read, unverified=plain
+            "POST",
+            paths.COMPOSITE,
+            batches.LARGEST_WRITE,
+            batches.join_rows_and_read,
+            split_read,
+            unverified=plain,
+            with_options=batches.with_options,
+            together=ACCOUNT,
         )
         self._upload = upload_calls(self)
         self.batch_read: BatchRead | None = BatchRead(

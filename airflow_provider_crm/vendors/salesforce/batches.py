@@ -6,7 +6,7 @@ Results have the order of the rows, and failed ones often no id: they are matche
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
@@ -44,6 +44,12 @@ def join_rows_and_read(rows: Sequence[BatchRow]) -> str:
     write = _part("PATCH", COLLECTION, _WRITE, join_rows(rows))
     read = _part("POST", COLLECTION_READ, _READ, _read_body([row.record_id for row in rows], keys))
     return f'{{"allOrNone": false, "compositeRequest": [{write}, {read}]}}'
+
+
+def with_options(body: str, headers: Mapping[str, str]) -> str:
+    """Return the body of `join_rows_and_read` with headers for its write: a part inherits none of the call."""
+    beginning = _beginning("PATCH")
+    return body.replace(beginning, f'{beginning}"httpHeaders": {json.dumps(dict(headers))}, ', 1)
 
 
 def read_records_call(record_ids: Sequence[str], keys: Sequence[str]) -> Call:
@@ -95,7 +101,11 @@ def split_records(vendor: Vendor, response: HttpResponse, record_ids: Sequence[s
 
 
 def _part(method: str, url: str, name: str, body: str) -> str:
-    return f'{{"method": "{method}", "url": "{url}", "referenceId": "{name}", "body": {body}}}'
+    return f'{_beginning(method)}"url": "{url}", "referenceId": "{name}", "body": {body}}}'
+
+
+def _beginning(method: str) -> str:
+    return f'{{"method": "{method}", '
 
 
 def _read_body(record_ids: Sequence[str], keys: Sequence[str]) -> str:

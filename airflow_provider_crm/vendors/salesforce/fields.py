@@ -13,7 +13,7 @@ from airflow_provider_crm.vendors.records import Json
 if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Record
 
-AMOUNT, CLOSE_DATE, CURRENCY, STAGE = "Amount", "CloseDate", "CurrencyIsoCode", "StageName"
+ACCOUNT, AMOUNT, CLOSE_DATE, CURRENCY, STAGE = "AccountId", "Amount", "CloseDate", "CurrencyIsoCode", "StageName"
 FREE_PICKLISTS = "free_picklists"
 """Key of the connection's extra: names of the free picklists that take any text."""
 

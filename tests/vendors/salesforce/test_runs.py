@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.vendors.salesforce import paths
 
 UPDATED, IGNORED, REJECTED, NOT_SENT = "updated", "ignored", "rejected", "not_sent"
@@ -205,3 +206,62 @@ def test_a_list_of_two_pages(opportunities):
     assert set(ids) <= set(listed)
     assert len(listed) == len(set(listed))
     assert len([call for call in opportunities.sent("GET") if call.path.startswith(paths.QUERY)]) >= 2
+
+
+def test_rows_of_one_account_share_a_call(opportunities):
+    """Salesforce locks a row's account, too: where rows name it, no two calls have rows of the same one."""
+    ids = opportunities.add(901)
+    accounts = [f"001000000000{number:03}AAA" for number in range(300)]
+    rows = [(one, {"AccountId": accounts[number % 300], "deal_value": number}) for number, one in enumerate(ids)]
+    outcomes = opportunities.write(rows)
+    assert {one.word for one in outcomes} == {UPDATED}
+    calls = [
+        {row["AccountId"] for row in call.body["compositeRequest"][0]["body"]["records"]}
+        for call in opportunities.sent("POST")
+    ]
+    assert len(calls) == 5
+    assert sum(map(len, calls)) == len(set().union(*calls)) == 300
+    assert [one.row for one in outcomes] == list(range(901))
+
+
+def test_rows_of_one_record_keep_their_order_whatever_their_account(opportunities):
+    """The last of the rows of a record counts, also if an earlier row names the account of other rows."""
+    first, *others = opportunities.add(4)
+    accounts = [f"00100000000000{number}AAA" for number in range(2)]
+    rows = [(one, {"AccountId": accounts[1], "deal_value": 1}) for one in others]
+    rows[1:1] = [(first, {"AccountId": accounts[0], "deal_value": 2})]
+    rows.append((first, {"AccountId": accounts[1], "deal_value": 3}))
+    assert set(opportunities.words(rows)) == {UPDATED}
+    assert opportunities.org.opportunity(first)["Amount"] == 3
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize(("extra", "expected"), [({}, REJECTED), ({"duplicate_rules": "allow"}, UPDATED)])
+def test_a_connection_may_allow_duplicates(opportunities, connect, count, extra, expected):
+    """The header goes with a row alone, and with the part of a joint call, which inherits none."""
+    ids = opportunities.add(1 + count)
+    opportunities.sandbox.set(salesforce_duplicate_ids=ids[1:])
+    opportunities.session = connect("crm_salesforce", extra=extra).session
+    assert opportunities.words(rows_of(ids, deal_value=7)) == [UPDATED, *[expected] * count]
+
+
+def test_assignment_rules_can_be_switched_off(opportunities, connect):
+    """The header has the value that Salesforce documents, in every call and in the part that writes."""
+    opportunities.session = connect("crm_salesforce", extra={"assignment_rules": "off"}).session
+    opportunities.words(rows_of(opportunities.add(3), deal_value=7))
+    writes = [call for call in opportunities.sent() if call.method in ("PATCH", "POST")]
+    assert {call.headers["sforce-auto-assign"] for call in writes} == {"FALSE"}
+    assert writes[-1].body["compositeRequest"][0]["httpHeaders"] == {"Sforce-Auto-Assign": "FALSE"}
+
+
+def test_an_unknown_option(connect):
+    """Only the values that are listed are taken, and the error lists them."""
+    with pytest.raises(ConfigurationError, match=r"extra\.duplicate_rules is 'yes'; write 'allow', or leave it out"):
+        connect("crm_salesforce", extra={"duplicate_rules": "yes"})
+
+
+def test_settings_are_no_secrets(connect):
+    """No log hides a setting's text, as it would if it was a part of the credentials."""
+    account = connect("crm_salesforce", extra={"free_picklists": "Region__c"}).session.account
+    assert account.settings == {"free_picklists": "Region__c"}
+    assert not [one for one in account.credentials.secrets() if "Region__c" in one]
