@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Json, Record
 
 
-def all_records(vendor: Vendor, fetch: Callable[[Call], Json], filters: Mapping[str, str]) -> Iterator[Record]:
+def all_records(
+    vendor: Vendor, fetch: Callable[[Call], Json], filters: Mapping[str, str], keys: Sequence[str] = ()
+) -> Iterator[Record]:
     """Yield all opportunities that match, page by page.
+
+    Args:
+        vendor: The vendor.
+        fetch: Sends a reading call, and returns its body.
+        filters: Parameters of the list.
+        keys: The keys that are needed; none for those that the vendor shows by itself.
 
     Raises:
         TransientError: A page is the same as an earlier one, or empty, and is not the last.
@@ -26,7 +34,7 @@ def all_records(vendor: Vendor, fetch: Callable[[Call], Json], filters: Mapping[
     seen = set[int]()
     number, cursor = 0, None
     while number == 0 or cursor is not None:
-        page = vendor.parse_page(fetch(vendor.list_call(filters, cursor, ())), cursor)
+        page = vendor.parse_page(fetch(vendor.list_call(filters, cursor, keys)), cursor)
         yield from page.records
         number, cursor = number + 1, page.cursor
         content = hash(tuple(str(record.get(vendor.id_key)) for record in page.records))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_provider_crm.database.dialects import BigSerial, UtcDateTime
 
-VERSION = 9
+VERSION = 10
 """The version of these tables; `crm_schema_version` has the version of the tables in a database."""
 REVISIONS = "crm_alembic_version"
 
@@ -133,6 +133,18 @@ record_names = sa.Table(
     sa.Column("name", sa.Text, comment="Its name for people; null if the CRM shows none."),
     sa.Column("seen_at", UtcDateTime, nullable=False, comment="When the CRM showed it."),
     comment="Names of opportunities, where [crm] keep_deal_names allows to keep them.",
+)
+
+record_ids = sa.Table(
+    "crm_record_ids",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True, comment="Vendor, host and organization, joined by colons."),
+    sa.Column("field", sa.Text, primary_key=True, comment="The vendor's key of the field."),
+    sa.Column("value", sa.Text, primary_key=True, comment="A value of it: the key of the warehouse."),
+    sa.Column("record_id", sa.Text, nullable=False, comment="The vendor's id of the one opportunity that has it."),
+    sa.Column("seen_at", UtcDateTime, nullable=False, comment="When the CRM showed that."),
+    sa.Index("crm_record_ids_record", "account", "record_id"),
+    comment="Record ids by key, as far as id_field has found them.",
 )
 
 uploads = sa.Table(

@@ -43,6 +43,7 @@ from airflow_provider_crm.ledger.on_record import (
     store_rejections,
 )
 from airflow_provider_crm.ledger.overtaken import log_overtaken
+from airflow_provider_crm.ledger.record_ids import RecordIds
 from airflow_provider_crm.ledger.record_names import forget_names, store_names, unnamed_records
 from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, release, renew
@@ -83,6 +84,7 @@ class Ledger:
         run_key: The same.
         token: Whose claims these are: another one for each try.
         uploads: The uploads of the account.
+        record_ids: The record ids of the account, by key.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Ledger:
         self.keeps_names = keeps_names
         self.token = uuid.uuid4().hex
         self.uploads = Uploads(database, account)
+        self.record_ids = RecordIds(database, account)
         self._try = 1
 
     def open(self, as_of: dt.datetime | None, *, resumed: bool = False) -> None:
@@ -274,6 +277,7 @@ class Ledger:
             with self._transaction() as connection:
                 lock_claimed(connection, self._account, self.token, gone, whole=gone)
                 forget(connection, self._account, gone)
+            self.record_ids.forget(gone)
 
     def states(self, records: Iterable[str]) -> dict[FieldKey, FieldState]:
         """Read the state of each field of these records; at most some hundreds of records at once."""

@@ -82,6 +82,7 @@ class UpdateOpportunityOperator(DataRows, OpportunityOperator):
         others = {
             "data": self.data,
             "id_column": self.id_column or None,
+            "id_field": self.id_field,
             "fields": self.fields or None,
             "as_of": self.as_of,
             "guardrails": self.guardrails,

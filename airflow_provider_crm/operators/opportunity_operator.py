@@ -39,9 +39,14 @@ class OpportunityOperator(SegmentedOperator):
 
     Args:
         crm_conn_id: Connection to the CRM; its type chooses the vendor.
-        id_column: Column with the vendor's id of the opportunity; one row per opportunity.
+        id_column: Column with the vendor's id of the opportunity, or with a key of the warehouse; one row per
+            opportunity.
         fields: Field by column: a canonical name (`deal_value` in major units, `deal_currency`, `stage`, `date_won`,
             `notes`, `responsible_user_id`) or the vendor's own.
+        id_field: The field of the CRM whose values `id_column` has, such as `warehouse_deal_key`. Each key is looked
+            up once, and the ledger remembers its record id. Left out, the column has the vendor's own ids.
+        on_missing: What becomes of a row whose key no opportunity has: "error" (`rejected`, code `NOT_FOUND`) or "skip"
+            (`skipped`, no failure).
         timezone: IANA zone in which dates are meant; default: the connection's. Without either, a date is never cut
             from a point in time.
         nulls: Meaning of a missing value: "skip" leaves the field alone, "clear" empties it, "error" refuses the row;
@@ -82,6 +87,7 @@ class OpportunityOperator(SegmentedOperator):
     template_fields: Sequence[str] = (
         "crm_conn_id",
         "id_column",
+        "id_field",
         "fields",
         "timezone",
         "nulls",
@@ -107,6 +113,8 @@ class OpportunityOperator(SegmentedOperator):
         crm_conn_id: str,
         id_column: str,
         fields: Mapping[str, str] | None,
+        id_field: str | None = None,
+        on_missing: str = "error",
         timezone: str | None = None,
         nulls: str | Mapping[str, str] = "skip",
         null_values: Collection[str] = NULL_VALUES,
@@ -136,6 +144,8 @@ class OpportunityOperator(SegmentedOperator):
         self.crm_conn_id = crm_conn_id
         self.id_column = id_column
         self.fields: Any = fields
+        self.id_field = id_field
+        self.on_missing = on_missing
         self.timezone = timezone
         self.nulls = nulls
         self.null_values = null_values
@@ -191,6 +201,8 @@ class OpportunityOperator(SegmentedOperator):
             lambda: self.frames(segment.context),
             segment.column_rules(),
             segment.data_time,
+            id_field=segment.settings.id_field,
+            on_missing=segment.settings.on_missing,
             in_memory=self.is_in_memory(),
             total=self.total_rows(),
         )

@@ -190,7 +190,11 @@ def _unchanged_value(row: PlanRow) -> DesiredRow | None:
     return DesiredRow(row.record_id, {row.field: row.after}, row.as_of)
 
 
-_FINAL_VERDICTS = ((PlanVerdict.INVALID, OutcomeWord.INVALID), (PlanVerdict.MISSING, OutcomeWord.REJECTED))
+_FINAL_VERDICTS = (
+    (PlanVerdict.INVALID, OutcomeWord.INVALID),
+    (PlanVerdict.MISSING, OutcomeWord.REJECTED),
+    (PlanVerdict.SKIPPED, OutcomeWord.SKIPPED),
+)
 
 
 def check_conflict_rule(word: str) -> None:

@@ -15,6 +15,7 @@ class PlanVerdict(enum.StrEnum):
     STALE = "stale"
     INVALID = "invalid"
     MISSING = "missing"
+    SKIPPED = "skipped"
     CONFLICT = "conflict"
 
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _COMPARED_AT_ONCE = 8_000
 _SHARING_ROWS_AT_ONCE = 1_000
+_NOTED = frozenset({OutcomeWord.INVALID, OutcomeWord.REJECTED})
+"""Outcomes of rows that were never claimed, of which the change log has a line."""
 _SAMPLED = 20  # one row in so many shows whether a comparison is worth its time
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
@@ -102,7 +104,7 @@ class RowClaimer:
         while batch := list(islice(source, size)):
             prepared = self._preparer.prepare(batch)
             known = [item for item in prepared if isinstance(item, Outcome)]
-            self._ledger.note(outcome for outcome in known if outcome.word is OutcomeWord.INVALID)
+            self._ledger.note(outcome for outcome in known if outcome.word in _NOTED)
             yield from known
             ready = [item for item in prepared if not isinstance(item, Outcome)] if known else prepared
             in_place, changed = self._compared(cast("list[PreparedRow]", ready))

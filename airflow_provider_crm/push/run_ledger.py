@@ -157,6 +157,7 @@ class RunLedger:
             return
         try:
             self._ledger.settle(settlements, once_more=once_more)
+            self._ledger.record_ids.forget(one.row.desired.record_id for one in settlements if one.gone)
         except TransientError as err:
             self._stops.add(err)
         else:

@@ -21,6 +21,7 @@ from airflow_provider_crm.exceptions import ConfigurationError
 from airflow_provider_crm.guardrails.limits import Guardrails
 from airflow_provider_crm.hooks.shares import daily_share_of
 from airflow_provider_crm.plan.apply import ANY_DIGEST, check_conflict_rule
+from airflow_provider_crm.push.record_keys import ON_MISSING
 from airflow_provider_crm.push.rules import DATE_WON_DEFAULTS, LARGEST_CONCURRENCY
 from airflow_provider_crm.report.rejects_file import check_rejects_path
 from airflow_provider_crm.report.tolerance import Tolerance, checked_tolerance
@@ -254,6 +255,8 @@ def _refused(name: str, value: object, advice: str) -> ConfigurationError:
 
 WRITING: Mapping[str, Check | None] = {
     "crm_conn_id": _crm_conn_id,
+    "id_field": given_text("the name of the field whose values id_column has, such as 'warehouse_deal_key'"),
+    "on_missing": word(*ON_MISSING),
     "timezone": optional_text("an IANA zone such as 'America/New_York'"),
     "nulls": text_or_mapping,
     "null_values": null_values,

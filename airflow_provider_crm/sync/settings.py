@@ -25,6 +25,8 @@ class Settings:
 
     crm_conn_id: str
     id_column: str
+    id_field: str | None
+    on_missing: str
     fields: Mapping[str, str]
     timezone: str | None
     nulls: str | Mapping[str, str]

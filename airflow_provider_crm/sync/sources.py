@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.push.record_keys import KeyResolver
 from airflow_provider_crm.push.rules import check_fields
 from airflow_provider_crm.rows import ColumnRules, FrameReader, load_pandas
 from airflow_provider_crm.sync.ends import source_error
@@ -27,6 +28,8 @@ class FrameSource:
         frames: Returns the data, chunk by chunk; the first chunk is read at once.
         columns: The mapping of columns to fields.
         data_time: The data time of rows that have none of their own.
+        id_field: The field whose values the id column has; None if it has record ids.
+        on_missing: What becomes of a row whose value no opportunity has, see `KeyResolver`.
         in_memory: Whether all rows are in memory already; else they are read ahead, so that their source is closed
             early.
         total: Number of all rows, or None where it is not known before they are read.
@@ -40,12 +43,16 @@ class FrameSource:
         columns: ColumnRules,
         data_time: DataTime,
         *,
+        id_field: str | None = None,
+        on_missing: str = "error",
         in_memory: bool = False,
         total: int | None = None,
     ) -> None:
         self.names = tuple(columns.fields.values())
         self._columns = columns
         self._data_time = data_time
+        self._id_field = id_field
+        self._on_missing = on_missing
         self._total = total
         self._open = ExitStack()
         if in_memory:
@@ -70,10 +77,15 @@ class FrameSource:
             self._columns,
             run_context.catalogue.fields,
             self._data_time.as_of,
-            canonical_id=vendor.canonical_id,
+            canonical_id=vendor.canonical_id if self._id_field is None else str,
             now=run_context.session.clock.now,
         )
-        return RowStream(self._read(reader, run_context), total=self._total)
+        rows = self._read(reader, run_context)
+        if self._id_field is not None:
+            session, catalogue, ledger = run_context.session, run_context.catalogue, run_context.ledger
+            resolver = KeyResolver(session, catalogue, ledger, id_field=self._id_field, on_missing=self._on_missing)
+            rows = resolver.resolve(rows)
+        return RowStream(rows, total=self._total)
 
     def close(self) -> None:
         """Stop reading ahead, which closes the cursor or file."""

@@ -190,7 +190,7 @@ class TaskRun:
         segment, ledger_access = self.segment, self.segment.ledger
         run_key, sends = segment.run_key, segment.settings.sends
         with span("crm.catalogue"):
-            catalogue = session.catalogue(source.names)
+            catalogue = session.catalogue((*source.names, *filter(None, (segment.settings.id_field,))))
         account = ledger_access.account_name(session, catalogue, note=sends)
         run_context = RunContext(session, catalogue, account, segment.push_rules, run_key, warnings=self.warnings)
         if not sends or ledger_access.database is None:

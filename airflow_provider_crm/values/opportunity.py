@@ -139,7 +139,7 @@ class OutcomeWord(enum.StrEnum):
     SKIPPED = (
         "skipped",
         OutcomeKind.LEFT_ALONE,
-        "Left alone because of on_conflict='skip': the record was changed in the CRM.",
+        "Left alone because of on_conflict='skip' (the record was changed in the CRM) or on_missing='skip'.",
     )
     INVALID = "invalid", OutcomeKind.PERMANENT, "Refused before sending."
     REJECTED = "rejected", OutcomeKind.PERMANENT, "Refused by the CRM."

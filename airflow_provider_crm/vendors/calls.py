@@ -186,6 +186,27 @@ class BatchRead:
     split: Callable[[HttpResponse, Sequence[str]], Sequence[RowAnswer]]
 
 
+@dataclass(frozen=True, slots=True)
+class RecordLookup:
+    """A vendor's call that finds opportunities by the values of one field.
+
+    Attributes:
+        largest: Maximum number of values.
+        call: Takes the values, and the cursor of a page (None for the first one); returns the call.
+        page: Takes the body of an answer; returns the records that were found, each with its id and the field.
+        lag: Seconds by which the vendor's index may be behind: a value that is not found is looked for once more.
+        folds_case: Whether values that differ only in their case are one value to the vendor.
+        largest_encoded: Maximum number of characters of all values, percent-encoded; None if there is none.
+    """
+
+    largest: int
+    call: Callable[[Sequence[str], str | None], Call]
+    page: Callable[[Json], RecordPage]
+    lag: float = 0.0
+    folds_case: bool = False
+    largest_encoded: int | None = None
+
+
 class UploadState(enum.Enum):
     """How far the vendor is with an upload."""
 

@@ -44,7 +44,7 @@ def sqlite_engine(path, *pragmas):
 
 def test_a_full_disk(crm, path):
     """SQLite's own limit of pages stands for the disk's; what could not be recorded is sent again at most once."""
-    full = sqlite_engine(path, "max_page_count=38")
+    full = sqlite_engine(path, "max_page_count=41")
     words, stopped = crm.run(full)
     full.dispose()
     crm.check_stop(words, stopped, "database or disk is full")

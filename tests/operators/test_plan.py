@@ -98,7 +98,7 @@ def test_a_plan_lists_each_field_and_writes_nothing(deals, plan, stored):
     changed = next(one for one in stored(plan_rows) if one["record_id"] == "oppo_0" and one["field"] == "value")
     assert (changed["before"], changed["after"]) == ("100", "500")
     assert run.report["counts"] == {
-        "update": 2, "unchanged": 2, "stale": 0, "invalid": 1, "missing": 2, "conflict": 0,
+        "update": 2, "unchanged": 2, "stale": 0, "invalid": 1, "missing": 2, "conflict": 0, "skipped": 0,
     }  # fmt: skip
     (header,) = stored(plans)
     assert (header["plan_id"], header["digest"]) == (run.report["plan_id"], run.report["digest"])
@@ -440,7 +440,7 @@ def test_raze_is_planned_by_pages_and_applied(crm_sandbox, plan, apply, switches
     data = [{"id": f"opp_{number}", "arr": 2 if number % 2 else 1, "stage": "new"} for number in range(120)]
     run = plan([*data, {"id": "opp_gone", "arr": 1, "stage": "new"}], **RAZE)
     assert run.report["counts"] == {
-        "update": 60, "unchanged": 180, "stale": 0, "invalid": 0, "missing": 2, "conflict": 0,
+        "update": 60, "unchanged": 180, "stale": 0, "invalid": 0, "missing": 2, "conflict": 0, "skipped": 0,
     }  # fmt: skip
     assert crm_sandbox.audit.count(vendor="raze") == 3
     assert apply(run, crm_conn_id="raze_default").outcomes == {"updated": 60, "unchanged": 60, "rejected": 1}

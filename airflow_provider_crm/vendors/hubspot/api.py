@@ -25,6 +25,7 @@ from airflow_provider_crm.vendors.hubspot.fields import (
     read_catalogue,
 )
 from airflow_provider_crm.vendors.hubspot.limits import read_limits
+from airflow_provider_crm.vendors.hubspot.lookups import lookup_by
 from airflow_provider_crm.vendors.hubspot.tokens import authentication
 from airflow_provider_crm.vendors.hubspot.values import shown, shows, spell, vendor_values
 from airflow_provider_crm.vendors.limits import Limits
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_crm.exceptions import CrmError
-    from airflow_provider_crm.vendors.calls import BatchRow, RowAnswer
+    from airflow_provider_crm.vendors.calls import BatchRow, RecordLookup, RowAnswer
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Json, Record
     from airflow_provider_crm.vendors.response import HttpResponse
@@ -156,6 +157,10 @@ class HubSpot:
         """Use `limit` and `after`, which is the cursor."""
         after = {} if cursor is None else {"after": cursor}
         return Call("GET", paths.DEALS, params={**filters, **_named(keys), "limit": str(_PAGE_SIZE), **after})
+
+    def lookup(self, key: str, catalogue: Catalogue) -> RecordLookup:
+        """Read deals by a property whose values are unique; search for those of any other one."""
+        return lookup_by(key, catalogue)
 
     def parse_page(self, body: Json, cursor: str | None) -> RecordPage:  # noqa: ARG002 - part of the protocol
         """Read `results` and `paging.next.after`; HubSpot does not say how many pages there are."""

@@ -39,10 +39,11 @@ OWN_FIELDS = (
 """The fields that the deals of every portal have."""
 
 OPTIONS_FACT, OWNERS_FACT, CURRENCIES_FACT, TYPED_FACT = "options", "owners", "currencies", "typed"
+UNIQUE_FACT = "unique"
 """Facts of a catalogue.
 
-These are value and label of the options by property, owner ids by e-mail address, the codes of the currencies, and the
-names of the properties that are no free text.
+These are value and label of the options by property, owner ids by e-mail address, the codes of the currencies, the
+names of the properties that are no free text, and of those whose values HubSpot keeps unique.
 """
 
 _KINDS = {"number": Kind.NUMBER, "date": Kind.DATE, "datetime": Kind.DATETIME, "bool": Kind.BOOLEAN}
@@ -74,6 +75,7 @@ def read_catalogue(answers: Sequence[Json], settings: Mapping[str, str]) -> Cata
             OWNERS_FACT: _owners(owners),
             CURRENCIES_FACT: list[Json](currencies),
             TYPED_FACT: [text_of(one.get("name")) for one in definitions if one.get("type") != "string"],
+            UNIQUE_FACT: [text_of(one.get("name")) for one in definitions if one.get("hasUniqueValue") is True],
         },
     )
 

@@ -21,6 +21,7 @@ from airflow_provider_crm.vendors.salesforce import airflow_connection, batches,
 from airflow_provider_crm.vendors.salesforce.errors import read_error
 from airflow_provider_crm.vendors.salesforce.fields import ACCOUNT, AMOUNT, FREE_PICKLISTS, OWN_FIELDS, read_catalogue
 from airflow_provider_crm.vendors.salesforce.limits import read_limits
+from airflow_provider_crm.vendors.salesforce.lookups import lookup_by
 from airflow_provider_crm.vendors.salesforce.tokens import EXTRA, authentication
 from airflow_provider_crm.vendors.salesforce.uploads import upload_calls
 from airflow_provider_crm.vendors.salesforce.values import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_crm.exceptions import CrmError
     from airflow_provider_crm.vendors.adopted import Adopt
+    from airflow_provider_crm.vendors.calls import RecordLookup
     from airflow_provider_crm.vendors.catalogue import Catalogue
     from airflow_provider_crm.vendors.records import Json, Record
     from airflow_provider_crm.vendors.response import HttpResponse
@@ -186,6 +188,10 @@ class Salesforce:
         names = ", ".join(dict.fromkeys(("Id", *keys))) if keys else _STANDARD
         soql = f"SELECT {names} FROM {paths.OBJECT}"  # noqa: S608 - the vendor's language, and names of its fields
         return Call("GET", paths.QUERY, params={"q": soql, **filters})
+
+    def lookup(self, key: str, catalogue: Catalogue) -> RecordLookup:
+        """Query opportunities by the field."""
+        return lookup_by(key, catalogue)
 
     def parse_page(self, body: Json, cursor: str | None) -> RecordPage:  # noqa: ARG002 - part of the protocol
         """Read `records` and `nextRecordsUrl`."""

@@ -36,11 +36,13 @@ OWN_FIELDS = (
 UNWRITABLE_FACT, SIZES_FACT, OPTIONS_FACT, API_NAMES_FACT, IDS_FACT, CURRENCIES_FACT = (
     "unwritable", "sizes", "options", "api names", "ids", "currencies",
 )  # fmt: skip
+FILTERS_FACT = "filters"
 """Facts of a catalogue.
 
 These are why a field of `OWN_FIELDS` cannot be written, by key; length, precision and scale by key; value and label of
 each option by key, after whether any other text may be written; the API name of each stage by its value; the keys of
-references; and the codes of the currencies.
+references; the codes of the currencies; and by key whether a query may filter by it, whether its values are numbers,
+and whether their case counts.
 """
 
 _KINDS: Mapping[str, Kind] = {
@@ -62,6 +64,7 @@ _KINDS: Mapping[str, Kind] = {
     "datetime": Kind.DATETIME,
     "boolean": Kind.BOOLEAN,
 }
+_NUMBERS = frozenset({"double", "currency", "percent", "int"})
 _PICKLISTS = frozenset({"picklist", "multipicklist"})
 _PERSONAL = frozenset({"phone", "email", "encryptedstring"})
 
@@ -98,6 +101,7 @@ def read_catalogue(answers: Sequence[Json], settings: Mapping[str, str]) -> Cata
             API_NAMES_FACT: _api_names(stages, listed),
             IDS_FACT: [name for name, one in definitions.items() if one.get("type") == "reference"],
             CURRENCIES_FACT: [text_of(one) for one, _ in _active(definitions.get(CURRENCY, {}))],
+            FILTERS_FACT: {name: _filter(one) for name, one in definitions.items()},
         },
     )
 
@@ -174,6 +178,11 @@ def _options(definition: Record, *, is_free: bool) -> list[Json]:
     """Return whether any text may be written, then value and label of each active option."""
     free = is_free and definition.get("restrictedPicklist") is not True
     return [free, *[list[Json](pair) for pair in _active(definition)]]
+
+
+def _filter(definition: Record) -> list[Json]:
+    is_number = text_of(definition.get("type")) in _NUMBERS
+    return [definition.get("filterable") is not False, is_number, definition.get("caseSensitive") is True]
 
 
 def _active(definition: Record) -> list[tuple[str, str]]:
