@@ -1,4 +1,4 @@
-"""The Salesforce API over HTTP: `/services/data/vNN.0/...` and `/services/oauth2/token`.
+"""The Salesforce API over HTTP: `/services/data/vNN.0/...`, `/services/async/NN.0/...`, `/services/oauth2/token`.
 
 | calls | paths below `/services/data/vNN.0` |
 |---|---|
@@ -10,14 +10,15 @@
 | jobs of Bulk API 2.0 | `jobs/ingest`, `jobs/ingest/{job}`, `.../batches`, `.../successfulResults` and its like |
 | limits | `limits` |
 
-`GET /services/data` needs no token and lists the versions.
+`GET /services/data` needs no token and lists the versions. Updates by jobs of Bulk API 1.0 with JSON batches are below
+`/services/async/NN.0/job`; their session is in the header `X-SFDC-Session`.
 
 Salesforce's documents say nothing about some cases, for which the sandbox makes these choices:
 
 - `/composite` has no references from one call to another, and does not roll calls back.
 - A call of `/composite` counts as one call, whatever is in it.
 - A flow changes a record in the transaction of the write, so that reads after it show the change.
-- The rows of a job are written when its state is asked for, `salesforce_job_rows` at a time.
+- The rows of a job, or of a batch, are written when its state is asked for, `salesforce_job_rows` at a time.
 - All rows of a collection are checked before any of them is written.
 """
 
@@ -32,6 +33,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_crm.sandbox.api import ApiContext, SandboxApi
 from airflow_provider_crm.sandbox.salesforce.account import SalesforceAccount
+from airflow_provider_crm.sandbox.salesforce.batch_jobs import BatchJobs, batch_refusal, is_for_batches, with_bearer
 from airflow_provider_crm.sandbox.salesforce.collection_calls import OpportunityCollections
 from airflow_provider_crm.sandbox.salesforce.ingest_jobs import IngestJobs
 from airflow_provider_crm.sandbox.salesforce.limits import SalesforceLimits
@@ -88,6 +90,7 @@ class SalesforceApi:
         lists = OpportunityCollections(self.account, context, writer, view)
         queries = Queries(self.account, context, view)
         jobs = IngestJobs(self.account, context, writer)
+        self._batches = BatchJobs(context, writer)
         self._routes: dict[tuple[str, ...], Route] = {
             ("GET", "limits"): self._all_limits,
             ("GET", "query"): queries.first,
@@ -127,20 +130,22 @@ class SalesforceApi:
                 )
             if request.method == "GET" and "".join(request.segments[1:]) == "data":
                 return json_response(HTTPStatus.OK, _versions())
-            self.account.tokens.check(request)
+            self.account.tokens.check(with_bearer(request) if is_for_batches(request) else request)
             self._refuse_next()
             headers = self._limits.take(request.at, self._context.switches)
             return replace(self._answer(request), headers=headers)
-        except RefusalError as refusal:
+        except RefusalError as error:
+            refusal = batch_refusal(error) if is_for_batches(request) else error
             return json_response(refusal.status, refusal.payload, headers={**headers, **refusal.headers})
 
-    def fault(self, fault: Fault, _request: Request) -> Response:
+    def fault(self, fault: Fault, request: Request) -> Response:
         """Answer with an injected status, in the shape that Salesforce would use.
 
         Salesforce itself documents no 429; one that is injected names its wait as servers in front of an API do.
         """
         code = _CODES.get(fault.status, "UNKNOWN_EXCEPTION")
         refusal = refuse(fault.status, code, f"Injected by the sandbox: {fault.name}")
+        refusal = batch_refusal(refusal) if is_for_batches(request) else refusal
         wait = self._context.switches.throttle_seconds
         is_bare = fault.status != HTTPStatus.TOO_MANY_REQUESTS or fault.bare
         headers = {} if is_bare else {"retry-after": str(-int(-wait // 1))}
@@ -153,6 +158,8 @@ class SalesforceApi:
             raise refuse(HTTPStatus.FORBIDDEN, code, message)
 
     def _answer(self, request: Request) -> Response:
+        if is_for_batches(request):
+            return self._batches.answer(request)
         segments = request.segments[:-1] if request.segments[-1] == "" else request.segments
         _, root, version, *rest = (*segments, "", "", "")
         if root != "data" or not re.fullmatch(r"v\d\d\.0", version):

@@ -15,7 +15,7 @@ from airflow_provider_crm.sandbox.salesforce.problems import (
     refuse,
     refuse_row,
 )
-from airflow_provider_crm.sandbox.salesforce.rows import OBJECT, body_of
+from airflow_provider_crm.sandbox.salesforce.rows import OBJECT, body_of, fields_of
 from airflow_provider_crm.sandbox.wire import AppliedChange, Json, RefusalError, Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class OpportunityCollections:
             if len(matches) > 1:
                 raise RefusedRowError("DUPLICATE_VALUE", f"{name}: more than one record found", name)
             stored = self._writer.existing(matches[0]) if matches else self._account.blank(self._account.new_id())
-            return self._writer.draft(stored, _fields(row), request, is_new=not matches), not matches
+            return self._writer.draft(stored, fields_of(row), request, is_new=not matches), not matches
 
         return self._write(request, drafted, says_created=True)
 
@@ -120,13 +120,13 @@ class OpportunityCollections:
             raise RefusedRowError("MISSING_ARGUMENT", "Id not specified in an update call")
         if times[long_id(text) or text] > 1 and self._context.switches.salesforce_same_id_twice == "rows":
             raise RefusedRowError("DUPLICATE_VALUE", f"Duplicate id in list: {text}", "Id")
-        return self._writer.draft(self._writer.existing(text), _fields(row), request), False
+        return self._writer.draft(self._writer.existing(text), fields_of(row), request), False
 
     def _drafted_create(
         self, row: Mapping[str, Json], _times: Counter[str], request: Request
     ) -> tuple[OpportunityDraft, bool]:
         blank = self._account.blank(self._account.new_id())
-        return self._writer.draft(blank, _fields(row), request, is_new=True), True
+        return self._writer.draft(blank, fields_of(row), request, is_new=True), True
 
     def _rows(self, request: Request) -> list[dict[str, Json]]:
         rows = body_of(request).get("records")
@@ -215,10 +215,6 @@ class OpportunityCollections:
         changes = [change for one in drafts if (change := self._writer.commit(one, request)) is not None]
         results = [{"id": one.record_id, "success": True, "errors": []} for one in drafts]
         return json_response(HTTPStatus.OK, results, changes=tuple(changes))
-
-
-def _fields(row: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in row.items() if name not in ("attributes", "id", "Id")}
 
 
 def _too_many(number: int) -> RefusalError:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.sandbox.salesforce.ids import long_id
 from airflow_provider_crm.sandbox.salesforce.problems import RefusedRowError, malformed, no_column, refuse, refuse_row
-from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, Request, Response, json_response
+from airflow_provider_crm.sandbox.wire import JSON_TYPE, AppliedChange, Json, Request, Response, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from airflow_provider_crm.sandbox.api import ApiContext
     from airflow_provider_crm.sandbox.records import Fields
@@ -165,3 +165,8 @@ def body_of(request: Request) -> dict[str, Any]:
     if request.malformed is not None or not isinstance(request.body, dict):
         raise malformed(request.malformed or "The body is no JSON object")
     return {name: value for name, value in request.body.items() if name != "attributes"}
+
+
+def fields_of(row: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the fields of a row of several, without its id and `attributes`."""
+    return {name: value for name, value in row.items() if name not in ("attributes", "id", "Id")}

@@ -118,3 +118,21 @@ def test_updates_by_a_job(client, account):
     assert (ended["numberRecordsProcessed"], ended["numberRecordsFailed"]) == (3, 1)
     assert "FIELD_CUSTOM_VALIDATION_EXCEPTION" in client.bulk2.Opportunity.get_failed_records(ended["job_id"])
     assert [float(account.opportunity(one)["Amount"]) for one in ids] == [20, 1, 22]
+
+
+def test_updates_by_batches(client, account):
+    """The client makes a job of Bulk API 1.0, adds batches, and reads a result for each row, in their order."""
+    ids = [account.add_opportunity(Amount=1)["Id"] for _ in range(3)]
+    rows = [{"Id": one, "Amount": 20 + at, "Discount__c": 99 if at == 1 else 5} for at, one in enumerate(ids)]
+    first, refused, last = client.bulk.Opportunity.update(rows, batch_size=2)
+    assert [first, last] == [{"id": one, "success": True, "created": False, "errors": []} for one in (ids[0], ids[2])]
+    assert (refused["id"], refused["success"], refused["created"]) == (None, False, False)
+    assert [one["statusCode"] for one in refused["errors"]] == ["FIELD_CUSTOM_VALIDATION_EXCEPTION"]
+    assert [float(account.opportunity(one)["Amount"]) for one in ids] == [20, 1, 22]
+
+
+def test_batches_need_a_session(client, account):
+    """A job is refused in the words of Bulk API 1.0 when its session has ended."""
+    account.tokens.end_sessions()
+    with pytest.raises(SalesforceMalformedRequest, match="InvalidSessionId"):
+        client.bulk.Opportunity.update([{"Id": account.add_opportunity()["Id"], "Amount": 5}])
