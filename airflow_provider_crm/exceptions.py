@@ -6,7 +6,7 @@
     ├── ConfigurationError          fix the set-up; a retry would fail the same way
     │   ├── UnknownFieldError       a mapping names a field the vendor does not have
     │   ├── AuthenticationError     the vendor refused the whole key: no row can land
-    │   └── GuardrailError          the run would break a limit: nothing was written
+    │   └── GuardrailError          the run would break a limit: nothing was written, or only its first rows
     ├── TransientError              try again later; `retry_after` says when, in seconds
     │   ├── RateLimitedError        the rate limit is used up: all calls with this key pause
     │   ├── SourceUnreadableError   the rows could not be read
@@ -113,7 +113,7 @@ class AuthenticationError(ConfigurationError):
 
 
 class GuardrailError(ConfigurationError):
-    """The run would break a guardrail: nothing was written."""
+    """The run would break a guardrail: nothing was written, or only the rows of its canary."""
 
     default_code = "GUARDRAIL"
 

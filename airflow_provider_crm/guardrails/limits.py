@@ -1,4 +1,4 @@
-"""Limits of what one run may do, checked before its first call that writes.
+"""Limits of what one run may do, checked before its first call that writes, or after its first rows.
 
 A new guardrail is a field of `Guardrails` here, and a line of the table in `measure`, which says how it is measured.
 """
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COMPARING = ("max_changed_fraction", "max_total_delta")
 """Limits for which the values in the CRM have to be known."""
+CANARY = "canary_rows"
+"""The guardrail that is not measured before the run writes: the run's first rows show whether it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class Guardrails:
     """Limits of what one run may do; None is no limit.
 
     A run that would go beyond a limit fails before anything is written, without a retry. To measure it, its rows are
-    read once more, from a temporary file. A fraction is from 0 to 1.
+    read once more, from a temporary file. A fraction is from 0 to 1. `canary_rows` alone is no such limit.
 
     Attributes:
         min_rows: Rows that the source must have at least, which refuses an empty or cut source; of a shard, the rows of
@@ -39,6 +41,8 @@ class Guardrails:
             run counts in full.
         max_null_fraction: Missing values (null or absent) of any one column, of the rows that are valid.
         max_invalid_fraction: Rows that are refused before they are sent, of all rows.
+        canary_rows: Number of rows that are written first, read back from the CRM and compared. If one of them does not
+            land, no other row is sent, and the task fails without a retry, whatever `max_rejected` allows.
     """
 
     min_rows: int | None = None
@@ -47,11 +51,17 @@ class Guardrails:
     max_total_delta: float | Decimal | None = None
     max_null_fraction: float | None = None
     max_invalid_fraction: float | None = None
+    canary_rows: int | None = None
 
     @property
     def compares(self) -> bool:
         """Whether a limit needs the values in the CRM."""
         return any(getattr(self, name) is not None for name in COMPARING)
+
+    @property
+    def measures(self) -> bool:
+        """Whether a limit has to be measured before the run writes."""
+        return any(getattr(self, one.name) is not None for one in fields(self) if one.name != CANARY)
 
     def check(self) -> None:
         """Refuse wrong limits.
@@ -70,6 +80,8 @@ class Guardrails:
                 problems.append(f"{limit.name} is {value!r}; write a fraction from 0 to 1, such as 0.05")
             elif limit.name.endswith("_rows") and not isinstance(value, int):
                 problems.append(f"{limit.name} is {value!r}; write a whole number")
+            elif limit.name == CANARY and value == 0:
+                problems.append(f"{limit.name} is 0; write a whole number from 1 on, or leave it out")
         if not problems and self.min_rows is not None and self.max_rows is not None and self.min_rows > self.max_rows:
             problems.append(
                 f"min_rows is {self.min_rows} and max_rows {self.max_rows}; write a min_rows that is not above"

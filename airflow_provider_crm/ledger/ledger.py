@@ -48,7 +48,7 @@ from airflow_provider_crm.ledger.record_names import forget_names, store_names, 
 from airflow_provider_crm.ledger.row_sets import claim, confirm, end_claims
 from airflow_provider_crm.ledger.statements import LOG, forget, observe, release, renew
 from airflow_provider_crm.ledger.states import Renewed, StateOnRecord
-from airflow_provider_crm.ledger.tries import begin_try, end_try
+from airflow_provider_crm.ledger.tries import begin_try, earlier_reports, end_try
 from airflow_provider_crm.ledger.unchanged import confirm_unchanged, parts_to_compare
 from airflow_provider_crm.ledger.uploads import HELD, LONGEST, Uploads
 
@@ -135,6 +135,11 @@ class Ledger:
             now = None if deferred else self._database.now(connection)
             key = (self.run_key, self._account, self._try)
             return end_try(connection, *key, report=report, combine=self._combine, now=now)
+
+    def earlier_reports(self) -> list[Mapping[str, Any]]:
+        """Return the reports of the earlier tries of the run; that of a killed try counts the rows that it wrote."""
+        with self._transaction() as connection:
+            return earlier_reports(connection, self.run_key, self._account, self._try)
 
     def claim(
         self, desired_rows: Sequence[DesiredRow], *, changes_only: bool = True, retry_rejected: bool = False

@@ -53,6 +53,13 @@ def begin_try(
     return number
 
 
+def earlier_reports(connection: Connection, run_key: str, account: str, number: int) -> list[Mapping[str, Any]]:
+    """Return the reports of the tries of a run before the one with a number, in order."""
+    earlier = (tries.c.run_key == run_key) & (tries.c.account == account) & (tries.c.try_number < number)
+    found = connection.execute(sa.select(tries.c.report).where(earlier).order_by(tries.c.try_number)).scalars()
+    return [json.loads(text) for text in found if text is not None]
+
+
 def note_progress(database: Database, run_key: str, account: str, progress: Mapping[str, Any]) -> None:
     """Store how far a run is that has not ended.
 

@@ -26,6 +26,7 @@ class UpdateOpportunityOperator(DataRows, OpportunityOperator):
             plan itself, is not written.
         digest: Digest of the plan that was approved, such as `plan.output["digest"]`; required with `plan`. The rows
             are read once and compared with it before anything is written. "any" applies the rows that the plan has now.
+            Of the guardrails, only `canary_rows` is given here.
         on_conflict: The treatment of such a record of a plan: "fail" (`rejected`, code `CONFLICT`), "skip" (`skipped`,
             no failure) or "overwrite" (written anyway).
         id_column: See `OpportunityOperator`.
@@ -79,13 +80,14 @@ class UpdateOpportunityOperator(DataRows, OpportunityOperator):
 
     def _check_plan_arguments(self) -> None:
         """Refuse arguments that the plan has decided already."""
+        measured = self.guardrails if self.guardrails is not None and self.guardrails.measures else None
         others = {
             "data": self.data,
             "id_column": self.id_column or None,
             "id_field": self.id_field,
             "fields": self.fields or None,
             "as_of": self.as_of,
-            "guardrails": self.guardrails,
+            "limits of guardrails other than canary_rows": measured,
         }
         given = [name for name, value in others.items() if value is not None]
         if given:

@@ -72,7 +72,8 @@ class OpportunityOperator(SegmentedOperator):
         retry_rejected: Send also values that the CRM has refused before.
         ledger_conn_id: Connection to the ledger's database; default: the one that `[crm] ledger_conn_id` names, else a
             SQLite file in the Airflow home. None means no ledger: every row is sent, and old data can overwrite newer.
-        guardrails: Limits of the run, checked before the first call that writes.
+        guardrails: Limits of the run, checked before the first call that writes; and its canary, the first rows, which
+            have to land before the others are sent.
         capture_before: Read a record before it is written for the first time (one call more), so that
             `RevertOpportunityUpdatesOperator` can restore the values it had.
         upload_after: Changed rows that a run sends by ordinary calls before it sends the others as one file, where the

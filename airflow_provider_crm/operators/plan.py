@@ -60,7 +60,17 @@ class PlanOpportunityUpdatesOperator(DataRows, PlanningOperator):
         return True
 
     def perform(self, run: TaskRun) -> dict[str, Any]:
-        """Make the plan."""
+        """Make the plan.
+
+        Raises:
+            ConfigurationError: A canary is given, which a plan does not send.
+        """
+        if self.guardrails is not None and self.guardrails.canary_rows is not None:
+            msg = (
+                "guardrails has canary_rows, and a plan writes no row: pass Guardrails(canary_rows=...) to the "
+                "UpdateOpportunityOperator that applies the plan."
+            )
+            raise ConfigurationError(msg)
         return self.store_plan(run)
 
 

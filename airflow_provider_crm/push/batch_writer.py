@@ -62,6 +62,7 @@ class BatchWriter:
         stops: Why the run ends.
         resumed: Whether an earlier try may have written rows, of which no ledger knows.
         keeps_names: Whether results have the names of their records.
+        reads_back: Whether each row is read after it was written, whatever the answer shows, and compared.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of one push
@@ -76,6 +77,7 @@ class BatchWriter:
         *,
         resumed: bool,
         keeps_names: bool,
+        reads_back: bool = False,
     ) -> None:
         self._session = session
         self._catalogue = catalogue
@@ -86,6 +88,8 @@ class BatchWriter:
         self._outages = outages
         self._stops = stops
         self._resumed = resumed
+        self._reads_back = reads_back
+        self._rules_alone = replace(rules, verify_echo=False) if reads_back else rules
 
     def write(self, jobs: Batch, may_send: MaySend) -> tuple[list[RowResult], list[Batch]]:
         """Send the call of some rows; whatever a row meets becomes its outcome.
@@ -112,7 +116,7 @@ class BatchWriter:
         again += batches[1:]
         for batch in batches[:1]:
             if len(batch) == 1:
-                results.append(self._write_alone(batch[0], seen.get(batch[0].record_id), may_send))
+                self._write_alone(batch[0], seen.get(batch[0].record_id), may_send, results)
             else:
                 self._write_together(batch, may_send, results, again)
 
@@ -133,14 +137,16 @@ class BatchWriter:
                     results.append(RowResult(compared, known, sent=False))
         return left
 
-    def _write_alone(self, job: Job, seen: Record | CrmError | None, may_send: MaySend) -> RowResult:
+    def _write_alone(
+        self, job: Job, seen: Record | CrmError | None, may_send: MaySend, results: list[RowResult]
+    ) -> None:
         """Send the calls of one row."""
         try:
             answer = write_update(
                 self._session,
                 job.calls,
                 job.update.record_id,
-                self._rules,
+                self._rules_alone,
                 self._catalogue,
                 doubtful=self._resumed or bool(job.claim.doubtful),
                 before_attempt=self._before_attempt((job,), may_send, set()),
@@ -148,9 +154,13 @@ class BatchWriter:
                 attempts=self._outages.attempts,
             )
         except CrmError as err:
-            return self._results.failed(job, err)
+            results.append(self._results.failed(job, err))
+            return
         self._stops.note_landed()
-        return self._results.landed(job, answer)
+        if self._reads_back:
+            self._compare_with_read([job], results)
+        else:
+            results.append(self._results.landed(job, answer))
 
     def _write_together(self, jobs: Batch, may_send: MaySend, results: list[RowResult], again: list[Batch]) -> None:
         """Send one call for some rows."""
@@ -192,7 +202,7 @@ class BatchWriter:
         """Decide about the rows of a call that was answered, each by what the answer says about it."""
         shown: list[tuple[Job, Record]] = []
         unnamed: list[Job] = []
-        shows_values = not self._rules.verify_echo or _shows_values(jobs[0])
+        shows_values = not self._reads_back and (not self._rules.verify_echo or _shows_values(jobs[0]))
         if any(answer is not None and not isinstance(answer, CrmError) for answer in answers):
             self._stops.note_landed()
         for job, answer in zip(jobs, answers, strict=True):
@@ -211,7 +221,7 @@ class BatchWriter:
             results += self._results.all_answered([*compress(landed, whole)], [*compress(records, whole)])
             landed = [job for job, is_whole in zip(landed, whole, strict=True) if not is_whole]
         if landed:
-            self._read_back(landed, results)
+            self._compare_with_read(landed, results)
         again += [(job,) for job in self._not_written(unnamed, results)]
 
     def _not_written(self, jobs: list[Job], results: list[RowResult]) -> list[Job]:
@@ -231,8 +241,8 @@ class BatchWriter:
                 results.append(self._results.answered(job, record))
         return left
 
-    def _read_back(self, jobs: list[Job], results: list[RowResult]) -> None:
-        """Compare what was written with the records, as the answer did not show it."""
+    def _compare_with_read(self, jobs: list[Job], results: list[RowResult]) -> None:
+        """Compare what was written with the records, as the answer did not show it, or is not trusted."""
         records = read_records(self._session, jobs)
         for err in {id(one): one for one in records.values() if isinstance(one, CrmError)}.values():
             self._session.label_fields(unread(err))  # once, though it may stand for many rows

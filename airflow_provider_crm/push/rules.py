@@ -44,6 +44,7 @@ class PushRules:
             there.
         upload_after: Changed rows that are sent by calls before the others go as one file, where the vendor takes some;
             None sends all by calls.
+        canary_rows: Rows that have to land, as a read shows, before any other is sent; None sends all rows at once.
         interval_end: The run's data time, if that is the end of an interval. As an `as_of` it is the first moment that
             is no longer part of the data, so the date of the data is the one before it.
     """
@@ -58,6 +59,7 @@ class PushRules:
     retry_rejected: bool = False
     capture_before: bool = False
     upload_after: int | None = None
+    canary_rows: int | None = None
 
     def __post_init__(self) -> None:
         """Check the words and numbers.

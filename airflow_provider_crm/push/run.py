@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_crm.exceptions import CrmError, NotReachedError, TransientError
 from airflow_provider_crm.push.batch_writer import BatchWriter
+from airflow_provider_crm.push.canary import Canary
 from airflow_provider_crm.push.claiming import Pause, RowClaimer
 from airflow_provider_crm.push.ended_uploads import EndedUploads
 from airflow_provider_crm.push.in_flight import Batches, InFlight
@@ -21,6 +24,7 @@ from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
     from airflow_provider_crm.ledger.ledger import Ledger
+    from airflow_provider_crm.push.in_flight import MaySend
     from airflow_provider_crm.push.prepare import Batch, RowResult
     from airflow_provider_crm.push.rules import Inspect, PushRules
     from airflow_provider_crm.vendors.calls import Call
@@ -76,18 +80,21 @@ class Push:
         self._claimer = RowClaimer(
             session, catalogue, rules, self._preparer, self._ledger, stops, compares=ledger is not None
         )
-        resumed = rules.resumed and ledger is None
-        writer = BatchWriter(
-            session,
-            catalogue,
-            rules,
-            self._ledger.renewer,
-            inspect,
-            self._outages,
-            stops,
-            resumed=resumed,
+        writer = partial(
+            BatchWriter,
+            session=session,
+            catalogue=catalogue,
+            renewer=self._ledger.renewer,
+            inspect=inspect,
+            outages=self._outages,
+            stops=stops,
+            resumed=rules.resumed and ledger is None,
             keeps_names=ledger is not None and ledger.keeps_names,
         )
+        self._canary = Canary(rules.canary_rows, session, None if ledger is None else ledger.run_key)
+        # What such a row had before is read, too, so that it can be taken back.
+        of_canary = replace(rules, verify_echo=True, capture_before=rules.capture_before or ledger is not None)
+        self._canary_writer, self._writer = writer(rules=of_canary, reads_back=True), writer(rules=rules)
         uploads = uploads or EndedUploads()
         # The ledger's hashes cannot be compared with a record.
         may_upload = changes_only and ledger is not None and not ledger.hashes.fields and rules.may_upload
@@ -95,7 +102,7 @@ class Push:
         self._not_uploaded = uploads.not_written
         self._upload: RowUpload | None = None
         self._batches = Batches()
-        self._in_flight = InFlight(writer.write, rules.concurrency, session.waiting)
+        self._in_flight = InFlight(self._write, rules.concurrency, session.waiting)
         self._recorded: deque[RowResult] = deque()
 
     @property
@@ -121,7 +128,6 @@ class Push:
         Yields:
             Exactly one outcome for each row, in the order in which they become known.
         """
-        in_flight = self._in_flight
         try:
             for item in self._claimer.jobs(iter(rows)):
                 if isinstance(item, Job):
@@ -133,12 +139,11 @@ class Push:
                 else:
                     yield from self._queued(self._batches.rest())
             yield from self._uploaded()
-            while len(in_flight):
-                yield from self._ended()
+            yield from self._decided()
         except BaseException as err:
             self._end_early(err)
             raise
-        in_flight.close()
+        self._in_flight.close()
 
     def rehearse(self, rows: Iterable[Update | Outcome]) -> Iterator[tuple[Outcome, tuple[Call, ...]]]:
         """Check every row and make its calls, and send none; see `RowPreparer.rehearse`."""
@@ -156,8 +161,26 @@ class Push:
         """
         return self._ledger.close(report, deferred=deferred)
 
+    def _write(self, jobs: Batch, may_send: MaySend) -> tuple[list[RowResult], list[Batch]]:
+        """Send one call, in any thread; no row of the canary is on its way together with others."""
+        writer = self._canary_writer if self._canary.is_open else self._writer
+        return writer.write(jobs, may_send)
+
+    def _decided(self) -> Iterator[Outcome]:
+        """Put all rows on record that have come, and decide about the canary if it is open."""
+        yield from self._queued(self._batches.rest())
+        while len(self._in_flight):
+            yield from self._ended()
+        if (reason := self._canary.decide()) is not None:
+            self._stops.add(reason)
+
     def _taken(self, job: Job) -> Iterator[Outcome]:
         """Put a row into a call, or into the file of rows that are uploaded."""
+        if self._canary.is_open:
+            yield from self._queued(self._batches.add(job))
+            if self._canary.add():
+                yield from self._decided()
+            return
         upload = self._upload_for(job)
         if upload is not None and upload.takes(job):
             yield from self._by_calls(upload.add(job))
@@ -218,6 +241,8 @@ class Push:
         self._recorded.extend(results)
         for call in calls:
             self._count(call)
+            if self._canary.is_open:
+                self._canary.count(call)
             for _ in call:
                 yield self._recorded.popleft().outcome
 

@@ -182,7 +182,7 @@ class Results:
         return is_written(job.calls[0], record, self._vendor, self._catalogue)
 
     def answered(self, job: Job, record: Record, *, is_known: bool = False) -> RowResult:
-        """Return the result of a row of which a call for several shows the record.
+        """Return the result of a row of which a call for several, or a read, shows the record.
 
         Args:
             job: The row.
@@ -191,7 +191,7 @@ class Results:
         """
         try:
             if not is_known and self._rules.verify_echo:
-                check_echo(job.calls[0], record, job.update.record_id, self._vendor, self._catalogue)
+                self._check(job, record)
             return self.landed(job, record)
         except CrmError as err:
             return self.failed(job, err)
@@ -241,6 +241,21 @@ class Results:
     def unexpected(self, job: Job, err: Exception) -> RowResult:
         """Return the result of a row that met an exception from outside this package."""
         return RowResult(job, self._unexpected.outcome(job.update, err), doubtful=True, cause=err)
+
+    def _check(self, job: Job, record: Record) -> None:
+        """Compare a record with all calls of a row.
+
+        Raises:
+            IgnoredError: It does not show what one of them has sent; `applied` names the fields of those before.
+        """
+        applied: list[str] = []
+        for call in job.calls:
+            try:
+                check_echo(call, record, job.update.record_id, self._vendor, self._catalogue)
+            except CrmError as err:
+                err.applied = tuple(applied)
+                raise
+            applied += call.fields
 
     def _name(self, record: Record) -> str | None:
         return deal_name(record, self._vendor, self._catalogue) if self._keeps_names else None

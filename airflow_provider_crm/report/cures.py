@@ -109,6 +109,7 @@ CURES: Mapping[str, str] = {
     "RATE_LIMITS": _RATE,
     "RATE_LIMIT_EXCEEDED": _RATE,
     "BUDGET_USED_UP": _RATE,
+    "CANARY": "Correct why the first rows did not land, then clear the task: nothing was sent for this row.",
     "GUARDRAIL": "Check the rows: nothing was written. Raise the limit only if the change is meant.",
     # The way to the vendor.
     "UNREACHABLE": "Check the worker's network and the host in the connection; a retry sends the row again.",

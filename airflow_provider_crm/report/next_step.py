@@ -23,6 +23,8 @@ _GREEN = {
     VerdictWord.PARTLY: "Look at the records that the reasons name, then make a new plan of the rows that are left.",
     VerdictWord.PLANNED: "Look at the plan, approve it, then apply it.",
 }
+_CHECK = "Check the rows of the source, or raise the limit if the change is meant"
+_CANARY = "Correct why the first rows did not land, or take back those that did"
 _WAIT = "Wait until the CRM answers again"
 _REFUSED = "Correct the rows as the reasons say"
 
@@ -71,7 +73,7 @@ def _repair(word: VerdictWord, sequel: Sequel) -> str:
     """Return what a person does before the task is cleared."""
     repairs = (
         (AuthenticationError, f"Put a valid key into connection {sequel.connection!r}"),
-        (GuardrailError, "Check the rows of the source, or raise the limit if the change is meant"),
+        (GuardrailError, _CHECK if word is VerdictWord.GUARDRAIL else _CANARY),
         (LedgerUnavailableError, "Make the ledger's database reachable"),
         (SourceUnreadableError, "Make the source readable"),
         (ConfigurationError, "Correct what the verdict names"),

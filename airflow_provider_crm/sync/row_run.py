@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_crm.exceptions import OutageError
+from airflow_provider_crm.exceptions import GuardrailError, OutageError
+from airflow_provider_crm.guardrails.canary import canary_rows
 from airflow_provider_crm.guardrails.limits import enforce
 from airflow_provider_crm.guardrails.measure import ImpactEstimate
 from airflow_provider_crm.plan.spool import Spool
@@ -121,16 +122,10 @@ class RowRun:
 
     def _push(self, stream: RowStream, run_context: RunContext, uploads: EndedUploads) -> Push:
         probing = self._segment.deferral.outages > 0
-        session, ledger = run_context.session, run_context.ledger
-        return Push(
-            session,
-            run_context.catalogue,
-            run_context.rules,
-            ledger,
-            stream.inspect,
-            probing=probing,
-            uploads=uploads,
-        )
+        session, catalogue, ledger = run_context.session, run_context.catalogue, run_context.ledger
+        canary = canary_rows(self._settings.guardrails, self._segment.deferral.report, ledger)
+        rules = replace(run_context.rules, canary_rows=canary)
+        return Push(session, catalogue, rules, ledger, stream.inspect, probing=probing, uploads=uploads)
 
     def _result(
         self, run_context: RunContext, push: Push, stream: RowStream, tally: Tally, retryable: Spool[Outcome]
@@ -142,7 +137,8 @@ class RowRun:
             read_missing_names(run_context, self._segment.log)
         for outcome in retryable if wait is None else ():
             self._count(outcome, tally)
-        report = self._report(run_context, tally, ended_early=None if broke is None else str(broke))
+        early = push.stopped if isinstance(push.stopped, GuardrailError) else broke
+        report = self._report(run_context, tally, ended_early=None if early is None else str(early))
         if wait is None:
             report = self._with_warnings(report, tally)
         run_report = push.close(report.to_dict(), deferred=wait is not None)
@@ -184,7 +180,7 @@ class RowRun:
         """Return the rows without an outcome, after all of them were checked against the guardrails."""
         rows: Iterable[Update | Outcome] = stream
         guardrails = self._settings.guardrails
-        if guardrails is not None and not self._segment.deferral.report.get("rows"):
+        if guardrails is not None and guardrails.measures and not self._segment.deferral.report.get("rows"):
             rows = self._guarded(guardrails, stream, run_context, source)
         if not self._segment.deferral.finished_rows:
             return iter(rows)

@@ -9,13 +9,13 @@ import pytest
 
 from airflow_provider_crm.exceptions import GuardrailError
 from airflow_provider_crm.guardrails import Guardrails
-from airflow_provider_crm.guardrails.limits import COMPARING, enforce
+from airflow_provider_crm.guardrails.limits import CANARY, COMPARING, enforce
 from airflow_provider_crm.guardrails.measure import MEASURES, ImpactEstimate
 from airflow_provider_crm.push.rules import PushRules
 from airflow_provider_crm.vendors import VENDORS
 from airflow_provider_crm.vendors.catalogue import Catalogue
 
-LIMITS = [limit.name for limit in fields(Guardrails)]
+LIMITS = [limit.name for limit in fields(Guardrails) if limit.name != CANARY]
 
 
 def estimate(**counts):
@@ -36,6 +36,14 @@ def test_every_limit_is_checked_if_it_is_set(name):
     assert (check.limit, check.allowed) == (name, Decimal(1))
     assert check.unit
     assert estimate().checks(Guardrails()) == ()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_canary_alone_measures_nothing(name):
+    """Rows are read once more only for limits that have to be measured before the run writes."""
+    assert not Guardrails(canary_rows=25).measures
+    assert Guardrails(canary_rows=25, **{name: 1}).measures
+    assert estimate().checks(Guardrails(canary_rows=25)) == ()
 
 
 def test_a_broken_limit_stops_the_run():
