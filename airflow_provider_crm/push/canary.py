@@ -49,6 +49,11 @@ class Canary:
         """Whether rows belong to the canary."""
         return self._landed < self._rows and not self._has_failed
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether `decide` has still to look at rows that were sent."""
+        return self.is_open and self._on_their_way > 0
+
     def add(self) -> bool:
         """Note that a row is sent; return whether these are as many as may be sent before they are decided."""
         self._on_their_way += 1
@@ -63,14 +68,19 @@ class Canary:
             elif result.cause is not None and result.outcome.word is not OutcomeWord.NOT_SENT:
                 self._failed.append(result.outcome)
 
-    def decide(self) -> CrmError | None:
-        """Return the reason to send no other row, when all rows that were sent have ended; None to go on."""
+    def decide(self, stopped: CrmError | None) -> CrmError | None:
+        """Return the reason to send no other row, when all rows that were sent have ended; None to go on.
+
+        Args:
+            stopped: The reason why the run ends anyway: then rows that failed for the moment are tried again later.
+        """
         self._on_their_way = 0
-        if not self._failed:
+        for_the_moment = all(one.word in TRANSIENT_FAILURES for one in self._failed)
+        if not self._failed or (for_the_moment and stopped is not None):
             return None
         self._has_failed = True
         vendor = self._session.account.vendor
-        if all(one.word in TRANSIENT_FAILURES for one in self._failed) and self._session.is_down():
+        if for_the_moment and self._session.is_down():
             return OutageError(f"{vendor.display_name} is down: {self._failed[0].reason}", vendor=vendor.name)
         parts = (self._counts(), *self._causes(), self._undo())
         return GuardrailError(" ".join(filter(None, parts)), vendor=vendor.name, code=CANARY)

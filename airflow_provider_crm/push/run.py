@@ -112,9 +112,14 @@ class Push:
 
     @property
     def wait(self) -> float | None:
-        """Seconds that the vendor asks to wait, too long to occupy a worker slot; None if it asks for no wait."""
+        """Seconds that the vendor asks to wait, too long to occupy a worker slot; None if it asks for no wait.
+
+        As long as the canary is not decided, it is not known whether a wait makes sense.
+        """
         stopped = self.stopped
-        return stopped.retry_after if isinstance(stopped, TransientError) else None
+        if self._canary.is_undecided or not isinstance(stopped, TransientError):
+            return None
+        return stopped.retry_after
 
     def run(self, rows: Iterable[Update | Outcome]) -> Generator[Outcome, None, None]:
         """Write every update; pass on the outcomes that are already known.
@@ -171,8 +176,8 @@ class Push:
         yield from self._queued(self._batches.rest())
         while len(self._in_flight):
             yield from self._ended()
-        if (reason := self._canary.decide()) is not None:
-            self._stops.add(reason)
+        if (reason := self._canary.decide(self._stops.reason)) is not None:
+            self._stops.outrank(reason)
 
     def _taken(self, job: Job) -> Iterator[Outcome]:
         """Put a row into a call, or into the file of rows that are uploaded."""

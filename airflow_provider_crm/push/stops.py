@@ -38,6 +38,12 @@ class FirstError:
                 self._error = err
             return self._error
 
+    def outrank(self, err: CrmError) -> None:
+        """Replace an error that only asks to wait."""
+        with self._lock:
+            if self._error is None or isinstance(self._error, TransientError):
+                self._error = err
+
 
 class Stops:
     """Decides which errors end a run, and keeps the first reason; safe for threads.
@@ -70,6 +76,10 @@ class Stops:
             with self._lock:
                 self._ledger_failed = True
         return self._first.add(err)
+
+    def outrank(self, err: CrmError) -> None:
+        """End the run for a reason that no wait cures, though another one may ask to wait already."""
+        self._first.outrank(err)
 
     def note_landed(self) -> None:
         """Note that the key has written a row."""

@@ -428,6 +428,21 @@ def test_a_deferred_task_goes_on_after_its_canary(crm_sandbox, ledger_conn_id, w
     assert (reads[1] == []) == (calls == 16)
 
 
+def test_a_failed_canary_waits_for_nothing(crm_sandbox, write, with_ledger):
+    """A rate limit that ends the run in the midst of a failed canary is no reason to try the other rows later."""
+    raze = account_of(crm_sandbox, "raze")
+    rows = raze.rows()
+    rows[1]["id"] = raze.unknown
+    crm_sandbox.set(raze_limit=9 if with_ledger else 7)
+    run = write(raze, rows, budget_share=1.0)
+    assert run.deferred is None
+    assert type(run.error) is AirflowFailException
+    assert run.outcomes.get("updated", 0) < CANARY - 1
+    assert sum(run.outcomes.values()) == ROWS
+    assert (run.outcomes["rejected"], run.outcomes.get("failed")) == (1, None)
+    assert run.report["ended_early"].startswith("The canary failed: ")
+
+
 def test_no_row_of_the_canary_is_uploaded(salesforce, ledger_conn_id):
     """The first rows go by calls, and are decided before a file is sent with the others."""
     salesforce.ids += [salesforce.records.add_opportunity(Amount=1)["Id"] for _ in range(2_300)]
