@@ -119,14 +119,20 @@ def word(*words: str) -> Check:
     return check
 
 
-def whole_number(least: int, most: int | None = None) -> Check:
-    """Return the check of a whole number within bounds."""
+def whole_number(least: int, most: int | None = None, *, instead: str = "") -> Check:
+    """Return the check of a whole number within bounds.
+
+    Args:
+        least: The smallest one.
+        most: The largest one; None for no bound.
+        instead: What else may be written, for the sentence of the error.
+    """
 
     def check(name: str, value: object) -> int:
         whole = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
         if whole is None or whole < least or (most is not None and whole > most):
             bounds = f"from {least} to {most}" if most is not None else f"from {least} on"
-            raise _refused(name, value, f"a whole number {bounds}")
+            raise _refused(name, value, f"a whole number {bounds}{instead}")
         return whole
 
     return check
@@ -134,7 +140,7 @@ def whole_number(least: int, most: int | None = None) -> Check:
 
 def optional_whole_number(least: int) -> Check:
     """Return the check of a whole number from `least` on, or None."""
-    given = whole_number(least)
+    given = whole_number(least, instead=", or None")
 
     def check(name: str, value: object) -> int | None:
         return None if value is None else given(name, value)

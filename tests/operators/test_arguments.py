@@ -43,6 +43,8 @@ WRONG = (
     ({"concurrency": True}, "concurrency is True; write a whole number from 1 to 64."),
     ({"concurrency": "4"}, "concurrency is '4'; write a whole number"),
     ({"concurrency": 4.0}, "concurrency is 4.0; write a whole number"),
+    ({"upload_after": -1}, "upload_after is -1; write a whole number from 0 on, or None."),
+    ({"upload_after": "5"}, "upload_after is '5'; write a whole number from 0 on, or None."),
     ({"budget_share": "0.9"}, "budget_share is '0.9'; write the part"),
     ({"backfill_budget_share": math.nan}, "backfill_budget_share is nan; write the part"),
     ({"id_column": 7}, "id_column is 7; write the name of the column"),
