@@ -5,10 +5,8 @@ What a record does not show has not landed: such a row is sent by an ordinary ca
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_crm.exceptions import CrmError, RejectedError
@@ -177,19 +175,4 @@ class _Ending:
         if isinstance(record, CrmError):
             return False
         vendor, catalogue = self._session.account.vendor, self._catalogue
-        return all(
-            _is(text, vendor.stored_value(key, record, catalogue)) or still_shows(key, text, record, vendor, catalogue)
-            for key, text in row.desired.values.items()
-        )
-
-
-def _is(text: str, shown: Sequence[object]) -> bool:
-    """Return whether the value of a record is written just so; False where only a closer look can say."""
-    if len(shown) != 1:
-        return False
-    value = shown[0]
-    if isinstance(value, str):
-        return text == json.dumps(value)
-    if isinstance(value, (int, Decimal, float)) and not isinstance(value, bool):
-        return text[:1] in "-0123456789" and Decimal(text) == Decimal(str(value))
-    return False
+        return all(still_shows(key, text, record, vendor, catalogue) for key, text in row.desired.values.items())

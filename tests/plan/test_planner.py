@@ -143,6 +143,23 @@ def test_of_two_runs_one_applies_a_plan(store):
 def test_a_shown_number_is_the_same_however_it_is_written(shown):
     """Numbers, numbers as text and with zeros at the end are one value."""
     assert stored_values(["value"], {"value": shown}, CLOSE, CATALOGUE) == {"value": "12500"}
+    assert still_shows("value", "12500", {"value": shown}, CLOSE, CATALOGUE)
+    assert not still_shows("value", "12501", {"value": shown}, CLOSE, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("shown", "text", "is_shown"),
+    [
+        ("plain", '"plain"', True),
+        ('ü "x"', '"\\u00fc \\"x\\""', True),
+        ("plain", '"other"', False),
+        (None, '"plain"', False),
+        ("plain", "null", False),
+    ],
+)
+def test_a_record_shows_a_text_or_does_not(shown, text, is_shown):
+    """A text is compared as it is stored; one that was cleared since, or set since, is not shown any more."""
+    assert still_shows("note", text, {"note": shown}, CLOSE, CATALOGUE) is is_shown
 
 
 @pytest.mark.parametrize(
