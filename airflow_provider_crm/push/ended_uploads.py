@@ -13,6 +13,7 @@ from airflow_provider_crm.exceptions import CrmError, RejectedError
 from airflow_provider_crm.ledger.claims import Settlement
 from airflow_provider_crm.ledger.uploads import UploadStage
 from airflow_provider_crm.push.outcomes import is_gone
+from airflow_provider_crm.push.run_ledger import AT_ONCE, ledger_parts
 from airflow_provider_crm.push.uploads import running
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord
 from airflow_provider_crm.vendors.calls import UploadState
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 _LEFT_BEHIND = 900.0
 """Seconds after which an upload that its run does not ask for is settled by another run."""
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class _Ending:
                 raise running(self._session, upload.vendor_id, upload.rows, upload.opened)
             return False
         batch = self._session.account.vendor.batch_read
-        for rows in self._held(_AT_ONCE if batch is None else batch.largest):
+        for rows in self._held(AT_ONCE if batch is None else batch.largest):
             self._settle(rows)
         self._uploads.end(upload.claim_token, self.landed)
         log.info("Of %s rows that were uploaded, %s are in the CRM.", f"{upload.rows:,}", f"{self.landed:,}")
@@ -151,7 +151,7 @@ class _Ending:
 
     def _give_back(self) -> None:
         """End the claims of rows of which none was sent."""
-        for rows in self._held(_AT_ONCE):
+        for rows in self._held(AT_ONCE):
             self._ledger.release([row.record_id for row in rows])
 
     def _settle(self, rows: Sequence[ClaimedRow]) -> None:
@@ -160,14 +160,13 @@ class _Ending:
         records = self._session.read_many([row.record_id for row in rows], keys)
         landed = [row for row in rows if self._shows(records[row.record_id], row)]
         left = sorted({row.record_id for row in rows} - {row.record_id for row in landed})
-        for first in range(0, len(landed), _AT_ONCE):
-            some = landed[first : first + _AT_ONCE]
+        for some in ledger_parts(landed):
             self._ledger.settle(
                 [Settlement(row, Outcome(0, row.record_id, OutcomeWord.UPDATED), row.claim.fields) for row in some]
             )
-        for first in range(0, len(left), _AT_ONCE):
-            self._ledger.forget(left[first : first + _AT_ONCE])
-            self._ledger.release(left[first : first + _AT_ONCE])
+        for record_ids in ledger_parts(left):
+            self._ledger.forget(record_ids)
+            self._ledger.release(record_ids)
         self.landed += len(landed)
         self.not_written |= frozenset(left)
 

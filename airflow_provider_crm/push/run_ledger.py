@@ -6,9 +6,9 @@ An error of the ledger's database stops the run instead of leaving it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_crm.exceptions import LedgerUnavailableError, TransientError
 from airflow_provider_crm.ledger.claims import Claim, DesiredRow, DesiredRows, Verdict
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from airflow_provider_crm.values.opportunity import Outcome
 
 _RENEWALS = 5  # a database that is slow for a moment, as after a restart, stops no run
-_RELEASED_AT_ONCE = 500
+AT_ONCE = 500
+"""Rows that one transaction of the ledger takes, where their number has no other limit."""
+_T = TypeVar("_T")
+
+
+def ledger_parts(rows: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield rows in parts, each for one transaction of the ledger."""
+    for first in range(0, len(rows), AT_ONCE):
+        yield rows[first : first + AT_ONCE]
 
 
 class RunLedger:
@@ -182,8 +190,8 @@ class RunLedger:
         if self._ledger is None or self._stops.ledger_failed:
             return
         try:
-            for first in range(0, len(never_sent), _RELEASED_AT_ONCE):
-                self._ledger.release(never_sent[first : first + _RELEASED_AT_ONCE])
+            for record_ids in ledger_parts(never_sent):
+                self._ledger.release(record_ids)
         except TransientError as err:
             self._stops.add(err)
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.exceptions import ClaimLostError, CrmError, TransientError, UploadRunningError
 from airflow_provider_crm.push.outcomes import not_sent
 from airflow_provider_crm.push.prepare import Job
+from airflow_provider_crm.push.run_ledger import AT_ONCE, ledger_parts
 from airflow_provider_crm.values.opportunity import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
 LONGEST_BUSY = 3_600.0
 """Seconds that no claim lasts but that of an upload."""
-_HELD_AT_ONCE = 500
 _TIMES_SENT = 3
 _ONE_ATTEMPT = 1
 _IN_FILE = "The row is in a file for the CRM, and the run ended before the CRM had written it."
@@ -88,7 +88,7 @@ class _File:
     @property
     def is_full(self) -> bool:
         """Whether no further rows fit."""
-        return len(self.lines) + _HELD_AT_ONCE > self.calls.largest or self.size > self.calls.largest_bytes
+        return len(self.lines) + AT_ONCE > self.calls.largest or self.size > self.calls.largest_bytes
 
     def text(self) -> str:
         """Return the whole file."""
@@ -165,7 +165,7 @@ class RowUpload:
             self._ledger.give_back(file.records)
 
     def _wanted(self, calls: UploadCalls) -> int:
-        return calls.fewest if self._file is None else _HELD_AT_ONCE
+        return calls.fewest if self._file is None else AT_ONCE
 
     def _drained(self) -> list[Job]:
         waiting, self._waiting = self._waiting, []
@@ -189,8 +189,7 @@ class RowUpload:
     def _filled(self) -> Iterator[Job | Outcome]:
         """Hold the claims of the waiting rows, and write them into the file."""
         waiting, file = self._drained(), self._file
-        for first in range(0, len(waiting), _HELD_AT_ONCE):
-            jobs = waiting[first : first + _HELD_AT_ONCE]
+        for jobs in ledger_parts(waiting):
             lost = self._ledger.hold(jobs)
             for job in jobs:
                 if file is None or job.record_id in lost or not file.add(job):
