@@ -220,6 +220,8 @@ class RowUpload:
     def _send_file(self, file: _File) -> None:
         """Send the file, in another upload each time if an answer is lost: a vendor takes one file for each.
 
+        An upload that is not used is cancelled: the vendor would keep it open for days.
+
         Raises:
             CrmError: It was not taken; nothing of it is or will be written.
         """
@@ -228,15 +230,24 @@ class RowUpload:
             try:
                 self._session.answer(file.calls.file(file.vendor_id, text), lambda _: None, attempts=_ONE_ATTEMPT)
                 break
-            except TransientError:
-                if number == _TIMES_SENT:
+            except CrmError as err:
+                self._cancel(file)
+                if number == _TIMES_SENT or not isinstance(err, TransientError):
                     raise
                 file.vendor_id = self._session.answer(file.calls.opening, file.calls.status).id
         self._sent = frozenset(file.records)  # before it is on record: a signal may come between the two
         if not self._ledger.send_upload(file.vendor_id, len(file.lines)):
             self._sent = frozenset()
+            self._cancel(file)
             msg = "A later try of this run has given up the upload before it was sent."
             raise ClaimLostError(msg)
+
+    def _cancel(self, file: _File) -> None:
+        """Cancel an upload that was never to begin; if that fails, it stays open at the vendor, and writes nothing."""
+        try:
+            self._session.answer(file.calls.cancel(file.vendor_id), file.calls.status, attempts=_ONE_ATTEMPT)
+        except CrmError as err:
+            log.warning("The upload %s is not used, and could not be cancelled: %s", file.vendor_id, err)
 
     def _refused(self, err: CrmError) -> TransientError:
         vendor = self._session.account.vendor

@@ -24,6 +24,8 @@ from .conftest import Impatient, Run, pass_the_lease
 
 ROWS = 2_300
 FIELDS = {"arr": "deal_value", "next": "NextStep"}
+JOBS = "/services/data/v62.0/jobs/ingest"
+JOB = f"{JOBS}/{numbered_id('750', 1)}"
 
 
 class Org:
@@ -45,6 +47,12 @@ class Org:
         some = self.ids if ids is None else ids
         held = {one: self.org.opportunity(one) for one in some}
         return {one for one in some if (held[one]["Amount"], held[one]["NextStep"]) != wanted[one]} == set()
+
+    def state(self, number):
+        """The state of a job, by the order in which they were opened."""
+        headers = {"Authorization": f"Bearer {self.org.access_token}"}
+        address = f"{self.sandbox.url}{JOBS}/{numbered_id('750', number)}"
+        return requests.get(address, headers=headers, timeout=60).json()["state"]
 
     def calls(self, method, part):
         """The calls whose path has a part."""
@@ -135,10 +143,6 @@ def test_a_user_without_jobs(org, ledger_conn_id, caplog):
     assert "no upload could be opened" in caplog.text
 
 
-JOBS = "/services/data/v62.0/jobs/ingest"
-JOB = f"{JOBS}/{numbered_id('750', 1)}"
-
-
 @pytest.mark.parametrize("fault", ["reset_after", "http_502_after", "reset_before"])
 @pytest.mark.parametrize(("method", "path"), [("POST", JOBS), ("PUT", f"{JOB}/batches"), ("PATCH", JOB), ("GET", JOB)])
 def test_lost_answers(org, ledger_conn_id, method, path, fault):
@@ -148,6 +152,30 @@ def test_lost_answers(org, ledger_conn_id, method, path, fault):
     assert (runs[-1].error, runs[-1].report["outcomes"]) == (None, {"updated": ROWS})
     assert org.is_as_of(1)
     assert len(org.sandbox.audit.writes) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("patch_faults", "left"), [([], "Aborted"), (["reset_after"], "Aborted"), (["reset_before"], "Open")]
+)
+def test_a_file_that_is_sent_again(org, ledger_conn_id, caplog, patch_faults, left):
+    """The job whose answer was lost is cancelled before another one is opened, as far as Salesforce hears of it."""
+    org.sandbox.script(faults=["reset_after"], method="PUT", path=f"{JOB}/batches")
+    org.sandbox.script(faults=patch_faults, method="PATCH", path=JOB)
+    runs = run_to_end(lambda: operator(org.frame(), ledger_conn_id=ledger_conn_id))
+    assert (runs[-1].error, runs[-1].report["outcomes"]) == (None, {"updated": ROWS})
+    assert [org.state(number) for number in (1, 2)] == [left, "JobComplete"]
+    assert ("could not be cancelled" in caplog.text) == bool(patch_faults)
+
+
+@pytest.mark.parametrize("fault", ["http_400", "http_503"])
+def test_a_file_that_is_not_taken(org, ledger_conn_id, fault):
+    """The run ends for its retry, and none of its jobs is left open."""
+    org.sandbox.script(faults=[fault] * 3, method="PUT")
+    run = Run()
+    run.of(operator(org.frame(), ledger_conn_id=ledger_conn_id).execute)
+    assert f"{ROWS - 20} not_sent" in str(run.error)
+    assert {org.state(number + 1) for number in range(len(org.calls("PUT", "/batches")))} == {"Aborted"}
+    assert [one.stage for one in rows_of(uploads, ledger_conn_id)] == ["abandoned"]
 
 
 def later_run(frame, ledger_conn_id, name="later", **arguments):
