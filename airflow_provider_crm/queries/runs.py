@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from airflow_provider_crm.queries.expressions import of_dags
 from airflow_provider_crm.queries.run_counts import AlikeRuns, RunCounts, outcomes_of
 from airflow_provider_crm.queries.run_filter import RunFilter
 from airflow_provider_crm.queries.run_keys import RunKey
+from airflow_provider_crm.queries.run_uploads import RunUpload, run_uploads
 from airflow_provider_crm.report.guardrail_check import GuardrailCheck
 from airflow_provider_crm.report.run_progress import RunProgress
 from airflow_provider_crm.report.verdict import RunFacts, RunVerdict, run_verdict
@@ -56,6 +57,7 @@ class Run(RunCounts):
         applies_plan: Whether it applies a plan, or takes one back.
         alive: Whether Airflow still runs its task; None if that was not asked.
         progress: How far it was a moment ago; None once it has ended, or before its first seconds.
+        upload: The file of rows that the vendor writes for it; None without one, or if that was not asked.
     """
 
     run_key: str
@@ -78,6 +80,7 @@ class Run(RunCounts):
     applies_plan: bool = False
     alive: bool | None = None
     progress: RunProgress | None = None
+    upload: RunUpload | None = None
 
     @property
     def rate(self) -> float | None:
@@ -156,6 +159,11 @@ class Runs:
         """Return the runs without a last report of those that began at a point in time or later, newest first."""
         query = self._query().where(runs.c.started_at >= moment, runs.c.finished_at.is_(None))
         return self._read(query.order_by(runs.c.started_at.desc()).limit(_RUNNING))
+
+    def with_uploads(self, found: Sequence[Run]) -> list[Run]:
+        """Return the same runs, each with the file of rows that the vendor writes for it."""
+        known = run_uploads(self._connection, {(run.account, run.run_key) for run in found})
+        return [replace(run, upload=known.get((run.account, run.run_key))) for run in found]
 
     def with_failures(self, wanted: RunFilter) -> list[tuple[str, dt.datetime, bool]]:
         """Return the keys of runs with rows that did not land, their start, and whether they have several tries."""

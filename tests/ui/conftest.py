@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -21,6 +22,7 @@ from airflow_provider_crm.database.schema import (
     record_names,
     runs,
     tries,
+    uploads,
 )
 from airflow_provider_crm.queries.database import LedgerReader, read_only
 from airflow_provider_crm.report.verdict import RunFacts, run_verdict
@@ -245,6 +247,11 @@ class Log:
     def name(self, record_id, name, account=CLOSE):
         """The name of a deal."""
         self._insert(record_names, account=account, record_id=record_id, name=name, seen_at=NOW)
+
+    def upload(self, run_key, *, account=CLOSE, stage="sent", rows=2_280, **times):
+        """A file of rows that the vendor writes."""
+        known = {"claim_token": uuid.uuid4().hex, "account": account, "run_key": run_key, "vendor_id": "750"}
+        self._insert(uploads, **known, stage=stage, rows=rows, **{"opened_at": NOW, "touched_at": NOW, **times})
 
     def plan(self, plan_id, run_key, rows, account=CLOSE, **known):
         """A plan; rows are record id, field, verdict, before and after."""

@@ -9,7 +9,10 @@ import re
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 
+from airflow_provider_crm.database.schema import runs, uploads
+from airflow_provider_crm.ledger.uploads import UploadStage
 from airflow_provider_crm.queries.attention import RHYTHM, attention, used_budgets
 from airflow_provider_crm.queries.syncs import syncs
 from airflow_provider_crm.report.verdict import VerdictWord
@@ -76,7 +79,6 @@ def test_only_dags_of_the_reader_need_them(reading, month):
 
 def test_an_answered_plan_waits_no_more(reading, month):
     """The answer in Airflow takes the plan from the list."""
-    import sqlalchemy as sa
     from airflow.models.hitl import HITLDetail
     from airflow.utils.session import create_session
 
@@ -256,6 +258,29 @@ def test_the_page_of_a_running_sync_shows_its_progress(month_browser, month):
     assert "<html" not in part
     assert "data-running" not in anna.text("run-progress", run_key=month.deals(18))
     assert month_browser("ben").get("run-progress", run_key=month.running).status_code == 404
+
+
+def test_a_run_whose_file_is_on_its_way(month_browser, month, log, database):
+    """The overview and the run's page say how many rows the CRM is writing, and since when, until it has ended."""
+    anna, minutes = month_browser("anna"), dt.timedelta(minutes=1)
+    log.upload(
+        month.running, stage=UploadStage.SENT.value, opened_at=month.now - 5 * minutes, touched_at=month.now - minutes
+    )
+    log.upload(month.running, stage="ended", rows=90_000)
+    log.upload(month.running, stage="abandoned", rows=80_000)
+    log.upload(month.deals(3), rows=70_000)
+    with database.begin() as connection:
+        connection.execute(sa.update(runs).where(runs.c.run_key == month.running).values(progress=None))
+    addresses = {"": {}, "running": {}, "run": {"run_key": month.running}, "run-progress": {"run_key": month.running}}
+    since, noted = (f"{month.now - ago:%Y-%m-%d %H:%M:%S}" for ago in (5 * minutes, minutes))
+    for path, parameters in addresses.items():
+        (part,) = re.findall(r"<article.*?</article>", anna.text(path, **parameters), re.DOTALL)
+        shown = " ".join(re.sub(r"<[^>]+>", " ", part).split())
+        assert f"Close is writing 2,280 rows of one file, on their way since {since} (as of {noted} UTC )" in shown
+        assert "no progress" not in shown
+    with database.begin() as connection:
+        connection.execute(sa.update(uploads).values(stage=UploadStage.ENDED.value))
+    assert "is writing" not in anna.text("running")
 
 
 def test_a_run_that_airflow_does_not_run_is_killed(month_browser, month):

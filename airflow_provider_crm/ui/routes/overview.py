@@ -97,7 +97,7 @@ def _by_refusals(known: Sequence[Sync], wanted: RunFilter) -> list[Sync]:
 
 
 def _running(runs: Runs, now: dt.datetime) -> list[Run]:
-    return [run for run in with_task_states(runs.running(now - _RUNNING_SINCE)) if run.alive]
+    return runs.with_uploads([run for run in with_task_states(runs.running(now - _RUNNING_SINCE)) if run.alive])
 
 
 @router.get("/running")

@@ -97,11 +97,11 @@ def _run_page(
         shown = show or ("refused" if only.is_set or _did_not_all_land(found) else "written")
         content = _rows(connection, found, shown, search, only)
         plan_id, tries = runs.plan_applied_by(run_key), runs.tries(run_key)
-        known = windows(connection, now)
+        known, running = windows(connection, now), _going_on(runs, found)
     return pages.page(
         "run.html",
         runs=found,
-        running=_going_on(found),
+        running=running,
         titled=False,
         budgets={one.account: of_run(one.budget, known, now) for one in found},
         key=found[0].key,
@@ -133,9 +133,11 @@ def _rows(connection: Connection, runs: list[Run], shown: str, search: Search, o
 def run_progress(pages: PagesDep, reader: ReaderDep, run_key: Text) -> HTMLResponse:
     """Show the progress of one run: a part of its page, which its script fetches again and again."""
     with pages.pages.ledger.connection() as connection:
-        found = Runs(connection, reader.dags).named(run_key)
-    _exists(found)
-    return pages.page("running.html", running=_going_on(with_task_states(found)), titled=False)
+        runs = Runs(connection, reader.dags)
+        found = runs.named(run_key)
+        _exists(found)
+        running = _going_on(runs, with_task_states(found))
+    return pages.page("running.html", running=running, titled=False)
 
 
 @router.get("/run.csv")
@@ -159,8 +161,8 @@ def run_csv(
     return csv_response(pages, lines, show, run_key)
 
 
-def _going_on(found: list[Run]) -> list[Run]:
-    return [run for run in found if run.alive]
+def _going_on(runs: Runs, found: list[Run]) -> list[Run]:
+    return runs.with_uploads([run for run in found if run.alive])
 
 
 def _exists(found: list[Run]) -> None:
