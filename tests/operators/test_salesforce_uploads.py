@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
@@ -19,6 +20,7 @@ from airflow_provider_crm.database.schema import changes, field_states, uploads
 from airflow_provider_crm.hooks.ledger import ledger_database
 from airflow_provider_crm.push.uploads import RowUpload
 from airflow_provider_crm.sandbox.salesforce.ids import numbered_id
+from airflow_provider_crm.vendors.salesforce import VENDOR
 
 from .conftest import Impatient, Run, pass_the_lease
 
@@ -71,7 +73,7 @@ def operator(frame, *, kind=Impatient, **arguments):
     return kind(task_id="amounts", **{"upload_after": 20, **given, **arguments})
 
 
-def run_to_end(make, most=30, **run):
+def run_to_end(make, most=10, **run):
     """Run a task through its deferrals; returns the runs of its segments."""
     runs = [Run(**run)]
     runs[-1].of(make().execute)
@@ -108,6 +110,15 @@ def test_all_rows_land(org, ledger_conn_id):
     again = Run()
     again.of(operator(org.frame(), ledger_conn_id=ledger_conn_id).execute)
     assert again.report["outcomes"] == {"unchanged": ROWS}
+
+
+def test_more_rows_than_a_file_takes(org, ledger_conn_id, monkeypatch):
+    """One file follows the other, each as soon as the one before is settled; the few rows that are left go by calls."""
+    monkeypatch.setattr(VENDOR, "_upload", replace(VENDOR._upload, fewest=500, largest=1_000))
+    runs = run_to_end(lambda: operator(org.frame(), ledger_conn_id=ledger_conn_id))
+    assert (len(runs), runs[-1].error, runs[-1].report["outcomes"]) == (3, None, {"updated": ROWS})
+    assert org.is_as_of(1)
+    assert [(one.stage, one.rows) for one in rows_of(uploads, ledger_conn_id)] == [("ended", 1_000)] * 2
 
 
 def test_rows_that_do_not_land_are_told_by_calls(org, ledger_conn_id):
@@ -163,6 +174,8 @@ def test_a_file_that_is_sent_again(org, ledger_conn_id, caplog, patch_faults, le
     org.sandbox.script(faults=patch_faults, method="PATCH", path=JOB)
     runs = run_to_end(lambda: operator(org.frame(), ledger_conn_id=ledger_conn_id))
     assert (runs[-1].error, runs[-1].report["outcomes"]) == (None, {"updated": ROWS})
+    sent = [call.method for call in org.sandbox.audit.calls if JOBS in call.path and call.method != "GET"]
+    assert sent == ["POST", "PUT", "PATCH"] * 2
     assert [org.state(number) for number in (1, 2)] == [left, "JobComplete"]
     assert ("could not be cancelled" in caplog.text) == bool(patch_faults)
 
@@ -202,6 +215,8 @@ def test_newer_data_waits_for_a_job(org, ledger_conn_id):
         first.of(partial(resume, **state))
     assert (first.error, org.is_as_of(1, org.ids[20:])) == (None, True)
     later = later_run(org.frame(2), ledger_conn_id)
+    for _ in range(3):
+        org.state(1)  # if the job had rows left, they would be written now, on top of the newer ones
     assert (later.error, org.is_as_of(2)) == (None, True)
 
 
@@ -246,6 +261,7 @@ def test_a_job_that_is_never_begun(org, ledger_conn_id):
     assert (len(runs), runs[-1].error, runs[-1].report["outcomes"]) == (2, None, {"updated": ROWS})
     assert org.is_as_of(1)
     assert len(org.calls("POST", "/composite")) > ROWS / 200
+    assert org.state(1) == "Aborted"
 
 
 def test_a_job_that_salesforce_has_deleted(org, ledger_conn_id):

@@ -1,4 +1,4 @@
-"""Describe a fault that is put into a vendor, and the claims of the contract that have to find it."""
+"""Describe a fault that is put into a vendor, or into uploads, and the tests that have to find it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Mutant:
         module: The module that has the fault.
         old: A text that occurs once in the module's source.
         new: The faulty text in its place.
-        claims: Names of tests of `VendorContract`; one of them has to fail.
+        claims: Names of tests, of `VendorContract` for a fault in a vendor; one of them has to fail.
     """
 
     name: str
@@ -42,14 +42,16 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Mutated:
-    """A vendor, and the faults that are put into it.
+    """A vendor, or another part of the package, and the faults that are put into it.
 
     Attributes:
-        tests: The test class that holds it to the contract, as pytest names it.
+        tests: The test class that holds it to the contract, or the file of its tests, as pytest names it.
         mutants: The faults.
         equivalent: Faults of the list that this vendor cannot have, or that are none in it, each with the reason.
+        sound: The tests that have to hold without a fault, of a part that no contract has; None for a vendor.
     """
 
     tests: str
     mutants: tuple[Mutant, ...]
     equivalent: dict[str, str]
+    sound: tuple[str, ...] | None = None

@@ -1,4 +1,4 @@
-"""All vendors, and the faults that are put into them."""
+"""All vendors, uploads, and the faults that are put into them."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ from tests.vendors.mutations.close_mutants import CLOSE
 from tests.vendors.mutations.hubspot_mutants import HUBSPOT
 from tests.vendors.mutations.raze_mutants import RAZE
 from tests.vendors.mutations.salesforce_mutants import SALESFORCE
+from tests.vendors.mutations.upload_mutants import UPLOADS
 
-MUTATED = (CLOSE, RAZE, HUBSPOT, SALESFORCE, BATCHLY, BATCHLY_MUTE, BATCHLY_FLAT)
+MUTATED = (CLOSE, RAZE, HUBSPOT, SALESFORCE, BATCHLY, BATCHLY_MUTE, BATCHLY_FLAT, UPLOADS)
