@@ -25,6 +25,7 @@ def get_crm_commands() -> list[CLICommand]:
     commands = (
         _account(),
         _doctor(),
+        _drift(),
         _export(),
         _exposures(),
         _fence(),
@@ -140,6 +141,22 @@ def _doctor() -> ActionCommand:
         description=(
             "Checks versions, vendors, options, ledger, Fernet key, clocks and page, and a connection if one is named. "
             "It changes nothing; only a renewed OAuth token is stored. The exit code is 1 if there is a problem."
+        ),
+    )
+
+
+def _drift() -> ActionCommand:
+    return _command(
+        "drift",
+        "drift.drift",
+        "Compare the values that runs have written with what the CRM holds now",
+        _arg("crm_conn_id", help="Id of the connection to the CRM"),
+        _arg("--sample", type=int, help="Read so many records, chosen at random. Default: all"),
+        *_READING,
+        description=(
+            "Reads records, as many in a call as the vendor can, and counts by field how many values differ from the "
+            "ledger: people or other programs have changed them, or the CRM was restored. It changes nothing. "
+            "`account forget` lets runs write their values again."
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.schema import field_states, metadata, plans
+from airflow_provider_crm.database.schema import field_states, metadata, plans, record_ids
 from airflow_provider_crm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _has(connection: Connection, account: str) -> bool:
 def forget_account(database: Database, account: str) -> int:
     """Count all values of an account as unknown, as after a restore of its CRM; return the number of fields.
 
-    Each run then sends what it wants once more. No data time moves, and no claim ends.
+    Each run then sends what it wants once more, and looks its keys up again. No data time moves, and no claim ends.
 
     Args:
         database: The ledger's.
@@ -95,4 +95,5 @@ def forget_account(database: Database, account: str) -> int:
             msg = f"The ledger knows no account {account!r}."
             raise ConfigurationError(f"{msg} {_UNCHANGED}")
         known = (field_states.c.account == account, field_states.c.known)
+        connection.execute(sa.delete(record_ids).where(record_ids.c.account == account))
         return connection.execute(sa.update(field_states).where(*known).values(known=False)).rowcount

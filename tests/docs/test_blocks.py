@@ -46,6 +46,7 @@ RUN_ELSEWHERE = {
 NOT_RUN = {
     "CONTRIBUTING.md": {"git clone": "needs the reader's fork"},
     "benchmarks.md": {"python tests/benchmarks": "takes half an hour"},
+    "cli.md": {"airflow crm drift": "needs an account; tests/commands/test_drift.py has one of each vendor"},
     "close.md": {"export AIRFLOW_CONN": "needs the reader's key; the connection is read by a test below"},
     "connections.md": {
         "export AIRFLOW_CONN": "needs the reader's keys; the connections are read by a test below",
