@@ -30,11 +30,7 @@ def source_error(err: Exception, rows: int) -> Exception:
     """
     if isinstance(err, (AirflowException, LedgerUnavailableError)) or (isinstance(err, CrmError) and rows == 0):
         return err
-    when = (
-        "The source could not be read"
-        if rows == 0
-        else f"The source broke after {rows:,} rows, the last that were read"
-    )
+    when = _when(err, rows)
     # Only the first line of a database's message: the others may show values of the row.
     message = without_credentials(next(iter(str(err).strip().splitlines()), ""))
     if not isinstance(err, CrmError):
@@ -44,6 +40,14 @@ def source_error(err: Exception, rows: int) -> Exception:
         return SourceUnreadableError(f"{when}: {_sentence(message)} A retry reads it again.", code=code)
     code = code or SourceUnreadableError.default_code
     return ConfigurationError(f"{when}: {_sentence(message)} Correct it, then clear the task.", code=code)
+
+
+def _when(err: Exception, rows: int) -> str:
+    if isinstance(err, CrmError) and err.vendor:  # it is the CRM that was asked for the rows' keys
+        return f"The keys of the rows could not be looked up after the first {rows:,}"
+    if rows == 0:
+        return "The source could not be read"
+    return f"The source broke after {rows:,} rows, the last that were read"
 
 
 def may_succeed_later(err: Exception) -> bool:

@@ -132,7 +132,7 @@ class RowRun:
     ) -> RunResult:
         """Report the rows of a source that has ended, or broke."""
         broke = None if stream.broke is None else source_error(stream.broke, stream.rows)
-        wait = self._wait(push, retryable, run_context.session)
+        wait = self._wait(push, stream, retryable, run_context.session)
         if wait is None and push.stopped is None:
             read_missing_names(run_context, self._segment.log)
         for outcome in retryable if wait is None else ():
@@ -241,10 +241,12 @@ class RowRun:
             self._finished.add(outcome.record_id)
         tally.add(outcome)
 
-    def _wait(self, push: Push, retryable: Spool[Outcome], session: Session) -> float | None:
+    def _wait(self, push: Push, stream: RowStream, retryable: Spool[Outcome], session: Session) -> float | None:
         """Return the seconds after which rows are to be tried again; None if no row is."""
         if push.wait is not None:
             return push.wait
+        if push.stopped is None and stream.wait is not None and self._rereads_all_rows:
+            return stream.wait
         down = isinstance(push.stopped, OutageError)
         if push.stopped is None and self._settings.sends and len(retryable):
             down = session.is_down()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from airflow_provider_crm.exceptions import TransientError
 from airflow_provider_crm.sync.ends import source_error
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class RowStream:
                 yield item
         except Exception as err:  # noqa: BLE001 - a source may raise anything; the run reports it once the rows have ended
             self.broke = err
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds that the vendor asks to wait before it looks up more keys; None if it does not."""
+        broke = self.broke
+        return broke.retry_after if isinstance(broke, TransientError) and broke.vendor else None
 
     def raise_error(self) -> None:
         """Raise the exception of a source that broke, as an error that says what to do."""

@@ -12,6 +12,8 @@ from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 from airflow_provider_crm.vendors.hubspot import paths as hubspot
 from airflow_provider_crm.vendors.salesforce import paths as salesforce
 
+from .conftest import Impatient
+
 STRANGE = "O'Neil \\ 50 % Ümläut/2026"
 """A key that would end a literal, an address or a path if it was not quoted."""
 
@@ -226,3 +228,27 @@ def test_wrong_arguments(crm_sandbox, task, arguments, problem):
     ended = task(UpdateOpportunityOperator, data=[{"key": "D-1", "arr": 5}], **CRMS["hubspot"].arguments(**arguments))
     assert problem in str(ended.error)
     assert crm_sandbox.audit.writes == []
+
+
+def test_a_day_that_is_used_up_among_lookups(crm_sandbox, task, stored):
+    """The task is deferred until the day has ended; the keys that were found until then are remembered."""
+    crm = CRMS["hubspot"]
+    rows = [{"key": f"D-{number}", "arr": number} for number in range(1_500)]
+    for row in rows:
+        crm.add(crm_sandbox, row["key"])
+    crm_sandbox.set(hubspot_daily_limit=17)  # four calls about the portal, and thirteen of fifteen lookups
+    waiting = task(UpdateOpportunityOperator, data=rows, daily_share=1.0, **crm.arguments())
+    assert (waiting.error, waiting.deferred is not None) == (None, True)
+    assert len(stored(record_ids)) == 1_000
+
+
+def test_a_search_that_is_refused_in_the_middle(crm_sandbox, task):
+    """The rows before it have landed; the task fails with a sentence about keys, not about the source."""
+    crm = CRMS["salesforce"]
+    rows = [{"key": f"D-{number}", "arr": number} for number in range(1_100)]
+    ids = [crm.add(crm_sandbox, row["key"]) for row in rows]
+    passed = [None] * (CATALOGUE_QUERIES + 10)
+    crm_sandbox.script(path=salesforce.QUERY, faults=[*passed, *["http_500"] * 20])
+    broken = task(Impatient, data=rows, **crm.arguments())
+    assert "The keys of the rows could not be looked up after the first 1,000" in str(broken.error)
+    assert [crm.amount_of(crm_sandbox, one) for one in ids[:1_000]] == [row["arr"] for row in rows[:1_000]]
