@@ -132,6 +132,7 @@ def write(path: Path, rows: Iterable[Deal]) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE deals ({', '.join(f'{name} TEXT' for name in _STORED)})")
         database.execute("CREATE VIEW deal_scores AS SELECT day, hubspot_id, score, arr AS expected_arr FROM deals")
+        database.execute("CREATE VIEW deal_keys AS SELECT day, 'D-' || hubspot_id AS deal_key, note FROM deals")
     add(path, rows)
 
 

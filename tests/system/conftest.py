@@ -67,7 +67,8 @@ def world(tmp_path_factory, airflow_db):
         sandboxes.append(sandbox)
         for row in deals:
             for vendor, record_id in row.ids.items():
-                account_of(sandbox, vendor).add_opportunity(record_id)
+                key = {"warehouse_deal_key": f"D-{record_id}"} if vendor == "hubspot" else {}
+                account_of(sandbox, vendor).add_opportunity(record_id, **key)
         source = folder / "source"
         source.mkdir()
         for file in example_dags().glob("*.py"):

@@ -29,6 +29,7 @@ RUNS = (
     ("crm_sharded", "2026-03-11T00:00:00-04:00"),
     ("hubspot_scores", "2026-03-11T00:00:00-04:00"),
     ("salesforce_amounts", "2026-03-11T00:00:00-04:00"),
+    ("crm_by_key", "2026-03-11T00:00:00-04:00"),
 )
 SHARDED = range(100, 140)
 OLD_RUN = "close_daily_sql/deal_values/scheduled__2020-03-08T05:00:00+00:00"
@@ -181,6 +182,15 @@ def test_scores_reach_hubspot_by_batches(ran):
     for number in SHARDED:
         shown = made.sandbox.hubspot.opportunity(f"20260311{number}")["properties"]
         assert (shown["health_score"], Decimal(shown["amount"])) == ("87.5", Decimal(f"{number}.50"))
+
+
+def test_rows_reach_hubspot_by_the_key_of_the_warehouse(ran):
+    """Every deal of the day has its note; the first run has looked all keys up, a hundred a call."""
+    made, runs = ran
+    report = runs["crm_by_key", "2026-03-11"].reports["notes"]
+    assert report["outcomes"] == {"updated": len(SHARDED)}
+    shown = [made.sandbox.hubspot.opportunity(f"20260311{number}")["properties"] for number in SHARDED]
+    assert {one["description"] for one in shown} == {"From the warehouse"}
 
 
 def test_amounts_reach_salesforce_by_batches(ran):
