@@ -12,7 +12,9 @@ from airflow_provider_crm.operators.plan import PlanOpportunityUpdatesOperator
 from airflow_provider_crm.vendors.hubspot import paths as hubspot
 from airflow_provider_crm.vendors.salesforce import paths as salesforce
 
-from .conftest import Impatient
+from .conftest import POSTGRESQL_WITH_LONG_PROOFS, Impatient
+
+pytestmark = POSTGRESQL_WITH_LONG_PROOFS
 
 STRANGE = "O'Neil \\ 50 % Ümläut/2026"
 """A key that would end a literal, an address or a path if it was not quoted."""
