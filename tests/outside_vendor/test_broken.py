@@ -109,7 +109,7 @@ def test_airflow_lists_all_of_them(seen):
 
 def test_the_form_is_the_vendors_own(seen):
     """It has the vendor's label of the key, its address, and the extra fields that every vendor has."""
-    assert seen["form"] == ["Acme CRM", [*COMMON_EXTRA], "API key", "https://api.acme.example"]
+    assert seen["form"] == ["Acme CRM opportunities", [*COMMON_EXTRA], "API key", "https://api.acme.example"]
 
 
 def test_only_those_that_can_be_used_are_vendors(seen):

@@ -26,6 +26,7 @@ NO_CODES = {
     "names that modules export": {"API_VERSION", "GROUP", "VENDOR", "VENDORS"},
     "the beginning of a code with a status": {"HTTP_"},
     "of signed tokens": {"JWT", "RS256"},
+    "of the vendors' languages": {"IN", "FALSE"},
     "digits of a checksum": {"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"},
 }
 _CURRENCY = re.compile(r"[A-Z]{3}")

@@ -29,7 +29,7 @@ def test_a_refusal_in_the_history_says_what_to_do(browser, log):
     log.change(KEY, field="", outcome="rejected", code="NOT_FOUND", reason="It answered 404: no such record.")
     (row,) = rows_of(browser("anna").text("record", record_id="oppo_1"), f"History in {CLOSE_NAME}")
     assert row[2] == "the whole row"
-    assert row[3].startswith("NOT_FOUND It answered 404: no such record. Correct the id in the source")
+    assert row[3].startswith("NOT_FOUND It answered 404: no such record. Correct the id or key in the source")
 
 
 def test_the_record_opens_in_its_crm_by_one_link(browser, log):
