@@ -7,7 +7,9 @@ which is read once. A key that is not found in an index which lags behind is loo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 ON_MISSING = ("error", "skip")
 _ROWS_AT_ONCE = 1_000
 _CANDIDATES = 5
+_CALLS_IN_FLIGHT = 8
 
 
 class RecordFinder:
@@ -40,16 +43,18 @@ class RecordFinder:
         session: The account.
         catalogue: What the account offers.
         field: The field.
+        concurrency: Calls in flight, at most.
 
     Raises:
         ConfigurationError: The vendor cannot look for values of this field.
     """
 
-    def __init__(self, session: Session, catalogue: Catalogue, field: Field) -> None:
+    def __init__(self, session: Session, catalogue: Catalogue, field: Field, concurrency: int) -> None:
         self._session = session
         self._vendor = session.account.vendor
         self._catalogue = catalogue
         self._key = field.target
+        self._concurrency = min(concurrency, _CALLS_IN_FLIGHT)
         self._lookup = lookup_of(self._vendor, field.target, catalogue)
         self._began = session.clock.monotonic()
         self._listed: TemporaryKeyTable | None = None
@@ -76,17 +81,27 @@ class RecordFinder:
             self._listed.close()
 
     def _looked_up(self, values: Sequence[str], lookup: RecordLookup) -> dict[str, list[str]]:
-        pairs: list[tuple[str, str]] = []
-        for some in _parts(values, lookup):
-            cursor, number = None, 0
-            while number == 0 or cursor is not None:
-                page = lookup.page(self._session.fetch(lookup.call(some, cursor)))
-                pairs += self._pairs(page.records)
-                if page.cursor is not None and page.cursor == cursor:
-                    msg = f"{self._vendor.display_name}'s search does not end: page {number + 1} is not the last."
-                    raise TransientError(msg, vendor=self._vendor.name, code="NO_PROGRESS")
-                number, cursor = number + 1, page.cursor
+        parts = list(_parts(values, lookup))
+        executor = ThreadPoolExecutor(self._concurrency, "crm-lookup")
+        try:
+            found = executor.map(partial(self._part, lookup), parts)
+            pairs = [pair for of_part in found for pair in of_part]
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
         return _by_value(values, pairs, folds_case=lookup.folds_case)
+
+    def _part(self, lookup: RecordLookup, values: list[str]) -> list[tuple[str, str]]:
+        """Look up the values of one call, to the last page of its answer."""
+        pairs: list[tuple[str, str]] = []
+        cursor, number = None, 0
+        while number == 0 or cursor is not None:
+            page = lookup.page(self._session.fetch(lookup.call(values, cursor)))
+            pairs += self._pairs(page.records)
+            if page.cursor is not None and page.cursor == cursor:
+                msg = f"{self._vendor.display_name}'s search does not end: page {number + 1} is not the last."
+                raise TransientError(msg, vendor=self._vendor.name, code="NO_PROGRESS")
+            number, cursor = number + 1, page.cursor
+        return pairs
 
     def _all_listed(self) -> TemporaryKeyTable:
         """Return the keys of all opportunities; the list is read when it is first needed."""
@@ -141,13 +156,21 @@ class KeyResolver:
         ledger: Remembers record ids by key; None without a ledger.
         id_field: The name of the field whose values the rows name.
         on_missing: What becomes of a row whose key no opportunity has: "error" (`rejected`) or "skip" (`skipped`).
+        concurrency: Calls in flight, at most.
 
     Raises:
         ConfigurationError: There is no such field, or the vendor cannot look for its values.
     """
 
     def __init__(
-        self, session: Session, catalogue: Catalogue, ledger: Ledger | None, *, id_field: str, on_missing: str
+        self,
+        session: Session,
+        catalogue: Catalogue,
+        ledger: Ledger | None,
+        *,
+        id_field: str,
+        on_missing: str,
+        concurrency: int,
     ) -> None:
         vendor = session.account.vendor
         if (field := catalogue.fields.get(id_field)) is None:
@@ -162,7 +185,7 @@ class KeyResolver:
         self._known = None if ledger is None or field.personal else ledger.record_ids
         self._field = field
         self._word = OutcomeWord.SKIPPED if on_missing == "skip" else OutcomeWord.REJECTED
-        self._finder = RecordFinder(session, catalogue, field)
+        self._finder = RecordFinder(session, catalogue, field, concurrency)
 
     def resolve(self, rows: Iterable[Update | Outcome]) -> Iterator[Update | Outcome]:
         """Yield the rows in their order, each under its record id; or why it has none.

@@ -83,7 +83,14 @@ class FrameSource:
         rows = self._read(reader, run_context)
         if self._id_field is not None:
             session, catalogue, ledger = run_context.session, run_context.catalogue, run_context.ledger
-            resolver = KeyResolver(session, catalogue, ledger, id_field=self._id_field, on_missing=self._on_missing)
+            resolver = KeyResolver(
+                session,
+                catalogue,
+                ledger,
+                id_field=self._id_field,
+                on_missing=self._on_missing,
+                concurrency=run_context.rules.concurrency,
+            )
             rows = resolver.resolve(rows)
         return RowStream(rows, total=self._total)
 

@@ -38,7 +38,7 @@ def session(crm_sandbox, monkeypatch):
 def finder(session, name):
     """Return what finds deals by a property."""
     catalogue = session.catalogue((name,))
-    return RecordFinder(session, catalogue, catalogue.fields[name])
+    return RecordFinder(session, catalogue, catalogue.fields[name], 8)
 
 
 def searches(sandbox):
