@@ -1,4 +1,4 @@
-"""Claims about lists of records."""
+"""Claims about lists of records, and about records that are found by a value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_crm.push.record_keys import RecordFinder
+from airflow_provider_crm.testing.bench import leaves
 from airflow_provider_crm.testing.claims.bench_fixture import Claims
+from airflow_provider_crm.values.opportunity import Kind
 
 if TYPE_CHECKING:
     from airflow_provider_crm.testing.bench import Bench
@@ -14,8 +17,12 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Json
 
 
+STRANGE = 'O\'Neil \\ 50 % "Ümläut"/2026'
+"""A text that would end a literal, an address or a path if it was not quoted."""
+
+
 class ListClaims(Claims):
-    """Claims about lists of records."""
+    """Claims about lists of records, and about records that are found by a value."""
 
     @pytest.mark.parametrize("count", [0, 1, 100, 250])
     def test_a_list_is_whole(self, bench: Bench, count: int) -> None:
@@ -58,6 +65,30 @@ class ListClaims(Claims):
         for body in bodies:
             page = self.subject.vendor.parse_page(body, None)
             assert (list(page.records), page.cursor) == ([], None)
+
+    def test_a_record_is_found_by_a_value(self, bench: Bench, field_name: str) -> None:
+        """A text that one record has in a field leads to that record, and a text that none has to none."""
+        field, example = bench.catalogue.fields[field_name], self.subject.values[field_name]
+        is_text = field.kind is Kind.TEXT and not field.multiple and not field.partial
+        if not is_text or example.value not in leaves(example.shown):
+            pytest.skip(f"{field_name} holds no text as the row has it")
+        text = STRANGE if field_name == "notes" else str(example.value)
+        record_id, _ = bench.add_many(2)
+        bench.write(record_id, {field_name: text})
+        found = RecordFinder(bench.session, bench.catalogue, field, 4).find([text, "no such text"])
+        assert found == {text: [record_id], "no such text": []}
+
+    def test_every_record_of_a_value_is_found(self, bench: Bench) -> None:
+        """A text that many records have leads to all of them."""
+        field = bench.catalogue.fields.get("notes")
+        if field is None:
+            pytest.skip(f"{self.subject.vendor.display_name} has no notes")
+        added = bench.add_many(250)
+        (text,) = self.subject.vendor.stored_value(
+            field.target, bench.session.read(added[0], (field.target,)), bench.catalogue
+        )
+        found = RecordFinder(bench.session, bench.catalogue, field, 4).find([str(text)])
+        assert sorted(found[str(text)]) == sorted(added)
 
     def _pages(self, bench: Bench) -> list[RecordPage]:
         """Return the pages of the whole list."""

@@ -10,7 +10,10 @@ _PACKAGE = "airflow_provider_crm.vendors.hubspot"
 API, FIELDS, VALUES = f"{_PACKAGE}.api", f"{_PACKAGE}.fields", f"{_PACKAGE}.values"
 ERRORS, BATCHES, LIMITS, IDS = f"{_PACKAGE}.errors", f"{_PACKAGE}.batches", f"{_PACKAGE}.limits", f"{_PACKAGE}.ids"
 TOKENS, PATHS = f"{_PACKAGE}.tokens", f"{_PACKAGE}.paths"
+LOOKUPS = f"{_PACKAGE}.lookups"
 ARRIVES, UNDO, CLEAR = ("test_value_arrives",), ("test_undo",), ("test_clear",)
+
+FOUND, ALL_FOUND = ("test_a_record_is_found_by_a_value",), ("test_every_record_of_a_value_is_found",)
 
 MUTANTS = (
     Mutant(
@@ -379,6 +382,16 @@ MUTANTS = (
         "def record_url(self, origin: str, record_id: str, organization: str)",
         ("test_protocol",),
     ),
+    Mutant("a search read to its first page", LOOKUPS, "following or None)", "None)", ALL_FOUND),
+    Mutant(
+        "a unique property left out",
+        LOOKUPS,
+        '"properties": [name], "idProperty": name}',
+        '"properties": [name]}',
+        FOUND,
+    ),
+    Mutant("the property of a lookup not asked for", LOOKUPS, '"properties": [name], "limit"', '"limit"', FOUND),
+    Mutant("another operator of the search", LOOKUPS, '"operator": "IN"', '"operator": "NOT_IN"', FOUND),
 )
 EQUIVALENT = {
     "the day at midnight in UTC": "the sandbox's limit of the day is not used up in the contract; the tests of HubSpot hold it to the portal's zone",

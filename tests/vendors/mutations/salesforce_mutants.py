@@ -10,6 +10,8 @@ _PACKAGE = "airflow_provider_crm.vendors.salesforce"
 API, FIELDS, VALUES = f"{_PACKAGE}.api", f"{_PACKAGE}.fields", f"{_PACKAGE}.values"
 ERRORS, BATCHES, IDS, TOKENS = f"{_PACKAGE}.errors", f"{_PACKAGE}.batches", f"{_PACKAGE}.ids", f"{_PACKAGE}.tokens"
 ARRIVES = ("test_value_arrives",)
+LOOKUPS = f"{_PACKAGE}.lookups"
+FOUND = ("test_a_record_is_found_by_a_value",)
 
 MUTANTS = (
     Mutant(
@@ -248,6 +250,10 @@ MUTANTS = (
     ),
     Mutant("an older API", API, "api_version = 1", "api_version = 0", ("test_protocol",)),
     Mutant("another name", API, 'name = "crm_salesforce"', 'name = "crm_salesforces"', ("test_one_name",)),
+    Mutant("a quote that ends a literal", LOOKUPS, """.replace("'", "\\\\'")""", "", FOUND),
+    Mutant("a backslash that escapes", LOOKUPS, """.replace("\\\\", "\\\\\\\\")""", "", FOUND),
+    Mutant("the field of a lookup not read", LOOKUPS, "SELECT Id, {name} FROM", "SELECT Id FROM", FOUND),
+    Mutant("texts taken for numbers", LOOKUPS, "    if is_number:", "    if not is_number:", FOUND),
 )
 EQUIVALENT = {
     "one currency for all records of an org that has several": "the contract compares no currencies of records; the tests of Salesforce do",
