@@ -55,7 +55,8 @@ def deal(day, number, **changes):
 def world(tmp_path_factory, airflow_db):
     """Make a world of some deals and DAG files; every deal is an opportunity of each CRM.
 
-    `words` are replaced in the files, such as the name of a connection, so that an example writes to another CRM.
+    `words` are replaced in the files, such as the name of a connection, so that an example writes to another CRM; of
+    several such mappings each makes files of its own.
     """
     sandboxes = []
 
@@ -73,7 +74,9 @@ def world(tmp_path_factory, airflow_db):
         source.mkdir()
         for file in example_dags().glob("*.py"):
             if dags is None or file.name in dags:
-                (source / file.name).write_text(_replaced(file.read_text(), words or {}))
+                for number, one in enumerate(words if isinstance(words, list) else [words or {}]):
+                    name = f"crm_{number}_{file.name}" if number else file.name
+                    (source / name).write_text(_replaced(file.read_text(), one))
         warehouse = json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")})
         root = folder / "airflow"
         root.mkdir()
