@@ -184,6 +184,4 @@ def _form_field(field: ExtraField) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": [field.type, "null"]}
     if field.secret:
         schema["format"] = "password"
-    if field.header is not None:
-        schema["enum"] = [*field.header.values, None]
     return {"label": field.label, "description": field.description, "schema": schema}
