@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_crm.client.shared_calls import checked_answer
 from airflow_provider_crm.client.transport_errors import TOO_LARGE
 from airflow_provider_crm.exceptions import CrmError, RejectedError, TransientError
+from airflow_provider_crm.vendors.answers import FOREIGN_ANSWER
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.redaction import Redactor
@@ -28,13 +29,17 @@ def all_records(
         keys: The keys that are needed; none for those that the vendor shows by itself.
 
     Raises:
-        TransientError: A page is the same as an earlier one, or empty, and is not the last.
+        TransientError: A page is the same as an earlier one, or empty, and is not the last; or it is no page at all.
         CrmError: A page cannot be read.
     """
     seen = set[int]()
-    number, cursor = 0, None
+    number, cursor, counts_pages = 0, None, False
     while number == 0 or cursor is not None:
         page = vendor.parse_page(fetch(vendor.list_call(filters, cursor, keys)), cursor)
+        if counts_pages and page.pages is None:
+            msg = f"{vendor.display_name}'s list broke off: the answer for page {number + 1} is no page of it."
+            raise TransientError(msg, vendor=vendor.name, code=FOREIGN_ANSWER)
+        counts_pages = page.pages is not None
         yield from page.records
         number, cursor = number + 1, page.cursor
         content = hash(tuple(str(record.get(vendor.id_key)) for record in page.records))

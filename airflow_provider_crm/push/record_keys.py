@@ -7,7 +7,6 @@ which is read once. A key that is not found in an index which lags behind is loo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -16,10 +15,12 @@ from urllib.parse import quote
 
 from airflow_provider_crm.client.records import all_records
 from airflow_provider_crm.exceptions import ConfigurationError, TransientError
+from airflow_provider_crm.push.workers import Workers
 from airflow_provider_crm.values.hidden_values import HIDDEN
 from airflow_provider_crm.values.opportunity import Outcome, OutcomeWord, Update
 from airflow_provider_crm.values.record_keys import TemporaryKeyTable, key_text
 from airflow_provider_crm.values.source_values import source_of
+from airflow_provider_crm.vendors.answers import FOREIGN_ANSWER
 from airflow_provider_crm.vendors.lookups import lookup_of
 
 if TYPE_CHECKING:
@@ -81,13 +82,20 @@ class RecordFinder:
             self._listed.close()
 
     def _looked_up(self, values: Sequence[str], lookup: RecordLookup) -> dict[str, list[str]]:
-        parts = list(_parts(values, lookup))
-        executor = ThreadPoolExecutor(self._concurrency, "crm-lookup")
+        pairs: list[tuple[str, str]] = []
+        workers: Workers[list[tuple[str, str]]] = Workers("crm-lookup")
+        workers.resize(self._concurrency)
         try:
-            found = executor.map(partial(self._part, lookup), parts)
-            pairs = [pair for of_part in found for pair in of_part]
+            left = 0
+            for some in _parts(values, lookup):
+                workers.add(partial(self._part, lookup, some))
+                left += 1
+            while left:
+                ended = workers.ended()
+                pairs += [pair for of_part in ended for pair in of_part]
+                left -= len(ended)
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            workers.close(wait=False)
         return _by_value(values, pairs, folds_case=lookup.folds_case)
 
     def _part(self, lookup: RecordLookup, values: list[str]) -> list[tuple[str, str]]:
@@ -96,22 +104,29 @@ class RecordFinder:
         cursor, number = None, 0
         while number == 0 or cursor is not None:
             page = lookup.page(self._session.fetch(lookup.call(values, cursor)))
+            if page is None:
+                raise self._error("answer to a search is no list of records", FOREIGN_ANSWER)
             pairs += self._pairs(page.records)
             if page.cursor is not None and page.cursor == cursor:
-                msg = f"{self._vendor.display_name}'s search does not end: page {number + 1} is not the last."
-                raise TransientError(msg, vendor=self._vendor.name, code="NO_PROGRESS")
+                raise self._error(f"search does not end: page {number + 1} is not the last", "NO_PROGRESS")
             number, cursor = number + 1, page.cursor
         return pairs
 
     def _all_listed(self) -> TemporaryKeyTable:
         """Return the keys of all opportunities; the list is read when it is first needed."""
         if self._listed is None:
-            table = TemporaryKeyTable()
+            table, count = TemporaryKeyTable(), 0
             records = all_records(self._vendor, self._session.fetch, {}, (self._key,))
             while some := list(islice(records, _ROWS_AT_ONCE)):
                 table.add(self._pairs(some))
+                count += len(some)
+            if not count:  # of a proxy's answer, too: that must not count as a verdict about rows
+                raise self._error("list of opportunities is empty, so that no key can be looked up", FOREIGN_ANSWER)
             self._listed = table
         return self._listed
+
+    def _error(self, problem: str, code: str) -> TransientError:
+        return TransientError(f"{self._vendor.display_name}'s {problem}.", vendor=self._vendor.name, code=code)
 
     def _pairs(self, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
         """Yield the key and the record id of each record that shows both."""

@@ -193,7 +193,8 @@ class RecordLookup:
     Attributes:
         largest: Maximum number of values.
         call: Takes the values, and the cursor of a page (None for the first one); returns the call.
-        page: Takes the body of an answer; returns the records that were found, each with its id and the field.
+        page: Takes the body of an answer; returns the records that were found, each with its id and the field. None for
+            a body of another shape, which is none of the vendor's.
         lag: Seconds by which the vendor's index may be behind: a value that is not found is looked for once more.
         folds_case: Whether values that differ only in their case are one value to the vendor.
         largest_encoded: Maximum number of characters of all values, percent-encoded; None if there is none.
@@ -201,7 +202,7 @@ class RecordLookup:
 
     largest: int
     call: Callable[[Sequence[str], str | None], Call]
-    page: Callable[[Json], RecordPage]
+    page: Callable[[Json], RecordPage | None]
     lag: float = 0.0
     folds_case: bool = False
     largest_encoded: int | None = None

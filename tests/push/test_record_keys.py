@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from decimal import Decimal
@@ -21,9 +22,8 @@ from airflow_provider_crm.vendors.hubspot import paths
 
 
 @pytest.fixture
-def session(crm_sandbox, monkeypatch):
-    """A session with HubSpot's sandbox; waiting moves the sandbox's clock, and nothing else."""
-    monkeypatch.setenv("AIRFLOW_CONN_CRM", crm_sandbox.connection_uris(timezone="UTC")["hubspot_default"])
+def session_with(crm_sandbox, monkeypatch):
+    """Open a session with a vendor's sandbox; waiting moves the sandbox's clock, and nothing else."""
     clock = crm_sandbox.clock
     clock.set(clock.now())
 
@@ -31,8 +31,19 @@ def session(crm_sandbox, monkeypatch):
         clock.advance(math.ceil(seconds * 1e6) / 1e6)
 
     own = Clock(monotonic=lambda: clock.now().timestamp(), now=clock.now, sleep=sleep, jitter=lambda: 0.0)
-    with Session(crm_account("crm", None), clock=own) as made:
-        yield made
+    with contextlib.ExitStack() as stack:
+
+        def session_with(vendor):
+            monkeypatch.setenv("AIRFLOW_CONN_CRM", crm_sandbox.connection_uris(timezone="UTC")[f"{vendor}_default"])
+            return stack.enter_context(Session(crm_account("crm", None), clock=own))
+
+        yield session_with
+
+
+@pytest.fixture
+def session(session_with):
+    """A session with HubSpot's sandbox."""
+    return session_with("hubspot")
 
 
 def finder(session, name):
@@ -75,6 +86,38 @@ def test_a_search_that_does_not_end_is_an_error(session):
     by_name._lookup = RecordLookup(1, lambda *_: Call("GET", paths.OWNERS), lambda _: RecordPage([], "7"))
     with pytest.raises(TransientError, match="does not end: page 2"):
         by_name.find(["x"])
+
+
+@pytest.mark.parametrize("body", [{}, [], None, {"status": "ok"}, {"results": {}, "records": {}}])
+@pytest.mark.parametrize(
+    ("vendor", "name"),
+    [
+        ("hubspot", "warehouse_deal_key"),
+        ("hubspot", "dealname"),
+        ("crm_salesforce", "Warehouse_Key__c"),
+        ("close", "custom.cf_health"),
+        ("raze", "company"),
+    ],
+)
+def test_an_answer_of_another_program_is_no_verdict(session_with, monkeypatch, vendor, name, body):
+    """Whatever a proxy answers in JSON, no key counts as missing for it."""
+    made = session_with(vendor)
+    by_name = finder(made, name)
+    monkeypatch.setattr(made, "fetch", lambda _: body)
+    with pytest.raises(TransientError):
+        by_name.find(["D-1"])
+
+
+@pytest.mark.parametrize("vendor", ["close", "raze"])
+def test_a_list_that_breaks_off_is_no_verdict(crm_sandbox, session_with, monkeypatch, vendor):
+    """A page that is none of the list ends the lookup: the keys of the records behind it are not missing."""
+    for number in range(350):
+        getattr(crm_sandbox, vendor).add_opportunity(**{"note" if vendor == "close" else "notes": f"D-{number}"})
+    made, pages = session_with(vendor), []
+    by_note, fetch = finder(made, "notes"), made.fetch
+    monkeypatch.setattr(made, "fetch", lambda call: {} if len(pages) == 2 else (pages.append(call), fetch(call))[1])
+    with pytest.raises(TransientError, match="broke off: the answer for page 3"):
+        by_note.find(["D-340"])
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), max_size=30), st.integers(1, 5))

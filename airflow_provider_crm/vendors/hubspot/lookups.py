@@ -42,6 +42,8 @@ def _search_call(name: str, values: Sequence[str], cursor: str | None) -> Call:
     return Call("POST", SEARCH, body=json.dumps(body))
 
 
-def _page(body: Json) -> RecordPage:
+def _page(body: Json) -> RecordPage | None:
+    if not isinstance(member(body, "results"), list):
+        return None
     following = text_of(member(member(member(body, "paging"), "next"), "after"))
     return RecordPage(objects_of(member(body, "results")), following or None)

@@ -53,7 +53,9 @@ def _literal(value: str, *, is_number: bool) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _page(body: Json) -> RecordPage:
+def _page(body: Json) -> RecordPage | None:
+    if not isinstance(member(body, "records"), list):
+        return None
     following = text_of(member(body, "nextRecordsUrl"))
     is_path = following.startswith("/services/data/") and following.isascii()
     return RecordPage(objects_of(member(body, "records")), following if is_path else None)
