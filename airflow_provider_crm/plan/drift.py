@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from airflow_provider_crm.database.field_hashes import is_hash
 from airflow_provider_crm.database.schema import field_states
 from airflow_provider_crm.exceptions import RejectedError
 from airflow_provider_crm.plan.reads import PlanReads
 from airflow_provider_crm.plan.records import RecordReader
+from airflow_provider_crm.plan.records_now import shows_stored
 from airflow_provider_crm.values.record_ids import TemporaryIdTable
-from airflow_provider_crm.vendors.comparison import still_shows, stored_values
+from airflow_provider_crm.vendors.comparison import stored_values
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -125,10 +126,11 @@ class DriftCheck:
         keys = [key for key in known_fields(self._connection, self._account) if key in offered]
         read = RecordReader(self._session, self._catalogue, keys, concurrency, PlanReads.temporary())
         with TemporaryIdTable() as wanted, read as reader:
-            chosen = list(self._chosen()) if self._sample is not None else None
-            wanted.add_last((one, 0) for one in (chosen if chosen is not None else self._all_records()))
+            chosen = None if self._sample is None else list(self._chosen())
+            wanted.add_last((one, 0) for one in chosen or self._all_records())
             reader.prepare(wanted)
-            for record_ids in self._parts(chosen):
+            source = iter(chosen or self._all_records())
+            while record_ids := list(islice(source, _RECORDS_AT_ONCE)):
                 records = reader.get(record_ids)
                 values = self._values(record_ids, keys)
                 for record_id in record_ids:
@@ -146,32 +148,11 @@ class DriftCheck:
         for key, written in values.items():
             found = drift.fields.setdefault(key, FieldDrift())
             found.values += 1
-            if not self._is_shown(key, written, record):
+            if not shows_stored(written, key, record, self._vendor, self._catalogue, self._hashes):
                 found.differing += 1
                 if len(drift.examples) < _MOST_EXAMPLES:
                     shown = stored_values((key,), record, self._vendor, self._catalogue).get(key)
                     drift.examples.append(DifferingValue(record_id, key, written, shown))
-
-    def _is_shown(self, key: str, written: str, record: Record) -> bool:
-        if not is_hash(written):
-            return still_shows(key, written, record, self._vendor, self._catalogue)
-        shown = stored_values((key,), record, self._vendor, self._catalogue)
-        return any(self._hashes.is_of(written, value) for value in shown.values())
-
-    def _parts(self, chosen: Sequence[str] | None) -> Iterator[list[str]]:
-        """Yield the ids of the records to read, some hundreds at a time."""
-        if chosen is not None:
-            for first in range(0, len(chosen), _RECORDS_AT_ONCE):
-                yield list(chosen[first : first + _RECORDS_AT_ONCE])
-            return
-        part: list[str] = []
-        for record_id in self._all_records():
-            part.append(record_id)
-            if len(part) == _RECORDS_AT_ONCE:
-                yield part
-                part = []
-        if part:
-            yield part
 
     def _chosen(self) -> Iterator[str]:
         records = self._record_ids().subquery()

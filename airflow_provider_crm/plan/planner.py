@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     from airflow_provider_crm.vendors.records import Record
 
 
-_VERDICTS = {OutcomeWord.STALE: PlanVerdict.STALE, OutcomeWord.SKIPPED: PlanVerdict.SKIPPED}
+_VERDICTS = {
+    OutcomeWord.STALE: PlanVerdict.STALE,
+    OutcomeWord.SKIPPED: PlanVerdict.SKIPPED,
+    OutcomeWord.REJECTED: PlanVerdict.MISSING,
+}
+"""Verdicts of rows that have their outcome before they are planned; of all others `INVALID`."""
 
 
 class _Writable(NamedTuple):
@@ -124,7 +129,8 @@ class Planner:
     def _prepared(self, row: Update | Outcome, last: Mapping[str, int]) -> PlanRow | _Writable:
         """Return the plan of a row that needs no reading, else the update with its calls."""
         if isinstance(row, Outcome):
-            return PlanRow(row.row, row.record_id, "", _verdict_of(row), code=row.code, reason=row.reason)
+            verdict = _VERDICTS.get(row.word, PlanVerdict.INVALID)
+            return PlanRow(row.row, row.record_id, "", verdict, code=row.code, reason=row.reason)
         row_plan = PlanRow(row.row, row.record_id, "", PlanVerdict.UNCHANGED, as_of=row.as_of)
         if last[row.record_id] != row.row:
             reason = f"Row {last[row.record_id]} has the same id, comes later and is taken instead."
@@ -200,13 +206,6 @@ def _held(key: str, calls: Sequence[Call], record: Record) -> str:
     """Return why a record would keep its value of a key; empty if it would take another."""
     rules = (call.route.record_rule for call in calls if call.route is not None)
     return next((text for rule in rules if rule is not None and (text := rule.reason(key, record))), "")
-
-
-def _verdict_of(outcome: Outcome) -> PlanVerdict:
-    """Return the verdict of a row that has its outcome before it is planned."""
-    if outcome.word is OutcomeWord.REJECTED:
-        return PlanVerdict.MISSING
-    return _VERDICTS.get(outcome.word, PlanVerdict.INVALID)
 
 
 def _before(as_of: dt.datetime | None, newest: dt.datetime) -> bool:

@@ -16,6 +16,7 @@ from airflow_provider_crm.vendors.comparison import still_shows, stored_values
 
 if TYPE_CHECKING:
     from airflow_provider_crm.client.session import Session
+    from airflow_provider_crm.database.field_hashes import FieldHashes
     from airflow_provider_crm.ledger.ledger import Ledger
     from airflow_provider_crm.plan.reads import PlanReads
     from airflow_provider_crm.vendors.catalogue import Catalogue
@@ -88,11 +89,8 @@ class CurrentRecords:
         return records
 
     def shows(self, stored: str, key: str, record: Record) -> bool:
-        """Return whether a record shows a value of the ledger, in its stored form: as it is, or as a hash."""
-        if not is_hash(stored):
-            return still_shows(key, stored, record, self._vendor, self._catalogue)
-        shown = stored_values((key,), record, self._vendor, self._catalogue)
-        return any(self._ledger.hashes.is_of(stored, value) for value in shown.values())
+        """Return whether a record shows a value of the ledger, in its stored form."""
+        return shows_stored(stored, key, record, self._vendor, self._catalogue, self._ledger.hashes)
 
     def problem(self, record: Record | RejectedError | None) -> PlanProblem | None:
         """Return why no field of a record can be planned; None for a record that was read."""
@@ -102,6 +100,16 @@ class CurrentRecords:
         if isinstance(record, RejectedError):
             return PlanProblem(PlanVerdict.INVALID, record.code, str(record))
         return None
+
+
+def shows_stored(  # noqa: PLR0917 - a value, and all that it is compared by
+    stored: str, key: str, record: Record, vendor: Vendor, catalogue: Catalogue, hashes: FieldHashes
+) -> bool:
+    """Return whether a record shows a value of the ledger, which is stored as it is, or as a hash."""
+    if not is_hash(stored):
+        return still_shows(key, stored, record, vendor, catalogue)
+    shown = stored_values((key,), record, vendor, catalogue)
+    return any(hashes.is_of(stored, value) for value in shown.values())
 
 
 def batches(items: Iterable[_T], vendor: Vendor) -> Iterator[Sequence[_T]]:
